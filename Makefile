@@ -1,0 +1,71 @@
+# make run    Patchflow on this computer: http://127.0.0.1:8000
+# make test   everything that can be tested here; what is left out is listed with its reason
+# make check  lint, types, layers, migrations, templates
+# make test-pg / bench / pictures / docs: see below
+UV_VERSION := 0.13.9
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3,11))' >/dev/null 2>&1 && echo $$p && break; done)
+export UV_PYTHON_DOWNLOADS := never
+export UV_LINK_MODE := copy
+BIN := .venv/bin
+HOST ?= 127.0.0.1
+PORT ?= 8000
+JOBS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+.PHONY: run people test test-pg check bench pictures docs lock clean
+run: .venv/.ok
+	@$(BIN)/python manage.py up --demo --host $(HOST) --port $(PORT)
+
+# A small change board to try things with; passwords are printed once.
+people: .venv/.ok
+	@$(BIN)/python manage.py people
+
+test: .venv/.ok
+	$(PYTEST) --create-db
+
+# On PostgreSQL: what `make test` runs, and what only PostgreSQL can show (MARK=pg: only that).
+MARK ?= not native and (not lab or journey)
+test-pg: .venv/.ok
+	@test -n "$(PATCHFLOW_TEST_DATABASE_URL)" || { echo 'Set PATCHFLOW_TEST_DATABASE_URL, e.g. postgres://postgres@127.0.0.1/patchflow'; exit 1; }
+	PATCHFLOW_DATABASE_URL=$(PATCHFLOW_TEST_DATABASE_URL) $(PYTEST) --create-db -m "$(MARK)"
+
+check: .venv/.ok
+	$(BIN)/ruff check -q .
+	$(BIN)/ruff format -q --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/python manage.py check --fail-level WARNING
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py spectacular --validate --file /dev/null
+	$(BIN)/djlint --lint --quiet patchflow cmdb changes releases
+
+# Ratios measured in one run; needs PostgreSQL (PATCHFLOW_TEST_DATABASE_URL). Never part of the tests.
+bench: .venv/.ok
+	PATCHFLOW_DATABASE_URL=$(PATCHFLOW_TEST_DATABASE_URL) $(BIN)/python -m pytest tests/bench -q -s -p no:xdist --create-db -o norecursedirs=
+
+# Every place of the navigation of a running Patchflow (make run) at 1280 and 390, in a real browser, into pictures/.
+pictures: .venv/.ok
+	$(BIN)/python manage.py pictures --user $(or $(AS),admin) --base-url http://$(HOST):$(PORT)
+
+docs: .venv/.ok
+	$(BIN)/python manage.py reference --out docs/reference
+
+lock: .tools/bin/uv
+	.tools/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-annotate --no-header requirements-dev.in -o requirements.lock
+
+clean:
+	rm -rf .venv .tools var pictures
+
+.tools/bin/uv:
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed (Debian: apt install python3 python3-venv)'; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' || { echo 'Python >=3.11 with its venv module is needed (Debian: apt install python3-venv)'; exit 1; }
+	$(PYTHON) -m venv .tools && .tools/bin/pip install -q uv==$(UV_VERSION)
+
+# uv first; plain pip where uv cannot be had or cannot read this machine's package index. Hashes are required either way.
+.venv/.ok: requirements.lock
+	{ $(MAKE) -s .tools/bin/uv && .tools/bin/uv venv -q --clear --python $(PYTHON) .venv && \
+	  .tools/bin/uv pip sync -q --python .venv/bin/python --require-hashes requirements.lock; } || \
+	  { rm -rf .venv && $(PYTHON) -m venv .venv && .venv/bin/pip install -q --require-hashes -r requirements.lock; }
+	@touch $@
