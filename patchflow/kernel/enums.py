@@ -1,0 +1,58 @@
+"""Choice sets of the kernel."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from patchflow.kernel.registry import verbs
+
+verbs(
+    access__user={
+        "logged_in": "Logged in",
+        "logged_out": "Logged out",
+        "login_failed": "Log-in failed",
+        "password_changed": "Password changed",
+        "created": "User created",
+        "role_granted": "Role granted",
+        "role_revoked": "Role revoked",
+    },
+    signoff__round={
+        "opened": "Approval requested",
+        "signed": "Signed",
+        "refused": "Refused to sign",
+        "level_passed": "Level passed",
+        "passed": "Round passed",
+        "round_refused": "Round refused",
+        "voided": "Round void",
+        "expired": "Round expired",
+        "withdrawn": "Round withdrawn",
+        "reminded": "Reminded",
+    },
+    settings={"kill_switch": "Kill switch set", "changed": "Setting changed"},
+    audit__trail={"verified": "Trail verified"},
+)
+
+
+class RoundState(models.TextChoices):
+    OPEN = "open", _("open")
+    PASSED = "passed", _("passed")
+    REFUSED = "refused", _("refused")
+    VOID = "void", _("void")
+    EXPIRED = "expired", _("expired")
+    WITHDRAWN = "withdrawn", _("withdrawn")
+
+
+class Verdict(models.TextChoices):
+    APPROVE = "approve", _("approve")
+    REFUSE = "refuse", _("refuse")
+
+
+class Quorum(models.TextChoices):
+    FIRST = "first", _("first to sign")
+    ALL = "all", _("all must sign")
+    COUNT = "count", _("a number must sign")
+    PERCENT = "percent", _("a share must sign")
+
+
+class Outcome(models.TextChoices):
+    DONE = "done", _("done")
+    REFUSED = "refused", _("refused")

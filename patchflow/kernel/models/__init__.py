@@ -1,0 +1,23 @@
+"""The kernel's tables: people and grants, audit, sign-offs, numbers."""
+
+from patchflow.kernel.models.audit import Audited, AuditEntry, AuditLeaf, AuditSeal, NamedChain
+from patchflow.kernel.models.due import DueWork
+from patchflow.kernel.models.number import Number
+from patchflow.kernel.models.signoff import SignOff, SignOffLevel, SignOffRound, Voter
+from patchflow.kernel.models.user import RoleGrant, User
+
+__all__ = [
+    "AuditEntry",
+    "AuditLeaf",
+    "AuditSeal",
+    "Audited",
+    "DueWork",
+    "NamedChain",
+    "Number",
+    "RoleGrant",
+    "SignOff",
+    "SignOffLevel",
+    "SignOffRound",
+    "User",
+    "Voter",
+]

@@ -1,0 +1,110 @@
+"""Due work: rows are the truth, a message only says "look at row N" (law 5).
+
+A claim is a conditional UPDATE whose row count decides, on both databases; SKIP LOCKED where there is one. Leases run
+by the database's clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import structlog
+from celery import current_app
+from django.db import connection, models, transaction
+from django.db.models import F, Q
+
+from patchflow.kernel import registry
+from patchflow.kernel.models.due import DueWork
+
+log = structlog.get_logger(__name__)
+D = TypeVar("D", bound=DueWork)
+
+
+def enqueue(task: str, **ids: Any) -> None:
+    """Rings for `task` (by name) with keyword ids after commit. A broker that is away costs nothing: the sweep finds the row."""
+
+    def ring() -> None:
+        if current_app.conf.broker_url == "memory://":  # a command without a broker: nobody could hear it
+            return
+        try:
+            current_app.send_task(task, kwargs=ids, retry=False)
+        except Exception as error:
+            log.warning("queue.broker_away", task=task, error=type(error).__name__, **ids)
+
+    transaction.on_commit(ring)
+
+
+def database_now() -> datetime:
+    """The database's clock (UTC, aware): leases are kept by it, not by the worker's."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
+            return datetime.fromtimestamp(float(cursor.fetchone()[0]), UTC)
+        cursor.execute("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')")
+        return datetime.fromisoformat(cursor.fetchone()[0]).replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A held row: write with this fence or not at all."""
+
+    pk: int
+    fence: int
+
+
+def due(rows: models.QuerySet[D], *, now: datetime) -> models.QuerySet[D]:
+    """Rows whose time has come and that nobody holds."""
+    return rows.filter(Q(not_before__isnull=True) | Q(not_before__lte=now)).filter(
+        Q(lease_until__isnull=True) | Q(lease_until__lt=now)
+    )
+
+
+def claim(rows: models.QuerySet[D], *, owner: str, lease: timedelta, limit: int = 1) -> list[Claim]:
+    """Takes up to `limit` due rows under a lease; each claim raises the fence, so that a late holder is shut out.
+
+    On SQLite it reads first and takes the write lock only if something is due.
+    """
+    now = database_now()
+    candidates = due(rows, now=now).order_by(F("not_before").asc(nulls_first=True), "pk")
+    if not candidates.exists():
+        return []
+    with transaction.atomic():
+        taken: list[Claim] = []
+        found = candidates.select_for_update(of=("self",), skip_locked=True).values_list("pk", "fence")[:limit]
+        for pk, fence in found:
+            changed = (
+                rows.model._base_manager.filter(pk=pk, fence=fence)
+                .filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
+                .update(fence=fence + 1, lease_until=now + lease, lease_owner=owner[:80], attempts=F("attempts") + 1)
+            )
+            if changed:
+                taken.append(Claim(pk, fence + 1))
+        return taken
+
+
+def renew(model: type[D], held: Claim, *, lease: timedelta) -> bool:
+    """Prolongs the lease; False if another holder has taken over: stop at once."""
+    return bool(model._base_manager.filter(pk=held.pk, fence=held.fence).update(lease_until=database_now() + lease))
+
+
+def release(model: type[D], held: Claim, *, not_before: datetime | None = None) -> bool:
+    """Gives the row back, due again at `not_before` (None: at once)."""
+    return bool(
+        model._base_manager.filter(pk=held.pk, fence=held.fence).update(
+            lease_until=None, lease_owner="", not_before=not_before
+        )
+    )
+
+
+def sweep(*, now: datetime) -> dict[str, int]:
+    """Runs every registered sweep; one that fails is logged and does not keep the others from running."""
+    found: dict[str, int] = {}
+    for name in registry.sweeps:
+        try:
+            found[name] = registry.sweeps[name](now=now)
+        except Exception:
+            log.exception("queue.sweep_failed", sweep=name)
+            found[name] = -1
+    return found

@@ -1,0 +1,49 @@
+"""Roles from one literate file, `roles.yaml`, and the questions asked of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+EVERYONE = "everyone"
+SYSTEM = "system"
+
+
+@dataclass(frozen=True)
+class Role:
+    name: str
+    title: str
+    capabilities: frozenset[str]
+
+
+@cache
+def all_roles() -> dict[str, Role]:
+    """Role name → role, in the file's order."""
+    raw = yaml.safe_load((Path(__file__).parent / "roles.yaml").read_text())
+    roles: dict[str, Role] = {}
+    for name, body in raw.items():
+        included = roles[body["includes"]].capabilities if "includes" in body else frozenset()
+        roles[name] = Role(name, body["title"], frozenset(body["may"]) | included)
+    return roles
+
+
+def capabilities() -> frozenset[str]:
+    """Every capability that some role has."""
+    return frozenset().union(*(role.capabilities for role in all_roles().values()))
+
+
+@cache
+def roles_with(capability: str) -> frozenset[str]:
+    """The roles that have it; an unknown capability is a programming error."""
+    found = frozenset(name for name, role in all_roles().items() if capability in role.capabilities)
+    if not found:
+        raise KeyError(f"no role has the capability {capability!r} (patchflow/kernel/roles.yaml)")
+    return found
+
+
+def grantable() -> list[Role]:
+    """Roles that a person can be given."""
+    return [r for r in all_roles().values() if r.name not in (EVERYONE, SYSTEM)]

@@ -1,0 +1,361 @@
+"""Sign-off rounds: one mechanism for boards, readiness, baselines, exemptions.
+
+A round decides about one digest. Levels are asked in sequence; a level passes when its quorum is reached and is refused
+as soon as it cannot be (at once where the subject gives a veto). Four eyes: who is excluded (requester, builder,
+deployer) cannot sign, whatever roles they hold; the bot cannot sign; silence is never yes (ITIL change enablement;
+laws 1, 2 and 8). Lock order: subject, then round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import ceil
+from typing import Any
+
+from django.apps import apps
+from django.db import models
+from django.db.models import Max
+
+from patchflow.kernel import audit
+from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.enums import Quorum, RoundState, Verdict
+from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
+from patchflow.kernel.integrity import difference, digest, plain
+from patchflow.kernel.models import RoleGrant, SignOff, SignOffLevel, SignOffRound, User, Voter
+from patchflow.kernel.registry import SignOffSubject, signoff_subjects
+from patchflow.kernel.workflow import lock, verb
+
+
+@dataclass(frozen=True)
+class LevelSpec:
+    """A level to be asked: `voters` are (user, by what right); `amount` is a number or a percentage, as `quorum` says."""
+
+    name: str
+    voters: Sequence[tuple[User, str]]
+    quorum: str = Quorum.FIRST
+    amount: int = 1
+    deadline_at: datetime | None = None
+    escalate_to: str = ""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Where a level stands. `needed` signatures of `asked` people; `possible` is how many could still be reached."""
+
+    asked: int
+    needed: int
+    approved: int
+    refused: int
+
+    @property
+    def passed(self) -> bool:
+        return self.approved >= self.needed
+
+    @property
+    def possible(self) -> int:
+        return self.asked - self.refused
+
+    @property
+    def hopeless(self) -> bool:
+        return self.possible < self.needed
+
+
+def needed(quorum: str, amount: int, asked: int) -> int:
+    """Signatures that a level of `asked` people needs; at least one."""
+    match quorum:
+        case Quorum.FIRST:
+            return 1
+        case Quorum.ALL:
+            return max(asked, 1)
+        case Quorum.COUNT:
+            return max(amount, 1)
+        case Quorum.PERCENT:
+            return max(ceil(asked * amount / 100), 1)
+    raise ValueError(f"unknown quorum {quorum!r}")
+
+
+def voters_by_role(role: str, over: Sequence[frozenset[str]] | None = None) -> list[tuple[User, str]]:
+    """The active people who hold `role` for all hosts concerned (`over`: the scope keys of each), with the right named."""
+    grants = RoleGrant.objects.filter(role=role, user__is_active=True).select_related("user").order_by("user__username")
+    found: dict[int, tuple[User, str]] = {}
+    for grant in grants:
+        if not grant.scope or (bool(over) and all(grant.scope in keys for keys in over or ())):
+            found.setdefault(grant.user_id, (grant.user, role))
+    return list(found.values())
+
+
+def subject_of(obj: models.Model) -> SignOffSubject:
+    return signoff_subjects[obj._meta.label_lower]
+
+
+def rounds_of(obj: models.Model) -> models.QuerySet[SignOffRound]:
+    """The rounds about `obj`, newest first."""
+    return SignOffRound.objects.filter(subject_type=obj._meta.label_lower, subject_id=obj.pk).order_by("-number")
+
+
+def open_round_of(obj: models.Model) -> SignOffRound | None:
+    return rounds_of(obj).filter(state=RoundState.OPEN).first()
+
+
+def passed_round_of(obj: models.Model, *, digest_now: str) -> SignOffRound | None:
+    """The newest round of `obj`, if it passed and signed exactly this digest: the only valid approval (law 2)."""
+    newest = rounds_of(obj).first()
+    return newest if newest and newest.state == RoundState.PASSED and newest.digest == digest_now else None
+
+
+def signers_of(obj: models.Model) -> set[int]:
+    """Ids of all who signed any round of `obj`: they neither build nor start it (law 1, the other way round)."""
+    return set(
+        SignOff.objects.filter(round__subject_type=obj._meta.label_lower, round__subject_id=obj.pk).values_list(
+            "user_id", flat=True
+        )
+    )
+
+
+def tally(level: SignOffLevel) -> Tally:
+    """The level's count, by people who still hold the right to be counted."""
+    asked = level.voters.count()
+    verdicts = list(level.signoffs.values_list("verdict", flat=True))
+    return Tally(
+        asked,
+        needed(level.quorum, level.amount, asked),
+        verdicts.count(Verdict.APPROVE),
+        verdicts.count(Verdict.REFUSE),
+    )
+
+
+@verb("signoff.round.opened")
+def open_round(
+    *, subject: models.Model, levels: Sequence[LevelSpec], actor: User, at: datetime, kind: str = "approval"
+) -> SignOffRound:
+    """Opens a round on the subject's present document; voters are frozen, less those who are excluded.
+
+    Raises Blocked when a level has too few people left for its quorum, or a round is open already. The caller has the
+    subject's row lock.
+    """
+    known = subject_of(subject)
+    excluded = known.excluded(subject)
+    blockers: list[Blocker] = []
+    chosen: list[tuple[LevelSpec, list[tuple[User, str]]]] = []
+    for spec in levels:
+        people = [(u, via) for u, via in spec.voters if u.pk not in excluded and u.is_active and not u.is_bot]
+        if len(people) < needed(spec.quorum, spec.amount, len(people)):
+            out = ", ".join(f"{u} ({excluded[u.pk]})" for u, _via in spec.voters if u.pk in excluded)
+            why = f" Left out: {out}." if out else ""
+            blockers.append(
+                Blocker(
+                    "round.voters_missing",
+                    f"Level “{spec.name}” has {len(people)} people who can sign; its quorum needs more.{why}",
+                    tone="wait",
+                )
+            )
+        chosen.append((spec, people))
+    if open_round_of(subject):
+        blockers.append(Blocker("round.open_already", "A round is open already: wait for it or withdraw it."))
+    if not levels:
+        blockers.append(
+            Blocker("round.no_level", "The approval policy names no level: a round without one would pass by itself.")
+        )
+    if blockers:
+        raise Blocked(blockers)
+    document = plain(known.document(subject))
+    last = rounds_of(subject).aggregate(Max("number"))["number__max"] or 0
+    round_ = SignOffRound.objects.create(
+        subject_type=subject._meta.label_lower,
+        subject_id=subject.pk,
+        subject_label=str(subject)[:200],
+        number=last + 1,
+        kind=kind,
+        digest=digest(document),
+        document=document,
+        opened_by=actor,
+        opened_at=at,
+        excluded={str(pk): reason for pk, reason in excluded.items()},
+        not_before=min((spec.deadline_at for spec in levels if spec.deadline_at), default=None),
+    )
+    for position, (spec, people) in enumerate(chosen, start=1):
+        level = SignOffLevel.objects.create(
+            round=round_,
+            position=position,
+            name=spec.name,
+            quorum=spec.quorum,
+            amount=spec.amount,
+            deadline_at=spec.deadline_at,
+            escalate_to=spec.escalate_to,
+        )
+        Voter.objects.bulk_create([Voter(level=level, user=user, via=via) for user, via in people])
+    audit.record(
+        round_,
+        "signoff.round.opened",
+        actor=actor,
+        at=at,
+        detail={"digest": round_.digest, "levels": [s.name for s in levels]},
+    )
+    return round_
+
+
+def why_not_sign(round_: SignOffRound, subject: models.Model, actor: User) -> list[Blocker]:
+    """Every reason why `actor` cannot sign this round now; the same list on the page and in `decide`."""
+    known = subject_of(subject)
+    level = round_.levels.get(position=round_.position)
+    reasons: list[Blocker] = []
+    if actor.is_bot:
+        reasons.append(Blocker("signoff.bot", "The system signs nothing."))
+    if reason := known.excluded(subject).get(actor.pk):
+        reasons.append(Blocker("signoff.four_eyes", reason))
+    if not actor.is_active or not level.voters.filter(user=actor).exists():
+        reasons.append(Blocker("signoff.not_asked", f"Level {level.position}, “{level.name}”, does not ask you."))
+    elif not actor.holds(known.capability, over=subject.scope_keys() if hasattr(subject, "scope_keys") else None):
+        reasons.append(Blocker("signoff.right_lost", "You no longer hold the role by which you were asked."))
+    if round_.signoffs.filter(user=actor).exists():
+        reasons.append(
+            Blocker(
+                "signoff.once", "You have signed this round; one person counts once, and a decision is never edited."
+            )
+        )
+    return reasons
+
+
+@verb("signoff.round.signed", SignOffRound, "round_id")
+def decide(*, round_id: int, verdict: str, comment: str, actor: User, at: datetime, digest_seen: str = "") -> SignOff:
+    """Writes a decision and, when the tally closes, ends the round and fires what the subject says, in this transaction.
+
+    Raises Conflict (the round is over, or the subject changed since it was seen), NotAllowed (`why_not_sign`), Invalid
+    (a refusal without comment).
+    """
+    if verdict not in Verdict.values:
+        raise Invalid("Say approve or refuse.", code="signoff.verdict")
+    if verdict == Verdict.REFUSE and not comment.strip():
+        raise Invalid("A refusal needs a comment: what must change?", code="signoff.comment")
+    peek = SignOffRound.objects.filter(pk=round_id).first()
+    if peek is None:
+        raise Conflict("This round does not exist.", code="conflict.gone")
+    subject = lock(apps.get_model(peek.subject_type), peek.subject_id)
+    round_ = lock(SignOffRound, round_id)
+    if not round_.is_open:
+        raise Conflict(
+            f"This round is {round_.get_state_display()}: nothing is left to decide.", code="signoff.round_over"
+        )
+    known = subject_of(subject)
+    now_signed = digest(known.document(subject))
+    if now_signed != round_.digest or (digest_seen and digest_seen != round_.digest):
+        raise Conflict("What you saw has been changed since. Read the difference, then decide.", code="signoff.changed")
+    if reasons := why_not_sign(round_, subject, actor):
+        raise NotAllowed(reasons)
+    level = round_.levels.get(position=round_.position)
+    signed = SignOff.objects.create(
+        round=round_,
+        level=level,
+        user=actor,
+        verdict=verdict,
+        comment=comment.strip(),
+        digest=round_.digest,
+        decided_at=at,
+    )
+    name = "signoff.round.signed" if verdict == Verdict.APPROVE else "signoff.round.refused"
+    audit.record(
+        round_,
+        name,
+        actor=actor,
+        at=at,
+        detail={"level": level.name, "digest": round_.digest, "comment": signed.comment},
+    )
+    _close_if_due(round_, level, subject, known, actor=actor, at=at)
+    return signed
+
+
+def _close_if_due(
+    round_: SignOffRound, level: SignOffLevel, subject: Any, known: SignOffSubject, *, actor: User, at: datetime
+) -> None:
+    count = tally(level)
+    if count.refused and (known.veto or count.hopeless):
+        _end(round_, RoundState.REFUSED, "signoff.round.round_refused", actor=actor, at=at)
+        known.on_refused(subject, round_, actor=actor, at=at)
+    elif count.passed:
+        following = round_.levels.filter(position__gt=level.position).first()
+        if following:
+            round_.position = following.position
+            round_.not_before = following.deadline_at
+            round_.save(update_fields=["position", "not_before"])
+            audit.record(round_, "signoff.round.level_passed", actor=actor, at=at, detail={"level": level.name})
+        else:
+            _end(round_, RoundState.PASSED, "signoff.round.passed", actor=actor, at=at)
+            known.on_passed(subject, round_, actor=actor, at=at)
+
+
+def _end(
+    round_: SignOffRound,
+    state: RoundState,
+    verb_name: str,
+    *,
+    actor: User,
+    at: datetime,
+    reason: str = "",
+    detail: Any = None,
+) -> None:
+    round_.state, round_.closed_at, round_.reason, round_.not_before = state, at, reason, None
+    round_.save(update_fields=["state", "closed_at", "reason", "not_before"])
+    audit.record(
+        round_,
+        verb_name,
+        actor=actor,
+        at=at,
+        before=RoundState.OPEN,
+        after=state,
+        detail={"reason": reason, **(detail or {})},
+    )
+
+
+def void(*, subject: models.Model, actor: User, at: datetime, reason: str) -> SignOffRound | None:
+    """Ends an open round because its subject changed; the difference is kept. Call inside the changing verb, subject locked."""
+    return _close_open(subject, RoundState.VOID, "signoff.round.voided", actor=actor, at=at, reason=reason)
+
+
+def withdraw(*, subject: models.Model, actor: User, at: datetime, reason: str) -> SignOffRound | None:
+    """Ends an open round because its subject left (cancelled, rejected, sent back). Subject locked by the caller."""
+    return _close_open(subject, RoundState.WITHDRAWN, "signoff.round.withdrawn", actor=actor, at=at, reason=reason)
+
+
+def _close_open(
+    subject: models.Model, state: RoundState, verb_name: str, *, actor: User, at: datetime, reason: str
+) -> SignOffRound | None:
+    found = open_round_of(subject)
+    if found is None:
+        return None
+    round_ = lock(SignOffRound, found.pk)
+    if not round_.is_open:
+        return None
+    changed = difference(round_.document, subject_of(subject).document(subject))
+    _end(round_, state, verb_name, actor=actor, at=at, reason=reason, detail={"difference": changed})
+    if state == RoundState.VOID:
+        subject_of(subject).on_voided(subject, round_, actor=actor, at=at)
+    return round_
+
+
+@verb("signoff.round.expired", SignOffRound, "round_id")
+def expire(*, round_id: int, actor: User, at: datetime) -> bool:
+    """Ends a round whose asked level has passed its deadline in silence; False if it moved on meanwhile."""
+    peek = SignOffRound.objects.get(pk=round_id)
+    subject = lock(apps.get_model(peek.subject_type), peek.subject_id)
+    round_ = lock(SignOffRound, round_id)
+    level = round_.levels.get(position=round_.position)
+    if not round_.is_open or level.deadline_at is None or level.deadline_at > at:
+        return False
+    _end(
+        round_,
+        RoundState.EXPIRED,
+        "signoff.round.expired",
+        actor=actor,
+        at=at,
+        reason=f"Level “{level.name}” stayed silent.",
+    )
+    subject_of(subject).on_expired(subject, round_, actor=actor, at=at)
+    return True
+
+
+def changes_since_last(subject: models.Model) -> list[dict[str, Any]]:
+    """What changed in the subject's document since the newest round, field by field; empty if nothing or no round."""
+    newest = rounds_of(subject).first()
+    return difference(newest.document, subject_of(subject).document(subject)) if newest else []

@@ -1,0 +1,285 @@
+"""The one door. Every change of state passes here: row lock, state, permission, gates, body, save, audit entry; all or nothing.
+
+Every other change passes `@verb`: one transaction, and a refused attempt leaves its entry after the rollback.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+from django.db import models, transaction
+
+from patchflow.kernel import audit, fsm
+from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.enums import Outcome
+from patchflow.kernel.errors import Blocked, Conflict, NotAllowed, Refusal
+from patchflow.kernel.models.audit import Audited
+from patchflow.kernel.registry import gates_of
+from patchflow.kernel.rules import failing
+
+if TYPE_CHECKING:
+    from patchflow.kernel.models import User
+
+M = TypeVar("M", bound=models.Model)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_depth: ContextVar[int] = ContextVar("patchflow_verb_depth", default=0)
+
+
+@dataclass
+class _Attempt:
+    """What was tried, kept on the refusal so that the outermost verb can write it down after the rollback."""
+
+    verb: str
+    model: type[models.Model] | None
+    pk: Any
+    actor: User
+    at: datetime
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _run(attempt: _Attempt, act: Callable[[], R]) -> R:
+    depth = _depth.get()
+    token = _depth.set(depth + 1)
+    try:
+        with transaction.atomic():
+            return act()
+    except Refusal as refusal:
+        if getattr(refusal, "attempt", None) is None:
+            refusal.attempt = attempt  # type: ignore[attr-defined]
+        if depth == 0:
+            _record_refusal(refusal)
+        raise
+    finally:
+        _depth.reset(token)
+
+
+def _record_refusal(refusal: Refusal) -> None:
+    tried: _Attempt = refusal.attempt  # type: ignore[attr-defined]
+    with transaction.atomic():
+        chain: Audited | None = None
+        if tried.model is not None and issubclass(tried.model, Audited):
+            chain = tried.model._base_manager.select_for_update().filter(pk=tried.pk).first()
+        if chain is None:
+            chain = audit.named("attempts")
+        detail = {**tried.detail, "refusal": refusal.title, "blockers": [b.as_dict() for b in refusal.blockers]}
+        audit.record(chain, tried.verb, actor=tried.actor, at=tried.at, detail=detail, outcome=Outcome.REFUSED)
+
+
+def verb(
+    name: str, model: type[models.Model] | None = None, key: str = ""
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Makes a domain function one verb: a transaction of its own, and a refused attempt written down.
+
+    `model` and `key` name the object concerned (`@verb("change.rfc.revised", RFC, "rfc_id")`) for the refused entry.
+    The function takes keywords only, `actor` and `at` among them, and records its own entry when it succeeds.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            actor: Any = kwargs["actor"]
+            at: Any = kwargs["at"]
+            return _run(_Attempt(name, model, kwargs.get(key), actor, at), lambda: function(*args, **kwargs))
+
+        return run
+
+    return decorate
+
+
+def lock(model: type[M], pk: Any) -> M:
+    """The row, locked until the transaction ends; Conflict if it is gone."""
+    row = model._base_manager.select_for_update().filter(pk=pk).first()
+    if row is None:
+        raise Conflict(f"This {model._meta.verbose_name} no longer exists.", code="conflict.gone")
+    return row
+
+
+def find_blockers(
+    obj: models.Model, name: str, *, actor: User, at: datetime, facts: Mapping[str, Any] | None = None
+) -> list[Blocker]:
+    """The reasons of all gates against firing `name` now; an empty list opens. A gate that raises denies (law 4)."""
+    found: list[Blocker] = []
+    for gate in gates_of(obj._meta.label_lower, name):
+        try:
+            found += gate(obj, actor=actor, at=at, facts=dict(facts or {}))
+        except Refusal as refusal:
+            found += refusal.blockers
+        except Exception as error:
+            code = f"gate.{getattr(gate, '__name__', 'gate')}"
+            found.append(
+                Blocker(
+                    code,
+                    f"This gate could not be evaluated ({type(error).__name__}: {error}), so it stays shut.",
+                    tone="unknown",
+                )
+            )
+    return found
+
+
+def fire(model: type[M], pk: Any, name: str, *, actor: User, at: datetime, **facts: Any) -> M:
+    """Fires transition `name` on the row `pk` and returns it.
+
+    Raises Conflict (the state has no such transition), NotAllowed (a rule), Blocked (a gate). `facts` go to the
+    transition's body and into the audit entry.
+    """
+    declared = [t for t in fsm.machine_of(model) if t.name == name]
+    if not declared:
+        raise LookupError(f"{model.__name__} has no transition {name!r}")
+
+    def act() -> M:
+        chain = _lock_parent(model, pk)
+        obj = lock(model, pk)
+        _pass_gates(obj, name, actor=actor, at=at, facts=facts)
+        _apply(chain, obj, name, actor=actor, at=at, facts=facts)
+        return obj
+
+    return _run(_Attempt(declared[0].verb, model, pk, actor, at, {"transition": name}), act)
+
+
+def _pass_gates(obj: models.Model, name: str, *, actor: User, at: datetime, facts: Mapping[str, Any]) -> None:
+    model = type(obj)
+    state = str(getattr(obj, fsm.state_attribute(model)))
+    declared = fsm.find(model, name, state)
+    if declared is None:
+        sources = sorted({s for t in fsm.machine_of(model) if t.name == name for s in t.sources})
+        raise Conflict(
+            f"It is {state.replace('_', ' ')}; {name.replace('_', ' ')} needs {' or '.join(s.replace('_', ' ') for s in sources)}.",
+            code="conflict.state",
+        )
+    if refused := failing(declared.allowed, obj, actor):
+        raise NotAllowed(refused)
+    if blockers := find_blockers(obj, name, actor=actor, at=at, facts=facts):
+        raise Blocked(blockers)
+
+
+def _step(obj: models.Model, name: str, *, actor: User, at: datetime, facts: Mapping[str, Any]) -> tuple[str, str, str]:
+    attribute = fsm.state_attribute(type(obj))
+    before = str(getattr(obj, attribute))
+    declared = fsm.find(type(obj), name, before)
+    assert declared is not None  # noqa: S101  _pass_gates has looked
+    with fsm.door(obj):
+        getattr(obj, name)(actor=actor, at=at, **facts)
+    return declared.verb, before, str(getattr(obj, attribute))
+
+
+def _apply(
+    chain: Audited | None, obj: models.Model, name: str, *, actor: User, at: datetime, facts: Mapping[str, Any]
+) -> None:
+    verb_name, before, after = _step(obj, name, actor=actor, at=at, facts=facts)
+    if isinstance(obj, Audited):
+        entry = audit.entry_for(obj, verb_name, actor=actor, at=at, before=before, after=after, detail=facts)
+        obj.save()
+        entry.save(force_insert=True)
+    else:
+        assert chain is not None  # noqa: S101  _lock_parent found it
+        obj.save()
+        audit.record(chain, verb_name, obj, actor=actor, at=at, before=before, after=after, detail=facts)
+
+
+def _lock_parent(model: type[models.Model], pk: Any) -> Audited | None:
+    """The row whose chain takes the entries about this one, locked before it (a job's ring); None if it has its own."""
+    if issubclass(model, Audited):
+        return None
+    peek = model._base_manager.filter(pk=pk).first()
+    if peek is None:
+        raise Conflict(f"This {model._meta.verbose_name} no longer exists.", code="conflict.gone")
+    parent: Audited = peek.audit_parent  # type: ignore[attr-defined]
+    return lock(type(parent), parent.pk)
+
+
+@dataclass(frozen=True)
+class FiredMany:
+    """What a bulk firing did: rows that moved, and the reasons for those that did not."""
+
+    done: list[Any]
+    refused: dict[Any, list[Blocker]]
+
+
+def fire_many(
+    rows: models.QuerySet[M],
+    name: str,
+    *,
+    actor: User,
+    at: datetime,
+    fences: Mapping[Any, int] | None = None,
+    facts_of: Callable[[M], Mapping[str, Any]] | None = None,
+) -> FiredMany:
+    """Fires a transition declared *bulk* on many rows: the same rules, gates and body, one UPDATE, one INSERT of entries.
+
+    Rows are locked (those another holds are skipped on PostgreSQL); a row whose state has moved on, or whose fence is
+    not the given one, is refused. All rows must share one audit parent. Equal to `fire` row by row, as a test proves.
+    """
+    model = rows.model
+    if issubclass(model, Audited) or not all(t.bulk for t in fsm.machine_of(model) if t.name == name):
+        raise LookupError(f"{model.__name__}.{name} is not declared bulk, or its rows have chains of their own")
+
+    def act() -> FiredMany:
+        first = rows.order_by("pk").first()
+        if first is None:
+            return FiredMany([], {})
+        chain = _lock_parent(model, first.pk)
+        locked = list(rows.select_for_update(of=("self",), skip_locked=True).order_by("pk"))
+        refused: dict[Any, list[Blocker]] = {}
+        done: list[M] = []
+        moves: dict[Any, tuple[str, str, str]] = {}
+        for obj in locked:
+            facts = dict(facts_of(obj)) if facts_of else {}
+            try:
+                if fences is not None and obj.fence != fences.get(obj.pk):  # type: ignore[attr-defined]
+                    raise Conflict(
+                        "Another holder has taken this over; a late write is shut out.", code="conflict.fence"
+                    )
+                _pass_gates(obj, name, actor=actor, at=at, facts=facts)
+            except Refusal as refusal:
+                refused[obj.pk] = refusal.blockers
+                continue
+            moves[obj.pk] = _step(obj, name, actor=actor, at=at, facts=facts)
+            done.append(obj)
+        if done:
+            columns = [f.attname for f in model._meta.concrete_fields if not f.primary_key]
+            model._base_manager.bulk_update(done, columns, batch_size=200)
+            for verb_name in {m[0] for m in moves.values()}:
+                entries = [
+                    (o, moves[o.pk][1], moves[o.pk][2], dict(facts_of(o)) if facts_of else None)
+                    for o in done
+                    if moves[o.pk][0] == verb_name
+                ]
+                audit.record_many(cast(Audited, chain), verb_name, entries, actor=actor, at=at)
+        return FiredMany([o.pk for o in done], refused)
+
+    verb_name = next(t.verb for t in fsm.machine_of(model) if t.name == name)
+    return _run(_Attempt(verb_name, None, None, actor, at, {"transition": name}), act)
+
+
+@dataclass(frozen=True)
+class Available:
+    """A verb as a page offers it: allowed, or greyed with every reason."""
+
+    name: str
+    label: str
+    blockers: list[Blocker]
+    dangerous: bool = False
+
+    @property
+    def allowed(self) -> bool:
+        return not self.blockers
+
+
+def available(obj: models.Model, *, actor: User, at: datetime, also: Iterable[str] = ()) -> list[Available]:
+    """The verbs that leave the object's state now, for this person; system transitions only if named in `also`."""
+    model = type(obj)
+    state = str(getattr(obj, fsm.state_attribute(model)))
+    offered: list[Available] = []
+    for declared in fsm.machine_of(model):
+        if not declared.leaves(state) or (declared.by_system and declared.name not in also):
+            continue
+        blockers = failing(declared.allowed, obj, actor) + find_blockers(obj, declared.name, actor=actor, at=at)
+        offered.append(Available(declared.name, declared.label, blockers, declared.dangerous))
+    return offered
