@@ -1,0 +1,11 @@
+"""Notices: what people are told, through which channel, exactly once."""
+
+from django.apps import AppConfig
+
+
+class NoticesConfig(AppConfig):
+    name = "patchflow.notices"
+    label = "notices"
+
+    def ready(self) -> None:
+        from patchflow.notices import delivery  # noqa: F401  registers its sweep
