@@ -1,0 +1,167 @@
+"""The operators' admin: a window with the same verbs as actions, never a second door.
+
+Fields are read-only, nothing is added or deleted here, and an action first shows its reach: how many rows it will
+touch, which of them refuse, and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from patchflow.kernel import workflow
+from patchflow.kernel.errors import Refusal
+from patchflow.kernel.models import User
+
+SHOWN = 200
+"""Rows named one by one on the page that confirms an action; more are counted."""
+
+
+@dataclass(frozen=True)
+class AdminVerb:
+    """An action: `call(obj, actor, at, reason)` runs one verb on one row. `transition` lets the page ask its gates beforehand."""
+
+    name: str
+    label: str | Promise
+    call: Callable[[Any, User, Any, str], Any]
+    transition: str = ""
+    needs_reason: bool = False
+
+
+def fires(name: str, label: str | Promise, *, needs_reason: bool = False) -> AdminVerb:
+    """The admin verb that fires transition `name` through the one door."""
+
+    def call(obj: Model, actor: User, at: Any, reason: str) -> None:
+        facts = {"reason": reason} if needs_reason else {}
+        workflow.fire(type(obj), obj.pk, name, actor=actor, at=at, **facts)
+
+    return AdminVerb(name, label, call, transition=name, needs_reason=needs_reason)
+
+
+class VerbAdmin(admin.ModelAdmin):
+    """Base of every admin: see all, change by verbs only. Subclasses set `verbs` and `view_capability`."""
+
+    verbs: Sequence[AdminVerb] = ()
+    view_capability = "admin.view"
+    show_full_result_count = False
+    list_per_page = 50
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        user: Any = request.user
+        return (
+            user.is_authenticated
+            and user.is_active
+            and (user.holds(self.view_capability) or bool(user.scopes_for(self.view_capability)))
+        )
+
+    def has_add_permission(self, request: HttpRequest, *_args: Any) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        visible_to = getattr(rows, "visible_to", None)
+        return visible_to(request.user) if visible_to else rows
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions = {}
+        for verb in self.verbs:
+            actions[verb.name] = (_action(verb), verb.name, verb.label)
+        return actions
+
+    def explain(self, verb: AdminVerb, obj: Any, actor: User, at: Any) -> str:
+        """The reasons against `verb` on one row, or an empty text."""
+        if not verb.transition:
+            return ""
+        offered = {a.name: a for a in workflow.available(obj, actor=actor, at=at, also=[verb.transition])}
+        if verb.transition not in offered:
+            return _("not possible from its state")
+        return " ".join(b.sentence for b in offered[verb.transition].blockers)
+
+
+def _action(verb: AdminVerb) -> Callable[[VerbAdmin, HttpRequest, QuerySet[Any]], Any]:
+    def run(modeladmin: VerbAdmin, request: HttpRequest, rows: QuerySet[Any]) -> Any:
+        actor: Any = request.user
+        reason = request.POST.get("reason", "").strip()
+        chosen = list(rows)
+        if "confirmed" not in request.POST or (verb.needs_reason and not reason):
+            at = timezone.now()
+            shown = [(obj, modeladmin.explain(verb, obj, actor, at)) for obj in chosen[:SHOWN]]
+            context = {
+                **modeladmin.admin_site.each_context(request),
+                "title": verb.label,
+                "verb": verb,
+                "opts": modeladmin.model._meta,
+                "shown": shown,
+                "count": len(chosen),
+                "refused": sum(bool(why) for _obj, why in shown),
+                "more": max(len(chosen) - SHOWN, 0),
+                "checkbox": ACTION_CHECKBOX_NAME,
+                "reason_missing": "confirmed" in request.POST,
+                "rows": chosen,
+                "select_across": request.POST.get("select_across", "0"),
+            }
+            return TemplateResponse(request, "web/admin_verb.html", context)
+        done = 0
+        for obj in chosen:
+            try:
+                verb.call(obj, actor, timezone.now(), reason)
+                done += 1
+            except Refusal as refusal:
+                modeladmin.message_user(request, f"{obj}: {refusal}", messages.ERROR)
+        if done:
+            said = ngettext("%(label)s: done for %(n)d row.", "%(label)s: done for %(n)d rows.", done)
+            modeladmin.message_user(request, said % {"label": verb.label, "n": done}, messages.SUCCESS)
+        return None
+
+    run.__name__ = verb.name
+    run.short_description = verb.label  # type: ignore[attr-defined]
+    return run
+
+
+class ReadOnlyInline(admin.TabularInline):
+    """Satellite rows, to be seen."""
+
+    extra = 0
+    can_delete = False
+    show_change_link = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return True
+
+
+def may_enter(request: HttpRequest) -> bool:
+    """Who may open the admin site: holders of `admin.view`, somewhere. Being a superuser or staff gives no entry."""
+    user: Any = request.user
+    return user.is_active and user.is_authenticated and user.scopes_for("admin.view") != frozenset()
+
+
+admin.site.has_permission = may_enter  # type: ignore[method-assign]
+admin.site.site_header = "Patchflow"
+admin.site.site_title = "Patchflow"
+admin.site.index_title = "Operators"

@@ -1,0 +1,41 @@
+"""The pages of errors: what happened, what was kept, what to do. The roof names these as Django's handlers."""
+
+from __future__ import annotations
+
+import structlog
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template import loader
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """400. The reason is shown only where it is ours to show (a cursor of another list, a size too large)."""
+    reason = (
+        str(exception)
+        if isinstance(exception, SuspiciousOperation) and type(exception) is not SuspiciousOperation
+        else ""
+    )
+    return render(request, "400.html", {"reason": reason}, status=400)
+
+
+def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """403, with the sentence of the `PermissionDenied` if it has one."""
+    reason = str(exception) if isinstance(exception, PermissionDenied) else ""
+    return render(request, "403.html", {"reason": reason}, status=403)
+
+
+def page_not_found(request: HttpRequest, exception: Http404 | None = None) -> HttpResponse:
+    """404; whether a thing does not exist or may not be seen is not told apart."""
+    return render(request, "404.html", status=404)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """403 for a form without a valid token: mostly one that lay open for too long."""
+    return render(request, "403_csrf.html", status=403)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500, with the reference under which the log has the rest. Rendered without the frame, which may be what failed."""
+    reference = structlog.contextvars.get_contextvars().get("request_id") or request.headers.get("X-Request-ID", "")
+    return HttpResponse(loader.get_template("500.html").render({"reference": reference}), status=500)

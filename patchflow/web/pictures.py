@@ -1,0 +1,165 @@
+"""Photographs of pages with a real browser, and what it complained about: a page is looked at before it is called done."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Final
+from urllib.parse import urljoin, urlsplit
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, sync_playwright
+from playwright.sync_api import Page as Tab
+
+WIDTHS: Final[dict[int, int]] = {1280: 900, 390: 844}
+"""Width → height of the window, in CSS pixels: a desk and a phone."""
+
+ARGUMENTS: Final = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+WATCH: Final = """
+window.__violations = [];
+addEventListener("securitypolicyviolation", (event) => {
+  __violations.push(`${event.violatedDirective}: ${event.blockedURI || event.sourceFile}`);
+});
+"""
+
+WIDER: Final = """() => {
+  const width = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= width) return [];
+  const wide = [...document.querySelectorAll("main *, header *")].filter((e) => {
+    if (e.closest(".scroll, pre, svg, .visually-hidden")) return false;
+    const box = e.getBoundingClientRect();
+    return box.width > 0 && box.right > width + 1;
+  });
+  const name = (e) => [e.tagName.toLowerCase(), ...e.classList].join(".");
+  return [`${document.documentElement.scrollWidth} px wide`, ...wide.slice(0, 5).map(name)];
+}"""
+
+
+class NoBrowser(RuntimeError):
+    """There is no chromium on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page to photograph; `status` is what it is expected to answer."""
+
+    name: str
+    path: str
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something the browser complained about: `kind` is console, policy, status, request or overflow."""
+
+    page: str
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}: {self.kind}: {self.text}"
+
+
+def browser_path() -> str:
+    """Where chromium is; raises `NoBrowser` with what to install."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not found:
+        raise NoBrowser("No chromium found; on Debian: apt install chromium")
+    return found
+
+
+def photograph(
+    base_url: str,
+    pages: Iterable[Page],
+    out: Path,
+    *,
+    cookie: tuple[str, str] | None = None,
+    themes: Sequence[str] = ("light",),
+    widths: Iterable[int] = tuple(WIDTHS),
+    time_zone: str = "UTC",
+) -> list[Finding]:
+    """Writes `out/<name>-<width>-<theme>.png` of every page, whole length, and says what was wrong with each.
+
+    `cookie` is the (name, value) of a session. Wrong are: another status than expected, anything on the console, a
+    breach of the content security policy, a file that did not load, a page wider than its window at 390 pixels. Only
+    the server at `base_url` is asked; every other address is cut off.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    wanted = list(pages)
+    findings: list[Finding] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=list(ARGUMENTS))
+        for theme, width in product(themes, widths):
+            context = _context(browser, base_url, cookie, theme, width, time_zone)
+            for page in wanted:
+                findings += _shoot(context, urljoin(base_url, page.path), page, width, theme, out)
+            context.close()
+        browser.close()
+    return findings
+
+
+def _context(
+    browser: Browser, base_url: str, cookie: tuple[str, str] | None, theme: str, width: int, time_zone: str
+) -> BrowserContext:
+    """A fresh profile that reaches nothing but the server."""
+    home = urlsplit(base_url).netloc
+    context = browser.new_context(
+        viewport={"width": width, "height": WIDTHS.get(width, 900)},
+        color_scheme="dark" if theme == "dark" else "light",
+        reduced_motion="reduce",
+        timezone_id=time_zone,
+    )
+    context.add_init_script(WATCH)
+    context.route("**/*", lambda r: r.continue_() if urlsplit(r.request.url).netloc == home else r.abort())
+    if cookie:
+        context.add_cookies([{"name": cookie[0], "value": cookie[1], "url": base_url}])
+    return context
+
+
+def _shoot(context: BrowserContext, url: str, wanted: Page, width: int, theme: str, out: Path) -> list[Finding]:
+    """The picture of one page, and what was wrong with it."""
+    found: list[Finding] = []
+
+    def note(kind: str, text: str) -> None:
+        found.append(Finding(f"{wanted.name} at {width}, {theme}", kind, text))
+
+    def heard(message: ConsoleMessage) -> None:
+        own_answer = wanted.status >= 400 and f"status of {wanted.status}" in message.text
+        if message.type in ("error", "warning") and not own_answer:
+            note("console", message.text)
+
+    tab = context.new_page()
+    tab.on("console", heard)
+    tab.on("pageerror", lambda error: note("console", str(error)))
+    tab.on("requestfailed", lambda request: note("request", request.url))
+    try:
+        answer = tab.goto(url, wait_until="networkidle", timeout=30_000)
+        if answer is None or answer.status != wanted.status:
+            note("status", f"{answer.status if answer else 'no answer'} instead of {wanted.status}")
+        for text in tab.evaluate("window.__violations"):
+            note("policy", text)
+        if width <= 390 and (wide := tab.evaluate(WIDER)):
+            note("overflow", ", ".join(wide))
+        _stretch(tab, width)
+        tab.screenshot(path=str(out / f"{wanted.name}-{width}-{theme}.png"), full_page=True)
+    except Error as error:
+        note("request", str(error).splitlines()[0])
+    finally:
+        tab.close()
+    return found
+
+
+def _stretch(tab: Tab, width: int) -> None:
+    """Makes the window as tall as the page: what sticks to its edges is then where a reader of the picture expects it."""
+    height = int(tab.evaluate("document.documentElement.scrollHeight"))
+    tab.set_viewport_size({"width": width, "height": max(WIDTHS.get(width, 900), height)})

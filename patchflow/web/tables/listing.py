@@ -1,0 +1,172 @@
+"""A list page in one object: filters and order from the address, one page by cursor, the whole as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.functional import Promise, cached_property
+from django.utils.translation import gettext as _
+
+from patchflow.web.tables.columns import Column, Head, Table
+from patchflow.web.tables.csv import csv_response
+from patchflow.web.tables.cursors import CursorPage, keys_of
+
+Apply = Callable[[QuerySet[Any], str], QuerySet[Any]]
+Choices = Sequence[tuple[str, str | Promise]]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One filter of a list. `apply` is a lookup ("state", "name__icontains") or a function (queryset, value).
+
+    With `choices` only these values are taken; without, any text.
+    """
+
+    name: str
+    label: str | Promise
+    apply: str | Apply
+    choices: Choices | Callable[[], Choices] | None = None
+    hint: str | Promise = ""
+
+    @property
+    def options(self) -> list[tuple[str, str | Promise]]:
+        found = self.choices() if callable(self.choices) else self.choices
+        return [(str(value), label) for value, label in found or ()]
+
+    def narrow(self, queryset: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return self.apply(queryset, value) if callable(self.apply) else queryset.filter(**{self.apply: value})
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A filter as the bar shows it: what can be chosen, what is set, how to take it off."""
+
+    filter: Filter
+    options: list[tuple[str, str | Promise]]
+    value: str
+    shown: str | Promise
+    without: str
+
+
+class Listing:
+    """The list of a page.
+
+    `sorts` maps names in the address to fields (("name",) or ("-score", "name")); `default` is one of them, with "-" in
+    front for the other way round. A value that a filter does not offer is not applied and named in `problems`.
+    """
+
+    def __init__(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[Any],
+        columns: Sequence[Column],
+        *,
+        sorts: Mapping[str, Sequence[str]],
+        default: str,
+        now: datetime,
+        filters: Sequence[Filter] = (),
+        size: int = 50,
+        caption: str = "",
+        prefix: str = "",
+        selected: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.request, self.columns, self.sorts, self.filters = request, columns, sorts, filters
+        self.caption, self.size, self.prefix, self.now, self.selected = caption, size, prefix, now, selected
+        self.css = ""
+        self.problems: list[str] = []
+        self.sort = request.GET.get(f"{prefix}sort") or default
+        if self.sort.lstrip("-") not in sorts:
+            self.problems.append(_("The list cannot be sorted by “%(name)s”.") % {"name": self.sort.lstrip("-")})
+            self.sort = default
+        self.controls: list[Control] = []
+        self.queryset = self._narrow(queryset)
+
+    def _narrow(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        for one in self.filters:
+            value = self.request.GET.get(f"{self.prefix}{one.name}", "").strip()
+            options = one.options
+            shown: str | Promise = value
+            if value and one.choices is not None:
+                labels = dict(options)
+                if value not in labels:
+                    self.problems.append(
+                        _("%(label)s: “%(value)s” is not one of the choices; it was left out.")
+                        % {"label": one.label, "value": value}
+                    )
+                    value = ""
+                shown = labels.get(value, "")
+            if value:
+                queryset = one.narrow(queryset, value)
+            self.controls.append(Control(one, options, value, shown, self._address(**{one.name: ""})))
+        return queryset
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The fields behind the current sort, in its direction."""
+        fields = self.sorts[self.sort.lstrip("-")]
+        if not self.sort.startswith("-"):
+            return tuple(fields)
+        return tuple(name[1:] if name.startswith("-") else f"-{name}" for name in fields)
+
+    @cached_property
+    def page(self) -> CursorPage[Any]:
+        return CursorPage(self.queryset, self.order, self.request, self.size, prefix=self.prefix)
+
+    @property
+    def active(self) -> list[Control]:
+        """The filters that are set."""
+        return [control for control in self.controls if control.value]
+
+    @property
+    def heads(self) -> list[Head]:
+        return [Head(c, *self._sorting(c.sort)) if c.sort in self.sorts else Head(c) for c in self.columns]
+
+    def _sorting(self, name: str) -> tuple[str, str]:
+        if self.sort == name:
+            return self._address(sort=f"-{name}"), "ascending"
+        return self._address(sort=name), "descending" if self.sort == f"-{name}" else ""
+
+    @cached_property
+    def table(self) -> Table:
+        return Table(self.columns, self.page, self.now, self.caption, self.selected)
+
+    @property
+    def rows(self) -> list[Any]:
+        return self.table.rows
+
+    def __bool__(self) -> bool:
+        return bool(self.page)
+
+    @property
+    def clear_url(self) -> str:
+        return self._address(**{one.name: "" for one in self.filters})
+
+    @property
+    def csv_url(self) -> str:
+        return self._address(format="csv")
+
+    @property
+    def wants_csv(self) -> bool:
+        """Whether the address asks for the whole list as a file (`?format=csv`)."""
+        return self.request.GET.get(f"{self.prefix}format") == "csv"
+
+    def csv(self, filename: str) -> StreamingHttpResponse:
+        """Every row that the filters let through, in the same order, as CSV; read from the database in pieces."""
+        columns = [(str(c.label), c.plain) for c in self.columns]
+        ordered = self.queryset.order_by(*(k.order(forward=True) for k in keys_of(self.queryset, self.order)))
+        return csv_response(filename, columns, ordered.iterator(chunk_size=2000))
+
+    def _address(self, **changes: str) -> str:
+        """This address with `changes`, from the first page."""
+        query = self.request.GET.copy()
+        for name in ("after", "before", "format", *changes):
+            query.pop(f"{self.prefix}{name}", None)
+        for name, value in changes.items():
+            if value:
+                query[f"{self.prefix}{name}"] = value
+        return f"?{query.urlencode()}" if query else "?"
