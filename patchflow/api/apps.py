@@ -1,0 +1,8 @@
+"""The REST toolkit: it knows no app."""
+
+from django.apps import AppConfig
+
+
+class ApiConfig(AppConfig):
+    name = "patchflow.api"
+    label = "patchflow_api"

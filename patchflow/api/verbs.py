@@ -1,0 +1,76 @@
+"""Viewset parts: a verb is one POST, parsed by its serializer, answered with the object as it is afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db.models import Model, QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, serializers, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from patchflow.kernel import workflow
+
+
+class BlockerSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    sentence = serializers.CharField()
+    where = serializers.CharField()
+    tone = serializers.ChoiceField(["wait", "bad", "unknown"])
+
+
+class AvailableSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # DRF's own attribute of that name is not used here
+    allowed = serializers.BooleanField()
+    blockers = BlockerSerializer(many=True)
+
+
+class EmptySerializer(serializers.Serializer[Any]):
+    """A verb that takes nothing."""
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    """A verb that needs a reason."""
+
+    reason = serializers.CharField(max_length=2000)
+
+
+class VerbViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Any]):
+    """Reads of what the actor may see; writes only by verbs. `visible(actor)` gives the rows (deny by default)."""
+
+    def visible(self) -> QuerySet[Any]:
+        """The rows the caller may see."""
+        raise NotImplementedError
+
+    def get_queryset(self) -> QuerySet[Any]:
+        if getattr(self, "swagger_fake_view", False):
+            model: type[Model] = self.serializer_class.Meta.model  # type: ignore[union-attr]
+            return model._default_manager.none()
+        return self.visible()
+
+    def act(self, function: Callable[..., Any], request: Request, **arguments: Any) -> Any:
+        """Calls a domain verb as the caller, now: no route lets a caller choose the time of an act."""
+        return function(actor=request.user, at=timezone.now(), **arguments)
+
+    def answer(self, pk: Any, *, status: int = 200) -> Response:
+        """The object as it is now."""
+        return Response(self.get_serializer(self.visible().get(pk=pk)).data, status=status)
+
+    @extend_schema(responses=AvailableSerializer(many=True))
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    def available(self, request: Request, pk: str | None = None) -> Response:
+        """The verbs that leave the object's state, with every reason against each."""
+        offered = workflow.available(self.get_object(), actor=request.user, at=timezone.now())  # type: ignore[arg-type]
+        return Response(AvailableSerializer(offered, many=True).data)
+
+
+def parsed(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    """The request's body, checked for shape; raises ValidationError."""
+    checked = serializer(data=request.data)
+    checked.is_valid(raise_exception=True)
+    return dict(checked.validated_data)
