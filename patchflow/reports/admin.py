@@ -1,0 +1,100 @@
+"""Admin of the ground: people, rounds, deliveries, the trail. The kernel is below the web toolkit, so its windows are here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from changes.admin.rfc import ROUND_VERBS
+from patchflow.kernel.models import AuditEntry, AuditSeal, RoleGrant, SignOff, SignOffLevel, SignOffRound, User
+from patchflow.notices.models import Delivery
+from patchflow.web.admin import ReadOnlyInline, VerbAdmin
+
+if admin.site.is_registered(Group):
+    admin.site.unregister(Group)
+
+
+class GrantInline(ReadOnlyInline):
+    model = RoleGrant
+    fk_name = "user"
+    fields = ("role", "scope", "granted_by", "granted_at")
+
+
+@admin.register(User)
+class UserAdmin(VerbAdmin):
+    list_display = ("username", "first_name", "last_name", "email", "is_active", "last_login")
+    list_filter = ("is_active",)
+    search_fields = ("username", "email", "last_name")
+    fields = (
+        "username",
+        "first_name",
+        "last_name",
+        "email",
+        "is_active",
+        "time_zone",
+        "language",
+        "last_login",
+        "date_joined",
+    )
+    inlines = (GrantInline,)
+    view_capability = "user.edit"
+
+
+class LevelInline(ReadOnlyInline):
+    model = SignOffLevel
+    fields = ("position", "name", "quorum", "amount", "deadline_at", "escalate_to")
+
+
+class SignOffInline(ReadOnlyInline):
+    model = SignOff
+    fields = ("level", "user", "verdict", "comment", "decided_at")
+
+
+@admin.register(SignOffRound)
+class RoundAdmin(VerbAdmin):
+    list_display = ("subject_label", "number", "kind", "state", "opened_by", "opened_at", "closed_at")
+    list_filter = ("state", "kind", "subject_type")
+    search_fields = ("subject_label", "digest")
+    fields = (
+        "subject_label",
+        "number",
+        "kind",
+        "state",
+        "digest",
+        "document",
+        "opened_by",
+        "opened_at",
+        "closed_at",
+        "reason",
+        "excluded",
+    )
+    inlines = (LevelInline, SignOffInline)
+    verbs = ROUND_VERBS
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(VerbAdmin):
+    list_display = ("effective_at", "verb", "object_label", "actor_name", "outcome", "correlation_id")
+    list_filter = ("outcome", "object_type")
+    search_fields = ("object_label", "actor_name", "correlation_id")
+    view_capability = "audit.view"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("actor")
+
+
+@admin.register(AuditSeal)
+class AuditSealAdmin(VerbAdmin):
+    list_display = ("number", "sealed_at", "count", "root", "hash")
+    view_capability = "audit.view"
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(VerbAdmin):
+    list_display = ("notice", "user", "channel", "state", "sent_at", "attempts", "error")
+    list_filter = ("state", "channel")
+    list_select_related = ("notice", "user")

@@ -1,0 +1,282 @@
+"""What Home asks: what waits for this person, what stands in each phase, which clocks run out, how healthy the sources are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count, Q
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from changes.enums import RFCState
+from changes.enums_identify import Response
+from changes.models import RFC, Feed, SoftwareUpdate
+from cmdb.models import Host, ScanRun
+from patchflow.kernel.models import User
+from patchflow.web import words
+from patchflow.web.parts import Clock, Phase, Statement, Todo
+from patchflow.web.parts import Count as Figure
+from patchflow.web.states import look
+from releases.enums import ReleaseState
+from releases.models import Release
+
+MANY = 8
+"""How many of each kind Home shows; the rest is behind "all"."""
+
+R, S = RFCState, ReleaseState
+STANDING = (R.AWAITING_APPROVAL, R.EVALUATING, R.SUBMITTED, R.DRAFT, R.AUTHORIZED)
+RFC_DUE: dict[str, tuple[str, str, str]] = {
+    # state: (capability that moves it on, act, button)
+    R.DRAFT: ("rfc.submit", _("Submit"), _("Open draft")),
+    R.SUBMITTED: ("rfc.evaluate", _("Evaluate"), _("Evaluate")),
+    R.EVALUATING: ("rfc.request_approval", _("Complete and ask for approval"), _("Complete")),
+    R.AUTHORIZED: ("release.compose", _("Compose a release"), _("Open")),
+    R.IN_REVIEW: ("rfc.close", _("Close"), _("Close")),
+}
+RELEASE_DUE: dict[str, tuple[str, str, str]] = {
+    S.PLANNING: ("release.build", _("Build"), _("Plan")),
+    S.TESTING: ("acceptance.run", _("Test"), _("Test")),
+    S.SCHEDULING: ("release.seal", _("Schedule and seal"), _("Schedule")),
+    S.READY: ("release.deploy", _("Start the deployment"), _("Open")),
+    S.DEPLOYED: ("release.accept", _("Review and accept"), _("Review")),
+    S.ROLLED_BACK: ("release.accept", _("Review and accept"), _("Review")),
+}
+
+
+def waiting_for(actor: User, *, at: datetime) -> list[Todo]:
+    """What waits for `actor`: decisions first, then what their roles move on, the longest waiting first."""
+    return [*_votes(actor, at), *_release_votes(actor, at), *_rfcs(actor, at), *_releases(actor, at)]
+
+
+def _age(since: datetime, at: datetime) -> str:
+    return _("since %(age)s") % {"age": words.duration(at - since)}
+
+
+def _votes(actor: User, at: datetime) -> list[Todo]:
+    rows = RFC.objects.visible_to(actor).awaiting(actor).order_by("state_at")[:MANY]
+    return [
+        Todo(
+            "st-wait",
+            _("Decide"),
+            f"{r.number} · {r.title}",
+            reverse("changes:board-item", args=[r.pk]),
+            due=_age(r.state_at, at),
+            button=_("Decide"),
+        )
+        for r in rows
+    ]
+
+
+def _release_votes(actor: User, at: datetime) -> list[Todo]:
+    from patchflow.kernel.enums import RoundState
+    from patchflow.kernel.models import SignOffRound
+
+    asked = SignOffRound.objects.filter(
+        subject_type="releases.release", state=RoundState.OPEN, levels__voters__user=actor
+    )
+    rows = Release.objects.visible_to(actor).filter(pk__in=asked.exclude(signoffs__user=actor).values("subject_id"))[
+        :MANY
+    ]
+    return [
+        Todo(
+            "st-wait",
+            _("Go or no-go"),
+            f"{r.number} · {r.title}",
+            r.get_absolute_url(),
+            due=_age(r.state_at, at),
+            button=_("Decide"),
+        )
+        for r in rows
+    ]
+
+
+def _rfcs(actor: User, at: datetime) -> list[Todo]:
+    states = [state for state, (right, _act, _button) in RFC_DUE.items() if actor.scopes_for(right) != frozenset()]
+    own = Q(state=R.DRAFT, requested_by=actor) | Q(state__in=[s for s in states if s != R.DRAFT])
+    rows = (
+        RFC.objects.visible_to(actor)
+        .filter(own)
+        .exclude(state=R.AUTHORIZED, release_links__left_at__isnull=True, release_links__isnull=False)
+    )
+    return [
+        Todo(
+            look("changes.rfc", r.state).css,
+            RFC_DUE[r.state][1],
+            f"{r.number} · {r.title}",
+            r.get_absolute_url(),
+            due=_age(r.state_at, at),
+            button=RFC_DUE[r.state][2],
+        )
+        for r in rows.order_by("state_at")[:MANY]
+    ]
+
+
+def _releases(actor: User, at: datetime) -> list[Todo]:
+    states = [state for state, (right, _act, _button) in RELEASE_DUE.items() if actor.scopes_for(right) != frozenset()]
+    rows = Release.objects.visible_to(actor).filter(state__in=states).order_by("state_at")[:MANY]
+    return [
+        Todo(
+            look("releases.release", r.state).css,
+            RELEASE_DUE[r.state][1],
+            f"{r.number} · {r.title}",
+            r.get_absolute_url(),
+            why=r.reason,
+            due=_age(r.state_at, at),
+            button=RELEASE_DUE[r.state][2],
+        )
+        for r in rows
+    ]
+
+
+def phases(actor: User, *, at: datetime) -> list[Phase]:
+    """What stands in each of the four phases, with the event that leaves it. Four queries."""
+    stale = settings.PATCHFLOW["FACTS_STALE_AFTER"]
+    fresh = at - stale
+    hosts = (
+        Host.objects.visible_to(actor)
+        .live()
+        .aggregate(
+            all=Count("pk"),
+            fresh=Count("pk", filter=Q(audited_at__gte=fresh)),
+            restart=Count("pk", filter=Q(restart_needed=True)),
+        )
+    )
+    updates = SoftwareUpdate.objects.visible_to(actor).filter(
+        withdrawn_at__isnull=True, reach__gt=0, superseded_by__isnull=True
+    )
+    identified = updates.aggregate(
+        all=Count("pk"),
+        undecided=Count("pk", filter=Q(response=Response.UNDECIDED)),
+        exploited=Count("pk", filter=Q(exploited=True)),
+        late=Count("pk", filter=Q(start_by__lt=at)),
+    )
+    rfcs = dict(RFC.objects.visible_to(actor).open().values_list("state").annotate(Count("pk")))
+    releases = dict(Release.objects.visible_to(actor).open().values_list("state").annotate(Count("pk")))
+    estate, catalogue = reverse("cmdb:host-list"), reverse("changes:update-list")
+    return [
+        Phase(
+            1, _("hosts"), hosts["all"],
+            [
+                Figure(_("audited in %(span)s") % {"span": words.duration(stale)}, hosts["fresh"], "st-good", estate),
+                Figure(_("not reporting"), hosts["all"] - hosts["fresh"], "st-unk", estate),
+                Figure(_("restart pending"), hosts["restart"], "st-warn", estate),
+            ],
+            _("notification of an update"), estate,
+        ),
+        Phase(
+            2, _("updates that hosts miss"), identified["all"],
+            [
+                Figure(_("response undecided"), identified["undecided"], "st-wait", catalogue + "?response=undecided"),
+                Figure(_("known exploited"), identified["exploited"], "st-bad", catalogue),
+                Figure(_("past their start-by"), identified["late"], "st-bad", catalogue),
+            ],
+            _("submission of an RFC"), catalogue,
+        ),
+        Phase(
+            3, _("changes"), sum(n for s, n in rfcs.items() if s not in (R.IMPLEMENTING, R.IN_REVIEW)),
+            _figures("changes.rfc", rfcs, STANDING, reverse("changes:rfc-list")),
+            _("approval for production"), reverse("changes:rfc-list"),
+        ),
+        Phase(
+            4, _("releases"), sum(releases.values()),
+            _figures("releases.release", releases, tuple(S), reverse("releases:release-list")),
+            _("completion; then Assess again"), reverse("releases:release-list"),
+        ),
+    ]  # fmt: skip
+
+
+def _figures(machine: str, counts: dict[str, int], states: tuple[Any, ...], url: str) -> list[Figure]:
+    return [
+        Figure(str(look(machine, s).label), counts[s], look(machine, s).css, f"{url}?state={s}")
+        for s in states
+        if counts.get(s)
+    ][:5]
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """A start-by clock that runs out: the update or RFC, and its clock."""
+
+    title: str
+    url: str
+    detail: str
+    clock: Clock
+
+
+def clocks(actor: User, *, at: datetime) -> list[Risk]:
+    """The five start-by clocks that end first, of updates that hosts miss and nobody has begun to deploy."""
+    rows = (
+        SoftwareUpdate.objects.visible_to(actor)
+        .filter(
+            withdrawn_at__isnull=True,
+            superseded_by__isnull=True,
+            reach__gt=0,
+            start_by__isnull=False,
+            notified_at__isnull=False,
+        )
+        .exclude(response__in=[Response.DECLINE])
+        .order_by("start_by")[:5]
+    )
+    return [
+        Risk(
+            str(u),
+            reverse("changes:update-detail", args=[u.pk]),
+            ngettext("%(n)d host misses it", "%(n)d hosts miss it", u.reach) % {"n": u.reach},
+            Clock(u.notified_at, u.start_by, label=str(u.get_update_class_display())),
+        )
+        for u in rows
+        if u.notified_at and u.start_by
+    ]
+
+
+def feeds(*, at: datetime) -> list[Statement]:
+    """Each feed with its last good poll; a stale one is not good."""
+    found = []
+    for feed in Feed.objects.filter(enabled=True).order_by("name")[:MANY]:
+        good = feed.last_good_at is not None and not feed.is_stale(at) and not feed.problem
+        css = "st-good" if good else "st-unk" if feed.last_good_at is None else "st-warn"
+        age = words.duration(at - feed.last_good_at) if feed.last_good_at else _("never")
+        text = feed.title or feed.name
+        found.append(
+            Statement(
+                css,
+                f"{text}: {feed.problem[:80]}" if feed.problem else text,
+                age,
+                reverse("changes:feed-detail", args=[feed.pk]),
+            )
+        )
+    return found
+
+
+def scans(actor: User, *, at: datetime) -> list[Statement]:
+    """The last scan runs."""
+    rows = ScanRun.objects.visible_to(actor).order_by("-pk")[:5]
+    return [
+        Statement(
+            look("cmdb.scanrun", r.state).css,
+            f"{r.scanner}: {r.get_state_display()}",
+            words.duration(at - r.requested_at),
+            reverse("cmdb:scan-detail", args=[r.pk]),
+        )
+        for r in rows
+    ]
+
+
+def recent(actor: User, *, at: datetime) -> list[Statement]:
+    """Releases that are being deployed, or ended in the last week."""
+    rows = Release.objects.visible_to(actor).filter(
+        Q(state__in=[S.DEPLOYING, S.ROLLING_BACK]) | Q(finished_at__gte=at - timedelta(days=7))
+    )
+    return [
+        Statement(
+            look("releases.release", r.state).css,
+            f"{r.number} · {r.title}",
+            str(look("releases.release", r.state).label),
+            r.get_absolute_url(),
+        )
+        for r in rows.order_by("-pk")[:MANY]
+    ]

@@ -1,0 +1,148 @@
+"""The audit pages: the trail, one entry, one object's history, and the proof that all of it is whole."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from patchflow.kernel import trail
+from patchflow.kernel.enums import Outcome
+from patchflow.kernel.models import AuditEntry
+from patchflow.reports.queries import trail as asked
+from patchflow.web.tables import Column, Filter, Listing
+
+COLUMNS = [
+    Column(_("When"), "effective_at", url=lambda e: f"/audit/{e.pk}/", sort="when"),
+    Column(_("What"), lambda e: str(e.verb_label), wide=True),
+    Column(
+        _("Object"),
+        "object_label",
+        url=lambda e: f"/audit/{e.object_type}/{e.object_id}/" if e.object_id else "",
+        wide=True,
+    ),
+    Column(_("By"), "actor_name", sort="who"),
+    Column(_("Outcome"), "outcome", state="audit.outcome"),
+    Column(_("Sealed"), lambda e: e.leaf.seal.number if hasattr(e, "leaf") else None, numeric=True),
+]
+FILTERS = [
+    Filter(
+        "about",
+        _("About"),
+        lambda rows, value: rows.filter(verb__startswith=value + "."),
+        choices=asked.groups_of_verbs,
+    ),
+    Filter("outcome", _("Outcome"), "outcome", choices=Outcome.choices),
+    Filter("by", _("By"), "actor_name__iexact", hint=_("user name")),
+    Filter("object", _("Object"), "object_label__icontains", hint=_("number or name")),
+    Filter("correlation", _("Correlation id"), "correlation_id"),
+]
+
+
+@login_required
+@require_safe
+def entry_list(request: HttpRequest) -> HttpResponseBase:
+    actor: Any = request.user
+    if actor.scopes_for("audit.view") is not None:
+        raise PermissionDenied(_("The whole trail is for auditors; each object shows its own history."))
+    now = timezone.now()
+    listing = Listing(
+        request,
+        asked.entries(actor),
+        COLUMNS,
+        sorts={"when": ("pk",), "who": ("actor_name", "pk")},
+        default="-when",
+        now=now,
+        filters=FILTERS,
+    )
+    if listing.wants_csv:
+        return listing.csv("audit.csv")
+    context = {
+        "title": _("Audit trail"),
+        "lede": _(
+            "Every act and every refused attempt, chained and sealed. Nothing here can be edited; whether that held can be proven."
+        ),
+        "listing": listing,
+        "state": asked.state(),
+        "empty_title": _("Nothing has happened yet"),
+        "empty_advice": _("The first log-in will be the first entry."),
+    }
+    return render(request, "reports/audit_list.html", context)
+
+
+@login_required
+@require_safe
+def entry_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    actor: Any = request.user
+    entry = get_object_or_404(AuditEntry.objects.select_related("leaf__seal"), pk=pk)
+    if entry.object_id:
+        seen = asked.entries_of(entry.object_type, entry.object_id, actor).filter(pk=pk).exists()
+    else:
+        seen = asked.entries(actor).filter(pk=pk).exists()
+    if not seen:
+        raise Http404
+    detail = dict(entry.detail)
+    context = {
+        "title": entry.verb_label,
+        "ident": [_("Audit"), f"{entry.chain} #{entry.seq}"],
+        "entry": entry,
+        "blockers": detail.pop("blockers", []),
+        "difference": detail.pop("difference", []),
+        "detail": json.dumps(detail, indent=2, ensure_ascii=False) if detail else "",
+        "leaf": getattr(entry, "leaf", None),
+    }
+    return render(request, "reports/audit_entry.html", context)
+
+
+@login_required
+@require_safe
+def object_history(request: HttpRequest, object_type: str, object_id: str) -> HttpResponseBase:
+    actor: Any = request.user
+    try:
+        found = asked.entries_of(object_type, object_id, actor)
+    except LookupError:
+        raise Http404 from None
+    first = found.order_by("-pk").first()
+    if first is None:
+        raise Http404
+    listing = Listing(
+        request,
+        found,
+        COLUMNS,
+        sorts={"when": ("pk",), "who": ("actor_name", "pk")},
+        default="-when",
+        now=timezone.now(),
+    )
+    if listing.wants_csv:
+        return listing.csv(f"audit-{object_type}-{object_id}.csv")
+    context = {
+        "title": _("History of %(object)s") % {"object": first.object_label},
+        "listing": listing,
+        "state": asked.state(),
+    }
+    return render(request, "reports/audit_list.html", context)
+
+
+@login_required
+def verify(request: HttpRequest) -> HttpResponse:
+    """GET explains; POST recomputes every chain, seal and published head now."""
+    actor: Any = request.user
+    if actor.scopes_for("audit.verify") is not None:
+        raise PermissionDenied(_("Verifying the whole trail is for auditors."))
+    found = trail.verify() if request.method == "POST" else None
+    context = {
+        "title": _("Is the trail whole?"),
+        "lede": _("Recomputes every chain, every seal and every published head, and names the first bad row of each."),
+        "found": found,
+        "state": asked.state(),
+        "at": timezone.now(),
+    }
+    return render(request, "reports/audit_verify.html", context)

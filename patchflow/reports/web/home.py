@@ -1,0 +1,60 @@
+"""Home: what waits for me, what stands in each phase, which clocks run out. Find: one box for numbers, names and CVEs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_safe
+
+from patchflow.reports.queries import find as found
+from patchflow.reports.queries import home as asked
+from patchflow.reports.queries.compliance import interval
+
+
+@login_required
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    actor: Any = request.user
+    at = timezone.now()
+    todo = asked.waiting_for(actor, at=at)
+    clocks = asked.clocks(actor, at=at)
+    late = sum(1 for risk in clocks if risk.clock.ends_at <= at)
+    title = (
+        ngettext("One thing waits for you", "%(n)d things wait for you", len(todo)) % {"n": len(todo)}
+        if todo
+        else _("Nothing waits for you")
+    )
+    lede = (
+        ngettext("One start-by clock has run out.", "%(n)d start-by clocks have run out.", late) % {"n": late}
+        if late
+        else _("No clock has run out.")
+    )
+    context = {
+        "title": title,
+        "lede": lede,
+        "todo": todo,
+        "phases": asked.phases(actor, at=at),
+        "clocks": clocks,
+        "interval": interval(actor, at=at),
+        "feeds": asked.feeds(at=at),
+        "scans": asked.scans(actor, at=at),
+        "recent": asked.recent(actor, at=at),
+    }
+    return render(request, "reports/home.html", context)
+
+
+@login_required
+@require_safe
+def find(request: HttpRequest) -> HttpResponse:
+    actor: Any = request.user
+    text = request.GET.get("q", "").strip()[:100]
+    hits = found.find(text, actor) if text else []
+    if len(hits) == 1 and hits[0].exact:
+        return redirect(hits[0].url)
+    return render(request, "reports/find.html", {"title": _("Find"), "text": text, "hits": hits})
