@@ -1,0 +1,116 @@
+"""Groups and windows over REST."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Count, QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from cmdb.api import serializers as shapes
+from cmdb.domain import groups, windows
+from cmdb.models import Host, HostGroup, ServiceWindow
+from cmdb.queries.groups import matching
+from cmdb.queries.windows import openings
+from patchflow.api.verbs import ReasonSerializer, VerbViewSet, parsed
+
+SHOWN = 50
+OPENINGS = 20
+
+
+class GroupViewSet(VerbViewSet):
+    """Host groups, which are also the scopes of grants."""
+
+    serializer_class = shapes.GroupSerializer
+
+    def visible(self) -> QuerySet[HostGroup]:
+        rows = HostGroup.objects.all().visible_to(self.request.user)  # type: ignore[arg-type]
+        if self.action == "list":
+            rows = rows.live()
+        return rows.annotate(host_count=Count("memberships"))
+
+    @extend_schema(request=shapes.AddGroupSerializer, responses={201: shapes.GroupSerializer})
+    def create(self, request: Request) -> Response:
+        """Makes a group of chosen hosts, or by rule."""
+        group = self.act(groups.add, request, **parsed(shapes.AddGroupSerializer, request))
+        return self.answer(group.pk, status=201)
+
+    @extend_schema(request=shapes.ReviseGroupSerializer)
+    @action(detail=True, methods=["post"])
+    def revise(self, request: Request, pk: str | None = None) -> Response:
+        """Renames a group, or changes its rule; members follow."""
+        group_id = self.get_object().pk
+        self.act(groups.revise, request, group_id=group_id, **parsed(shapes.ReviseGroupSerializer, request))
+        return self.answer(group_id)
+
+    @extend_schema(request=shapes.HostIdsSerializer)
+    @action(detail=True, methods=["post"], url_path="set-members")
+    def set_members(self, request: Request, pk: str | None = None) -> Response:
+        """Makes the members of a static group exactly these hosts."""
+        group_id = self.get_object().pk
+        self.act(groups.set_members, request, group_id=group_id, **parsed(shapes.HostIdsSerializer, request))
+        return self.answer(group_id)
+
+    @extend_schema(request=ReasonSerializer)
+    @action(detail=True, methods=["post"])
+    def retire(self, request: Request, pk: str | None = None) -> Response:
+        """Ends a group; its members leave it."""
+        group_id = self.get_object().pk
+        self.act(groups.retire, request, group_id=group_id, **parsed(ReasonSerializer, request))
+        return self.answer(group_id)
+
+    @extend_schema(request=shapes.RuleSerializer, responses=shapes.PreviewSerializer)
+    @action(detail=False, methods=["post"], pagination_class=None, filter_backends=[])
+    def preview(self, request: Request) -> Response:
+        """Which of the hosts that the caller sees a rule would name."""
+        rule = parsed(shapes.RuleSerializer, request)
+        rows = matching(rule).filter(pk__in=Host.objects.visible_to(request.user))  # type: ignore[arg-type]
+        names = list(rows.order_by("name").values_list("name", flat=True)[:SHOWN])
+        return Response({"count": rows.count(), "hosts": names})
+
+    available: Any = None  # a group has no machine
+
+
+class WindowViewSet(VerbViewSet):
+    """Service windows: when hosts of their groups may be worked on."""
+
+    serializer_class = shapes.WindowSerializer
+
+    def visible(self) -> QuerySet[ServiceWindow]:
+        rows = ServiceWindow.objects.all().visible_to(self.request.user)  # type: ignore[arg-type]
+        return (rows.live() if self.action == "list" else rows).prefetch_related("groups")
+
+    @extend_schema(request=shapes.AddWindowSerializer, responses={201: shapes.WindowSerializer})
+    def create(self, request: Request) -> Response:
+        """Makes a window."""
+        window = self.act(windows.add, request, **parsed(shapes.AddWindowSerializer, request))
+        return Response(self.get_serializer(window).data, status=201)
+
+    @extend_schema(request=shapes.ReviseWindowSerializer)
+    @action(detail=True, methods=["post"])
+    def revise(self, request: Request, pk: str | None = None) -> Response:
+        """Changes a window; its revision rises."""
+        given = parsed(shapes.ReviseWindowSerializer, request)
+        window = self.act(windows.revise, request, window_id=self.get_object().pk, **given)
+        return Response(self.get_serializer(window).data)
+
+    @extend_schema(request=ReasonSerializer)
+    @action(detail=True, methods=["post"])
+    def retire(self, request: Request, pk: str | None = None) -> Response:
+        """Ends a window; it opens no more."""
+        given = parsed(ReasonSerializer, request)
+        window = self.act(windows.retire, request, window_id=self.get_object().pk, **given)
+        return Response(self.get_serializer(window).data)
+
+    @extend_schema(responses=shapes.OpeningSerializer(many=True))
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    def openings(self, request: Request, pk: str | None = None) -> Response:
+        """The next 20 openings."""
+        found = openings(self.get_object(), after=timezone.now(), count=OPENINGS)
+        return Response(shapes.OpeningSerializer(found, many=True).data)
+
+    available: Any = None  # a window has no machine

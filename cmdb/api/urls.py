@@ -1,0 +1,16 @@
+"""Addresses of cmdb over REST, below /api/v1/."""
+
+from cmdb.api.baselines import BaselineViewSet, DiscrepancyViewSet, ExemptionViewSet
+from cmdb.api.groups import GroupViewSet, WindowViewSet
+from cmdb.api.hosts import HostViewSet, PlatformViewSet
+from cmdb.api.scans import ScanRunViewSet
+from patchflow.api.routes import register
+
+register("hosts", HostViewSet, basename="host")
+register("platforms", PlatformViewSet, basename="platform")
+register("host-groups", GroupViewSet, basename="host-group")
+register("service-windows", WindowViewSet, basename="service-window")
+register("scan-runs", ScanRunViewSet, basename="scan-run")
+register("baselines", BaselineViewSet, basename="baseline")
+register("exemptions", ExemptionViewSet, basename="exemption")
+register("discrepancies", DiscrepancyViewSet, basename="discrepancy")

@@ -1,0 +1,171 @@
+"""Service windows: made, revised, retired. Each edit raises the revision, which manifests name: what was signed for one
+revision is not run by another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime, time
+from typing import Any
+from zoneinfo import available_timezones
+
+from cmdb.domain.permission import demand, said
+from cmdb.enums import Recurrence
+from cmdb.models import HostGroup, Nth, ServiceWindow, Weekday
+from patchflow.kernel import audit, workflow
+from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.errors import Blocked, Invalid
+from patchflow.kernel.models import User
+
+FIELDS = (
+    "name",
+    "recurrence",
+    "nth",
+    "weekday",
+    "offset_days",
+    "starts_local",
+    "zone",
+    "length_minutes",
+    "cutoff_minutes",
+    "from_on",
+    "until_on",
+)
+
+
+@workflow.verb("cmdb.window.added")
+def add(
+    *,
+    name: str,
+    starts_local: time,
+    length_minutes: int,
+    from_on: date,
+    actor: User,
+    at: datetime,
+    recurrence: str = Recurrence.MONTHLY,
+    nth: int = Nth.SECOND,
+    weekday: int = Weekday.TUESDAY,
+    offset_days: int = 0,
+    zone: str = "UTC",
+    cutoff_minutes: int = 0,
+    until_on: date | None = None,
+    group_ids: Iterable[int] = (),
+) -> ServiceWindow:
+    """Makes a window, revision 1, for these groups. Needs window.edit for each of them (everywhere, if none).
+
+    Raises Invalid: a zone that is no IANA name, a cut-off as long as the window, a length over seven days.
+    """
+    given = dict(locals())
+    window = ServiceWindow(**{field: given[field] for field in FIELDS}, made_at=at)
+    groups = _groups(group_ids)
+    _demand_for(groups, actor)
+    _check(window)
+    window.save()
+    window.groups.set(groups)
+    audit.record(window, "cmdb.window.added", actor=actor, at=at, detail=describe(window))
+    return window
+
+
+def _demand_for(groups: list[HostGroup], actor: User) -> None:
+    if not groups:
+        demand("window.edit", None, actor)
+    for group in groups:
+        demand("window.edit", group, actor)
+
+
+def _groups(group_ids: Iterable[int]) -> list[HostGroup]:
+    wanted = set(group_ids)
+    found = list(HostGroup.objects.live().filter(pk__in=wanted))
+    if len(found) != len(wanted):
+        raise Invalid("Some of these groups do not exist.", code="invalid.groups")
+    return found
+
+
+def _check(window: ServiceWindow) -> None:
+    window.name = said("name", window.name, what="A name", limit=80)
+    if window.recurrence == Recurrence.WEEKLY:
+        window.nth, window.offset_days = Nth.FIRST, 0
+    wrong = [
+        Blocker(f"invalid.{field}", sentence)
+        for field, good, sentence in (
+            ("recurrence", window.recurrence in Recurrence.values, "A window recurs weekly or monthly."),
+            ("nth", window.nth in Nth.values, "Which weekday of the month: 1 to 4, or -1 for the last."),
+            ("weekday", window.weekday in Weekday.values, "A weekday is 0 (Monday) to 6 (Sunday)."),
+            ("offset_days", 0 <= window.offset_days <= 20, "The offset is 0 to 20 days."),
+            (
+                "zone",
+                window.zone in available_timezones(),
+                f"{window.zone[:60]!a} is no time zone (Europe/Berlin is one).",
+            ),
+            (
+                "length_minutes",
+                0 < window.length_minutes <= 7 * 24 * 60,
+                "A window is at least a minute, at most seven days long.",
+            ),
+            (
+                "cutoff_minutes",
+                0 <= window.cutoff_minutes < window.length_minutes,
+                "The cut-off is shorter than the window.",
+            ),
+            (
+                "until_on",
+                window.until_on is None or window.until_on >= window.from_on,
+                "The last day is not before the first.",
+            ),
+        )
+        if not good
+    ]
+    if ServiceWindow.objects.live().filter(name=window.name).exclude(pk=window.pk).exists():
+        wrong.append(Blocker("invalid.name", f"There is a window named {window.name} already."))
+    if wrong:
+        raise Invalid(wrong)
+
+
+def describe(window: ServiceWindow) -> dict[str, Any]:
+    """The window's columns and groups, as the trail keeps them."""
+    shown = {field: getattr(window, field) for field in FIELDS}
+    shown["starts_local"] = window.starts_local.isoformat("minutes")
+    return {**shown, "revision": window.revision, "groups": sorted(window.groups.values_list("pk", flat=True))}
+
+
+@workflow.verb("cmdb.window.revised", ServiceWindow, "window_id")
+def revise(
+    *, window_id: int, actor: User, at: datetime, group_ids: Iterable[int] | None = None, **fields: Any
+) -> ServiceWindow:
+    """Changes a window and raises its revision, if anything differs. Needs window.edit for the groups before and after."""
+    window = _locked(window_id, actor)
+    if unknown := set(fields) - set(FIELDS):
+        raise Invalid([Blocker(f"invalid.{field}", f"{field} cannot be changed here.") for field in sorted(unknown)])
+    before = describe(window)
+    for field, value in fields.items():
+        setattr(window, field, value)
+    _check(window)
+    if group_ids is not None:
+        groups = _groups(group_ids)
+        _demand_for(groups, actor)
+        window.groups.set(groups)
+    after = describe(window)
+    if before == after:
+        return window
+    window.revision += 1
+    detail = {"before": before, "after": {**after, "revision": window.revision}}
+    audit.record(window, "cmdb.window.revised", actor=actor, at=at, detail=detail)
+    window.save()
+    return window
+
+
+def _locked(window_id: int, actor: User) -> ServiceWindow:
+    window = workflow.lock(ServiceWindow, window_id)
+    demand("window.edit", window, actor)
+    if window.retired_at is not None:
+        raise Blocked([Blocker("window.retired", f"{window} is retired.")])
+    return window
+
+
+@workflow.verb("cmdb.window.retired", ServiceWindow, "window_id")
+def retire(*, window_id: int, reason: str, actor: User, at: datetime) -> ServiceWindow:
+    """Ends a window: it opens no more. Hosts that have no other are refused with that reason. Needs window.edit."""
+    window = _locked(window_id, actor)
+    reason = said("reason", reason, what="A reason", limit=2000)
+    window.retired_at = at
+    audit.record(window, "cmdb.window.retired", actor=actor, at=at, detail={"reason": reason})
+    window.save()
+    return window

@@ -1,0 +1,38 @@
+"""The tables of cmdb: what we have."""
+
+from cmdb.models.baseline import Baseline, BaselineItem
+from cmdb.models.connection import Connection
+from cmdb.models.discrepancy import Discrepancy
+from cmdb.models.exemption import Exemption
+from cmdb.models.fields import VersionKeyField
+from cmdb.models.group import GroupMember, HostGroup
+from cmdb.models.host import Fact, Host, HostIdentity
+from cmdb.models.item import ConfigurationItem, Relation
+from cmdb.models.scan import ScanResult, ScanRun
+from cmdb.models.software import Installation, PackageVersion, PendingUpdate, Platform
+from cmdb.models.window import Nth, ServiceWindow, Weekday
+
+__all__ = [
+    "Baseline",
+    "BaselineItem",
+    "ConfigurationItem",
+    "Connection",
+    "Discrepancy",
+    "Exemption",
+    "Fact",
+    "GroupMember",
+    "Host",
+    "HostGroup",
+    "HostIdentity",
+    "Installation",
+    "Nth",
+    "PackageVersion",
+    "PendingUpdate",
+    "Platform",
+    "Relation",
+    "ScanResult",
+    "ScanRun",
+    "ServiceWindow",
+    "VersionKeyField",
+    "Weekday",
+]

@@ -1,0 +1,56 @@
+"""Where a host is reached."""
+
+from __future__ import annotations
+
+import os
+
+from cmdb.enums import KeyReference
+from cmdb.models import Connection
+from cmdb.remote.connection import THIS_COMPUTER, Endpoint
+from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.errors import Blocked
+
+
+def endpoint_of(host_id: int) -> Endpoint:
+    """The endpoint of a host, for scanners and executors; this computer itself for the local host.
+
+    Raises Blocked: no connection, no host key accepted by a person (also on a jump host), or our key's variable unset.
+    """
+    connection = Connection.objects.select_related("jump__jump").filter(host_id=host_id).first()
+    if connection is None:
+        raise Blocked([Blocker("connection.none", "This host has no connection: nobody has said how to reach it.")])
+    return endpoint(connection)
+
+
+def endpoint(connection: Connection, *, unpinned: bool = False) -> Endpoint:
+    """As `endpoint_of`, of a connection at hand; `unpinned` allows a host key that nobody has accepted (to be shown)."""
+    if connection.is_local:
+        return THIS_COMPUTER
+    if not connection.host_key and not unpinned:
+        sentence = f"The host key of {connection} has not been accepted by a person."
+        raise Blocked([Blocker("connection.key_not_accepted", sentence, tone="wait")])
+    try:
+        return Endpoint(
+            address=connection.address,
+            port=connection.port,
+            user=connection.user,
+            become=connection.become,
+            jump=endpoint(connection.jump) if connection.jump else None,
+            host_key=connection.host_key,
+            key_path=_key_path(connection),
+        )
+    except ValueError as error:
+        raise Blocked([Blocker("connection.address", f"{error}.")]) from error
+
+
+def _key_path(connection: Connection) -> str:
+    match connection.key_kind:
+        case KeyReference.FILE:
+            return connection.key_reference
+        case KeyReference.ENVIRONMENT:
+            path = os.environ.get(connection.key_reference, "")
+            if not path:
+                sentence = f"The variable {connection.key_reference}, which names the file of our key, is not set."
+                raise Blocked([Blocker("connection.key_variable", sentence)])
+            return path
+    return ""

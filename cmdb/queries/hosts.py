@@ -1,0 +1,158 @@
+"""What is known of hosts: as targets of a change, and as a page shows them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+
+from cmdb.enums import ItemKind, RelationKind
+from cmdb.models import ConfigurationItem, Exemption, Fact, GroupMember, Host, Relation
+from patchflow.kernel.models import AuditEntry
+
+UPWARD = (RelationKind.DEPENDS_ON, RelationKind.RUNS_ON)
+
+
+def stale_after() -> timedelta:
+    """Facts older than this say nothing about now (law 3; default 48 h)."""
+    limit: timedelta = settings.PATCHFLOW["FACTS_STALE_AFTER"]
+    return limit
+
+
+def is_stale(host: Host, at: datetime) -> bool:
+    """Whether the host's packages were never read, or too long ago."""
+    return host.audited_at is None or at - host.audited_at > stale_after()
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFacts:
+    """A host as changes and releases need it. `exempt`: the exemptions in force for it, as (kind, subject) pairs;
+    `services`: ids of the services that it supports, directly or through what runs on it; `fingerprint` empty: not yet
+    known, so the host cannot be in a manifest."""
+
+    host_id: int
+    name: str
+    fingerprint: str
+    status: str
+    retired: bool
+    exempt: tuple[tuple[str, str], ...]
+    platform_id: int | None
+    platform_label: str
+    audited_at: datetime | None
+    last_seen_at: datetime | None
+    group_ids: frozenset[int]
+    criticality: int
+    environment: str
+    restart_needed: bool | None
+    services: tuple[int, ...]
+
+
+def target_facts(host_ids: Iterable[int], *, at: datetime) -> dict[int, TargetFacts]:
+    """Host id → facts; unknown ids are missing. At most five queries, however many hosts."""
+    hosts = list(Host.objects.filter(pk__in=list(host_ids)).select_related("ci", "platform"))
+    ids = [host.pk for host in hosts]
+    groups: dict[int, set[int]] = defaultdict(set)
+    for host_id, group_id in GroupMember.objects.filter(host_id__in=ids).values_list("host_id", "group_id"):
+        groups[host_id].add(group_id)
+    exempt = _exemptions(ids, groups, at)
+    services = supported_services({host.ci_id for host in hosts})
+    return {
+        host.pk: TargetFacts(
+            host_id=host.pk,
+            name=host.name,
+            fingerprint=host.fingerprint,
+            status=str(host.ci.state),
+            retired=host.retired_at is not None,
+            exempt=tuple(sorted(exempt[host.pk])),
+            platform_id=host.platform_id,
+            platform_label=str(host.platform) if host.platform else "",
+            audited_at=host.audited_at,
+            last_seen_at=host.last_seen_at,
+            group_ids=frozenset(groups[host.pk]),
+            criticality=host.ci.criticality,
+            environment=host.ci.environment,
+            restart_needed=host.restart_needed,
+            services=services.get(host.ci_id, ()),
+        )
+        for host in hosts
+    }
+
+
+def _exemptions(ids: list[int], groups: dict[int, set[int]], at: datetime) -> dict[int, set[tuple[str, str]]]:
+    found: dict[int, set[tuple[str, str]]] = defaultdict(set)
+    for host_id, group_id, kind, subject in Exemption.objects.in_force(at).values_list(
+        "host_id", "group_id", "kind", "subject"
+    ):
+        for pk in ids:
+            if pk == host_id or (group_id is not None and group_id in groups[pk]):
+                found[pk].add((kind, subject))
+    return found
+
+
+def supported_services(item_ids: Iterable[int]) -> dict[int, tuple[int, ...]]:
+    """Item id → ids of the services that rest on it: what depends or runs on it, the clusters it belongs to, and so on
+    upwards. Derived from relations. Two queries."""
+    above: dict[int, set[int]] = defaultdict(set)
+    for source, target, kind in Relation.objects.values_list("source_id", "target_id", "kind"):
+        if kind in UPWARD:
+            above[target].add(source)
+        elif kind == RelationKind.MEMBER_OF:
+            above[source].add(target)
+    reached = {item: _closure(item, above) for item in item_ids}
+    every = {pk for pks in reached.values() for pk in pks}
+    services = set(ConfigurationItem.objects.filter(pk__in=every, kind=ItemKind.SERVICE).values_list("pk", flat=True))
+    return {item: tuple(sorted(pks & services)) for item, pks in reached.items()}
+
+
+def _closure(start: int, edges: dict[int, set[int]]) -> set[int]:
+    seen, stack = set[int](), [start]
+    while stack:
+        for neighbor in edges.get(stack.pop(), ()):
+            if neighbor not in seen and neighbor != start:
+                seen.add(neighbor)
+                stack.append(neighbor)
+    return seen
+
+
+@dataclass(frozen=True, slots=True)
+class FactRow:
+    """One fact as shown: the value that counts, who says so since when, and what others say instead."""
+
+    key: str
+    value: Any
+    source: str
+    seen_at: datetime
+    locked_by: str
+    others: tuple[tuple[str, Any], ...]
+
+
+def facts_of(host: Host) -> list[FactRow]:
+    """The host's facts by key. A person's value outranks discovery until released; else the newest counts. Disagreement
+    stays visible in `others`. One query."""
+    rows: dict[str, list[Fact]] = defaultdict(list)
+    for fact in Fact.objects.filter(host=host).select_related("locked_by").order_by("key"):
+        rows[fact.key].append(fact)
+    return [_fact_row(host, key, facts) for key, facts in rows.items()]
+
+
+def _fact_row(host: Host, key: str, facts: list[Fact]) -> FactRow:
+    def seen(fact: Fact) -> datetime:
+        # What the newest report said unchanged was seen with it: one UPDATE of the host stands for all its facts.
+        return host.reported_at if fact.source == host.report_source and host.reported_at else fact.seen_at
+
+    first = max(facts, key=lambda fact: (fact.locked_by_id is not None, seen(fact)))
+    others = tuple((f.source, f.value) for f in facts if f is not first and f.value != first.value)
+    locked_by = first.locked_by.get_username() if first.locked_by else ""
+    return FactRow(key, first.value, first.source, seen(first), locked_by, others)
+
+
+def history_of(host: Host) -> QuerySet[AuditEntry]:
+    """The entries about the host and its item, newest first."""
+    about = Q(object_type=host._meta.label_lower, object_id=str(host.pk))
+    about |= Q(object_type=ConfigurationItem._meta.label_lower, object_id=str(host.ci_id))
+    return AuditEntry.objects.filter(about).order_by("-pk")

@@ -1,0 +1,14 @@
+"""What workers of the queue *scan* do."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.utils import timezone
+
+from cmdb.domain import scans
+
+
+@shared_task
+def run_scan(*, scan_run_id: int, **_: object) -> None:
+    """Asks the hosts of one scan run."""
+    scans.run(scan_run_id=scan_run_id, now=timezone.now())

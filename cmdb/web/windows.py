@@ -1,0 +1,236 @@
+"""Service windows as pages."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+
+from cmdb.domain import windows
+from cmdb.enums import Recurrence
+from cmdb.models import ServiceWindow
+from cmdb.queries.windows import each_opening, openings
+from cmdb.web.forms import ReasonForm, WindowForm, posted
+from cmdb.web.host_verbs import tried
+from cmdb.web.hosts import who
+from patchflow.kernel import audit
+from patchflow.kernel.rules import capability, failing
+from patchflow.web import parts, words
+from patchflow.web.tables import Column, Filter, Listing, Table
+from patchflow.web.verbs import Reach, Verb
+
+NEXT = 20
+
+
+def in_words(window: ServiceWindow) -> str:
+    """The recurrence as people say it."""
+    clock, day = f"{window.starts_local:%H:%M} {window.zone}", window.get_weekday_display()
+    if window.recurrence == Recurrence.WEEKLY:
+        return _("every %(day)s at %(clock)s") % {"day": day, "clock": clock}
+    which = _("%(nth)s %(day)s of the month") % {"nth": window.get_nth_display(), "day": day}
+    if window.offset_days:
+        return _("%(days)d days after the %(which)s, at %(clock)s") % {
+            "days": window.offset_days,
+            "which": which,
+            "clock": clock,
+        }
+    return _("%(which)s at %(clock)s") % {"which": which, "clock": clock}
+
+
+@login_required
+def window_list(request: HttpRequest) -> HttpResponseBase:
+    """Windows, each with its next opening."""
+    now = timezone.now()
+
+    def following(window: ServiceWindow) -> Any:
+        found = next(each_opening(window, after=now), None)
+        return found.starts_at if found else ""
+
+    listing = Listing(
+        request,
+        ServiceWindow.objects.live().visible_to(who(request)).prefetch_related("groups"),
+        [
+            Column(_("Window"), "name", url=lambda w: reverse("cmdb:window-detail", args=[w.pk]), sort="name"),
+            Column(_("Recurs"), in_words, wide=True),
+            Column(_("Length"), lambda w: words.duration(_minutes(w.length_minutes)), numeric=True),
+            Column(_("Next opening"), following),
+            Column(_("Groups"), lambda w: ", ".join(g.name for g in w.groups.all())),
+        ],
+        sorts={"name": ("name",)},
+        default="name",
+        filters=[Filter("q", _("Name"), "name__icontains")],
+        now=now,
+        caption=_("Windows"),
+    )
+    if listing.wants_csv:
+        return listing.csv("windows.csv")
+    context = {
+        "title": _("Windows"),
+        "phase": 1,
+        "lede": _("When hosts may be worked on. A host without a window is refused with that reason."),
+        "listing": listing,
+        "add_url": reverse("cmdb:window-add"),
+        "add_label": _("Make a window"),
+        "may_add": who(request).scopes_for("window.edit") != frozenset(),
+        "empty_title": _("No window yet"),
+        "empty_advice": _("Nothing can be deployed without one. The second Tuesday and four days is a common choice."),
+        "empty_url": reverse("cmdb:window-add"),
+        "empty_label": _("Make a window"),
+        "crumbs": [parts.Crumb(_("Windows"))],
+    }
+    return render(request, "cmdb/list.html", context)
+
+
+def _minutes(count: int) -> timedelta:
+    return timedelta(minutes=count)
+
+
+def _clock(moment: datetime) -> str:
+    return date_format(timezone.localtime(moment), "D H:i")
+
+
+def _visible(request: HttpRequest, pk: int) -> ServiceWindow:
+    return get_object_or_404(ServiceWindow.objects.all().visible_to(who(request)).prefetch_related("groups"), pk=pk)
+
+
+@login_required
+def window_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """A window: its next twenty openings, its groups, its history."""
+    window, now = _visible(request, pk), timezone.now()
+    found = openings(window, after=now, count=NEXT)
+    columns = [
+        Column(_("Opens"), "starts_at"),
+        Column(_("Closes"), lambda o: _clock(o.ends_at)),
+        Column(_("Starts until"), lambda o: _clock(o.last_start_at)),
+        Column(_("In"), lambda o: words.ago(o.starts_at, now=now), numeric=True),
+    ]
+    sentence = _("It opens no more.")
+    if found:
+        is_open = found[0].is_open(now)
+        when = words.at(found[0].ends_at if is_open else found[0].starts_at, now=now)
+        sentence = (
+            _("It is open until %(when)s.") % {"when": when} if is_open else _("It opens %(when)s.") % {"when": when}
+        )
+    context = {
+        "title": window.name,
+        "phase": 1,
+        "ident": [_("service window"), _("revision %(n)d") % {"n": window.revision}],
+        "lede": capfirst(in_words(window)),
+        "window": window,
+        "openings": Table(columns, found, now, _("Next openings")),
+        "next": parts.Next(
+            sentence, _("A release that was signed for revision %(n)d runs in no other.") % {"n": window.revision}
+        ),
+        "verbs": _verbs(window, who(request)),
+        "span": [
+            (_("Length"), words.duration(_minutes(window.length_minutes))),
+            (_("Cut-off"), words.duration(_minutes(window.cutoff_minutes))),
+            (_("From"), window.from_on),
+            (_("Until"), window.until_on),
+        ],
+        "timeline": audit.history(window)[:8],
+        "crumbs": [parts.Crumb(_("Windows"), reverse("cmdb:window-list")), parts.Crumb(window.name)],
+    }
+    return render(request, "cmdb/window_detail.html", context)
+
+
+def _verbs(window: ServiceWindow, user: Any) -> list[Verb]:
+    if window.retired_at is not None:
+        return []
+    refused = failing([capability("window.edit")], window, user)
+    place = [window.pk]
+    return [
+        Verb(
+            "revise",
+            _("Edit"),
+            reverse("cmdb:window-revise", args=place),
+            not refused,
+            refused,
+            method="get",
+            icon="pen",
+        ),
+        Verb(
+            "retire",
+            _("Retire"),
+            reverse("cmdb:window-retire", args=place),
+            not refused,
+            refused,
+            dangerous=True,
+            icon="archive",
+        ),
+    ]
+
+
+@login_required
+def window_add(request: HttpRequest) -> HttpResponseBase:
+    """A new window."""
+    return _edit(request, None)
+
+
+@login_required
+def window_revise(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """A window, changed: its revision rises."""
+    return _edit(request, _visible(request, pk))
+
+
+def _edit(request: HttpRequest, window: ServiceWindow | None) -> HttpResponseBase:
+    user, now = who(request), timezone.now()
+    initial: dict[str, Any] = {"from_on": timezone.localdate(), "zone": user.time_zone or "UTC"}
+    if window is not None:
+        initial = {field: getattr(window, field) for field in windows.FIELDS}
+        initial["group_ids"] = [group.pk for group in window.groups.all()]
+    form = WindowForm(posted(request), viewer=user, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        given = form.cleaned_data
+        if window:
+            saved = tried(form, windows.revise, window_id=window.pk, actor=user, at=now, **given)
+        else:
+            saved = tried(form, windows.add, actor=user, at=now, **given)
+        if saved:
+            messages.success(request, _("Saved."))
+            return redirect("cmdb:window-detail", saved.pk)
+    title = _("Edit %(window)s") % {"window": window} if window else _("Make a window")
+    context = {
+        "title": title,
+        "phase": 1,
+        "form": form,
+        "lede": _("Each edit raises the revision: what was signed for the old one must be signed again.")
+        if window
+        else "",
+        "cancel_url": reverse("cmdb:window-detail", args=[window.pk]) if window else reverse("cmdb:window-list"),
+        "crumbs": [parts.Crumb(_("Windows"), reverse("cmdb:window-list")), parts.Crumb(title)],
+    }
+    return render(request, "web/form.html", context, status=400 if form.errors else 200)
+
+
+@login_required
+def window_retire(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Before a window is retired: what that reaches."""
+    window = _visible(request, pk)
+    form = ReasonForm(posted(request))
+    if request.method == "POST" and form.is_valid():
+        windows.retire(window_id=pk, reason=form.cleaned_data["reason"], actor=who(request), at=timezone.now())
+        return redirect("cmdb:window-list")
+    groups = list(window.groups.all())
+    hosts = sum(group.memberships.count() for group in groups)
+    context = {
+        "title": _("Retire %(window)s") % {"window": window},
+        "phase": 1,
+        "verb": Verb("retire", _("Retire"), dangerous=True, reach=window.name, icon="archive"),
+        "reach": [Reach(len(groups), _("groups")), Reach(hosts, _("hosts in them"))],
+        "consequences": [_("Hosts that have no other window can no longer be deployed to.")],
+        "form": form,
+        "cancel_url": reverse("cmdb:window-detail", args=[pk]),
+        "crumbs": [parts.Crumb(_("Windows"), reverse("cmdb:window-list")), parts.Crumb(window.name)],
+    }
+    return render(request, "web/confirm.html", context, status=400 if form.errors else 200)
