@@ -1,0 +1,7 @@
+"""The admin of changes: windows with verbs, one module per aggregate."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+for _found in iter_modules(__path__):
+    import_module(f"{__name__}.{_found.name}")

@@ -1,0 +1,156 @@
+"""The admin of feeds, advisories, updates and files: every row to be seen, verbs that need no more than a reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+
+from changes.domain import feeds, polls
+from changes.models import (
+    Advisory,
+    Artifact,
+    Feed,
+    FeedRun,
+    Fix,
+    QuarantinedDocument,
+    RepositoryIndex,
+    Revision,
+    SoftwareUpdate,
+    UpdateResponse,
+    Verification,
+    Vulnerability,
+)
+from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
+
+
+def _poll(feed: Any, actor: Any, at: Any, said: str) -> None:
+    feeds.poll(feed_id=feed.pk, actor=actor, at=at)
+
+
+def _enable(feed: Any, actor: Any, at: Any, said: str) -> None:
+    feeds.enable(feed_id=feed.pk, actor=actor, at=at)
+
+
+def _disable(feed: Any, actor: Any, at: Any, said: str) -> None:
+    feeds.disable(feed_id=feed.pk, actor=actor, at=at)
+
+
+def _accept(run: Any, actor: Any, at: Any, said: str) -> None:
+    polls.accept_loss(run_id=run.pk, reason=said, actor=actor, at=at)
+
+
+def _refuse(run: Any, actor: Any, at: Any, said: str) -> None:
+    polls.refuse_loss(run_id=run.pk, reason=said, actor=actor, at=at)
+
+
+@admin.register(Feed)
+class FeedAdmin(VerbAdmin):
+    list_display = ("name", "kind", "location", "enabled", "records", "last_good_at", "problem")
+    list_filter = ("kind", "enabled")
+    verbs = (
+        AdminVerb("poll", "Poll now", _poll),
+        AdminVerb("enable", "Switch on", _enable),
+        AdminVerb("disable", "Switch off", _disable),
+    )
+
+
+@admin.register(FeedRun)
+class FeedRunAdmin(VerbAdmin):
+    list_display = ("feed", "state", "requested_at", "documents", "new", "changed", "vanished", "quarantined")
+    list_filter = ("state", "feed")
+    list_select_related = ("feed",)
+    verbs = (
+        AdminVerb("accept_loss", "Accept the loss", _accept, transition="accept_loss", needs_reason=True),
+        AdminVerb("refuse_loss", "Refuse the loss", _refuse, transition="refuse_loss", needs_reason=True),
+    )
+
+
+@admin.register(QuarantinedDocument)
+class QuarantinedAdmin(VerbAdmin):
+    list_display = ("document_name", "feed", "error", "last_seen_at", "settled_at")
+    list_filter = ("feed",)
+    list_select_related = ("feed",)
+
+
+class RevisionInline(ReadOnlyInline):
+    model = Revision
+    fields = ("number", "document_sha256", "severity_vendor", "modified_at", "seen_at")
+
+
+@admin.register(Advisory)
+class AdvisoryAdmin(VerbAdmin):
+    list_display = ("advisory_id", "scope", "title", "status", "severity_vendor", "revision", "modified_at")
+    list_filter = ("status", "kind", "feed")
+    search_fields = ("advisory_id", "title")
+    inlines = (RevisionInline,)
+
+
+@admin.register(Vulnerability)
+class VulnerabilityAdmin(VerbAdmin):
+    list_display = ("cve", "severity_vendor", "epss", "exploited_since_on", "rejected")
+    search_fields = ("cve",)
+
+
+class ResponseInline(ReadOnlyInline):
+    model = UpdateResponse
+    fields = ("response", "reason", "revisit_on", "decided_by", "decided_at")
+
+
+@admin.register(SoftwareUpdate)
+class UpdateAdmin(VerbAdmin):
+    list_display = (
+        "name",
+        "fixed_version",
+        "distribution",
+        "release",
+        "origin",
+        "update_class",
+        "response",
+        "reach",
+        "start_by",
+    )
+    list_filter = ("update_class", "response", "origin", "kind", "distribution")
+    search_fields = ("name", "fixed_version")
+    inlines = (ResponseInline,)
+
+
+@admin.register(Fix)
+class FixAdmin(VerbAdmin):
+    list_display = (
+        "name",
+        "name_kind",
+        "distribution",
+        "release",
+        "state",
+        "fixed_version",
+        "known_at",
+        "withdrawn_at",
+    )
+    list_filter = ("state", "name_kind", "distribution")
+    search_fields = ("name",)
+    raw_id_fields = ("advisory", "update")
+
+
+class VerificationInline(ReadOnlyInline):
+    model = Verification
+    fk_name = "index"
+    fields = ("outcome", "subject", "reason", "verified_by", "verified_at")
+
+
+@admin.register(RepositoryIndex)
+class IndexAdmin(VerbAdmin):
+    list_display = ("uri", "suite", "signer_name", "dated_at", "valid_until", "registered_at")
+    inlines = (VerificationInline,)
+
+
+@admin.register(Artifact)
+class ArtifactAdmin(VerbAdmin):
+    list_display = ("package", "version", "arch", "size", "sha256", "origin")
+    search_fields = ("package", "version")
+
+
+@admin.register(Verification)
+class VerificationAdmin(VerbAdmin):
+    list_display = ("subject", "outcome", "reason", "verified_by", "verified_at")
+    list_filter = ("outcome",)

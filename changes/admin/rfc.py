@@ -1,0 +1,145 @@
+"""The admin of cycles, RFCs and rounds: every row to be seen, and the verbs that need no more than a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin
+
+from changes.domain import approvals, cycles, holds, rfcs, risk
+from changes.models import (
+    RFC,
+    BreakGlass,
+    ChangeModel,
+    Cycle,
+    CycleEvent,
+    Evidence,
+    Hold,
+    PhaseStep,
+    RFCRevision,
+    RFCTarget,
+    RFCUpdate,
+    RiskAssessment,
+)
+from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
+
+
+def on_rfc(name: str, label: str, verb: Callable[..., Any], *, transition: str = "", reason: bool = False) -> AdminVerb:
+    """An action that calls a domain verb of an RFC."""
+
+    def call(rfc: Any, actor: Any, at: Any, said: str) -> None:
+        verb(rfc_id=rfc.pk, actor=actor, at=at, **({"reason": said} if reason else {}))
+
+    return AdminVerb(name, label, call, transition=transition, needs_reason=reason)
+
+
+class UpdateInline(ReadOnlyInline):
+    model = RFCUpdate
+    fields = ("distribution", "release", "name", "fixed_version", "removed_at")
+
+
+class TargetInline(ReadOnlyInline):
+    model = RFCTarget
+    fields = ("host", "criticality", "environment", "outcome", "left_at", "left_reason", "removed_at")
+
+
+class RevisionInline(ReadOnlyInline):
+    model = RFCRevision
+    fields = ("number", "by", "at", "reason", "difference", "voided")
+
+
+class RiskInline(ReadOnlyInline):
+    model = RiskAssessment
+    fields = ("level", "score", "maximum", "factors", "by", "at")
+
+
+class EvidenceInline(ReadOnlyInline):
+    model = Evidence
+    fields = ("kind", "name", "passed", "summary", "digest", "by", "at")
+
+
+class GlassInline(ReadOnlyInline):
+    model = BreakGlass
+    fk_name = "rfc"
+    fields = ("asked_by", "asked_at", "broken_by", "broken_at", "reviewed_by", "reviewed_at", "justified", "reason")
+
+
+@admin.register(RFC)
+class RFCAdmin(VerbAdmin):
+    list_display = ("number", "title", "kind", "state", "update_class", "start_by", "requested_by", "raised_at")
+    list_filter = ("state", "kind", "update_class")
+    list_select_related = ("requested_by",)
+    search_fields = ("number", "title")
+    inlines = (UpdateInline, TargetInline, RevisionInline, RiskInline, EvidenceInline, GlassInline)
+    verbs = (
+        on_rfc("submit", "Submit", rfcs.submit, transition="submit"),
+        on_rfc("evaluate", "Evaluate", rfcs.evaluate, transition="evaluate"),
+        on_rfc("score", "Assess the risk again", risk.score),
+        on_rfc("request_approval", "Request approval", approvals.request_approval, transition="request_approval"),
+        on_rfc("send_back", "Send back", rfcs.send_back, transition="send_back", reason=True),
+        on_rfc("reject", "Reject", rfcs.reject, transition="reject", reason=True),
+        on_rfc("cancel", "Cancel", rfcs.cancel, transition="cancel", reason=True),
+        on_rfc("lapse", "Withdraw authorization", rfcs.lapse, transition="lapse", reason=True),
+        on_rfc("stop", "Stop", rfcs.stop, transition="stop", reason=True),
+        on_rfc("hold", "Put on hold", holds.place, reason=True),
+        on_rfc("resume", "Resume", holds.resume, reason=True),
+    )
+
+
+def _approve(round_: Any, actor: Any, at: Any, said: str) -> None:
+    approvals.decide(round_id=round_.pk, verdict="approve", comment=said, actor=actor, at=at, digest_seen=round_.digest)
+
+
+def _refuse(round_: Any, actor: Any, at: Any, said: str) -> None:
+    approvals.decide(round_id=round_.pk, verdict="refuse", comment=said, actor=actor, at=at, digest_seen=round_.digest)
+
+
+def _withdraw(round_: Any, actor: Any, at: Any, said: str) -> None:
+    approvals.withdraw(round_id=round_.pk, reason=said, actor=actor, at=at)
+
+
+ROUND_VERBS = (
+    AdminVerb("approve", "Approve", _approve),
+    AdminVerb("refuse", "Refuse", _refuse, needs_reason=True),
+    AdminVerb("withdraw", "Withdraw the question", _withdraw, needs_reason=True),
+)
+"""The verbs of a sign-off round, for the window on rounds (`patchflow.reports.admin`)."""
+
+
+class StepInline(ReadOnlyInline):
+    model = PhaseStep
+    fields = ("phase", "key", "state", "owner", "output", "reason", "settled_at")
+
+
+class EventInline(ReadOnlyInline):
+    model = CycleEvent
+    fields = ("kind", "at", "by", "cause")
+
+
+def _close_unneeded(cycle: Any, actor: Any, at: Any, said: str) -> None:
+    cycles.close_unneeded(cycle_id=cycle.pk, reason=said, actor=actor, at=at)
+
+
+@admin.register(Cycle)
+class CycleAdmin(VerbAdmin):
+    list_display = ("name", "kind", "state", "opened_at", "decision_on", "closed_at")
+    list_filter = ("state", "kind")
+    inlines = (StepInline, EventInline)
+    verbs = (
+        AdminVerb(
+            "close_unneeded", "Close as not needed", _close_unneeded, transition="close_unneeded", needs_reason=True
+        ),
+    )
+
+
+@admin.register(ChangeModel)
+class ChangeModelAdmin(VerbAdmin):
+    list_display = ("name", "kind", "state", "max_score", "max_hosts", "written_by", "approved_at")
+    list_filter = ("state", "kind")
+
+
+@admin.register(Hold)
+class HoldAdmin(VerbAdmin):
+    list_display = ("subject_type", "subject_id", "cause", "reason", "placed_by", "placed_at", "resumed_at")
+    list_filter = ("cause",)

@@ -1,0 +1,318 @@
+"""RFCs over REST: the same verbs and the same refusals as on the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from changes.domain import approvals, clocks, evidence, glass, holds, revisions, rfcs, risk
+from changes.enums import CloseCode, EvidenceKind, RFCKind, UpdateClass, WayBack
+from changes.models import RFC, Evidence, RFCTarget, RFCUpdate
+from changes.queries.authorization import authorization_for
+from changes.queries.rfcs import changes_since_signed
+from cmdb.models import Host
+from patchflow.api.verbs import BlockerSerializer, EmptySerializer, ReasonSerializer, VerbViewSet, parsed
+
+
+class RFCUpdateSerializer(serializers.ModelSerializer[RFCUpdate]):
+    class Meta:
+        model = RFCUpdate
+        fields = ("update", "distribution", "release", "name", "fixed_version")
+        read_only_fields = fields
+
+
+class RFCTargetSerializer(serializers.ModelSerializer[RFCTarget]):
+    class Meta:
+        model = RFCTarget
+        fields = ("host", "host_name", "criticality", "environment", "outcome", "left_at", "left_reason")
+        read_only_fields = fields
+
+
+class EvidenceSerializer(serializers.ModelSerializer[Evidence]):
+    by = serializers.CharField(source="by.username", read_only=True)
+
+    class Meta:
+        model = Evidence
+        fields = ("id", "kind", "name", "digest", "summary", "passed", "by", "at")
+        read_only_fields = fields
+
+
+class RFCListSerializer(serializers.ModelSerializer[RFC]):
+    requested_by = serializers.CharField(source="requested_by.username", read_only=True)
+
+    class Meta:
+        model = RFC
+        fields: tuple[str, ...] = ("id", "number", "title", "kind", "state", "state_at", "cycle", "requested_by", "raised_at",
+                  "update_class", "start_by", "clock_stopped_at", "close_code")  # fmt: skip
+        read_only_fields = fields
+
+
+class RFCSerializer(RFCListSerializer):
+    updates = serializers.SerializerMethodField()
+    risk = serializers.SerializerMethodField()
+    change_digest = serializers.CharField(read_only=True)
+
+    class Meta(RFCListSerializer.Meta):
+        fields = (*RFCListSerializer.Meta.fields, "other_reason", "implementation_plan", "test_plan", "back_out_plan",
+                  "communication_plan", "way_back", "not_before", "not_after", "change_model", "clock_started_at",
+                  "submitted_at", "authorized_at", "begun_at", "closed_at", "outcome", "updates", "risk",
+                  "change_digest")  # fmt: skip
+        read_only_fields = fields
+
+    @extend_schema(responses=RFCUpdateSerializer(many=True))
+    def get_updates(self, rfc: RFC) -> Any:
+        return RFCUpdateSerializer(rfc.updates.filter(removed_at__isnull=True), many=True).data
+
+    def get_risk(self, rfc: RFC) -> dict[str, Any] | None:
+        found = rfc.risk
+        return (
+            {"level": found.level, "score": found.score, "of": found.maximum, "factors": found.factors}
+            if found
+            else None
+        )
+
+
+class ContentSerializer(serializers.Serializer[Any]):
+    """What an RFC says; what is left out stays as it is."""
+
+    title = serializers.CharField(max_length=200, required=False)
+    other_reason = serializers.CharField(required=False, allow_blank=True)
+    implementation_plan = serializers.CharField(required=False, allow_blank=True)
+    test_plan = serializers.CharField(required=False, allow_blank=True)
+    back_out_plan = serializers.CharField(required=False, allow_blank=True)
+    communication_plan = serializers.CharField(required=False, allow_blank=True)
+    way_back = serializers.ChoiceField(WayBack.choices, required=False)
+    not_before = serializers.DateTimeField(required=False, allow_null=True)
+    not_after = serializers.DateTimeField(required=False, allow_null=True)
+    change_model_id = serializers.IntegerField(required=False, allow_null=True)
+    window_ids = serializers.ListField(child=serializers.IntegerField(), required=False)
+    kind = serializers.ChoiceField(RFCKind.choices, required=False)
+    host_ids = serializers.ListField(child=serializers.IntegerField(), required=False)
+
+
+class RaiseSerializer(ContentSerializer):
+    update_ids = serializers.ListField(child=serializers.IntegerField())
+
+
+class ReviseSerializer(ContentSerializer):
+    update_ids = serializers.ListField(child=serializers.IntegerField(), required=False)
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=2000)
+    digest_seen = serializers.CharField(required=False, allow_blank=True, max_length=64)
+
+
+class CloseSerializer(serializers.Serializer[Any]):
+    code = serializers.ChoiceField(CloseCode.choices)
+    summary = serializers.CharField(required=False, allow_blank=True, max_length=2000)
+
+
+class ClassifySerializer(ReasonSerializer):
+    update_class = serializers.ChoiceField(UpdateClass.choices)
+
+
+class RecordEvidenceSerializer(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(EvidenceKind.choices)
+    digest = serializers.CharField(max_length=64, allow_blank=True, default="")
+    summary = serializers.CharField(max_length=4000)
+    passed = serializers.BooleanField(allow_null=True, default=None)
+
+
+class OwedSerializer(serializers.Serializer[Any]):
+    name = serializers.ChoiceField(["implementation_plan", "test_plan", "back_out_plan"])
+    text = serializers.CharField()
+
+
+class GlassReviewSerializer(serializers.Serializer[Any]):
+    justified = serializers.BooleanField()
+    finding = serializers.CharField(max_length=4000)
+
+
+class DifferenceSerializer(serializers.Serializer[Any]):
+    field = serializers.CharField()
+    removed = serializers.ListField()
+    added = serializers.ListField()
+
+
+class AuthorizationSerializer(serializers.Serializer[Any]):
+    number = serializers.CharField()
+    valid = serializers.BooleanField()
+    state = serializers.CharField()
+    on_hold = serializers.BooleanField()
+    digest = serializers.CharField()
+    document = serializers.JSONField()
+    blockers = BlockerSerializer(many=True)
+
+
+class RFCViewSet(VerbViewSet):
+    """Requests for change. Reads show what the caller may see; each verb is one POST."""
+
+    serializer_class = RFCSerializer
+    filterset_fields = ("state", "kind", "cycle", "update_class")
+
+    def visible(self) -> QuerySet[Any]:
+        return RFC.objects.visible_to(self.request.user).select_related("requested_by")  # type: ignore[arg-type]
+
+    def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
+        return RFCListSerializer if self.action == "list" else RFCSerializer
+
+    def _pk(self) -> int:
+        """The id of an object that the caller may see; 404 otherwise."""
+        return int(self.get_object().pk)
+
+    def _with_reason(self, verb: Any, request: Request) -> Response:
+        pk = self._pk()
+        self.act(verb, request, rfc_id=pk, **parsed(ReasonSerializer, request))
+        return self.answer(pk)
+
+    def _plain(self, verb: Any, request: Request) -> Response:
+        pk = self._pk()
+        self.act(verb, request, rfc_id=pk)
+        return self.answer(pk)
+
+    @extend_schema(request=RaiseSerializer, responses={201: RFCSerializer})
+    def create(self, request: Request) -> Response:
+        """Raises a draft for updates; targets fill themselves unless `host_ids` names them."""
+        rfc = self.act(rfcs.raise_rfc, request, **parsed(RaiseSerializer, request))
+        return self.answer(rfc.pk, status=201)
+
+    @extend_schema(request=ReviseSerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def revise(self, request: Request, pk: str | None = None) -> Response:
+        found = self._pk()
+        self.act(revisions.revise, request, rfc_id=found, **parsed(ReviseSerializer, request))
+        return self.answer(found)
+
+    @extend_schema(request=EmptySerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def submit(self, request: Request, pk: str | None = None) -> Response:
+        return self._plain(rfcs.submit, request)
+
+    @extend_schema(request=EmptySerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def evaluate(self, request: Request, pk: str | None = None) -> Response:
+        return self._plain(rfcs.evaluate, request)
+
+    @extend_schema(request=EmptySerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def score(self, request: Request, pk: str | None = None) -> Response:
+        return self._plain(risk.score, request)
+
+    @extend_schema(request=EmptySerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def request_approval(self, request: Request, pk: str | None = None) -> Response:
+        return self._plain(approvals.request_approval, request)
+
+    @extend_schema(request=ReasonSerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def send_back(self, request: Request, pk: str | None = None) -> Response:
+        return self._with_reason(rfcs.send_back, request)
+
+    @extend_schema(request=ReasonSerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def reject(self, request: Request, pk: str | None = None) -> Response:
+        return self._with_reason(rfcs.reject, request)
+
+    @extend_schema(request=ReasonSerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str | None = None) -> Response:
+        return self._with_reason(rfcs.cancel, request)
+
+    @extend_schema(request=ReasonSerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def lapse(self, request: Request, pk: str | None = None) -> Response:
+        return self._with_reason(rfcs.lapse, request)
+
+    @extend_schema(request=ReasonSerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def stop(self, request: Request, pk: str | None = None) -> Response:
+        return self._with_reason(rfcs.stop, request)
+
+    @extend_schema(request=ReasonSerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def hold(self, request: Request, pk: str | None = None) -> Response:
+        return self._with_reason(holds.place, request)
+
+    @extend_schema(request=ReasonSerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: str | None = None) -> Response:
+        return self._with_reason(holds.resume, request)
+
+    @extend_schema(request=ReasonSerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def ask_break_glass(self, request: Request, pk: str | None = None) -> Response:
+        return self._with_reason(glass.ask, request)
+
+    @extend_schema(request=ReasonSerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def break_glass(self, request: Request, pk: str | None = None) -> Response:
+        return self._with_reason(glass.break_glass, request)
+
+    @extend_schema(request=GlassReviewSerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def review_glass(self, request: Request, pk: str | None = None) -> Response:
+        found = self._pk()
+        self.act(glass.review, request, rfc_id=found, **parsed(GlassReviewSerializer, request))
+        return self.answer(found)
+
+    @extend_schema(request=ClassifySerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def classify(self, request: Request, pk: str | None = None) -> Response:
+        found = self._pk()
+        self.act(clocks.classify, request, rfc_id=found, **parsed(ClassifySerializer, request))
+        return self.answer(found)
+
+    @extend_schema(request=CloseSerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def close(self, request: Request, pk: str | None = None) -> Response:
+        found = self._pk()
+        self.act(rfcs.close, request, rfc_id=found, **parsed(CloseSerializer, request))
+        return self.answer(found)
+
+    @extend_schema(request=OwedSerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def bring_owed(self, request: Request, pk: str | None = None) -> Response:
+        found = self._pk()
+        self.act(rfcs.bring_owed, request, rfc_id=found, **parsed(OwedSerializer, request))
+        return self.answer(found)
+
+    @extend_schema(methods=["get"], responses=EvidenceSerializer(many=True))
+    @extend_schema(methods=["post"], request=RecordEvidenceSerializer, responses={201: EvidenceSerializer})
+    @action(detail=True, methods=["get", "post"], pagination_class=None, filter_backends=[])
+    def evidence(self, request: Request, pk: str | None = None) -> Response:
+        """What was stated about it; POST records a statement."""
+        rfc = self.get_object()
+        if request.method == "POST":
+            given = parsed(RecordEvidenceSerializer, request)
+            row = self.act(evidence.record, request, rfc_id=rfc.pk, **given)
+            return Response(EvidenceSerializer(row).data, status=201)
+        return Response(EvidenceSerializer(rfc.evidence.select_related("by"), many=True).data)
+
+    @extend_schema(responses=RFCTargetSerializer(many=True))
+    @action(detail=True, methods=["get"], filter_backends=[])
+    def targets(self, request: Request, pk: str | None = None) -> Response:
+        """Its targets, those that the caller may see."""
+        rows = self.get_object().targets.filter(
+            removed_at__isnull=True,
+            host__in=Host.objects.visible_to(request.user),  # type: ignore[arg-type]
+        )
+        page = self.paginate_queryset(rows.order_by("pk"))
+        return self.get_paginated_response(RFCTargetSerializer(page, many=True).data)
+
+    @extend_schema(responses=AuthorizationSerializer)
+    @action(detail=True, methods=["get"], filter_backends=[])
+    def authorization(self, request: Request, pk: str | None = None) -> Response:
+        """Whether it may be carried out now, and what exactly was authorized."""
+        found = authorization_for(rfc_id=self._pk(), at=timezone.now())
+        return Response(AuthorizationSerializer(found).data)
+
+    @extend_schema(responses=DifferenceSerializer(many=True))
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    def difference(self, request: Request, pk: str | None = None) -> Response:
+        """What differs from what the newest round asked about."""
+        return Response(DifferenceSerializer(changes_since_signed(self.get_object()), many=True).data)

@@ -1,0 +1,15 @@
+"""REST routes of this app."""
+
+from changes.api.cycles import CycleViewSet
+from changes.api.feeds import FeedRunViewSet, FeedViewSet
+from changes.api.rfcs import RFCViewSet
+from changes.api.rounds import RoundViewSet
+from changes.api.updates import UpdateViewSet
+from patchflow.api import routes
+
+routes.register("rfcs", RFCViewSet, basename="rfc")
+routes.register("rounds", RoundViewSet, basename="round")
+routes.register("cycles", CycleViewSet, basename="cycle")
+routes.register("updates", UpdateViewSet, basename="update")
+routes.register("feeds", FeedViewSet, basename="feed")
+routes.register("feed-runs", FeedRunViewSet, basename="feedrun")

@@ -1,0 +1,181 @@
+"""Approvals of RFCs: who is asked, what is signed, what each end of a round does.
+
+A passed round authorizes in the same transaction, with the last signer as actor; a refused, expired or voided one sends
+the RFC back to evaluation. Silence is never yes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from changes.domain import policy, risk, scope
+from changes.domain.rfc_gates import unplanned
+from changes.enums import RFCState
+from changes.models import RFC
+from changes.queries.holds import hold_blocker
+from patchflow.kernel import signoffs, workflow
+from patchflow.kernel.enums import Verdict
+from patchflow.kernel.errors import Blocked, Conflict, NotAllowed
+from patchflow.kernel.models import SignOff, SignOffRound, User
+from patchflow.kernel.registry import SignOffSubject, signoff_subjects
+from patchflow.kernel.rules import capability, failing
+from patchflow.notices.delivery import tell
+
+Excluder = Callable[[RFC], dict[int, str]]
+EXCLUDERS: list[Excluder] = []
+
+
+def excludes(function: Excluder) -> Excluder:
+    """Registers who else may not sign an RFC (releases: who builds or deploys it): user id → reason."""
+    if function not in EXCLUDERS:
+        EXCLUDERS.append(function)
+    return function
+
+
+def excluded(rfc: RFC) -> dict[int, str]:
+    """Who may not sign, and why: whoever requested, wrote, builds or deploys it (law 1)."""
+    found: dict[int, str] = {}
+    for function in EXCLUDERS:
+        found.update(function(rfc))
+    for pk in rfc.author_ids():
+        found[pk] = "You wrote this change; somebody else decides about it."
+    found[rfc.requested_by_id] = "You requested this change; somebody else decides about it."
+    return found
+
+
+@workflow.verb("change.rfc.approval_requested", RFC, "rfc_id")
+def request_approval(*, rfc_id: int, actor: User, at: datetime) -> SignOffRound:
+    """Asks for approval of exactly what stands there. Gates: plans, risk, targets. Opens the round of its policy.
+
+    A suspended RFC stays suspended; its round is about the rest of its scope. Needs rfc.request_approval.
+    """
+    rfc = workflow.lock(RFC, rfc_id)
+    if rfc.state == RFCState.SUSPENDED:
+        _may_ask_for_the_rest(rfc, actor)
+        scope.drop_the_left(rfc, at=at)
+        risk.assess(rfc, actor=actor, at=at)
+    else:
+        if rfc.state in (RFCState.SUBMITTED, RFCState.EVALUATING) and scope.drop_the_left(rfc, at=at):
+            risk.assess(rfc, actor=actor, at=at)
+        workflow.fire(RFC, rfc_id, "request_approval", actor=actor, at=at)
+    rfc = workflow.lock(RFC, rfc_id)
+    levels = policy.level_specs(policy.levels_for(rfc), over=rfc.scope_keys(), at=at)
+    round_ = signoffs.open_round(subject=rfc, levels=levels, actor=actor, at=at)
+    _ask(rfc, round_, at=at)
+    return round_
+
+
+def _may_ask_for_the_rest(rfc: RFC, actor: User) -> None:
+    if refused := failing([capability("rfc.request_approval")], rfc, actor):
+        raise NotAllowed(refused)
+    rest = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True, outcome="planned").exists()
+    if blockers := hold_blocker(rfc) + [b for b in unplanned(rfc) if not b.code.startswith("rfc.risk")]:
+        raise Blocked(blockers)
+    if not rest:
+        raise Blocked("No target is left to be done: stop the change instead.", code="rfc.targets_missing")
+
+
+def _ask(rfc: RFC, round_: SignOffRound, *, at: datetime) -> None:
+    level = round_.levels.get(position=round_.position)
+    tell(
+        kind="approval_requested",
+        people=[v.user for v in level.voters.select_related("user")],
+        key=f"round:{round_.pk}:{level.position}:asked",
+        at=at,
+        url=f"/changes/board/{round_.pk}/",
+        rfc=rfc,
+        level=level,
+    )
+
+
+@workflow.verb("signoff.round.signed", SignOffRound, "round_id")
+def decide(
+    *, round_id: int, verdict: str, actor: User, at: datetime, comment: str = "", digest_seen: str = ""
+) -> SignOff:
+    """Signs for or against. Raises what `signoffs.decide` raises, and Blocked while the RFC is on hold."""
+    peek = SignOffRound.objects.filter(pk=round_id).first()
+    if peek is None:
+        raise Conflict("This round does not exist.", code="conflict.gone")
+    if peek.subject_type == RFC._meta.label_lower:
+        rfc = workflow.lock(RFC, peek.subject_id)
+        if held := hold_blocker(rfc):
+            raise Blocked(held)
+    signed = signoffs.decide(
+        round_id=round_id, verdict=verdict, comment=comment, actor=actor, at=at, digest_seen=digest_seen
+    )
+    now = SignOffRound.objects.get(pk=round_id)
+    if now.is_open and now.position != peek.position and now.subject_type == RFC._meta.label_lower:
+        _ask(rfc, now, at=at)
+    return signed
+
+
+@workflow.verb("signoff.round.withdrawn", SignOffRound, "round_id")
+def withdraw(*, round_id: int, reason: str, actor: User, at: datetime) -> RFC:
+    """Takes a question back: the round ends, the RFC is evaluated again. Needs round.withdraw."""
+    peek = SignOffRound.objects.filter(pk=round_id, subject_type=RFC._meta.label_lower).first()
+    if peek is None:
+        raise Conflict("This round does not exist.", code="conflict.gone")
+    rfc = workflow.lock(RFC, peek.subject_id)
+    if refused := failing([capability("round.withdraw")], rfc, actor):
+        raise NotAllowed(refused)
+    if not reason.strip():
+        raise Blocked("Say why the question is taken back.", code="round.reason")
+    if signoffs.withdraw(subject=rfc, actor=actor, at=at, reason=reason.strip()) is None:
+        raise Conflict("This round has ended.", code="signoff.round_over")
+    if rfc.state == RFCState.AWAITING_APPROVAL:
+        workflow.fire(RFC, rfc.pk, "voided", actor=actor, at=at, reason=f"Withdrawn: {reason.strip()}")
+    return RFC.objects.get(pk=rfc.pk)
+
+
+# --- what the ends of a round do --------------------------------------------------------------------------------------------------
+def _passed(rfc: RFC, round_: SignOffRound, *, actor: User, at: datetime) -> None:
+    workflow.fire(RFC, rfc.pk, "authorize", actor=actor, at=at, digest=round_.digest, round=round_.number)
+    _tell_requester(rfc, round_, "authorized", at=at)
+
+
+def _refused(rfc: RFC, round_: SignOffRound, *, actor: User, at: datetime) -> None:
+    comments = [s.comment for s in round_.signoffs.filter(verdict=Verdict.REFUSE)]
+    if rfc.state == RFCState.AWAITING_APPROVAL:
+        workflow.fire(RFC, rfc.pk, "refused", actor=actor, at=at, reason=" ".join(comments))
+    _tell_requester(rfc, round_, "refused", at=at)
+
+
+def _expired(rfc: RFC, round_: SignOffRound, *, actor: User, at: datetime) -> None:
+    if rfc.state == RFCState.AWAITING_APPROVAL:
+        workflow.fire(RFC, rfc.pk, "expired", actor=actor, at=at, reason=round_.reason)
+    _tell_requester(rfc, round_, "expired", at=at)
+
+
+def _voided(rfc: RFC, round_: SignOffRound, *, actor: User, at: datetime) -> None:
+    if rfc.state == RFCState.AWAITING_APPROVAL:
+        workflow.fire(RFC, rfc.pk, "voided", actor=actor, at=at, reason=round_.reason)
+
+
+def _tell_requester(rfc: RFC, round_: SignOffRound, ended: str, *, at: datetime) -> None:
+    tell(
+        kind="approval_ended",
+        people=[rfc.requested_by],
+        key=f"round:{round_.pk}:ended",
+        at=at,
+        url=rfc.get_absolute_url(),
+        rfc=rfc,
+        round=round_,
+        ended=ended,
+    )
+
+
+signoff_subjects.add(
+    "changes.rfc",
+    SignOffSubject(
+        label="changes.rfc",
+        document=RFC.change_document,
+        excluded=excluded,
+        capability="rfc.approve",
+        on_passed=_passed,
+        on_refused=_refused,
+        on_expired=_expired,
+        on_voided=_voided,
+        url=RFC.get_absolute_url,
+    ),
+)

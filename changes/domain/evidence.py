@@ -1,0 +1,38 @@
+"""Evidence: pushed down by releases, asked for by the gates of an RFC. Insert-only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from changes.enums import EvidenceKind, RFCState
+from changes.models import RFC, Evidence
+from patchflow.kernel import audit, workflow
+from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
+from patchflow.kernel.models import User
+from patchflow.kernel.rules import capability, failing
+
+
+@workflow.verb("change.rfc.evidence_recorded", RFC, "rfc_id")
+def record(
+    *, rfc_id: int, kind: str, digest: str, summary: str, passed: bool | None, actor: User, at: datetime
+) -> Evidence:
+    """Writes a statement about an RFC: its kind, the digest of the document it rests on, its verdict (None: no verdict).
+
+    Needs evidence.record for the hosts concerned. A later row of the same kind supersedes; none is edited. Works on hold
+    and in every state but draft, since it states what happened.
+    """
+    rfc = workflow.lock(RFC, rfc_id)
+    if refused := failing([capability("evidence.record")], rfc, actor):
+        raise NotAllowed(refused)
+    if kind not in EvidenceKind.values:
+        raise Invalid(f"There is no evidence of kind {kind!r}.", code="evidence.kind")
+    if not summary.strip():
+        raise Invalid("Say what this evidence shows.", code="evidence.summary")
+    if rfc.state == RFCState.DRAFT:
+        raise Conflict("A draft has no evidence yet.", code="conflict.state")
+    row = Evidence.objects.create(
+        rfc=rfc, kind=kind, digest=digest, summary=summary.strip(), passed=passed, by=actor, at=at
+    )
+    detail = {"kind": kind, "digest": digest, "passed": passed, "summary": row.summary}
+    audit.record(rfc, "change.rfc.evidence_recorded", actor=actor, at=at, detail=detail)
+    return row

@@ -1,0 +1,83 @@
+"""Holds: an RFC or a release stands still where it is, for a stated cause, until somebody resumes it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from changes.enums import TERMINAL, HoldCause
+from changes.models import RFC, Hold
+from changes.queries.holds import open_hold_of
+from changes.signals import authorization_lost
+from patchflow.kernel import audit, workflow
+from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
+from patchflow.kernel.models import Audited, User
+from patchflow.kernel.rules import capability, failing
+
+
+@workflow.verb("change.rfc.held", RFC, "rfc_id")
+def place(*, rfc_id: int, reason: str, actor: User, at: datetime, cause: str = HoldCause.PERSON) -> Hold:
+    """Puts an RFC on hold. Needs rfc.hold. What runs under it is stopped by the signal; clocks run on."""
+    rfc = workflow.lock(RFC, rfc_id)
+    if rfc.state in TERMINAL:
+        raise Conflict(f"It is {rfc.get_state_display()}: there is nothing to hold.", code="conflict.state")
+    hold = _place(rfc, reason=reason, cause=cause, actor=actor, at=at)
+    audit.record(rfc, "change.rfc.held", actor=actor, at=at, detail={"cause": cause, "reason": hold.reason})
+    authorization_lost.send(sender=RFC, rfc_id=rfc.pk, reason=f"On hold: {hold.reason}", at=at)
+    return hold
+
+
+@workflow.verb("change.rfc.resumed", RFC, "rfc_id")
+def resume(*, rfc_id: int, actor: User, at: datetime, reason: str = "") -> Hold:
+    """Ends the hold of an RFC. Needs rfc.hold; the system's own hold is resumed by a person."""
+    rfc = workflow.lock(RFC, rfc_id)
+    hold = _resume(rfc, reason=reason, actor=actor, at=at)
+    audit.record(rfc, "change.rfc.resumed", actor=actor, at=at, detail={"reason": hold.resume_reason})
+    return hold
+
+
+@workflow.verb("change.hold.placed")
+def place_on(*, subject: Audited, reason: str, actor: User, at: datetime, cause: str = HoldCause.PERSON) -> Hold:
+    """Puts another subject (a release) on hold; the caller has its row lock. Needs rfc.hold over its hosts."""
+    hold = _place(subject, reason=reason, cause=cause, actor=actor, at=at)
+    audit.record(subject, "change.hold.placed", actor=actor, at=at, detail={"cause": cause, "reason": hold.reason})
+    return hold
+
+
+@workflow.verb("change.hold.resumed")
+def resume_on(*, subject: Audited, actor: User, at: datetime, reason: str = "") -> Hold:
+    """Ends the hold of another subject; the caller has its row lock. Needs rfc.hold over its hosts."""
+    hold = _resume(subject, reason=reason, actor=actor, at=at)
+    audit.record(subject, "change.hold.resumed", actor=actor, at=at, detail={"reason": hold.resume_reason})
+    return hold
+
+
+def _place(subject: Audited, *, reason: str, cause: str, actor: User, at: datetime) -> Hold:
+    if refused := failing([capability("rfc.hold")], subject, actor):
+        raise NotAllowed(refused)
+    if cause not in HoldCause.values:
+        raise Invalid("Say who or what holds it.", code="hold.cause")
+    if not reason.strip():
+        raise Invalid("Say why it is put on hold.", code="hold.reason")
+    if open_hold_of(subject):
+        raise Conflict("It is on hold already.", code="hold.open")
+    return Hold.objects.create(
+        subject_type=subject._meta.label_lower,
+        subject_id=subject.pk,
+        cause=cause,
+        reason=reason.strip(),
+        placed_by=actor,
+        placed_at=at,
+    )
+
+
+def _resume(subject: Audited, *, reason: str, actor: User, at: datetime) -> Hold:
+    if refused := failing([capability("rfc.hold")], subject, actor):
+        raise NotAllowed(refused)
+    hold = open_hold_of(subject)
+    if hold is None:
+        raise Conflict("It is not on hold.", code="hold.none")
+    if actor.is_bot:
+        raise NotAllowed("The system holds, and people resume.", code="hold.bot")
+    hold.resumed_by, hold.resumed_at, hold.resume_reason = actor, at, reason.strip()
+    hold.save(update_fields=["resumed_by", "resumed_at", "resume_reason"])
+    return hold

@@ -1,0 +1,226 @@
+"""RFCs: raised from updates that hosts miss, and taken through their states. Approval is in `approvals`, edits in `revisions`.
+
+Every verb that moves the cycle takes the Cycle's lock first, then the RFC's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Unpack, cast
+
+from changes.domain import change_models, cycles, risk, scope
+from changes.domain.revisions import Changes, Content, apply
+from changes.domain.rfc_gates import PLANS, owed_documents
+from changes.enums import CloseCode, CycleEventKind, EvidenceKind, RFCKind, RFCState, UpdateClass
+from changes.models import RFC, Cycle, Evidence, SoftwareUpdate
+from changes.rules import CLASS_LENGTH, start_by
+from changes.signals import authorization_lost
+from cmdb.models import Host
+from patchflow.kernel import audit, signoffs, workflow
+from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
+from patchflow.kernel.integrity import digest
+from patchflow.kernel.models import User
+from patchflow.kernel.numbers import next_number
+from patchflow.kernel.rules import capability, failing
+
+
+@workflow.verb("change.rfc.raised")
+def raise_rfc(
+    *,
+    update_ids: Collection[int],
+    actor: User,
+    at: datetime,
+    kind: str = RFCKind.NORMAL,
+    host_ids: Collection[int] | None = None,
+    **content: Unpack[Content],
+) -> RFC:
+    """Raises a draft RFC for updates. Targets are the hosts that miss them and lie in the actor's scope, or `host_ids`
+    of the actor's choice; title, windows, class and clock fill themselves. The scope is a snapshot: what the estate or
+    the catalogue does later does not move it. Needs rfc.raise for each target. Raises NotAllowed, Invalid.
+    """
+    if kind not in RFCKind.values:
+        raise Invalid("Choose standard, normal or emergency.", code="rfc.kind")
+    updates = scope.chosen_updates(update_ids)
+    wanted = scope.missing_hosts([u.pk for u in updates], actor=actor) if host_ids is None else set(host_ids)
+    if actor.scopes_for("rfc.raise") == frozenset():
+        raise NotAllowed(failing([capability("rfc.raise")], None, actor))
+    hosts = scope.chosen_hosts(wanted, actor=actor)
+    cycle = cycles.cycle_for(update_ids=[u.pk for u in updates], kind=kind, actor=actor, at=at)
+    started = min((u.notified_at for u in updates if u.notified_at), default=at)
+    update_class = tightest(updates)
+    rfc = RFC(
+        number=next_number("RFC", at=at),
+        title=(content.get("title") or title_of(updates, hosts))[:200],
+        kind=kind,
+        state_at=at,
+        cycle=cycle,
+        requested_by=actor,
+        raised_at=at,
+        update_class=update_class,
+        clock_started_at=started,
+        start_by=start_by(update_class, started),
+    )
+    rfc.save(force_insert=True)
+    scope.set_updates(rfc, updates, at=at)
+    scope.set_targets(rfc, hosts, at=at)
+    scope.set_windows(rfc, scope.windows_of(hosts))
+    content["title"] = rfc.title
+    apply(rfc, cast(Changes, content), actor=actor, at=at)
+    detail = {"updates": [str(u) for u in updates], "targets": len(hosts), "cycle": str(cycle), "kind": kind}
+    audit.record(rfc, "change.rfc.raised", actor=actor, at=at, after=rfc.state, detail=detail)
+    return rfc
+
+
+def title_of(updates: Collection[SoftwareUpdate], hosts: Collection[Host]) -> str:
+    """ "openssl 3.0.15-1 on debian 12", "openssl and 4 more on debian 12"; without an update, the hosts."""
+    if not updates:
+        return f"Change on {len(hosts)} hosts"
+    first, *more = updates
+    platforms = sorted({u.platform_label for u in updates})
+    where = platforms[0] if len(platforms) == 1 else f"{len(platforms)} platforms"
+    what = f"{first.name} and {len(more)} more" if more else f"{first.name} {first.fixed_version}"
+    return f"{what} on {where}"
+
+
+def tightest(updates: Collection[SoftwareUpdate]) -> str:
+    """The class with the shortest clock among the updates; medium where there is none."""
+    order = list(CLASS_LENGTH)
+    return min((u.update_class for u in updates), key=order.index, default=UpdateClass.MEDIUM)
+
+
+# --- through the states --------------------------------------------------------------------------------------------------------
+def _lock_cycle_of(rfc_id: int) -> Cycle:
+    cycle_id = RFC.objects.filter(pk=rfc_id).values_list("cycle_id", flat=True).first()
+    if cycle_id is None:
+        raise Conflict("This RFC no longer exists.", code="conflict.gone")
+    return workflow.lock(Cycle, cycle_id)
+
+
+@workflow.verb("change.rfc.submitted", RFC, "rfc_id")
+def submit(*, rfc_id: int, actor: User, at: datetime) -> RFC:
+    """Submits a draft: the event that leaves identify. Its risk is assessed; a standard change with a licence that covers
+    it is authorized at once. Gates: updates with a relevance, or another reason; targets."""
+    cycle = _lock_cycle_of(rfc_id)
+    workflow.fire(RFC, rfc_id, "submit", actor=actor, at=at)
+    rfc = workflow.lock(RFC, rfc_id)
+    risk.assess(rfc, actor=actor, at=at)
+    cycles.happened(cycle_id=cycle.pk, kind=CycleEventKind.RFC_SUBMITTED, cause=rfc.number, actor=actor, at=at)
+    if rfc.kind == RFCKind.STANDARD and not change_models.licence_blockers(rfc):
+        change_models.use_licence(rfc, at=at)
+    return RFC.objects.get(pk=rfc_id)
+
+
+@workflow.verb("change.rfc.evaluated", RFC, "rfc_id")
+def evaluate(*, rfc_id: int, actor: User, at: datetime) -> RFC:
+    """Takes a submitted RFC into evaluation and assesses its risk afresh."""
+    workflow.fire(RFC, rfc_id, "evaluate", actor=actor, at=at)
+    rfc = workflow.lock(RFC, rfc_id)
+    risk.assess(rfc, actor=actor, at=at)
+    return rfc
+
+
+def _reason(reason: str, what: str) -> str:
+    if not reason.strip():
+        raise Invalid(f"Say why it is {what}.", code="rfc.reason")
+    return reason.strip()
+
+
+@workflow.verb("change.rfc.sent_back", RFC, "rfc_id")
+def send_back(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
+    """Back to draft, with what must be better."""
+    return workflow.fire(RFC, rfc_id, "send_back", actor=actor, at=at, reason=_reason(reason, "sent back"))
+
+
+@workflow.verb("change.rfc.rejected", RFC, "rfc_id")
+def reject(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
+    """Ends an RFC that is not wanted; an open round is withdrawn."""
+    return _leave(rfc_id, "reject", _reason(reason, "rejected"), actor=actor, at=at)
+
+
+@workflow.verb("change.rfc.cancelled", RFC, "rfc_id")
+def cancel(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
+    """Ends an RFC before it is carried out; an open round is withdrawn, and what was planned under it is told."""
+    was = RFC.objects.filter(pk=rfc_id).values_list("state", flat=True).first()
+    rfc = _leave(rfc_id, "cancel", _reason(reason, "cancelled"), actor=actor, at=at)
+    if was == RFCState.AUTHORIZED:
+        authorization_lost.send(sender=RFC, rfc_id=rfc_id, reason=f"Cancelled: {reason.strip()}", at=at)
+    return rfc
+
+
+def _leave(rfc_id: int, transition: str, reason: str, *, actor: User, at: datetime) -> RFC:
+    cycle = _lock_cycle_of(rfc_id)
+    rfc = workflow.fire(RFC, rfc_id, transition, actor=actor, at=at, reason=reason)
+    rfc.glass.filter(broken_at__isnull=True, withdrawn_at__isnull=True).update(withdrawn_at=at)
+    signoffs.withdraw(subject=rfc, actor=actor, at=at, reason=reason)
+    cycles.advance(cycle_id=cycle.pk, cause=rfc.number, actor=actor, at=at)
+    return RFC.objects.get(pk=rfc_id)
+
+
+@workflow.verb("change.rfc.lapsed", RFC, "rfc_id")
+def lapse(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
+    """Withdraws the authorization: authorized → evaluating, implementing → suspended. What runs under it is told to halt."""
+    rfc = workflow.fire(RFC, rfc_id, "lapse", actor=actor, at=at, reason=_reason(reason, "withdrawn"))
+    authorization_lost.send(sender=RFC, rfc_id=rfc_id, reason=reason.strip(), at=at)
+    return rfc
+
+
+@workflow.verb("change.rfc.begun", RFC, "rfc_id")
+def begin(*, rfc_id: int, actor: User, at: datetime) -> RFC:
+    """A release starts to carry it out. Whoever decided about it cannot; what was signed must be what stands there."""
+    return workflow.fire(RFC, rfc_id, "begin", actor=actor, at=at)
+
+
+@workflow.verb("change.rfc.implemented", RFC, "rfc_id")
+def implemented(*, rfc_id: int, outcome: str, actor: User, at: datetime) -> RFC:
+    """Its release ended with `outcome` (full, partial, failed, rolled_back …): in review. Nothing happens if it is there
+    already (it was stopped)."""
+    rfc = workflow.lock(RFC, rfc_id)
+    if rfc.state == RFCState.IN_REVIEW:
+        return rfc
+    if rfc.state == RFCState.SUSPENDED:
+        return workflow.fire(RFC, rfc_id, "stop", actor=actor, at=at, reason=f"Its release ended: {outcome}.")
+    return workflow.fire(RFC, rfc_id, "implemented", actor=actor, at=at, outcome=outcome)
+
+
+@workflow.verb("change.rfc.stopped", RFC, "rfc_id")
+def stop(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
+    """Ends what is being carried out. Gate (from releases): no live job; queued ones are withdrawn by the same verb."""
+    rfc = workflow.fire(RFC, rfc_id, "stop", actor=actor, at=at, reason=_reason(reason, "stopped"))
+    signoffs.withdraw(subject=rfc, actor=actor, at=at, reason=reason.strip())
+    authorization_lost.send(sender=RFC, rfc_id=rfc_id, reason=f"Stopped: {reason.strip()}", at=at)
+    return RFC.objects.get(pk=rfc_id)
+
+
+@workflow.verb("change.rfc.evidence_recorded", RFC, "rfc_id")
+def bring_owed(*, rfc_id: int, name: str, text: str, actor: User, at: datetime) -> Evidence:
+    """Brings a plan that an emergency owed when it was authorized, as evidence: what was signed stays untouched.
+
+    Needs rfc.revise for the hosts concerned.
+    """
+    rfc = workflow.lock(RFC, rfc_id)
+    if refused := failing([capability("rfc.revise")], rfc, actor):
+        raise NotAllowed(refused)
+    if name not in PLANS or name not in owed_documents(rfc):
+        raise Invalid("This change does not owe that document.", code="rfc.owed")
+    if not text.strip():
+        raise Invalid("The document is empty.", code="rfc.owed")
+    row = Evidence.objects.create(
+        rfc=rfc, kind=EvidenceKind.DOCUMENT, name=name, digest=digest(text), summary=text.strip(), by=actor, at=at
+    )
+    detail = {"kind": row.kind, "name": name, "digest": row.digest}
+    audit.record(rfc, "change.rfc.evidence_recorded", actor=actor, at=at, detail=detail)
+    return row
+
+
+@workflow.verb("change.rfc.closed", RFC, "rfc_id")
+def close(*, rfc_id: int, code: str, actor: User, at: datetime, summary: str = "") -> RFC:
+    """Closes a reviewed RFC with a code. A failure takes the licence of its standard model away; the cycle moves on."""
+    if code not in CloseCode.values:
+        raise Invalid("Say how it ended: choose a closing code.", code="rfc.close_code")
+    cycle = _lock_cycle_of(rfc_id)
+    rfc = workflow.fire(RFC, rfc_id, "close", actor=actor, at=at, code=code, summary=summary)
+    if code in (CloseCode.FAILED, CloseCode.BACKED_OUT):
+        change_models.lose_licence_after(rfc, at=at)
+    cycles.advance(cycle_id=cycle.pk, cause=rfc.number, actor=actor, at=at)
+    return RFC.objects.get(pk=rfc_id)

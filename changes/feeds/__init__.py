@@ -1,0 +1,1 @@
+"""Feeds: one slice per way in which vendors publish advisories. Network in, dataclasses out."""

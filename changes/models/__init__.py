@@ -1,0 +1,14 @@
+"""The tables of changes."""
+
+from changes.models.advisory import Advisory, AdvisoryVulnerability, Revision, Vulnerability
+from changes.models.applicability import EvaluationOrder, VersionFix
+from changes.models.artifact import Artifact, RepositoryIndex, Verification
+from changes.models.change_model import ChangeModel
+from changes.models.cycle import Cycle, CycleEvent, CycleUpdate, PhaseStep
+from changes.models.evidence import Evidence
+from changes.models.feed import Feed, FeedRun, QuarantinedDocument
+from changes.models.hold import Hold
+from changes.models.rfc import RFC
+from changes.models.rfc_parts import BreakGlass, RFCRevision, RFCTarget, RFCUpdate, RFCWindow
+from changes.models.risk import RiskAssessment
+from changes.models.update import Fix, SoftwareUpdate, Supersedence, UpdateAdvisory, UpdateResponse

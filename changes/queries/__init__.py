@@ -1,0 +1,1 @@
+"""Questions of changes: frozen answers, no writes."""

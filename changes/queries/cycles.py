@@ -1,0 +1,69 @@
+"""Questions about cycles: what stands in which column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from changes.enums import STEPS, CycleEventKind, CycleState, RFCState
+from changes.models import RFC, Cycle, PhaseStep
+from changes.models.cycle import LEAVES
+
+COLUMN_OF: dict[str, CycleState] = {
+    RFCState.DRAFT: CycleState.IDENTIFY,
+    RFCState.SUBMITTED: CycleState.EVALUATE_AND_PLAN,
+    RFCState.EVALUATING: CycleState.EVALUATE_AND_PLAN,
+    RFCState.AWAITING_APPROVAL: CycleState.EVALUATE_AND_PLAN,
+    RFCState.AUTHORIZED: CycleState.EVALUATE_AND_PLAN,
+    RFCState.REJECTED: CycleState.EVALUATE_AND_PLAN,
+    RFCState.CANCELLED: CycleState.EVALUATE_AND_PLAN,
+    RFCState.IMPLEMENTING: CycleState.DEPLOY,
+    RFCState.SUSPENDED: CycleState.DEPLOY,
+    RFCState.IN_REVIEW: CycleState.DEPLOY,
+    RFCState.CLOSED: CycleState.DEPLOY,
+}
+"""Where an RFC is shown: in its own column, however far its cycle has moved."""
+
+
+@dataclass(frozen=True)
+class PhaseColumn:
+    """One phase of a cycle: its steps, its changes, the event that leaves it and how often it happened."""
+
+    number: int
+    phase: CycleState
+    steps: list[PhaseStep]
+    rfcs: list[RFC]
+    event: CycleEventKind
+    happened: int
+    current: bool
+    passed: bool
+
+    @property
+    def settled(self) -> int:
+        return sum(step.state != "open" for step in self.steps)
+
+
+def columns_of(cycle: Cycle, rfcs: Sequence[RFC]) -> list[PhaseColumn]:
+    """The four columns; `rfcs` are those of the cycle that the viewer may see."""
+    steps = list(cycle.steps.select_related("owner"))
+    kinds = list(cycle.events.values_list("kind", flat=True))
+    order = [*STEPS, CycleState.COMPLETED]
+    place = order.index(CycleState(cycle.state))
+    return [
+        PhaseColumn(
+            number=number,
+            phase=phase,
+            steps=[s for s in steps if s.phase == phase],
+            rfcs=[r for r in rfcs if COLUMN_OF[r.state] == phase],
+            event=LEAVES[phase],
+            happened=kinds.count(LEAVES[phase]),
+            current=number - 1 == place,
+            passed=number - 1 < place,
+        )
+        for number, phase in enumerate(STEPS, start=1)
+    ]
+
+
+def open_cycles() -> list[Cycle]:
+    """The cycles that are under way, the monthly one first."""
+    return sorted(Cycle.objects.open(), key=lambda c: (c.kind != "monthly", c.pk))

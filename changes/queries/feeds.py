@@ -1,0 +1,47 @@
+"""How the sources of advisories stand: silence is a state, and it is shown."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.db.models import QuerySet
+
+from changes.enums_identify import FeedRunState
+from changes.models import Feed, FeedRun
+
+if TYPE_CHECKING:
+    from patchflow.kernel.models import User
+
+
+def visible_feeds(actor: User) -> QuerySet[Feed]:
+    """Feeds are for all who may look at updates anywhere, and for those who manage feeds."""
+    sees = actor.scopes_for("update.view") != frozenset() or actor.scopes_for("feed.manage") != frozenset()
+    return Feed.objects.all() if sees else Feed.objects.none()
+
+
+def visible_runs(actor: User) -> QuerySet[FeedRun]:
+    """Their runs."""
+    return FeedRun.objects.filter(feed__in=visible_feeds(actor)).select_related("feed", "requested_by")
+
+
+def standing_of(feed: Feed, *, at: datetime) -> str:
+    """off, polling, held, failed, new, stale or fresh: what a page says of a feed."""
+    last = feed.runs.first()
+    if not feed.enabled:
+        return "off"
+    if last is not None and last.state in (FeedRunState.QUEUED, FeedRunState.RUNNING):
+        return "polling"
+    if last is not None and last.state == FeedRunState.HELD:
+        return "held"
+    if feed.last_good_at is None:
+        return "failed" if feed.problem else "new"
+    if feed.is_stale(at):
+        return "stale"
+    return "failed" if feed.problem else "fresh"
+
+
+def late(*, at: datetime) -> tuple[int, int]:
+    """(feeds whose word does not count now, feeds in use)."""
+    feeds = list(Feed.objects.filter(enabled=True))
+    return sum(feed.is_stale(at) for feed in feeds), len(feeds)

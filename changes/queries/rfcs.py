@@ -1,0 +1,70 @@
+"""Questions about RFCs: relevance, what can be built now, what changed since it was signed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db.models import Count, Q, QuerySet
+
+from changes.enums import RFCState
+from changes.models import RFC
+from changes.queries.applicability import hosts_missing
+from patchflow.kernel.integrity import difference, plain
+from patchflow.kernel.models import AuditEntry, User
+from patchflow.kernel.signoffs import rounds_of
+
+Difference = list[dict[str, object]]
+
+
+def relevance(rfc: RFC) -> dict[int, int]:
+    """Update id → how many of the RFC's live targets miss it now. An update with 0 is not relevant to this change."""
+    targets = set(rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True).values_list("host_id", flat=True))
+    return {
+        update_id: len({m.host_id for m in hosts_missing(update_id)} & targets)
+        for update_id in rfc.updates.filter(removed_at__isnull=True).values_list("update_id", flat=True)
+    }
+
+
+def authorized(actor: User) -> list[RFC]:
+    """The RFCs that a release may bundle now, as far as `actor` may see them, oldest clock first."""
+    rows = RFC.objects.visible_to(actor).filter(state=RFCState.AUTHORIZED)
+    return list(rows.order_by("start_by", "pk"))
+
+
+def changes_since_signed(rfc: RFC) -> Difference:
+    """What differs from the newest round's document, field by field; empty if nothing does, or nobody was asked yet."""
+    newest = rounds_of(rfc).first()
+    return difference(newest.document, plain(rfc.change_document())) if newest else []
+
+
+def last_voided(rfc: RFC) -> Difference:
+    """The difference of the newest revision that ended a round or an authorization."""
+    revision = rfc.revisions.exclude(voided="").first()
+    return list(revision.difference) if revision else []
+
+
+def overdue(*, at: datetime, actor: User) -> list[RFC]:
+    """Open RFCs whose clock has run out before production started."""
+    rows = RFC.objects.visible_to(actor).open().filter(start_by__lte=at, clock_stopped_at__isnull=True)
+    return list(rows.order_by("start_by"))
+
+
+def on_the_same_hosts(rfc: RFC) -> list[tuple[RFC, int]]:
+    """Other submitted RFCs under way that reach hosts of this one, with how many; most first."""
+    mine = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True).values("host_id")
+    shared = Q(targets__host_id__in=mine, targets__removed_at__isnull=True, targets__left_at__isnull=True)
+    rows = (
+        RFC.objects.open()
+        .exclude(pk=rfc.pk)
+        .exclude(state=RFCState.DRAFT)
+        .filter(shared)
+        .annotate(shared=Count("targets", filter=shared))
+    )
+    return [(other, other.shared) for other in rows.order_by("-shared", "pk")[:6]]
+
+
+def history_of(rfc: RFC) -> QuerySet[AuditEntry]:
+    """The entries about the RFC and about its rounds, newest first."""
+    rounds = [str(pk) for pk in rounds_of(rfc).values_list("pk", flat=True)]
+    about = Q(object_type=rfc._meta.label_lower, object_id=str(rfc.pk))
+    return AuditEntry.objects.filter(about | Q(object_type="kernel.signoffround", object_id__in=rounds)).order_by("-id")

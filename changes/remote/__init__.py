@@ -1,0 +1,1 @@
+"""Reaching things outside that may be hostile: guarded downloads and bounded decompression."""

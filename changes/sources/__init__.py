@@ -1,0 +1,1 @@
+"""Sources: repositories of packages, read and verified. Network in, dataclasses out."""

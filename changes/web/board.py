@@ -1,0 +1,178 @@
+"""The board: what waits for my decision, and one item at a time with everything on one screen."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods, require_safe
+
+from changes.domain import approvals
+from changes.models import RFC
+from changes.queries import board
+from changes.queries.rfcs import changes_since_signed, on_the_same_hosts
+from changes.queries.risk import cost_of_waiting
+from changes.web import rfc_forms, rfc_parts
+from patchflow.kernel.enums import Verdict
+from patchflow.kernel.errors import Refusal
+from patchflow.kernel.models import SignOffRound
+from patchflow.web import states, words
+from patchflow.web.parts import Statement, Todo
+
+
+class DecideForm(forms.Form):
+    """A vote over the digest that was shown."""
+
+    verdict = forms.ChoiceField(label=gettext_lazy("Decision"), choices=Verdict.choices)
+    comment = forms.CharField(label=gettext_lazy("Reason"), required=False, widget=rfc_forms.Area(2), max_length=4000)
+    digest_seen = forms.CharField(widget=forms.HiddenInput)
+
+
+@login_required
+@require_safe
+def board_list(request: HttpRequest) -> HttpResponse:
+    """What awaits me, and what was decided lately."""
+    actor: Any = request.user
+    now = timezone.now()
+    waiting = list(board.waiting_for(actor))
+    decided = list(board.decided_recently(actor, since=now - timedelta(days=14))[:20])
+    others = [r for r in board.rounds_visible_to(actor).filter(state="open")[:50] if r not in waiting]
+    context = {
+        "title": _("Board"),
+        "phase": 3,
+        "waiting": [_todo(r, now) for r in waiting],
+        "others": [_todo(r, now, mine=False) for r in others],
+        "decided": [{"round": r, "url": reverse("changes:board-item", args=[r.pk])} for r in decided],
+    }
+    return render(request, "changes/board_list.html", context)
+
+
+def _todo(round_: SignOffRound, now: Any, *, mine: bool = True) -> Todo:
+    level = round_.levels.get(position=round_.position)
+    due = words.at(level.deadline_at, now=now) if level.deadline_at else ""
+    return Todo(
+        css="st-wait" if not level.deadline_at or level.deadline_at > now else "st-bad",
+        act=_("Level %(n)d, %(name)s") % {"n": level.position, "name": level.name},
+        title=round_.subject_label,
+        url=reverse("changes:board-item", args=[round_.pk]),
+        why=_("Silence is never yes: at the deadline the question goes back.") if mine else "",
+        due=_("by %(when)s") % {"when": due} if due else "",
+        button=_("Decide") if mine else "",
+    )
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def board_item(request: HttpRequest, pk: int) -> HttpResponse:
+    """One round: all evidence, the vote, and the next item. Who is asked sees it without rights on its hosts."""
+    actor: Any = request.user
+    round_ = get_object_or_404(board.rounds_visible_to(actor), pk=pk)
+    form = DecideForm(request.POST or None, initial={"digest_seen": round_.digest})
+    if request.method == "POST" and form.is_valid():
+        try:
+            approvals.decide(round_id=round_.pk, actor=actor, at=timezone.now(), **form.cleaned_data)
+        except Refusal as refusal:
+            rfc_forms.refuse(form, refusal)
+        else:
+            messages.success(request, _("Your decision on %(what)s is written down.") % {"what": round_.subject_label})
+            following = board.next_item(actor, after=round_)
+            return redirect("changes:board-item", following.pk) if following else redirect("changes:board-list")
+    return render(request, "changes/board_item.html", _item(round_, actor, form), status=400 if form.errors else 200)
+
+
+def _item(round_: SignOffRound, actor: Any, form: DecideForm) -> dict[str, Any]:
+    now = timezone.now()
+    subject = board.subject_of_round(round_)
+    agenda = list(board.waiting_for(actor))
+    if round_ not in agenda:
+        agenda.insert(0, round_)
+    place = agenda.index(round_)
+    reasons = board.why_not(round_, actor)
+    rungs = board.ladder_of(round_)
+    context: dict[str, Any] = {
+        "title": round_.subject_label,
+        "round": round_,
+        "subject": subject,
+        "form": form,
+        "agenda": [
+            {"round": r, "url": reverse("changes:board-item", args=[r.pk]), "current": r == round_} for r in agenda
+        ],
+        "previous": agenda[place - 1] if place else None,
+        "following": agenda[place + 1] if place + 1 < len(agenda) else None,
+        "reasons": reasons,
+        "ladder": rfc_parts.ladder(round_, now=now),
+        "rung": next((r for r in rungs if r.current), None),
+        "seats": _seats(rungs),
+        "place": place + 1,
+    }
+    if isinstance(subject, RFC):
+        context |= _rfc_item(subject, now)
+    else:
+        context["document"] = [(str(k).replace("_", " "), str(v)) for k, v in round_.document.items()]
+    return context
+
+
+def _seats(rungs: list[board.Rung]) -> list[dict[str, Any]]:
+    rung = next((r for r in rungs if r.current), rungs[-1] if rungs else None)
+    if rung is None:
+        return []
+    signed = {s.user_id: s for s in rung.level.signoffs.all()}
+    seats = []
+    for voter in rung.level.voters.all():
+        given = signed.get(voter.user_id)
+        css = "st-wait" if given is None else "st-good" if given.verdict == Verdict.APPROVE else "st-bad"
+        word = _("not yet") if given is None else str(given.get_verdict_display())
+        seats.append({"css": css, "icon": states.ICONS[css], "name": str(voter.user), "word": word})
+    return seats
+
+
+def _rfc_item(rfc: RFC, now: Any) -> dict[str, Any]:
+    risk = rfc.risk
+    cost = cost_of_waiting(rfc, at=now)
+    targets = list(rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True))
+    changed = rfc_parts.differences(changes_since_signed(rfc))
+    vital = sum(t.criticality == 1 for t in targets)
+    return {
+        "rfc": rfc,
+        "risk": risk,
+        "risk_look": states.look("changes.risk", risk.level) if risk else None,
+        "risk_lines": rfc_parts.risk_statements(risk),
+        "cost": cost,
+        "cost_head": rfc_parts.cost_head(cost),
+        "cost_rows": rfc_parts.waiting_rows(cost),
+        "updates": list(rfc.updates.filter(removed_at__isnull=True)),
+        "target_count": len(targets),
+        "vital_count": vital,
+        "scope_rows": rfc_parts.scope_rows(targets),
+        "windows": list(rfc.windows.all()),
+        "plans": [(label, getattr(rfc, name)) for name, label in rfc_parts.PLAN_NAMES],
+        "evidence": rfc_parts.evidence_statements(rfc.evidence.all(), now=now),
+        "changed": changed,
+        "points": _open_points(rfc, changed, now),
+    }
+
+
+def _open_points(rfc: RFC, changed: list[Any], now: Any) -> list[Statement]:
+    """What the board should settle, and what is settled."""
+    found = [
+        Statement("st-warn", f"{other.number} · {other.title}", _("%(n)d same hosts") % {"n": count})
+        for other, count in on_the_same_hosts(rfc)[:4]
+    ]
+    clock = rfc_parts.clock_of(rfc)
+    if clock is not None:
+        found.append(Statement(clock.css(now), _("Start-by target"), clock.left(now)))
+    before = rfc.revisions.count()
+    said = _("%(n)d fields") % {"n": len(changed)} if changed else _("nothing")
+    found.append(Statement("st-bad" if changed else "st-good", _("Changed since this round opened"), said))
+    if before:
+        found.append(Statement("st-open", _("Revisions before it"), str(before)))
+    return found

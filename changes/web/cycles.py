@@ -1,0 +1,190 @@
+"""Pages of cycles: one turn as four columns with their steps, owners, outputs and changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods, require_safe
+
+from changes.domain import cycles, phase_steps
+from changes.enums import CycleKind, CycleState, StepState
+from changes.models import RFC, Cycle
+from changes.models.cycle import LEAVES
+from changes.queries.cycles import columns_of
+from changes.web import rfc_forms
+from patchflow.kernel import audit, workflow
+from patchflow.kernel.errors import Refusal
+from patchflow.kernel.models import User
+from patchflow.kernel.rules import capability, failing
+from patchflow.web.parts import Next
+from patchflow.web.tables import Column, Filter, Listing
+from patchflow.web.verbs import Verb, verbs_of
+
+PHASE = {CycleState.ASSESS: 1, CycleState.IDENTIFY: 2, CycleState.EVALUATE_AND_PLAN: 3, CycleState.DEPLOY: 4}
+
+
+@login_required
+@require_safe
+def cycle_list(request: HttpRequest) -> HttpResponse:
+    """Turns of the process, the newest first."""
+    columns = (
+        Column(_("Cycle"), "name", url=Cycle.get_absolute_url),
+        Column(_("Phase"), "state", state="changes.cycle"),
+        Column(_("Since"), "state_at", age=True, numeric=True),
+        Column(_("Kind"), lambda c: c.get_kind_display()),
+        Column(_("Opened"), "opened_at", sort="opened"),
+        Column(_("Completed"), "closed_at"),
+    )
+    listing = Listing(
+        request,
+        Cycle.objects.visible_to(request.user),  # type: ignore[arg-type]
+        columns,
+        sorts={"opened": ("opened_at", "id")},
+        default="-opened",
+        now=timezone.now(),
+        filters=(
+            Filter("state", gettext_lazy("Phase"), "state", CycleState.choices),
+            Filter("kind", gettext_lazy("Kind"), "kind", CycleKind.choices),
+        ),
+        caption=_("Cycles"),
+    )
+    context = {
+        "title": _("Cycles"),
+        "listing": listing,
+        "empty_title": _("No cycle has begun"),
+        "empty_advice": _("The first one opens by itself when an update is found that matters here."),
+    }
+    return render(request, "web/list.html", context)
+
+
+@login_required
+@require_safe
+def cycle_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """One turn as a board of four columns."""
+    cycle = get_object_or_404(Cycle.objects.visible_to(request.user), pk=pk)  # type: ignore[arg-type]
+    now = timezone.now()
+    actor: Any = request.user
+    offered = workflow.available(cycle, actor=actor, at=now)
+    verbs: list[Verb] = verbs_of(
+        offered, url=lambda name: reverse("changes:cycle-close-unneeded", args=[cycle.pk]), forms={"close_unneeded"}
+    )
+    may_settle = not failing([capability("cycle.manage")], cycle, actor) and cycle.state != CycleState.COMPLETED
+    rfcs = RFC.objects.visible_to(actor).filter(cycle=cycle).select_related("requested_by")
+    hidden = cycle.rfcs.count() - rfcs.count()
+    context = {
+        "title": cycle.name,
+        "cycle": cycle,
+        "phase": PHASE.get(CycleState(cycle.state)),
+        "ident": [cycle.get_kind_display()],
+        "next": _next(cycle),
+        "verbs": verbs,
+        "columns": columns_of(cycle, list(rfcs)),
+        "hidden": hidden,
+        "may_settle": may_settle,
+        "events": cycle.events.select_related("by").order_by("-id")[:12],
+        "update_count": cycle.updates.count(),
+        "timeline": audit.history(cycle)[:12],
+    }
+    return render(request, "changes/cycle_detail.html", context)
+
+
+def _next(cycle: Cycle) -> Next:
+    if cycle.state == CycleState.COMPLETED:
+        return Next(_("Completed. Assess goes on in the next cycle."), cycle.close_reason)
+    event = LEAVES[CycleState(cycle.state)].label
+    sentence = _("It leaves %(phase)s on: %(event)s.") % {"phase": cycle.get_state_display(), "event": event}
+    if cycle.state == CycleState.DEPLOY:
+        return Next(sentence, _("Only when every change of it has ended."))
+    return Next(sentence, _("The event is fired by what causes it, never by hand."))
+
+
+class StepForm(forms.Form):
+    """What a person does to a step."""
+
+    act = forms.ChoiceField(
+        label=gettext_lazy("What"),
+        choices=[
+            ("done", gettext_lazy("done")),
+            ("waived", gettext_lazy("not needed")),
+            ("owner", gettext_lazy("give to")),
+        ],
+        widget=forms.RadioSelect,
+    )
+    text = forms.CharField(
+        label=gettext_lazy("Output, or reason"), required=False, widget=rfc_forms.Area(3), max_length=2000
+    )
+    owner_id = forms.ModelChoiceField(label=gettext_lazy("Person"), queryset=User.objects.none(), required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["owner_id"].queryset = User.objects.filter(is_active=True).exclude(username="bot")  # type: ignore[attr-defined]
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def cycle_step(request: HttpRequest, pk: int, key: str) -> HttpResponse:
+    """A step: done with an output, waived with a reason, or given to a person."""
+    cycle = get_object_or_404(Cycle.objects.visible_to(request.user), pk=pk)  # type: ignore[arg-type]
+    step = get_object_or_404(cycle.steps, key=key)
+    form = StepForm(request.POST or None, initial={"act": "done", "owner_id": step.owner_id})
+    if request.method == "POST" and form.is_valid():
+        given = form.cleaned_data
+        common: dict[str, Any] = {"cycle_id": cycle.pk, "key": key, "actor": request.user, "at": timezone.now()}
+        try:
+            if given["act"] == "done":
+                phase_steps.complete_step(output=given["text"], **common)
+            elif given["act"] == "waived":
+                phase_steps.waive_step(reason=given["text"], **common)
+            else:
+                phase_steps.assign_step(owner_id=given["owner_id"].pk if given["owner_id"] else 0, **common)
+        except Refusal as refusal:
+            rfc_forms.refuse(form, refusal)
+        else:
+            messages.success(request, _("Step: %(step)s.") % {"step": step})
+            return redirect(cycle)
+    context = {
+        "title": str(step).capitalize(),
+        "lede": cycle.name,
+        "form": form,
+        "submit_label": _("Write down"),
+        "cancel_url": cycle.get_absolute_url(),
+        "settled": step.state != StepState.OPEN,
+    }
+    return render(request, "web/form.html", context, status=400 if form.errors else 200)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def cycle_close(request: HttpRequest, pk: int) -> HttpResponse:
+    """Closes a cycle that came to nothing."""
+    cycle = get_object_or_404(Cycle.objects.visible_to(request.user), pk=pk)  # type: ignore[arg-type]
+    form = rfc_forms.ReasonForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            cycles.close_unneeded(
+                cycle_id=cycle.pk,
+                actor=request.user,  # type: ignore[arg-type]
+                at=timezone.now(),
+                **form.cleaned_data,
+            )
+        except Refusal as refusal:
+            rfc_forms.refuse(form, refusal)
+        else:
+            return redirect(cycle)
+    context = {
+        "title": _("Close %(name)s as not needed") % {"name": cycle.name},
+        "form": form,
+        "verb": {"label": _("Close as not needed"), "icon": "", "reach": ""},
+        "consequences": [_("The next monthly cycle opens.")] if cycle.kind == CycleKind.MONTHLY else [],
+        "cancel_url": cycle.get_absolute_url(),
+    }
+    return render(request, "web/confirm.html", context, status=400 if form.errors else 200)

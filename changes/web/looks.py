@@ -1,0 +1,59 @@
+"""How the states of changes look: said once per machine."""
+
+from django.utils.translation import gettext_lazy as _
+
+from patchflow.web import states
+
+states.register(
+    "changes.rfc",
+    {
+        "draft": ("st-open", _("draft")),
+        "submitted": ("st-wait", _("submitted")),
+        "evaluating": ("st-wait", _("evaluating")),
+        "awaiting_approval": ("st-wait", _("awaiting approval")),
+        "authorized": ("st-good", _("authorized")),
+        "implementing": ("st-run", _("implementing")),
+        "suspended": ("st-warn", _("suspended")),
+        "in_review": ("st-wait", _("in review")),
+        "closed": ("st-good", _("closed")),
+        "rejected": ("st-bad", _("rejected")),
+        "cancelled": ("st-open", _("cancelled")),
+    },
+)
+states.register(
+    "changes.cycle",
+    {
+        "assess": ("st-open", _("assess")),
+        "identify": ("st-wait", _("identify")),
+        "evaluate_and_plan": ("st-wait", _("evaluate and plan")),
+        "deploy": ("st-run", _("deploy")),
+        "completed": ("st-good", _("completed")),
+    },
+)
+states.register(
+    "changes.changemodel",
+    {
+        "draft": ("st-open", _("draft")),
+        "proposed": ("st-wait", _("proposed")),
+        "approved": ("st-good", _("approved")),
+        "retired": ("st-open", _("retired")),
+    },
+)
+states.register(
+    "changes.phasestep",
+    {"open": ("st-open", _("open")), "done": ("st-good", _("done")), "waived": ("st-warn", _("waived"))},
+)
+states.register(
+    "changes.risk",
+    {"low": ("st-good", _("low")), "medium": ("st-warn", _("medium")), "high": ("st-bad", _("high"))},
+)
+states.register(
+    "changes.rfctarget",
+    {
+        "planned": ("st-wait", _("planned")),
+        "done": ("st-good", _("done")),
+        "owed": ("st-warn", _("owed")),
+        "not_needed": ("st-open", _("not needed")),
+        "left": ("st-open", _("left")),
+    },
+)

@@ -1,0 +1,148 @@
+"""Forms of RFCs: they check shapes and resolve ids; verbs decide and write."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from changes.domain.rfc_gates import owed_documents
+from changes.enums import CloseCode, RFCKind, UpdateClass, WayBack
+from changes.models import RFC, ChangeModel
+from cmdb.models import Host, ServiceWindow
+from patchflow.kernel.errors import Refusal
+
+Choices = Collection[tuple[int, str]]
+
+
+def refuse(form: forms.Form, refusal: Refusal) -> None:
+    """Puts the reasons of a refusal beside the fields that they name, else above the form."""
+    for blocker in refusal.blockers:
+        field = blocker.code.rpartition(".")[2]
+        form.add_error(field if field in form.fields else None, blocker.sentence)
+
+
+class Area(forms.Textarea):
+    def __init__(self, rows: int = 4) -> None:
+        super().__init__(attrs={"rows": rows})
+
+
+class Moment(forms.DateTimeInput):
+    input_type = "datetime-local"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%dT%H:%M")
+
+
+class ReasonForm(forms.Form):
+    """A reason, for verbs that ask for nothing else."""
+
+    reason = forms.CharField(label=_("Reason"), widget=Area(3), max_length=2000)
+
+
+class OptionalReasonForm(forms.Form):
+    reason = forms.CharField(label=_("Remark"), widget=Area(3), max_length=2000, required=False)
+
+
+class CloseForm(forms.Form):
+    code = forms.ChoiceField(label=_("How it ended"), choices=CloseCode.choices)
+    summary = forms.CharField(label=_("Summary"), widget=Area(3), required=False, max_length=2000)
+
+
+class ClassifyForm(forms.Form):
+    update_class = forms.ChoiceField(
+        label=_("Class"), choices=UpdateClass.choices, help_text=_("The clock keeps counting from the notification.")
+    )
+    reason = forms.CharField(label=_("Reason"), widget=Area(3), max_length=2000)
+
+
+class GlassReviewForm(forms.Form):
+    justified = forms.TypedChoiceField(
+        label=_("Was it justified?"),
+        choices=[("yes", _("yes")), ("no", _("no"))],
+        coerce=lambda value: value == "yes",
+        widget=forms.RadioSelect,
+    )
+    finding = forms.CharField(label=_("What the review found"), widget=Area(4))
+
+
+class OwedForm(forms.Form):
+    name = forms.ChoiceField(label=_("Document"))
+    text = forms.CharField(label=_("Text"), widget=Area(8))
+
+    def offer(self, rfc: RFC) -> None:
+        """The documents that this RFC owes."""
+        names = [(n, n.replace("_", " ").capitalize()) for n in owed_documents(rfc)]
+        self.fields["name"].choices = names  # type: ignore[attr-defined]
+
+
+class ContentForm(forms.Form):
+    """What an RFC says. Choices of updates, hosts and windows are given by the view: what this person may choose."""
+
+    title = forms.CharField(label=_("Title"), max_length=200, required=False, help_text=_("Empty: it names itself."))
+    kind = forms.ChoiceField(label=_("Kind"), choices=RFCKind.choices, initial=RFCKind.NORMAL)
+    change_model_id = forms.TypedChoiceField(
+        label=_("Model"), required=False, coerce=int, empty_value=None, help_text=_("Needed for a standard change.")
+    )
+    update_ids = forms.TypedMultipleChoiceField(
+        label=_("Updates"), coerce=int, required=False, widget=forms.CheckboxSelectMultiple
+    )
+    host_ids = forms.TypedMultipleChoiceField(
+        label=_("Hosts"), coerce=int, required=False, widget=forms.CheckboxSelectMultiple
+    )
+    window_ids = forms.TypedMultipleChoiceField(
+        label=_("Windows"), coerce=int, required=False, widget=forms.CheckboxSelectMultiple
+    )
+    other_reason = forms.CharField(
+        label=_("Other reason"),
+        required=False,
+        widget=Area(2),
+        help_text=_("Needed only where no host misses an update."),
+    )
+    implementation_plan = forms.CharField(label=_("Implementation plan"), required=False, widget=Area())
+    test_plan = forms.CharField(label=_("Test plan"), required=False, widget=Area())
+    back_out_plan = forms.CharField(label=_("Back-out plan"), required=False, widget=Area())
+    communication_plan = forms.CharField(label=_("Communication plan"), required=False, widget=Area(2))
+    way_back = forms.ChoiceField(label=_("Way back"), choices=WayBack.choices)
+    not_before = forms.DateTimeField(label=_("Not before"), required=False, widget=Moment())
+    not_after = forms.DateTimeField(label=_("Not after"), required=False, widget=Moment())
+
+    def __init__(
+        self, *args: Any, updates: Choices = (), hosts: Choices = (), windows: Choices = (), **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        models = ChangeModel.objects.exclude(state="retired")
+        chosen: dict[str, list[Any]] = {
+            "update_ids": list(updates),
+            "host_ids": list(hosts),
+            "window_ids": list(windows),
+            "change_model_id": [("", "–"), *((m.pk, f"{m} ({m.get_kind_display()})") for m in models)],
+        }
+        for name, choices in chosen.items():
+            self.fields[name].choices = choices  # type: ignore[attr-defined]
+            if not choices:
+                del self.fields[name]
+
+    def content(self) -> dict[str, Any]:
+        """The cleaned values as the verb takes them: an absent choice is not said, an empty title is left to the verb."""
+        given = dict(self.cleaned_data)
+        if not given.get("title"):
+            given.pop("title", None)
+        given.pop("digest_seen", None)
+        return given
+
+
+class ReviseForm(ContentForm):
+    reason = forms.CharField(label=_("Why you change it"), required=False, widget=Area(2))
+    digest_seen = forms.CharField(widget=forms.HiddenInput)
+
+
+def host_choices(host_ids: Collection[int]) -> Choices:
+    rows = Host.objects.filter(pk__in=host_ids).order_by("name").values_list("pk", "name")
+    return list(rows)
+
+
+def window_choices() -> Choices:
+    return [(w.pk, w.name) for w in ServiceWindow.objects.live().order_by("name")]

@@ -1,0 +1,22 @@
+"""The places of changes, boards and cycles in the rail."""
+
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from changes.queries.board import waiting_for
+from changes.web import looks  # noqa: F401  registers how states look
+from patchflow.web.navigation import nav
+
+
+def waits(request: HttpRequest) -> int | None:
+    """How many decisions wait for this person."""
+    return waiting_for(request.user).count() or None  # type: ignore[arg-type]
+
+
+def sees_changes(request: HttpRequest) -> bool:
+    return request.user.scopes_for("rfc.view") != frozenset()  # type: ignore[union-attr]
+
+
+nav.add("evaluate", _("Changes"), "changes:rfc-list", "rfc", 10, permission=sees_changes, under=("changes:rfc-",))
+nav.add("evaluate", _("Board"), "changes:board-list", "board", 20, badge=waits, under=("changes:board-",))
+nav.add("evaluate", _("Cycles"), "changes:cycle-list", "cycle", 30, permission=sees_changes, under=("changes:cycle-",))

@@ -1,0 +1,261 @@
+"""What the pages of an RFC show, as parts of the toolkit: next step, ladder, evidence, difference, clock, cost of waiting."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from changes.enums import RFCKind, RFCState
+from changes.models import RFC, Evidence, RFCTarget, RiskAssessment
+from changes.queries.board import Rung, ladder_of
+from changes.queries.holds import open_hold_of
+from changes.queries.risk import CostOfWaiting, Waiting
+from patchflow.kernel.enums import Quorum, Verdict
+from patchflow.kernel.models import SignOffRound
+from patchflow.kernel.signoffs import open_round_of
+from patchflow.web import words
+from patchflow.web.parts import Clock, Difference, Level, Next, Signature, Statement
+
+PHASE = {
+    RFCState.DRAFT: 2,
+    RFCState.IMPLEMENTING: 4,
+    RFCState.SUSPENDED: 4,
+    RFCState.IN_REVIEW: 4,
+    RFCState.CLOSED: 4,
+}
+
+
+def phase_of(rfc: RFC) -> int:
+    """In which phase of the cycle it stands."""
+    return PHASE.get(RFCState(rfc.state), 3)
+
+
+def next_of(rfc: RFC, *, now: datetime) -> Next:
+    """Who must act, and by when."""
+    hold = open_hold_of(rfc)
+    if hold:
+        sentence = _("On hold since %(since)s by %(who)s: %(why)s")
+        given = {"since": words.at(hold.placed_at, now=now), "who": hold.placed_by, "why": hold.reason}
+        return Next(sentence % given, _("A change manager resumes it. Clocks run on."))
+    return _next_by_state(rfc, now)
+
+
+def _next_by_state(rfc: RFC, now: datetime) -> Next:
+    match rfc.state:
+        case RFCState.DRAFT:
+            return Next(_("%(who)s completes it and submits it.") % {"who": rfc.requested_by})
+        case RFCState.SUBMITTED if rfc.kind == RFCKind.STANDARD:
+            return Next(
+                _("Its licence does not cover it as it stands."), _("Revise it, or send it back and make it normal.")
+            )
+        case RFCState.SUBMITTED if rfc.kind == RFCKind.EMERGENCY:
+            return Next(_("A change manager asks the ECAB at once."), _("It may owe test and documents until closing."))
+        case RFCState.SUBMITTED:
+            return Next(_("A change manager takes it into evaluation."))
+        case RFCState.EVALUATING:
+            return Next(_("A change manager asks for approval as soon as plans and risk are complete."))
+        case RFCState.AWAITING_APPROVAL:
+            return _next_signature(rfc, now)
+        case RFCState.AUTHORIZED:
+            return Next(
+                _("A release manager takes it into a release."), _("Whoever signed it neither builds nor starts it.")
+            )
+        case RFCState.IMPLEMENTING:
+            return Next(_("Its release is carrying it out."))
+        case RFCState.SUSPENDED:
+            if open_round_of(rfc):
+                return _next_signature(rfc, now)
+            detail = _("Nothing runs under it now.")
+            return Next(_("A change manager asks for approval of the rest, or stops it."), detail)
+        case RFCState.IN_REVIEW:
+            return Next(_("A change manager closes it when the review is there."))
+        case RFCState.CLOSED:
+            return Next(_("Nothing more: closed as %(code)s.") % {"code": rfc.get_close_code_display()})
+    return Next(_("Nothing more: it is %(state)s.") % {"state": rfc.get_state_display()})
+
+
+def _next_signature(rfc: RFC, now: datetime) -> Next:
+    round_ = open_round_of(rfc)
+    if round_ is None:
+        return Next(_("A round must be opened."))
+    rung = next(r for r in ladder_of(round_) if r.current)
+    more = max(rung.tally.needed - rung.tally.approved, 1)
+    by = words.at(rung.level.deadline_at, now=now) if rung.level.deadline_at else ""
+    sentence = ngettext(
+        "One more person must sign level %(level)s, %(name)s, by %(by)s.",
+        "%(n)d more people must sign level %(level)s, %(name)s, by %(by)s.",
+        more,
+    ) % {"n": more, "level": rung.level.position, "name": rung.level.name, "by": by}
+    signed = set(rung.level.signoffs.values_list("user_id", flat=True))
+    can = [str(v.user) for v in rung.level.voters.select_related("user") if v.user_id not in signed]
+    detail = _("Asked: %(people)s. Silence is never yes: at the deadline the change goes back to evaluation.")
+    return Next(sentence, detail % {"people": ", ".join(can[:6])})
+
+
+# --- approvals -----------------------------------------------------------------------------------------------------------------
+def _rule_of(rung: Rung, now: datetime) -> str:
+    level = rung.level
+    match level.quorum:
+        case Quorum.FIRST:
+            rule = _("first to sign")
+        case Quorum.ALL:
+            rule = _("all %(n)d must sign") % {"n": rung.tally.asked}
+        case Quorum.PERCENT:
+            rule = _("%(share)d %% of %(n)d") % {"share": level.amount, "n": rung.tally.asked}
+        case _other:
+            rule = _("%(needed)d of %(n)d") % {"needed": rung.tally.needed, "n": rung.tally.asked}
+    if rung.current and level.deadline_at:
+        rule += _(", by %(when)s") % {"when": words.at(level.deadline_at, now=now)}
+    return rule
+
+
+def ladder(round_: SignOffRound, *, now: datetime) -> list[Level]:
+    """The levels of a round as the ladder shows them."""
+    levels = []
+    for rung in ladder_of(round_):
+        signs = [_signature(s) for s in rung.level.signoffs.all()]
+        signed = {s.user_id for s in rung.level.signoffs.all()}
+        open_ = rung.current
+        waiting = [v for v in rung.level.voters.all() if v.user_id not in signed]
+        if not rung.passed and (open_ or round_.is_open):
+            word = _("waiting") if open_ else _("not asked yet")
+            css = "st-wait" if open_ else "st-open"
+            signs += [Signature(css, f"{v.user} · {v.via.replace('_', ' ')}", word=word) for v in waiting]
+        if rung.passed:
+            look, said = "st-good", _("passed")
+        elif rung.tally.refused:
+            look, said = "st-bad", _("refused")
+        elif open_:
+            look, said = "st-wait", _("waiting")
+        else:
+            look, said = "st-open", "" if round_.is_open else _("not reached")
+        cannot = "; ".join(_who_cannot(round_)) if open_ else ""
+        title = _("Level %(n)d · %(name)s") % {"n": rung.level.position, "name": rung.level.name}
+        quorum = _("%(have)d of %(needed)d") % {"have": rung.tally.approved, "needed": rung.tally.needed}
+        levels.append(
+            Level(title, look, said, _rule_of(rung, now), quorum, signs, cannot, locked=not open_ and not rung.passed)
+        )
+    return levels
+
+
+def _signature(signed: Any) -> Signature:
+    css = "st-good" if signed.verdict == Verdict.APPROVE else "st-bad"
+    verdict = _("signed") if signed.verdict == Verdict.APPROVE else _("refused")
+    comment = f", “{signed.comment}”" if signed.comment else ""
+    return Signature(css, f"{signed.user}: {verdict}{comment}", signed.decided_at)
+
+
+def _who_cannot(round_: SignOffRound) -> list[str]:
+    from patchflow.kernel.models import User
+
+    names = {u.pk: str(u) for u in User.objects.filter(pk__in=[int(pk) for pk in round_.excluded])}
+    return [f"{names.get(int(pk), pk)} ({_('wrote or requested it')})" for pk in round_.excluded]
+
+
+# --- figures -------------------------------------------------------------------------------------------------------------------
+def risk_statements(risk: RiskAssessment | None) -> list[Statement]:
+    """The factors of an assessment, the heaviest first."""
+    if risk is None:
+        return []
+    rows = sorted(risk.factors, key=lambda f: -f["points"])
+    css = {True: "st-good"}
+    return [
+        Statement(
+            css.get(f["points"] == 0, "st-bad" if f["points"] == f["of"] else "st-warn"),
+            str(f["sentence"]),
+            _("%(points)d of %(of)d") % {"points": f["points"], "of": f["of"]},
+        )
+        for f in rows
+    ]
+
+
+def waiting_word(row: Waiting) -> tuple[str, str]:
+    """What the clock says of a date: (class, word)."""
+    if row.late_by is not None:
+        return "st-bad", _("%(span)s over") % {"span": words.duration(row.late_by)}
+    if row.early_by is not None:
+        return "st-good", _("%(span)s early") % {"span": words.duration(row.early_by)}
+    return "st-open", _("no target date")
+
+
+def waiting_rows(cost: CostOfWaiting) -> list[dict[str, Any]]:
+    return [{"row": row, "css": waiting_word(row)[0], "word": waiting_word(row)[1]} for row in cost.rows]
+
+
+def cost_head(cost: CostOfWaiting) -> tuple[str, str, str]:
+    """(class, headline, remark) of the cost of waiting."""
+    if cost.exploited:
+        return "st-bad", _("High"), _("known exploited: %(names)s") % {"names": ", ".join(cost.exploited[:3])}
+    if cost.missed:
+        return "st-bad", _("Over"), _("the start-by target has passed")
+    if cost.start_by:
+        return (
+            "st-warn",
+            _("Counts"),
+            ngettext("%(n)d host is exposed", "%(n)d hosts are exposed", cost.hosts) % {"n": cost.hosts},
+        )
+    return "st-open", _("No date"), _("its class names no start-by target")
+
+
+def clock_of(rfc: RFC) -> Clock | None:
+    if rfc.start_by is None:
+        return None
+    return Clock(rfc.clock_started_at, rfc.start_by, str(rfc.get_update_class_display()), rfc.clock_stopped_at)
+
+
+def _line(value: Any) -> str:
+    if isinstance(value, dict):
+        for keys in (("name", "fixed_version"), ("name",), ("sentence",)):
+            if all(k in value for k in keys):
+                return " ".join(str(value[k]) for k in keys)
+        return json.dumps(value, ensure_ascii=False)
+    return str(value) if value not in (None, "") else _("nothing")
+
+
+def differences(rows: Iterable[dict[str, Any]]) -> list[Difference]:
+    """A stored difference as the component shows it."""
+    return [
+        Difference(
+            str(row["field"]).replace("_", " ").replace(".", " · "),
+            [_line(v) for v in row["removed"][:12]],
+            [_line(v) for v in row["added"][:12]],
+        )
+        for row in rows
+    ]
+
+
+PLAN_NAMES = (
+    ("implementation_plan", _("Implementation")),
+    ("test_plan", _("Test")),
+    ("back_out_plan", _("Back-out")),
+    ("communication_plan", _("Communication")),
+)
+
+
+def evidence_statements(rows: Iterable[Evidence], *, now: datetime) -> list[Statement]:
+    """The newest evidence of each kind."""
+    seen: set[str] = set()
+    found = []
+    for row in rows:
+        if row.kind in seen:
+            continue
+        seen.add(row.kind)
+        css = {True: "st-good", False: "st-bad", None: "st-open"}[row.passed]
+        text = f"{str(row.get_kind_display()).capitalize()}: {row.summary[:200]}"
+        found.append(Statement(css, text, words.at(row.at, now=now)))
+    return found
+
+
+def scope_rows(targets: Iterable[RFCTarget]) -> list[dict[str, Any]]:
+    """Counts of targets by environment and criticality, what is vital first."""
+    counts = Counter((t.environment, t.criticality) for t in targets)
+    return [
+        {"environment": environment or _("unknown"), "criticality": criticality, "hosts": count}
+        for (environment, criticality), count in sorted(counts.items(), key=lambda c: (c[0][1] or 0, c[0][0]))
+    ]

@@ -1,0 +1,29 @@
+"""Addresses of cycles, RFCs and the board."""
+
+from django.urls import path
+
+from changes.web import board, cycles, rfc_acts, rfc_writing, rfcs
+
+urlpatterns = [
+    path("changes/", rfcs.rfc_list, name="rfc-list"),
+    path("changes/rfcs/raise/", rfc_writing.rfc_raise, name="rfc-raise"),
+    path("changes/rfcs/<int:pk>/", rfcs.rfc_detail, name="rfc-detail"),
+    path("changes/rfcs/<int:pk>/targets/", rfcs.rfc_targets, name="rfc-targets"),
+    path("changes/rfcs/<int:pk>/revise/", rfc_writing.rfc_revise, name="rfc-revise"),
+    *[
+        path(
+            f"changes/rfcs/<int:pk>/{verb.replace('_', '-')}/",
+            view,
+            {"verb": verb},
+            name=f"rfc-{verb.replace('_', '-')}",
+        )
+        for table, view in ((rfc_acts.AT_A_CLICK, rfc_acts.rfc_click), (rfc_acts.VERB_PAGES, rfc_acts.rfc_verb))
+        for verb in table
+    ],
+    path("changes/board/", board.board_list, name="board-list"),
+    path("changes/board/<int:pk>/", board.board_item, name="board-item"),
+    path("changes/cycles/", cycles.cycle_list, name="cycle-list"),
+    path("changes/cycles/<int:pk>/", cycles.cycle_detail, name="cycle-detail"),
+    path("changes/cycles/<int:pk>/steps/<slug:key>/", cycles.cycle_step, name="cycle-step"),
+    path("changes/cycles/<int:pk>/close-unneeded/", cycles.cycle_close, name="cycle-close-unneeded"),
+]

@@ -1,0 +1,132 @@
+"""The verbs of an RFC as its page offers them: transitions from the machine, other verbs with the same rules that they check."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from changes.domain.clocks import TERMINAL
+from changes.domain.glass import BEFORE
+from changes.domain.revisions import EDITABLE
+from changes.domain.rfc_gates import owed_documents, unplanned
+from changes.domain.risk import SCORABLE
+from changes.enums import RFCKind, RFCState
+from changes.models import RFC
+from changes.queries.holds import hold_blocker, open_hold_of
+from changes.rules import own_or_manager
+from patchflow.kernel import signoffs, workflow
+from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.models import User
+from patchflow.kernel.rules import Rule, capability, failing
+from patchflow.web.verbs import Verb
+
+ICONS = {
+    "submit": "send",
+    "evaluate": "eye",
+    "request_approval": "send",
+    "send_back": "back",
+    "reject": "x",
+    "cancel": "x",
+    "lapse": "ban",
+    "stop": "ban",
+    "close": "check",
+    "revise": "pen",
+    "hold": "pause",
+    "resume": "run",
+    "score": "compare",
+    "classify": "flag",
+    "break_glass": "bolt",
+    "ask_break_glass": "bolt",
+    "review_glass": "review",
+    "bring_owed": "file",
+}
+PRIMARY = {
+    RFCState.DRAFT: "submit",
+    RFCState.SUBMITTED: "evaluate",
+    RFCState.EVALUATING: "request_approval",
+    RFCState.SUSPENDED: "request_approval",
+    RFCState.IN_REVIEW: "close",
+}
+AT_A_CLICK = {"submit", "evaluate", "request_approval", "score"}
+"""Verbs that need nothing typed."""
+
+
+ASIDE = {"score", "classify", "hold", "revise"}
+"""Verbs that do not take the RFC on; they stand in a bar of their own unless they are what is due."""
+
+
+def verbs_of_rfc(rfc: RFC, *, actor: User, at: datetime) -> tuple[list[Verb], list[Verb]]:
+    """What can be done to the RFC where it stands, and what can be done aside; refused ones with every reason, verbs of
+    other kinds left out."""
+    hosts = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True).count()
+    reach = {"cancel": "", "stop": _("%(n)d hosts") % {"n": hosts}, "lapse": "", "break_glass": ""}
+    offered = [
+        _verb(rfc, one.name, str(one.label), one.blockers, dangerous=one.dangerous, reach=reach.get(one.name, ""))
+        for one in workflow.available(rfc, actor=actor, at=at)
+        if not any(b.code == "rfc.kind" for b in one.blockers)
+    ]
+    everything = offered + _others(rfc, actor)
+    main = [v for v in everything if v.primary or v.name not in ASIDE]
+    return main, [v for v in everything if v not in main]
+
+
+def _verb(
+    rfc: RFC, name: str, label: str, blockers: Sequence[Blocker], *, dangerous: bool = False, reach: str = ""
+) -> Verb:
+    return Verb(
+        name=name,
+        label=label,
+        url=reverse(f"changes:rfc-{name.replace('_', '-')}", args=[rfc.pk]),
+        allowed=not blockers,
+        blockers=tuple(blockers),
+        dangerous=dangerous,
+        reach=reach,
+        method="post" if name in AT_A_CLICK else "get",
+        icon=ICONS.get(name, ""),
+        primary=name == _primary(rfc),
+    )
+
+
+def _primary(rfc: RFC) -> str:
+    if rfc.state == RFCState.SUBMITTED and rfc.kind == RFCKind.EMERGENCY:
+        return "request_approval"
+    risk = rfc.risk
+    if rfc.state == RFCState.EVALUATING and (risk is None or risk.content_digest != rfc.content_digest()):
+        return "score"
+    return PRIMARY.get(RFCState(rfc.state), "")
+
+
+def _others(rfc: RFC, actor: User) -> list[Verb]:
+    found: list[Verb] = []
+    hold = open_hold_of(rfc)
+    held = hold_blocker(rfc)
+
+    def offer(name: str, label: str, rules: list[Rule], extra: Sequence[Blocker] = ()) -> None:
+        found.append(_verb(rfc, name, label, [*failing(rules, rfc, actor), *extra]))
+
+    if rfc.state == RFCState.SUSPENDED:
+        blockers = [*held, *(b for b in unplanned(rfc) if not b.code.startswith("rfc.risk"))]
+        if signoffs.open_round_of(rfc):
+            blockers.append(Blocker("round.open_already", _("A round on the rest is open already."), tone="wait"))
+        offer("request_approval", _("Request approval for the rest"), [capability("rfc.request_approval")], blockers)
+    if rfc.state in EDITABLE:
+        offer("revise", _("Revise"), [capability("rfc.revise"), own_or_manager], held)
+    if rfc.state in SCORABLE:
+        offer("score", _("Assess risk again"), [capability("rfc.score")], held)
+    if rfc.state not in TERMINAL and not rfc.clock_stopped_at:
+        offer("classify", _("Change class"), [capability("rfc.evaluate")])
+    if hold:
+        offer("resume", _("Resume"), [capability("rfc.hold")])
+    elif rfc.state not in TERMINAL:
+        offer("hold", _("Hold"), [capability("rfc.hold")])
+    if rfc.kind == RFCKind.EMERGENCY:
+        if rfc.state in BEFORE and rfc.open_glass() is None:
+            offer("ask_break_glass", _("Ask to break the glass"), [capability("rfc.submit")], held)
+        if rfc.glass.filter(broken_at__isnull=False, reviewed_at__isnull=True).exists():
+            offer("review_glass", _("Review the broken glass"), [])
+        if owed_documents(rfc) and rfc.authorized_at and rfc.state not in TERMINAL:
+            offer("bring_owed", _("Bring an owed document"), [capability("rfc.revise")])
+    return found

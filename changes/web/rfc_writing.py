@@ -1,0 +1,124 @@
+"""Raising and revising RFCs: forms that keep what was typed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from changes.domain import revisions, rfcs, scope
+from changes.enums import RFCState
+from changes.models import RFC, SoftwareUpdate
+from changes.web import rfc_forms, rfc_parts
+from changes.web.rfc_forms import ContentForm, ReviseForm
+from changes.web.rfcs import visible_rfc
+from patchflow.kernel.errors import Refusal
+
+SHOWN_HOSTS = 500
+"""Hosts offered one by one in a form; more are chosen over REST."""
+
+
+def _updates_asked_for(request: HttpRequest) -> list[SoftwareUpdate]:
+    asked = [int(v) for v in request.GET.getlist("update") + request.POST.getlist("update_ids") if v.isdigit()]
+    visible = SoftwareUpdate.objects.visible_to(request.user).filter(withdrawn_at__isnull=True)
+    found = list(visible.filter(pk__in=asked).order_by("name", "pk"))
+    recent = (
+        visible.notified().exclude(pk__in=asked).filter(superseded_by__isnull=True).order_by("start_by", "-pk")[:40]
+    )
+    return [*found, *recent]
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def rfc_raise(request: HttpRequest) -> HttpResponse:
+    """Raises an RFC: for the updates in the address (`?update=7`), or for those chosen in the form."""
+    actor: Any = request.user
+    updates = _updates_asked_for(request)
+    chosen = [int(v) for v in request.GET.getlist("update") if v.isdigit()]
+    missing = sorted(scope.missing_hosts(chosen, actor=actor)) if chosen else []
+    hosts = rfc_forms.host_choices(missing[:SHOWN_HOSTS]) if missing else []
+    given = {"updates": [(u.pk, str(u)) for u in updates], "hosts": hosts}
+    initial = {"update_ids": chosen, "host_ids": missing}
+    form = ContentForm(request.POST or None, initial=initial, **given)
+    if request.method == "POST" and form.is_valid():
+        content = form.content()
+        if not hosts:
+            content.pop("host_ids", None)
+        content.setdefault("update_ids", [])
+        try:
+            rfc = rfcs.raise_rfc(actor=actor, at=timezone.now(), **content)
+        except Refusal as refusal:
+            rfc_forms.refuse(form, refusal)
+        else:
+            messages.success(request, _("%(number)s is raised as a draft.") % {"number": rfc.number})
+            return redirect(rfc)
+    context = {
+        "title": _("Raise an RFC"),
+        "phase": 2,
+        "form": form,
+        "submit_label": _("Raise as a draft"),
+        "cancel_url": reverse("changes:rfc-list"),
+        "missing_count": len(missing),
+        "lede": _("Targets, windows, class and clock fill themselves from what your hosts miss."),
+    }
+    status = 400 if form.errors else 200
+    return render(request, "changes/rfc_form.html", context, status=status)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def rfc_revise(request: HttpRequest, pk: int) -> HttpResponse:
+    """Edits an RFC; says beforehand what the edit will void."""
+    rfc = visible_rfc(request, pk)
+    actor: Any = request.user
+    present = list(rfc.targets.filter(removed_at__isnull=True).values_list("host_id", flat=True))
+    update_ids = list(rfc.updates.filter(removed_at__isnull=True).values_list("update_id", flat=True))
+    possible = sorted({*present, *scope.missing_hosts(update_ids, actor=actor)})
+    many = len(possible) > SHOWN_HOSTS
+    given: dict[str, Any] = {
+        "updates": [(u.pk, str(u)) for u in SoftwareUpdate.objects.filter(pk__in=update_ids)]
+        + [(u.pk, str(u)) for u in _updates_asked_for(request) if u.pk not in update_ids],
+        "hosts": [] if many else rfc_forms.host_choices(possible),
+        "windows": rfc_forms.window_choices(),
+    }
+    initial = {name: getattr(rfc, name) for name in ContentForm.base_fields if hasattr(rfc, name)} | {
+        "update_ids": update_ids,
+        "host_ids": present,
+        "window_ids": list(rfc.windows.values_list("window_id", flat=True)),
+        "digest_seen": rfc.change_digest,
+    }
+    form = ReviseForm(request.POST or None, initial=initial, **given)
+    if request.method == "POST" and form.is_valid():
+        seen = form.cleaned_data["digest_seen"]
+        try:
+            now = revisions.revise(rfc_id=rfc.pk, actor=actor, at=timezone.now(), digest_seen=seen, **form.content())
+        except Refusal as refusal:
+            rfc_forms.refuse(form, refusal)
+        else:
+            messages.success(request, _said_after(rfc, now))
+            return redirect(now)
+    context = {
+        "title": _("Revise %(number)s") % {"number": rfc.number},
+        "lede": rfc.title,
+        "phase": rfc_parts.phase_of(rfc),
+        "form": form,
+        "rfc": rfc,
+        "submit_label": _("Save"),
+        "cancel_url": rfc.get_absolute_url(),
+        "voids": rfc.state in (RFCState.AWAITING_APPROVAL, RFCState.AUTHORIZED),
+        "many": len(possible) if many else 0,
+    }
+    return render(request, "changes/rfc_form.html", context, status=400 if form.errors else 200)
+
+
+def _said_after(before: RFC, now: RFC) -> str:
+    if before.state == now.state:
+        return _("Saved.")
+    return _("Saved. What was signed has changed, so the change is evaluated again.")

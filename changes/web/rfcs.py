@@ -1,0 +1,211 @@
+"""Pages of RFCs: the list, one RFC, its targets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_safe
+
+from changes.enums import RFCKind, RFCState, UpdateClass
+from changes.models import RFC, Cycle
+from changes.queries.rfcs import changes_since_signed, history_of, last_voided, on_the_same_hosts
+from changes.queries.risk import cost_of_waiting
+from changes.web import rfc_parts
+from changes.web.rfc_verbs import verbs_of_rfc
+from cmdb.models import Host
+from patchflow.kernel.models import User
+from patchflow.kernel.signoffs import rounds_of
+from patchflow.web import states
+from patchflow.web.parts import Statement
+from patchflow.web.tables import Column, Filter, Listing
+
+
+def visible_rfc(request: HttpRequest, pk: int) -> RFC:
+    """The RFC, if the person may see it; 404 otherwise."""
+    rows = RFC.objects.visible_to(request.user).select_related("requested_by", "cycle", "change_model")  # type: ignore[arg-type]
+    return get_object_or_404(rows, pk=pk)
+
+
+# --- the list --------------------------------------------------------------------------------------------------------------
+COLUMNS = (
+    Column(gettext_lazy("RFC"), "number", url=RFC.get_absolute_url, mono=True, sort="number"),
+    Column(gettext_lazy("Title"), "title", url=RFC.get_absolute_url, wide=True),
+    Column(gettext_lazy("State"), "state", state="changes.rfc", sort="state"),
+    Column(gettext_lazy("Since"), "state_at", age=True, numeric=True, sort="since"),
+    Column(gettext_lazy("Kind"), lambda rfc: rfc.get_kind_display()),
+    Column(gettext_lazy("Class"), lambda rfc: rfc.get_update_class_display(), sort="class"),
+    Column(gettext_lazy("Start by"), "start_by", sort="clock"),
+    Column(gettext_lazy("Hosts"), "hosts", numeric=True, sort="hosts"),
+    Column(gettext_lazy("Requested by"), "requested_by.username"),
+)
+SORTS = {
+    "number": ("id",),
+    "state": ("state", "id"),
+    "since": ("state_at", "id"),
+    "class": ("update_class", "id"),
+    "clock": ("start_by", "id"),
+    "hosts": ("hosts", "id"),
+}
+
+
+def _cycles() -> list[tuple[str, str]]:
+    return [(str(pk), name) for pk, name in Cycle.objects.values_list("pk", "name")[:60]]
+
+
+@login_required
+@require_safe
+def rfc_list(request: HttpRequest) -> HttpResponseBase:
+    """All RFCs that the person may see."""
+    live = Q(targets__removed_at__isnull=True, targets__left_at__isnull=True)
+    rows = RFC.objects.visible_to(request.user).select_related("requested_by")  # type: ignore[arg-type]
+    listing = Listing(
+        request,
+        rows.annotate(hosts=Count("targets", filter=live)),
+        COLUMNS,
+        sorts=SORTS,
+        default="-number",
+        now=timezone.now(),
+        filters=(
+            Filter("state", gettext_lazy("State"), "state", RFCState.choices),
+            Filter("kind", gettext_lazy("Kind"), "kind", RFCKind.choices),
+            Filter("class", gettext_lazy("Class"), "update_class", UpdateClass.choices),
+            Filter("cycle", gettext_lazy("Cycle"), "cycle_id", _cycles),
+            Filter("title", gettext_lazy("Title"), "title__icontains"),
+        ),
+        caption=_("Changes"),
+    )
+    if listing.wants_csv:
+        return listing.csv("changes.csv")
+    context = {
+        "title": _("Changes"),
+        "listing": listing,
+        "may_raise": request.user.scopes_for("rfc.raise") != frozenset(),  # type: ignore[union-attr]
+        "raise_url": reverse("changes:rfc-raise"),
+    }
+    return render(request, "changes/rfc_list.html", context)
+
+
+# --- one RFC -----------------------------------------------------------------------------------------------------------------
+@login_required
+@require_safe
+def rfc_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Everything about one RFC; what can be done first."""
+    rfc = visible_rfc(request, pk)
+    now = timezone.now()
+    actor: Any = request.user
+    return render(request, "changes/rfc_detail.html", page_of(rfc, actor=actor, now=now))
+
+
+def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:
+    """What the page of an RFC shows."""
+    targets = list(rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True))
+    round_ = rounds_of(rfc).first()
+    cost = cost_of_waiting(rfc, at=now)
+    risk_now = rfc.risk
+    since = changes_since_signed(rfc)
+    verbs, also = verbs_of_rfc(rfc, actor=actor, at=now)
+    return {
+        "rfc": rfc,
+        "title": rfc.title,
+        "phase": rfc_parts.phase_of(rfc),
+        "ident": [
+            rfc.number,
+            _("%(kind)s change, class %(cls)s")
+            % {"kind": rfc.get_kind_display(), "cls": rfc.get_update_class_display()},
+        ],
+        "next": rfc_parts.next_of(rfc, now=now),
+        "verbs": verbs,
+        "also": also,
+        "risk": risk_now,
+        "risk_look": states.look("changes.risk", risk_now.level) if risk_now else None,
+        "risk_lines": rfc_parts.risk_statements(risk_now),
+        "risk_old": risk_now is not None and risk_now.content_digest != rfc.content_digest(),
+        "cost": cost,
+        "cost_head": rfc_parts.cost_head(cost),
+        "cost_rows": rfc_parts.waiting_rows(cost),
+        "round": round_,
+        "ladder": rfc_parts.ladder(round_, now=now) if round_ else [],
+        "glass": list(rfc.glass.select_related("asked_by", "broken_by", "reviewed_by")),
+        "target_count": len(targets),
+        "scope_rows": rfc_parts.scope_rows(targets),
+        "left_count": rfc.targets.filter(left_at__isnull=False, removed_at__isnull=True).count(),
+        "updates": rfc.updates.filter(removed_at__isnull=True),
+        "windows": rfc.windows.all(),
+        "plans": [(label, getattr(rfc, name)) for name, label in rfc_parts.PLAN_NAMES],
+        "evidence": rfc_parts.evidence_statements(rfc.evidence.all(), now=now),
+        "since_signed": rfc_parts.differences(since),
+        "last_voided": rfc_parts.differences(last_voided(rfc)) if not since else [],
+        "revisions": list(rfc.revisions.select_related("by")[:8]),
+        "clock": rfc_parts.clock_of(rfc),
+        "conflicts": _conflicts(rfc, actor),
+        "links": _links(rfc),
+        "timeline": history_of(rfc)[:20],
+    }
+
+
+def _links(rfc: RFC) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = [
+        (_("Cycle"), format_html('<a href="{}">{}</a>', rfc.cycle.get_absolute_url(), rfc.cycle)),
+    ]
+    if rfc.change_model:
+        found.append((_("Model"), f"{rfc.change_model} ({rfc.change_model.get_state_display()})"))
+    return found
+
+
+def _conflicts(rfc: RFC, actor: User) -> list[Statement]:
+    """Other changes on the same hosts; those that the person may not see are only counted."""
+    rows = on_the_same_hosts(rfc)
+    seen = set(RFC.objects.visible_to(actor).filter(pk__in=[o.pk for o, _n in rows]).values_list("pk", flat=True))
+    found = [
+        Statement(
+            "st-warn",
+            f"{other.number} · {other.title}",
+            _("%(n)d same hosts") % {"n": count},
+            other.get_absolute_url(),
+        )
+        for other, count in rows
+        if other.pk in seen
+    ]
+    if hidden := len(rows) - len(found):
+        found.append(Statement("st-warn", _("%(n)d other changes that you may not see") % {"n": hidden}))
+    return found
+
+
+TARGET_COLUMNS = (
+    Column(gettext_lazy("Host"), "host_name", sort="name"),
+    Column(gettext_lazy("Environment"), "environment"),
+    Column(gettext_lazy("Criticality"), "criticality", numeric=True, sort="criticality"),
+    Column(gettext_lazy("Outcome"), lambda t: "left" if t.left_at else t.outcome, state="changes.rfctarget"),
+    Column(gettext_lazy("Why it left"), "left_reason", wide=True),
+)
+
+
+@login_required
+@require_safe
+def rfc_targets(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """The targets of an RFC that the person may see."""
+    rfc = visible_rfc(request, pk)
+    visible = Host.objects.visible_to(request.user)  # type: ignore[arg-type]
+    listing = Listing(
+        request,
+        rfc.targets.filter(removed_at__isnull=True, host__in=visible),
+        TARGET_COLUMNS,
+        sorts={"name": ("host_name", "id"), "criticality": ("criticality", "id")},
+        default="name",
+        now=timezone.now(),
+        filters=(Filter("name", gettext_lazy("Name"), "host_name__icontains"),),
+        caption=_("Targets"),
+    )
+    if listing.wants_csv:
+        return listing.csv(f"{rfc.number}-targets.csv")
+    title = _("Targets of %(number)s") % {"number": rfc.number}
+    return render(request, "web/list.html", {"title": title, "listing": listing, "lede": rfc.title})
