@@ -1,0 +1,125 @@
+"""Rollouts, rings, jobs, slips and the kill switch as rows, with their verbs as actions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin
+
+from patchflow.kernel.models import User
+from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
+from releases.domain import jobs, rings, rollouts, switches
+from releases.models import Job, JobEvent, KillSwitch, PermissionSlip, Ring, Rollout
+
+
+def _call(verb: Callable[..., Any], key: str, *, reason: str = "") -> Callable[[Any, User, Any, str], Any]:
+    """A call of an admin verb: one domain verb on one row; `reason` names the argument that takes what was said."""
+
+    def call(obj: Any, actor: User, at: Any, said: str) -> None:
+        verb(**{key: obj.pk}, actor=actor, at=at, **({reason: said} if reason else {}))
+
+    return call
+
+
+class RingInline(ReadOnlyInline):
+    model = Ring
+    fields = ("position", "name", "state", "concurrency", "failure_limit", "success_percent", "soak_until", "reason")
+
+
+class SlipInline(ReadOnlyInline):
+    model = PermissionSlip
+    fields = ("asked_at", "verdict", "statement", "attempt")
+
+
+class EventInline(ReadOnlyInline):
+    model = JobEvent
+    fields = ("attempt", "seq", "at", "stage", "message")
+
+
+@admin.register(Rollout)
+class RolloutAdmin(VerbAdmin):
+    list_display = ("number", "release", "state", "state_at", "reverses", "started_by", "statement")
+    list_filter = ("state", "executor")
+    search_fields = ("number", "release__number")
+    list_select_related = ("release", "reverses", "started_by")
+    inlines = (RingInline,)
+    verbs = (
+        AdminVerb("pause", "Pause", _call(rollouts.pause, "rollout_id", reason="reason"), "pause", needs_reason=True),
+        AdminVerb("resume", "Resume", _call(rollouts.resume, "rollout_id"), "resume"),
+        AdminVerb("halt", "Halt", _call(rollouts.halt, "rollout_id", reason="cause"), "halt", needs_reason=True),
+        AdminVerb("stop", "Stop", _call(rollouts.stop, "rollout_id", reason="reason"), "stop", needs_reason=True),
+        AdminVerb(
+            "cancel", "Cancel", _call(rollouts.cancel, "rollout_id", reason="reason"), "cancel", needs_reason=True
+        ),
+    )
+
+
+@admin.register(Ring)
+class RingAdmin(VerbAdmin):
+    list_display = ("rollout", "position", "name", "state", "state_at", "concurrency", "failure_limit", "reason")
+    list_filter = ("state",)
+    search_fields = ("rollout__number", "name")
+    list_select_related = ("rollout",)
+    verbs = (
+        AdminVerb("retry", "Retry failed hosts", _call(rings.retry_ring, "ring_id"), "retry"),
+        AdminVerb(
+            "accept_partial",
+            "Accept as it is",
+            _call(rings.accept_partial, "ring_id", reason="reason"),
+            "accept_partial",
+            needs_reason=True,
+        ),
+        AdminVerb("skip", "Leave out", _call(rings.skip, "ring_id", reason="reason"), "skip", needs_reason=True),
+    )
+
+
+@admin.register(Job)
+class JobAdmin(VerbAdmin):
+    list_display = (
+        "job_key",
+        "host",
+        "ring",
+        "state",
+        "state_at",
+        "code",
+        "statement",
+        "not_before",
+        "lease_owner",
+        "lease_until",
+    )
+    list_filter = ("state", "code")
+    search_fields = ("job_key", "host__name")
+    list_select_related = ("host", "ring__rollout")
+    inlines = (SlipInline, EventInline)
+    verbs = (
+        AdminVerb("cancel", "Leave this host out", _call(jobs.cancel, "job_id", reason="reason"), needs_reason=True),
+        AdminVerb("look", "Look again", _call(jobs.look_again, "job_id")),
+    )
+
+
+@admin.register(PermissionSlip)
+class SlipAdmin(VerbAdmin):
+    list_display = ("asked_at", "rollout", "job", "verdict", "statement")
+    list_filter = ("verdict",)
+    search_fields = ("job__job_key", "rollout__number")
+    list_select_related = ("rollout", "job")
+
+
+@admin.register(KillSwitch)
+class KillSwitchAdmin(VerbAdmin):
+    list_display = ("name", "is_on", "reason", "set_by", "set_at")
+    verbs = (
+        AdminVerb(
+            "turn_on",
+            "Turn on: start nothing anywhere",
+            lambda _o, actor, at, said: switches.set_kill_switch(on=True, reason=said, actor=actor, at=at),
+            needs_reason=True,
+        ),
+        AdminVerb(
+            "turn_off",
+            "Turn off",
+            lambda _o, actor, at, said: switches.set_kill_switch(on=False, reason=said, actor=actor, at=at),
+            needs_reason=True,
+        ),
+    )

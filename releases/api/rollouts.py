@@ -1,0 +1,269 @@
+"""Rollouts, rings, targets and the kill switch over REST: the same verbs and the same refusals as on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db.models import Prefetch, QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from patchflow.api.verbs import EmptySerializer, ReasonSerializer, VerbViewSet, parsed
+from patchflow.kernel.errors import Conflict
+from releases.domain import jobs, rings, rollbacks, rollouts, switches
+from releases.models import Job, JobEvent, KillSwitch, PermissionSlip, Ring, Rollout
+from releases.queries.rollouts import ring_counts
+
+
+# --- shapes -----------------------------------------------------------------------------------------------------------
+class RingSerializer(serializers.ModelSerializer[Ring]):
+    class Meta:
+        model = Ring
+        fields = (
+            "id",
+            "position",
+            "name",
+            "state",
+            "state_at",
+            "concurrency",
+            "failure_limit",
+            "success_percent",
+            "soak_seconds",
+            "soak_until",
+            "accepted_partly",
+            "reason",
+        )
+
+
+class RolloutSerializer(serializers.ModelSerializer[Rollout]):
+    """`statement`: what the whole rollout waits for."""
+
+    release = serializers.CharField(source="release.number")
+    reverses = serializers.CharField(source="reverses.number", default=None)
+    manifest = serializers.CharField(source="manifest.digest")
+    started_by = serializers.CharField(source="started_by.username", default=None)
+    rings = RingSerializer(many=True)
+
+    class Meta:
+        model = Rollout
+        fields = (
+            "id",
+            "number",
+            "release",
+            "manifest",
+            "reverses",
+            "state",
+            "state_at",
+            "executor",
+            "reason",
+            "statement",
+            "started_by",
+            "started_at",
+            "ended_at",
+            "rings",
+        )
+
+
+class JobSerializer(serializers.ModelSerializer[Job]):
+    """`statement`: what will happen to this host, or what happened, and why."""
+
+    host_name = serializers.CharField(source="host.name")
+
+    class Meta:
+        model = Job
+        fields = (
+            "id",
+            "rollout",
+            "ring",
+            "host",
+            "host_name",
+            "state",
+            "state_at",
+            "attempt",
+            "job_key",
+            "packages",
+            "statement",
+            "reason",
+            "code",
+            "not_before",
+            "result",
+            "claimed_at",
+            "ended_at",
+        )
+
+
+class SlipSerializer(serializers.ModelSerializer[PermissionSlip]):
+    class Meta:
+        model = PermissionSlip
+        fields = ("id", "attempt", "verdict", "statement", "gates", "not_before", "asked_at")
+
+
+class EventSerializer(serializers.ModelSerializer[JobEvent]):
+    class Meta:
+        model = JobEvent
+        fields = ("attempt", "seq", "at", "stage", "message", "data")
+
+
+class CountsSerializer(serializers.Serializer[Any]):
+    ring = serializers.IntegerField()
+    counts = serializers.DictField(child=serializers.IntegerField())
+
+
+class RingVerbSerializer(serializers.Serializer[Any]):
+    ring = serializers.IntegerField(help_text="Id of a ring of this rollout.")
+
+
+class RingReasonSerializer(RingVerbSerializer):
+    reason = serializers.CharField(max_length=2000)
+
+
+class RetrySerializer(RingVerbSerializer):
+    hosts = serializers.ListField(
+        child=serializers.IntegerField(), required=False, help_text="Only these failed hosts."
+    )
+
+
+class SwitchSerializer(serializers.ModelSerializer[KillSwitch]):
+    set_by = serializers.CharField(source="set_by.username", default=None)
+
+    class Meta:
+        model = KillSwitch
+        fields = ("id", "name", "is_on", "reason", "set_by", "set_at")
+
+
+class SetSwitchSerializer(serializers.Serializer[Any]):
+    on = serializers.BooleanField()
+    reason = serializers.CharField(max_length=2000)
+
+
+# --- views ------------------------------------------------------------------------------------------------------------
+def _verb(shape: type[serializers.Serializer[Any]], function: Callable[..., Any], name: str, says: str) -> Any:
+    """An action that parses `shape`, calls one domain verb with `rollout_id`, and answers with the rollout."""
+
+    def run(self: RolloutViewSet, request: Request, pk: str | None = None) -> Response:
+        rollout = self.get_object()
+        self.act(function, request, rollout_id=rollout.pk, **parsed(shape, request))
+        return self.answer(rollout.pk)
+
+    run.__name__, run.__doc__ = name, says
+    return extend_schema(request=shape, responses=RolloutSerializer)(action(detail=True, methods=["post"])(run))
+
+
+def _of(rollout_id: int, ring: int) -> int:
+    if not Ring.objects.filter(pk=ring, rollout_id=rollout_id).exists():
+        raise Conflict("This ring is not one of this rollout.", code="conflict.gone")
+    return ring
+
+
+def _halt(*, reason: str, **given: Any) -> Any:
+    return rollouts.halt(cause=reason, **given)
+
+
+def _retry(*, rollout_id: int, ring: int, hosts: list[int] | None = None, **given: Any) -> Any:
+    return rings.retry_ring(ring_id=_of(rollout_id, ring), host_ids=hosts, **given)
+
+
+def _accept(*, rollout_id: int, ring: int, **given: Any) -> Any:
+    return rings.accept_partial(ring_id=_of(rollout_id, ring), **given)
+
+
+def _skip(*, rollout_id: int, ring: int, **given: Any) -> Any:
+    return rings.skip(ring_id=_of(rollout_id, ring), **given)
+
+
+class RolloutViewSet(VerbViewSet):
+    """One carrying out of a manifest. It is started by deploying its release."""
+
+    serializer_class = RolloutSerializer
+    filterset_fields = ("state", "release")
+
+    def visible(self) -> QuerySet[Any]:
+        rows = Rollout.objects.all().visible_to(self.request.user)  # type: ignore[arg-type]
+        ordered = Prefetch("rings", Ring.objects.order_by("position"))
+        return rows.select_related("release", "manifest", "reverses", "started_by").prefetch_related(ordered)
+
+    pause = _verb(ReasonSerializer, rollouts.pause, "pause", "Lets no further host through until resumed.")
+    resume = _verb(EmptySerializer, rollouts.resume, "resume", "Goes on after a pause or a halt.")
+    halt = _verb(ReasonSerializer, _halt, "halt", "Stands still until a person has looked.")
+    stop = _verb(ReasonSerializer, rollouts.stop, "stop", "Ends it short of its goal.")
+    cancel = _verb(ReasonSerializer, rollouts.cancel, "cancel", "Withdraws a planned rollout.")
+    retry_ring = _verb(RetrySerializer, _retry, "retry_ring", "Tries the failed hosts of a ring again, and no others.")
+    accept_partial = _verb(RingReasonSerializer, _accept, "accept_partial", "Takes a failed ring as it is.")
+    skip_ring = _verb(RingReasonSerializer, _skip, "skip_ring", "Leaves a ring out that has not begun.")
+
+    @extend_schema(request=ReasonSerializer, responses={201: RolloutSerializer})
+    @action(detail=True, methods=["post"])
+    def roll_back(self, request: Request, pk: str | None = None) -> Response:
+        """Takes every changed host of the release back to what it had; answers with the rollout that does it."""
+        rollout = self.get_object()
+        back = self.act(
+            rollbacks.roll_back, request, release_id=rollout.release_id, **parsed(ReasonSerializer, request)
+        )
+        return self.answer(back.pk, status=201)
+
+    @extend_schema(responses=CountsSerializer(many=True))
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    def counts(self, request: Request, pk: str | None = None) -> Response:
+        """How many hosts stand in which state, for each ring."""
+        found = ring_counts(self.get_object().pk)
+        return Response([{"ring": ring, "counts": counts} for ring, counts in sorted(found.items())])
+
+
+class JobViewSet(VerbViewSet):
+    """One host of a rollout."""
+
+    serializer_class = JobSerializer
+    filterset_fields = ("state", "rollout", "ring", "host")
+
+    def visible(self) -> QuerySet[Any]:
+        return Job.objects.all().visible_to(self.request.user).select_related("host")  # type: ignore[arg-type]
+
+    @extend_schema(request=ReasonSerializer, responses=JobSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str | None = None) -> Response:
+        """Leaves this host out; what installs already runs on, and is looked at."""
+        job = self.get_object()
+        self.act(jobs.cancel, request, job_id=job.pk, **parsed(ReasonSerializer, request))
+        return self.answer(job.pk)
+
+    @extend_schema(request=EmptySerializer, responses=JobSerializer)
+    @action(detail=True, methods=["post"])
+    def look(self, request: Request, pk: str | None = None) -> Response:
+        """Looks at the host again, where the job is out of sight or lost."""
+        job = self.get_object()
+        self.act(jobs.look_again, request, job_id=job.pk)
+        return self.answer(job.pk)
+
+    @extend_schema(responses=SlipSerializer(many=True))
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    def slips(self, request: Request, pk: str | None = None) -> Response:
+        """Every verdict of the gates about this host, newest first."""
+        return Response(SlipSerializer(self.get_object().slips.order_by("-pk")[:100], many=True).data)
+
+    @extend_schema(responses=EventSerializer(many=True))
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    def events(self, request: Request, pk: str | None = None) -> Response:
+        """The journal that the host wrote, oldest first."""
+        return Response(EventSerializer(self.get_object().events.order_by("attempt", "seq")[:1000], many=True).data)
+
+
+class KillSwitchViewSet(VerbViewSet):
+    """The kill switch, once it was set for the first time."""
+
+    serializer_class = SwitchSerializer
+
+    def visible(self) -> QuerySet[Any]:
+        rows = KillSwitch.objects.select_related("set_by").order_by("pk")
+        user: Any = self.request.user
+        return rows if user.scopes_for("rollout.view") != frozenset() else rows.none()
+
+    @extend_schema(request=SetSwitchSerializer, responses=SwitchSerializer)
+    @action(detail=False, methods=["post"])
+    def set(self, request: Request) -> Response:
+        """Turns it on (nothing new starts anywhere) or off, with a reason."""
+        switch = self.act(switches.set_kill_switch, request, **parsed(SetSwitchSerializer, request))
+        return self.answer(switch.pk)

@@ -1,0 +1,264 @@
+"""What releases look like over REST, and the shapes of what their verbs take. Shapes only: nothing here writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from patchflow.api.verbs import BlockerSerializer
+from patchflow.kernel.enums import Verdict
+from releases.enums import ReleaseOutcome, RestartMode, WayBack
+from releases.models import (
+    AcceptancePlan,
+    AcceptanceRun,
+    AcceptanceStep,
+    Build,
+    BuildClass,
+    InstallProfile,
+    Manifest,
+    PostImplementationReview,
+    Release,
+    ReviewAnswer,
+)
+
+
+# --- objects ----------------------------------------------------------------------------------------------------------
+class ReleaseSerializer(serializers.ModelSerializer[Release]):
+    rfcs = serializers.SerializerMethodField()
+    composed_by = serializers.CharField(source="composed_by.username", read_only=True)
+    started_by = serializers.CharField(source="started_by.username", read_only=True, allow_null=True, default=None)
+
+    class Meta:
+        model = Release
+        fields = (
+            "id", "number", "title", "kind", "state", "state_at", "outcome", "reason", "executor", "profile", "way_back", "earliest_at",
+            "latest_at", "rfcs", "composed_by", "composed_at", "started_by", "started_at", "finished_at", "completed_at",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    def get_rfcs(self, release: Release) -> list[str]:
+        return sorted(link.rfc.number for link in release.links.all())
+
+
+class BuildClassSerializer(serializers.ModelSerializer[BuildClass]):
+    representative = serializers.CharField(source="representative.name", read_only=True)
+
+    class Meta:
+        model = BuildClass
+        fields = ("label", "distribution", "distribution_release", "representative", "requested", "packages")
+        read_only_fields = fields
+
+
+class BuildSerializer(serializers.ModelSerializer[Build]):
+    classes = BuildClassSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Build
+        fields = ("id", "number", "state", "reason", "requested_at", "finished_at", "classes")
+        read_only_fields = fields
+
+
+class AcceptanceStepSerializer(serializers.ModelSerializer[AcceptanceStep]):
+    class Meta:
+        model = AcceptanceStep
+        fields = ("position", "kind", "outcome", "summary", "at")
+        read_only_fields = fields
+
+
+class AcceptanceRunSerializer(serializers.ModelSerializer[AcceptanceRun]):
+    steps = AcceptanceStepSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = AcceptanceRun
+        fields = (
+            "id",
+            "plan",
+            "build",
+            "number",
+            "state",
+            "reason",
+            "requested_at",
+            "started_at",
+            "finished_at",
+            "steps",
+        )
+        read_only_fields = fields
+
+
+class AcceptancePlanSerializer(serializers.ModelSerializer[AcceptancePlan]):
+    update_label = serializers.CharField(source="update.__str__", read_only=True)
+    host_name = serializers.CharField(source="host.name", read_only=True)
+    runs = AcceptanceRunSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = AcceptancePlan
+        fields = (
+            "id",
+            "update_id",
+            "update_label",
+            "host_id",
+            "host_name",
+            "checks",
+            "walk_back",
+            "planned_at",
+            "dropped_at",
+            "runs",
+        )
+        read_only_fields = fields
+
+
+class ManifestSerializer(serializers.ModelSerializer[Manifest]):
+    sealed_by = serializers.CharField(source="sealed_by.username", read_only=True)
+    document = serializers.JSONField(read_only=True)
+
+    class Meta:
+        model = Manifest
+        fields = ("revision", "digest", "sealed_at", "sealed_by", "document")
+        read_only_fields = fields
+
+
+class ReadinessItemSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    holds = serializers.BooleanField()
+    blockers = BlockerSerializer(many=True)
+
+
+class InstallProfileSerializer(serializers.ModelSerializer[InstallProfile]):
+    class Meta:
+        model = InstallProfile
+        fields = (
+            "id", "name", "revision", "restart", "restart_kinds", "countdown_seconds", "max_minutes_each", "max_minutes_total", "notify",
+            "postponements", "deadline_hours", "close_programs", "inventory_after", "checks", "defined_at",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+class ReviewAnswerSerializer(serializers.ModelSerializer[ReviewAnswer]):
+    answered_by = serializers.CharField(source="answered_by.username", read_only=True)
+
+    class Meta:
+        model = ReviewAnswer
+        fields = ("question", "answer", "answered_by", "answered_at")
+        read_only_fields = fields
+
+
+class ReviewSerializer(serializers.ModelSerializer[PostImplementationReview]):
+    release = serializers.CharField(source="release.number", read_only=True)
+    answers = ReviewAnswerSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = PostImplementationReview
+        fields = (
+            "id", "release", "name", "state", "questions", "answers", "figures", "lessons", "actions", "opened_at", "completed_at",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+# --- what verbs take --------------------------------------------------------------------------------------------------
+class ComposeSerializer(serializers.Serializer[Any]):
+    rfc_ids = serializers.ListField(child=serializers.IntegerField(), allow_empty=False)
+    title = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
+    executor = serializers.CharField(max_length=40, required=False, allow_blank=True, default="")
+
+
+class ReviseReleaseSerializer(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=2000)
+    rfc_ids = serializers.ListField(child=serializers.IntegerField(), required=False, allow_empty=False)
+
+
+class RingSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=60)
+    host_ids = serializers.ListField(child=serializers.IntegerField(), required=False, default=list)
+    percent = serializers.IntegerField(min_value=1, max_value=100, required=False, allow_null=True, default=None)
+    concurrency = serializers.IntegerField(min_value=1, default=1)
+    failure_limit = serializers.IntegerField(min_value=1, default=1)
+    success_percent = serializers.IntegerField(min_value=1, max_value=100, default=95)
+    soak_seconds = serializers.IntegerField(min_value=0, default=86400)
+
+
+class RingsSerializer(serializers.Serializer[Any]):
+    rings = RingSerializer(many=True)
+
+
+class WindowsSerializer(serializers.Serializer[Any]):
+    """Between which moments it may start is part of the plan, not the time of the act."""
+
+    window_ids = serializers.ListField(child=serializers.IntegerField(), allow_empty=False)
+    earliest_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    latest_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+
+class ChooseProfileSerializer(serializers.Serializer[Any]):
+    profile_id = serializers.IntegerField()
+
+
+class WayBackSerializer(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(WayBack.choices)
+
+
+class DropHostSerializer(serializers.Serializer[Any]):
+    host_id = serializers.IntegerField()
+    reason = serializers.CharField(max_length=2000)
+
+
+class CheckSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=80)
+    kind = serializers.ChoiceField(["http", "tcp", "service", "command"])
+    target = serializers.CharField(max_length=500)
+    expect = serializers.CharField(max_length=80, required=False, allow_blank=True, default="")
+
+
+class PlanTestSerializer(serializers.Serializer[Any]):
+    update_id = serializers.IntegerField()
+    host_id = serializers.IntegerField()
+    checks = CheckSerializer(many=True, required=False, default=list)
+    walk_back = serializers.BooleanField(default=True)
+
+
+class DropTestSerializer(serializers.Serializer[Any]):
+    plan_id = serializers.IntegerField()
+    reason = serializers.CharField(max_length=2000)
+
+
+class JudgeSerializer(serializers.Serializer[Any]):
+    run_id = serializers.IntegerField()
+    verdict = serializers.ChoiceField(["failed", "inconclusive"])
+    reason = serializers.CharField(max_length=2000)
+
+
+class SignSerializer(serializers.Serializer[Any]):
+    """`digest_seen`: the manifest that was read; another one is refused."""
+
+    verdict = serializers.ChoiceField(Verdict.choices)
+    comment = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")
+    digest_seen = serializers.CharField(min_length=64, max_length=64)
+
+
+class StopSerializer(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=2000)
+    outcome = serializers.ChoiceField([ReleaseOutcome.PARTIAL, ReleaseOutcome.FAILED], default=ReleaseOutcome.PARTIAL)
+
+
+class DefineProfileSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=60)
+    restart = serializers.ChoiceField(RestartMode.choices, default=RestartMode.IF_NEEDED)
+    restart_kinds = serializers.ListField(child=serializers.ChoiceField(["server", "workstation"]), default=list)
+    countdown_seconds = serializers.IntegerField(min_value=0, default=0)
+    max_minutes_each = serializers.IntegerField(min_value=1, default=30)
+    max_minutes_total = serializers.IntegerField(min_value=1, default=120)
+    notify = serializers.BooleanField(default=True)
+    postponements = serializers.IntegerField(min_value=0, default=0)
+    deadline_hours = serializers.IntegerField(min_value=0, default=0)
+    close_programs = serializers.ListField(child=serializers.CharField(max_length=80), default=list)
+    inventory_after = serializers.BooleanField(default=True)
+    checks = CheckSerializer(many=True, required=False, default=list)
+
+
+class AnswersSerializer(serializers.Serializer[Any]):
+    answers = serializers.DictField(child=serializers.CharField(max_length=4000, allow_blank=True))
+
+
+class CompleteReviewSerializer(serializers.Serializer[Any]):
+    lessons = serializers.CharField(max_length=8000, required=False, allow_blank=True, default="")
+    actions = serializers.CharField(max_length=8000, required=False, allow_blank=True, default="")

@@ -1,0 +1,13 @@
+"""REST routes of this app."""
+
+from patchflow.api import routes
+from releases.api.releases import ProfileViewSet, ReleaseViewSet
+from releases.api.reviews import ReviewViewSet
+from releases.api.rollouts import JobViewSet, KillSwitchViewSet, RolloutViewSet
+
+routes.register("releases", ReleaseViewSet, basename="release")
+routes.register("install-profiles", ProfileViewSet, basename="install-profile")
+routes.register("reviews", ReviewViewSet, basename="review")
+routes.register("rollouts", RolloutViewSet, basename="rollout")
+routes.register("jobs", JobViewSet, basename="job")
+routes.register("kill-switch", KillSwitchViewSet, basename="kill-switch")

@@ -1,0 +1,13 @@
+"""The app releases."""
+
+from django.apps import AppConfig
+
+
+class ReleasesConfig(AppConfig):
+    name = "releases"
+    label = "releases"
+
+    def ready(self) -> None:
+        from patchflow.kernel.loading import load_domain
+
+        load_domain("releases")

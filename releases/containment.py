@@ -1,0 +1,260 @@
+"""Whether a manifest holds together, and lies within what the changes signed (law 2). Pure: documents in, reasons out.
+
+A manifest refines changes: it may name fewer hosts, later starts, fewer windows. It may not name anything else: no other
+update or version, no host beyond the targets of an RFC that has this update, no window or moment outside, no weaker way
+back, no file that belongs to no package. Whatever cannot be read is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.integrity import digest, plain
+
+Document = Mapping[str, Any]
+HEX = frozenset("0123456789abcdef")
+UNREADABLE = (KeyError, TypeError, AttributeError, ValueError, IndexError)
+
+
+def contained(manifest: Document, changes: Sequence[Document]) -> list[Blocker]:
+    """Every way in which `manifest` is wider than the change documents it serves; empty: it is contained in all of them."""
+    try:
+        manifest, changes = plain(manifest), [plain(change) for change in changes]
+        if found := consistent(manifest):
+            return found
+        return [
+            *_serves(manifest, changes),
+            *_updates(manifest, changes),
+            *_hosts(manifest, changes),
+            *_dates(manifest, changes),
+            *_windows(manifest, changes),
+            *_way_back_kind(manifest, changes),
+        ]
+    except UNREADABLE as error:
+        return [_unreadable(error)]
+
+
+def consistent(manifest: Document) -> list[Blocker]:
+    """Every way in which `manifest` contradicts itself or leaves something out."""
+    try:
+        return [*_once(manifest), *_classes(manifest), *_targets(manifest), *_artifacts(manifest), *_way_back(manifest)]
+    except UNREADABLE as error:
+        return [_unreadable(error)]
+
+
+def update_key(update: Document) -> tuple[str, str, str, str]:
+    """What makes an update this update: distribution, release, source name, fixed version."""
+    return (update["distribution"], update["release"], update["name"], update["fixed_version"])
+
+
+def _unreadable(error: Exception) -> Blocker:
+    sentence = f"The manifest or a change document cannot be read ({type(error).__name__}: {error}), so it is refused."
+    return Blocker("manifest.unreadable", sentence, tone="unknown")
+
+
+# --- by itself --------------------------------------------------------------------------------------------------------
+def _once(manifest: Document) -> Iterator[Blocker]:
+    if manifest["schema"] != 1:
+        yield Blocker("manifest.schema", f"Schema {manifest['schema']!r} is not known; this reads schema 1.")
+    places = {
+        "RFC": [r["rfc"] for r in manifest["rfcs"]],
+        "class": [c["class"] for c in manifest["classes"]],
+        "host": [h["host"] for h in manifest["hosts"]],
+        "ring": [r["ring"] for r in manifest["rings"]],
+        "window": [w["window"] for w in manifest["windows"]],
+        "way back of host": [h["host"] for h in manifest["way_back"]["hosts"]],
+    }
+    for what, names in places.items():
+        for name in sorted({n for n in names if names.count(n) > 1}, key=str):
+            yield Blocker("manifest.twice", f"{what} {name} stands twice in the manifest.")
+    needed = {"RFC": "rfcs", "update": "updates", "host": "hosts", "ring": "rings", "window": "windows"}
+    for what, rows in ((what, manifest[key]) for what, key in needed.items()):
+        if not rows:
+            yield Blocker("manifest.empty", f"The manifest names no {what}.")
+
+
+def _classes(manifest: Document) -> Iterator[Blocker]:
+    for one in manifest["classes"]:
+        names = [(p["name"], p["arch"]) for p in one["packages"]]
+        for name, arch in sorted({n for n in names if names.count(n) > 1}):
+            yield Blocker("manifest.twice", f"Package {name}:{arch} stands twice in class {one['class']}.")
+        for package in one["packages"]:
+            if not package["to"]:
+                yield Blocker(
+                    "manifest.removal", f"Class {one['class']} would remove {package['name']}: an update never does."
+                )
+
+
+def _targets(manifest: Document) -> Iterator[Blocker]:
+    classes = packages_of_classes(manifest)
+    rings = {r["ring"] for r in manifest["rings"]}
+    for host in manifest["hosts"]:
+        if host["ring"] not in rings:
+            yield Blocker("manifest.ring", f"{host['name']} stands in ring {host['ring']}, which does not exist.")
+        if not host["fingerprint"]:
+            yield Blocker("manifest.fingerprint", f"{host['name']} has no fingerprint: it could be another machine.")
+        if host["class"] not in classes:
+            yield Blocker("manifest.class", f"{host['name']} is of class {host['class']}, which was not built.")
+            continue
+        if not host["packages"]:
+            yield Blocker("manifest.nothing", f"{host['name']} would get nothing.")
+        built = classes[host["class"]]
+        names = [(p["name"], p["arch"]) for p in host["packages"]]
+        if len(names) != len(set(names)):
+            yield Blocker("manifest.twice", f"{host['name']} has a package twice.")
+        for package in host["packages"]:
+            known = built.get((package["name"], package["arch"]))
+            if known is None or known["to"] != package["to"]:
+                yield Blocker(
+                    "manifest.not_built",
+                    f"{host['name']}: {package['name']} {package['to']} was not built for {host['class']}.",
+                )
+
+
+def _artifacts(manifest: Document) -> Iterator[Blocker]:
+    forward = {(p["name"], p["to"], p["arch"]) for c in manifest["classes"] for p in c["packages"]}
+    back = {(p["name"], p["to"], p["arch"]) for h in manifest["way_back"]["hosts"] for p in h["packages"] if p["to"]}
+    yield from _files("file", manifest["artifacts"], forward)
+    yield from _files("file of the way back", manifest["way_back"]["artifacts"], back)
+
+
+def _files(what: str, artifacts: Sequence[Document], wanted: set[tuple[str, str, str]]) -> Iterator[Blocker]:
+    present = [(a["package"], a["version"], a["arch"]) for a in artifacts]
+    for name, version, arch in sorted(wanted - set(present)):
+        yield Blocker("manifest.artifact_missing", f"{name} {version} ({arch}) has no {what} with a hash.")
+    for name, version, arch in sorted(set(present) - wanted):
+        yield Blocker(
+            "manifest.artifact_extra", f"The {what} {name} {version} ({arch}) belongs to no package of the manifest."
+        )
+    for name, version, arch in sorted({p for p in present if present.count(p) > 1}):
+        yield Blocker("manifest.twice", f"{name} {version} ({arch}) has more than one {what}.")
+    for artifact in artifacts:
+        if len(artifact["sha256"]) != 64 or not set(artifact["sha256"]) <= HEX or artifact["size"] <= 0:
+            yield Blocker("manifest.hash", f"{artifact['filename']} has no usable SHA-256 or size.")
+
+
+def _way_back(manifest: Document) -> Iterator[Blocker]:
+    """A way back by reinstalling names, for every host, exactly what it has now."""
+    back = manifest["way_back"]
+    if back["kind"] not in ("reinstall_previous", "snapshot", "none"):
+        yield Blocker("manifest.way_back", f"The way back {back['kind']!r} is not known.")
+    if back["kind"] != "reinstall_previous":
+        if back["hosts"] or back["artifacts"]:
+            yield Blocker("manifest.way_back", f"A way back by {back['kind']} names no packages.")
+        return
+    wanted = {h["host"]: {(p["name"], p["arch"], p["from"]) for p in h["packages"]} for h in manifest["hosts"]}
+    given = {h["host"]: {(p["name"], p["arch"], p["to"]) for p in h["packages"]} for h in back["hosts"]}
+    names = {h["host"]: h["name"] for h in manifest["hosts"]}
+    for host in sorted(wanted.keys() | given.keys()):
+        if wanted.get(host) != given.get(host):
+            yield Blocker(
+                "manifest.way_back", f"{names.get(host, host)}: the way back does not lead to what it has now."
+            )
+
+
+def packages_of_classes(manifest: Document) -> dict[str, dict[tuple[str, str], Document]]:
+    """Class → (name, arch) → package as built."""
+    return {c["class"]: {(p["name"], p["arch"]): p for p in c["packages"]} for c in manifest["classes"]}
+
+
+# --- within the changes -----------------------------------------------------------------------------------------------
+def _serves(manifest: Document, changes: Sequence[Document]) -> Iterator[Blocker]:
+    named = {r["rfc"]: r["digest"] for r in manifest["rfcs"]}
+    given = {c["rfc"]: digest(c) for c in changes}
+    if len(given) != len(changes):
+        yield Blocker("manifest.rfc", "An RFC was given twice.")
+    for rfc in sorted(named.keys() - given.keys()):
+        yield Blocker("manifest.rfc", f"{rfc} is in the manifest, but its signed document is not at hand.")
+    for rfc in sorted(given.keys() - named.keys()):
+        yield Blocker("manifest.rfc", f"{rfc} is served, but not named in the manifest.")
+    for rfc in sorted(named.keys() & given.keys()):
+        if named[rfc] != given[rfc]:
+            yield Blocker(
+                "manifest.change_digest", f"{rfc} is not what the manifest refers to: its digest is {given[rfc][:12]}…."
+            )
+
+
+def _updates(manifest: Document, changes: Sequence[Document]) -> Iterator[Blocker]:
+    approved = {update_key(u) for c in changes for u in c["updates"]}
+    for update in manifest["updates"]:
+        if update_key(update) not in approved:
+            yield Blocker(
+                "manifest.update", f"{update['name']} {update['fixed_version']} is in no RFC of this release."
+            )
+
+
+def _hosts(manifest: Document, changes: Sequence[Document]) -> Iterator[Blocker]:
+    """Each package of each host is covered by one RFC that has both the update and the host, or is a dependency.
+
+    A package of a source that an RFC names never passes as a dependency: its version and its hosts were decided.
+    """
+    permits = [({t["host"] for t in c["targets"]}, {update_key(u) for u in c["updates"]}) for c in changes]
+    updates = {update_key(u) for u in manifest["updates"]}
+    classes = {c["class"]: c for c in manifest["classes"]}
+    built = packages_of_classes(manifest)
+    for host in manifest["hosts"]:
+        mine = [keys for targets, keys in permits if host["host"] in targets]
+        if not mine:
+            yield Blocker("manifest.host", f"{host['name']} is a target of no RFC of this release.")
+            continue
+        one = classes[host["class"]]
+        sources = {
+            key[2] for _targets, keys in permits for key in keys if key[:2] == (one["distribution"], one["release"])
+        }
+        direct = 0
+        for package in host["packages"]:
+            known = built[host["class"]][(package["name"], package["arch"])]
+            key = (one["distribution"], one["release"], known["source"], known["source_version"])
+            covered = key in updates and any(key in keys for keys in mine)
+            direct += covered
+            if covered or (known["dependency"] and known["source"] not in sources):
+                continue
+            yield Blocker(
+                "manifest.package",
+                f"{host['name']}: {package['name']} {package['to']} is not an update that an RFC has for this host.",
+            )
+        if not direct:
+            yield Blocker(
+                "manifest.package", f"{host['name']} would get only dependencies of updates that it does not get."
+            )
+
+
+def _moment(value: str | None) -> datetime | None:
+    if not value:
+        return None
+    found = datetime.fromisoformat(value)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _dates(manifest: Document, changes: Sequence[Document]) -> Iterator[Blocker]:
+    earliest, latest = _moment(manifest["start"]["earliest"]), _moment(manifest["start"]["latest"])
+    if earliest and latest and latest <= earliest:
+        yield Blocker("manifest.dates", "The latest start is not after the earliest.")
+    for change in changes:
+        first, last = _moment(change["dates"]["earliest"]), _moment(change["dates"]["latest"])
+        if first and (earliest is None or earliest < first):
+            yield Blocker("manifest.dates", f"{change['rfc']} permits a start from {first:%Y-%m-%d %H:%M} UTC only.")
+        if last and (latest is None or latest > last):
+            yield Blocker("manifest.dates", f"{change['rfc']} permits a start until {last:%Y-%m-%d %H:%M} UTC only.")
+
+
+def _windows(manifest: Document, changes: Sequence[Document]) -> Iterator[Blocker]:
+    """A change that names no window leaves it at the hosts' own windows, which the dispatch asks anyway."""
+    for change in changes:
+        permitted = {w["window"] for w in change["windows"]}
+        for window in manifest["windows"]:
+            if permitted and window["window"] not in permitted:
+                yield Blocker("manifest.window", f"Window “{window['name']}” is not one that {change['rfc']} permits.")
+
+
+def _way_back_kind(manifest: Document, changes: Sequence[Document]) -> Iterator[Blocker]:
+    """A way back may be added where none was promised, never taken away or exchanged."""
+    kind = manifest["way_back"]["kind"]
+    for change in changes:
+        if change["way_back"] not in ("none", kind):
+            yield Blocker(
+                "manifest.way_back", f"{change['rfc']} was approved with the way back {change['way_back']}, not {kind}."
+            )

@@ -1,0 +1,230 @@
+"""What a rollout does by itself, every few seconds and after each job: gates, claims, rings, its end.
+
+Each step is one transaction that reads everything anew under the rollout's lock: killed anywhere, the next tick goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.db import IntegrityError, transaction
+
+from patchflow.kernel import queue, registry, workflow
+from patchflow.kernel.faults import fault
+from patchflow.kernel.models import User
+from releases import planning
+from releases.domain import releases, rollouts, slips
+from releases.domain.gates import ask_whole
+from releases.domain.host_gates import Batch, ask_hosts
+from releases.domain.slips import Slip
+from releases.enums import ReleaseOutcome
+from releases.enums_rollout import JobState, RingState, RolloutState
+from releases.models import Job, PermissionSlip, Release, Ring, Rollout
+from releases.queries.rollouts import due_rollouts, signed, view_of
+
+log = structlog.get_logger(__name__)
+RUN = "releases.tasks.run_job"
+STEPS = 50
+"""Steps of one tick at most; what is left is done at the next."""
+ASKED = 100
+"""Hosts asked for each claim beyond those wanted, so that some deferred ones do not hold up the rest."""
+
+
+def advance(*, rollout_id: int, now: datetime) -> int:
+    """Does what is due for a rollout; returns how many hosts were let through. Safe to call at any time, any number of times."""
+    through = 0
+    for _step in range(STEPS):
+        done, claimed, end = _tick(rollout_id, now)
+        through += claimed
+        if end is not None:
+            _end(rollout_id, now)
+        if not done:
+            break
+    return through
+
+
+def _tick(rollout_id: int, now: datetime) -> tuple[bool, int, planning.Action | None]:
+    """(whether something was done, hosts let through, the end that is reached)."""
+    with transaction.atomic():
+        rows = Rollout.objects.select_for_update(of=("self",), skip_locked=True)
+        rollout = rows.filter(pk=rollout_id, state__in=[RolloutState.RUNNING, RolloutState.STOPPING]).first()
+        if rollout is None:
+            return False, 0, None
+        slip = _ask(rollout, now) if rollout.state == RolloutState.RUNNING else None
+        if slip is not None and slip.halts:
+            rollouts.halt(rollout_id=rollout_id, cause=slip.statement, actor=User.bot(), at=now)
+            return False, 0, None
+        view = view_of(rollout, now=now, is_open=slip is not None and slip.runs, expired=_expired(rollout, now))
+        actions = planning.next_actions(view, now)
+        if end := next((a for a in actions if isinstance(a, planning.Complete | planning.EndStopped)), None):
+            return False, 0, end
+        done, claimed = _perform(rollout, actions, now)
+        transaction.on_commit(lambda: fault("after_tick"))
+        return done, claimed, None
+
+
+def _expired(rollout: Rollout, now: datetime) -> bool:
+    latest = signed(rollout.manifest_id).moment("latest")
+    return latest is not None and now >= latest and not rollout.is_way_back
+
+
+def _ask(rollout: Rollout, now: datetime) -> Slip:
+    """Asks the gates of the whole rollout; writes a slip when the verdict has changed."""
+    slip = ask_whole(rollout, at=now)
+    if slip.key != rollout.slip_key:
+        slips.row(slip, rollout=rollout, job=None, at=now).save()
+        rollout.slip_key, rollout.statement = slip.key, "" if slip.runs else slip.statement
+        rollout.save(update_fields=["slip_key", "statement"])
+    return slip
+
+
+def _perform(rollout: Rollout, actions: list[planning.Action], now: datetime) -> tuple[bool, int]:
+    """Whether anything was done, and how many hosts were let through."""
+    bot = User.bot()
+    done, claimed = False, 0
+    for action in actions:
+        match action:
+            case planning.StartRing(ring_id):
+                _start_ring(ring_id, now)
+            case planning.SoakRing(ring_id):
+                workflow.fire(Ring, ring_id, "soak", actor=bot, at=now)
+            case planning.PassRing(ring_id):
+                workflow.fire(Ring, ring_id, "hold", actor=bot, at=now)
+            case planning.SkipRing(ring_id):
+                workflow.fire(Ring, ring_id, "skip", actor=bot, at=now, reason="No host of it is left to do.")
+            case planning.FailRing(ring_id, cause):
+                workflow.fire(Ring, ring_id, "fail", actor=bot, at=now, cause=cause)
+            case planning.Halt(cause):
+                rollouts.halt(rollout_id=rollout.pk, cause=cause, actor=bot, at=now)
+            case planning.Withdraw(ring_id):
+                rollouts.withdraw(rollout, reason=rollout.reason, actor=bot, at=now, ring_id=ring_id)
+            case planning.Expire(ring_id):
+                _expire(ring_id, now)
+            case planning.Claim(ring_id, count):
+                asked, through = _claim(rollout, ring_id, count, now)
+                claimed += through
+                done = done or asked
+                continue
+        done = True
+    return done, claimed
+
+
+def _start_ring(ring_id: int, now: datetime) -> None:
+    bot = User.bot()
+    if Ring.objects.get(pk=ring_id).state == RingState.PENDING:
+        workflow.fire(Ring, ring_id, "notify", actor=bot, at=now)
+    workflow.fire(Ring, ring_id, "start", actor=bot, at=now)
+
+
+def _expire(ring_id: int, now: datetime) -> None:
+    """Past the latest start nobody waits in silence: what has not begun is refused, with that reason."""
+    reason = "The latest start that was signed has passed."
+    facts = {"statement": f"Will not run: {reason}", "reason": reason, "code": "start", "slip_key": "refuse:start:"}
+    pending = Job.objects.filter(ring_id=ring_id, state=JobState.PENDING)
+    jobs = list(pending.order_by("pk")[: rollouts.AT_ONCE])  # the next step of the tick takes the next
+    rollout = Rollout.objects.get(rings=ring_id)
+    gate = {"gate": "start", "verdict": "refuse", "input": {"now": f"{now:%Y-%m-%dT%H:%M:%SZ}"}, "sentence": reason}
+    slip = slips.Slip(slips.SlipVerdict.REFUSE, facts["statement"], [gate])
+    PermissionSlip.objects.bulk_create(
+        [slips.row(slip, rollout=rollout, job=job, at=now) for job in jobs], batch_size=500
+    )
+    rows = Job.objects.filter(pk__in=[job.pk for job in jobs])
+    workflow.fire_many(rows, "refuse", actor=User.bot(), at=now, facts_of=lambda _job: facts)
+
+
+# --- letting hosts through --------------------------------------------------------------------------------------------
+def _claim(rollout: Rollout, ring_id: int, count: int, now: datetime) -> tuple[bool, int]:
+    """Asks the gates of the next due hosts and lets up to `count` through: slips, claims, and after commit the messages."""
+    ring = Ring.objects.get(pk=ring_id)
+    due = queue.due(Job.objects.filter(ring=ring, state=JobState.PENDING), now=now)
+    jobs = list(due.order_by("not_before", "pk")[: count + ASKED])
+    found = ask_hosts(Batch(rollout, ring, jobs, now), limit=count)
+    _keep_slips(rollout, found, now)
+    _fire(found, "defer", lambda job, slip: slip.verdict == "defer" and slip.key != job.slip_key, now)
+    _put_off(found)
+    _fire(found, "refuse", lambda _job, slip: slip.verdict == "refuse", now)
+    through = _let_through(found, now)
+    return bool(found), len(through)
+
+
+def _let_through(found: list[tuple[Job, Slip]], now: datetime) -> list[int]:
+    try:
+        with transaction.atomic():
+            through = _fire(found, "claim", lambda _job, slip: slip.runs, now)
+    except IntegrityError:  # another rollout has taken one of the hosts this very moment: its gate says so next time
+        log.info("rollout.host_taken")
+        return []
+    transaction.on_commit(lambda: fault("after_claim"))
+    for pk in through:
+        queue.enqueue(RUN, job_id=pk)
+    return through
+
+
+def _keep_slips(rollout: Rollout, found: list[tuple[Job, Slip]], now: datetime) -> None:
+    rows = [slips.row(slip, rollout=rollout, job=job, at=now) for job, slip in found if slip.key != job.slip_key]
+    PermissionSlip.objects.bulk_create(rows, batch_size=200)
+
+
+def _put_off(found: list[tuple[Job, Slip]]) -> None:
+    """The same verdict as before: only asked again later, without another row."""
+    for job, slip in found:
+        if slip.verdict == "defer" and slip.key == job.slip_key:
+            Job.objects.filter(pk=job.pk, state=JobState.PENDING).update(not_before=slip.not_before)
+
+
+def _fire(found: list[tuple[Job, Slip]], name: str, chosen: Callable[[Job, Slip], bool], now: datetime) -> list[int]:
+    facts: dict[int, Mapping[str, Any]] = {
+        job.pk: {
+            "statement": slip.statement, "code": slip.code, "reason": slip.sentence, "not_before": slip.not_before,
+            "slip_key": slip.key,
+        }
+        for job, slip in found
+        if chosen(job, slip)
+    }  # fmt: skip
+    if not facts:
+        return []
+    rows = Job.objects.filter(pk__in=facts)
+    return workflow.fire_many(rows, name, actor=User.bot(), at=now, facts_of=lambda job: facts[job.pk]).done
+
+
+# --- the end ----------------------------------------------------------------------------------------------------------
+OUTCOMES = {
+    True: {"full": ReleaseOutcome.ROLLED_BACK},
+    False: {"full": ReleaseOutcome.FULL, "partial": ReleaseOutcome.PARTIAL, "failed": ReleaseOutcome.FAILED},
+}
+
+
+def _end(rollout_id: int, now: datetime) -> None:
+    """Ends the rollout and its release's deployment, in a transaction that locks RFCs < release < rollout and asks again."""
+    release = Release.objects.get(rollouts=rollout_id)
+    with transaction.atomic():
+        releases.lock_rfcs(release.rfc_ids())
+        workflow.lock(Release, release.pk)
+        rollout = workflow.lock(Rollout, rollout_id)
+        view = view_of(rollout, now=now, is_open=True)
+        match planning.next_actions(view, now):
+            case [planning.Complete(outcome)]:
+                name = "complete"
+            case [planning.EndStopped(outcome)]:
+                name = "stopped"
+            case _:
+                return
+        bot = User.bot()
+        workflow.fire(Rollout, rollout_id, name, actor=bot, at=now, outcome=outcome)
+        fault("before_finish")
+        back = rollout.is_way_back
+        said = OUTCOMES[back].get(outcome, ReleaseOutcome.ROLLED_BACK_PARTLY)
+        releases.finished(release_id=release.pk, outcome=said, actor=bot, at=now)
+    fault("after_finish")
+
+
+@registry.sweep("rollouts")
+def sweep(*, now: datetime) -> int:
+    """Rings for every rollout that something may be done for."""
+    ids = list(due_rollouts().order_by("pk").values_list("pk", flat=True))
+    for pk in ids:
+        queue.enqueue(rollouts.ADVANCE, rollout_id=pk)
+    return len(ids)

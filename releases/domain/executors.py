@@ -1,0 +1,30 @@
+"""The executors that this installation has, by name. A new one is one file in `releases/executors` and one line here."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from django.conf import settings
+from django.utils import timezone
+
+from patchflow.kernel import registry
+from releases.executors.simulator import SimulatorExecutor
+from releases.executors.simulator_ledger import SimulatorLedger
+from releases.executors.simulator_plan import Habits
+from releases.executors.ssh import SshExecutor
+
+
+class HouseSimulator(SimulatorExecutor):
+    """The simulator of this installation; its file is made when it is first asked."""
+
+    def __init__(self) -> None:
+        self.clock, self.seed, self.habits = timezone.now, 0, Habits()
+
+    @cached_property
+    def ledger(self) -> SimulatorLedger:  # type: ignore[override]
+        return SimulatorLedger(settings.VAR / "simulator.sqlite3")
+
+
+registry.executors.add("ssh", SshExecutor())
+if not settings.PRODUCTION:
+    registry.executors.add("simulator", HouseSimulator())

@@ -1,0 +1,129 @@
+"""Jobs: run by a worker under a lease, and what people ask of a single one.
+
+`run` is one visit. Everything it needs is in rows and on the host, so a visit may be killed at any line: the lease ends,
+the sweep rings again, and the next visit finds the work by its key. Nothing is ordered under another key unless the host
+has said that nothing was done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Q
+
+from patchflow.kernel import audit, queue, registry, workflow
+from patchflow.kernel.errors import Conflict, NotAllowed
+from patchflow.kernel.faults import fault
+from patchflow.kernel.models import User
+from patchflow.kernel.rules import capability, failing
+from releases.domain.advance import RUN
+from releases.domain.looking import look
+from releases.domain.rollouts import ADVANCE, said
+from releases.domain.visits import Visit
+from releases.domain.working import work
+from releases.enums_rollout import LIVE, JobState
+from releases.models import Job, Ring
+
+SWEPT = 200
+"""Jobs rung for by one sweep; the next one rings for the rest."""
+DUE = Q(state__in=LIVE) | Q(state=JobState.LOST, look_asked_at__isnull=False)
+
+
+def run(*, job_id: int, owner: str, now: Callable[[], datetime], wait: Callable[[float], None]) -> str:
+    """One visit to a job that is due: takes the lease, acts or looks, gives the lease back. Returns the state it left.
+
+    Empty: the job is not due, or another worker holds it. Safe to call at any time, any number of times. Waits some seconds
+    at most; raises nothing for what a host does.
+    """
+    lease: timedelta = settings.PATCHFLOW["LEASE"]
+    held = queue.claim(Job.objects.filter(DUE, pk=job_id), owner=owner, lease=lease)
+    if not held:
+        return ""
+    fault("after_lease")
+    visit = Visit(held[0], now, wait)
+    try:
+        seeing = visit.job.state in (JobState.UNKNOWN, JobState.LOST)
+        pause = look(visit) if seeing else work(visit)
+    except Conflict:  # taken over, or moved on by a person: whoever holds it now goes on
+        pause = timedelta(seconds=5)
+    except Exception:
+        _leave(visit, timedelta(seconds=30))
+        raise
+    fault("before_release")
+    return _leave(visit, pause)
+
+
+def _leave(visit: Visit, pause: timedelta | None) -> str:
+    """Gives the lease back, and rings for whoever goes on. A job that is no longer live keeps the time set for it."""
+    held, job_id = visit.held, visit.held.pk
+    state, rollout_id = Job.objects.values_list("state", "rollout_id").get(pk=job_id)
+    if state in LIVE:
+        given = queue.release(Job, held, not_before=visit.now() + pause if pause else None)
+        if given and not pause:
+            queue.enqueue(RUN, job_id=job_id)
+    else:
+        Job.objects.filter(pk=job_id, fence=held.fence).update(lease_until=None, lease_owner="")
+        queue.enqueue(ADVANCE, rollout_id=rollout_id)
+    return str(state)
+
+
+@registry.sweep("jobs")
+def sweep(*, now: datetime) -> int:
+    """Rings for jobs that are due and that nobody holds: messages lost, workers killed, hosts to be looked at again."""
+    rows = queue.due(Job.objects.filter(DUE), now=now).order_by("not_before", "pk")
+    ids = list(rows.values_list("pk", flat=True)[:SWEPT])
+    for pk in ids:
+        queue.enqueue(RUN, job_id=pk)
+    return len(ids)
+
+
+# --- what people ask of one job ---------------------------------------------------------------------------------------
+def _locked(job_id: int, needed: str, actor: User) -> Job:
+    peek = Job.objects.filter(pk=job_id).first()
+    if peek is None:
+        raise Conflict("This job no longer exists.", code="conflict.gone")
+    workflow.lock(Ring, peek.ring_id)
+    job = workflow.lock(Job, job_id)
+    if refused := failing([capability(needed)], job, actor):
+        raise NotAllowed(refused)
+    return job
+
+
+@workflow.verb("release.job.cancel_asked")
+def cancel(*, job_id: int, reason: str, actor: User, at: datetime) -> Job:
+    """Leaves one host out. A pending job is cancelled; one at work is asked to stop before it installs, and looked at.
+
+    Raises NotAllowed, Conflict (it has ended).
+    """
+    reason = said(reason, "job.reason")
+    job = _locked(job_id, "job.cancel", actor)
+    if job.state == JobState.PENDING:
+        workflow.fire(Job, job_id, "cancel", actor=actor, at=at, reason=reason)
+    elif job.state in LIVE:
+        Job.objects.filter(pk=job_id).update(cancel_asked_at=at, not_before=None)
+        audit.record(
+            Ring.objects.get(pk=job.ring_id),
+            "release.job.cancel_asked",
+            job,
+            actor=actor,
+            at=at,
+            detail={"reason": reason},
+        )
+        queue.enqueue(RUN, job_id=job_id)
+    else:
+        raise Conflict(f"It is {job.get_state_display()} already.", code="conflict.state")
+    return Job.objects.get(pk=job_id)
+
+
+@workflow.verb("release.job.look_asked")
+def look_again(*, job_id: int, actor: User, at: datetime) -> Job:
+    """Looks at the host of a job that is out of sight, or was given up as lost: at once, and for a lost one once."""
+    job = _locked(job_id, "job.observe", actor)
+    if job.state not in (JobState.UNKNOWN, JobState.LOST):
+        raise Conflict(f"It is {job.get_state_display()}: there is nothing to find out.", code="conflict.state")
+    Job.objects.filter(pk=job_id).update(look_asked_at=at, not_before=None)
+    audit.record(Ring.objects.get(pk=job.ring_id), "release.job.look_asked", job, actor=actor, at=at)
+    queue.enqueue(RUN, job_id=job_id)
+    return Job.objects.get(pk=job_id)

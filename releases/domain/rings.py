@@ -1,0 +1,79 @@
+"""What people decide about a ring: try its failed hosts again, accept it as it is, or leave it out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from patchflow.kernel import queue, workflow
+from patchflow.kernel.errors import Blocked, Conflict
+from patchflow.kernel.models import User
+from releases.domain import rollouts
+from releases.enums_rollout import JobState, RingState, RolloutState
+from releases.models import Job, Ring, Rollout
+
+
+def _locked(ring_id: int) -> tuple[Rollout, Ring]:
+    """Rollout and ring, locked in this order."""
+    peek = Ring.objects.filter(pk=ring_id).first()
+    if peek is None:
+        raise Conflict("This ring no longer exists.", code="conflict.gone")
+    return workflow.lock(Rollout, peek.rollout_id), workflow.lock(Ring, ring_id)
+
+
+@workflow.verb("release.ring.retried", Ring, "ring_id")
+def retry_ring(*, ring_id: int, actor: User, at: datetime, host_ids: Sequence[int] | None = None) -> int:
+    """Tries the failed hosts of a ring again (or those named), each as a new attempt under a new key; the others stay
+    untouched. A failed ring runs again and its halted rollout goes on. Returns how many hosts.
+
+    Hosts out of sight or lost are not tried again: they are looked at first. Raises Blocked (nothing failed, hosts still
+    at work), NotAllowed, Conflict.
+    """
+    rollout, ring = _locked(ring_id)
+    rows = Job.objects.filter(ring=ring, state__in=[JobState.FAILED, JobState.UNDONE])
+    if host_ids is not None:
+        rows = rows.filter(host_id__in=host_ids)
+    if not rows.exists():
+        raise Blocked("No host of this ring has failed.", code="ring.nothing_failed")
+    if ring.state == RingState.FAILED:
+        workflow.fire(Ring, ring_id, "retry", actor=actor, at=at)
+    elif ring.state != RingState.RUNNING:
+        raise Conflict(f"The ring is {ring.get_state_display()}.", code="conflict.state")
+    keys = {
+        pk: rollouts.key_of(rollout, host, last + 1) for pk, host, last in rows.values_list("pk", "host_id", "attempt")
+    }
+    fired = workflow.fire_many(
+        rows.prefetch_related("host__memberships"), "retry", actor=actor, at=at,
+        facts_of=lambda job: {"new_key": keys[job.pk]},
+    )  # fmt: skip
+    if fired.refused and not fired.done:
+        raise Blocked(next(iter(fired.refused.values())))
+    if rollout.state == RolloutState.HALTED:
+        rollouts.resume(rollout_id=rollout.pk, actor=actor, at=at)
+    queue.enqueue(rollouts.ADVANCE, rollout_id=rollout.pk)
+    return len(fired.done)
+
+
+@workflow.verb("release.ring.accepted_partly", Ring, "ring_id")
+def accept_partial(*, ring_id: int, reason: str, actor: User, at: datetime) -> Ring:
+    """Takes a failed ring as it is: its hosts not begun are withdrawn and stay owed, and it is watched like any other.
+
+    By a person who did not start the rollout. The rollout stays halted until somebody resumes it.
+    """
+    reason = rollouts.said(reason, "ring.reason")
+    rollout, _ring = _locked(ring_id)
+    workflow.fire(Ring, ring_id, "accept_partial", actor=actor, at=at, reason=reason)
+    why = f"The ring was accepted as it is by {actor}: {reason}"
+    rollouts.withdraw(rollout, reason=why, actor=User.bot(), at=at, ring_id=ring_id)
+    return Ring.objects.get(pk=ring_id)
+
+
+@workflow.verb("release.ring.skipped", Ring, "ring_id")
+def skip(*, ring_id: int, reason: str, actor: User, at: datetime) -> Ring:
+    """Leaves a ring out that has not begun; its hosts are withdrawn and stay owed."""
+    reason = rollouts.said(reason, "ring.reason")
+    rollout, _ring = _locked(ring_id)
+    workflow.fire(Ring, ring_id, "skip", actor=actor, at=at, reason=reason)
+    rollouts.withdraw(rollout, reason=reason, actor=actor, at=at, ring_id=ring_id)
+    queue.enqueue(rollouts.ADVANCE, rollout_id=rollout.pk)
+    return Ring.objects.get(pk=ring_id)

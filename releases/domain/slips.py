@@ -1,0 +1,138 @@
+"""Asking gates in order, and keeping what they said: every gate with its inputs, for refusals too.
+
+A gate that raises denies; what was not asked because an earlier one denied says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal, TypeVar
+
+from django.db import transaction
+
+from patchflow.kernel.errors import Refusal
+from patchflow.kernel.integrity import plain
+from releases.enums_rollout import SlipVerdict
+from releases.models import Job, PermissionSlip, Rollout
+
+T = TypeVar("T")
+Word = Literal["pass", "defer", "refuse"]
+ASK_AGAIN = timedelta(minutes=5)
+"""When a gate is asked again that could not be evaluated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one gate says. `halts`: of a rollout's gate that no waiting opens; a person must look."""
+
+    word: Word
+    sentence: str
+    input: Mapping[str, Any] = field(default_factory=dict)
+    not_before: datetime | None = None
+    key: str = ""
+    halts: bool = False
+
+
+def passed(sentence: str, **given: Any) -> Answer:
+    return Answer("pass", sentence, given)
+
+
+def wait(sentence: str, until: datetime, *, key: str = "", **given: Any) -> Answer:
+    """Time or a person can open it: asked again at `until`. `key`: what makes this another verdict than the last."""
+    return Answer("defer", sentence, given, until, key)
+
+
+def never(sentence: str, **given: Any) -> Answer:
+    """Nothing opens it for this target."""
+    return Answer("refuse", sentence, given)
+
+
+def halt(sentence: str, **given: Any) -> Answer:
+    """Nothing opens it for the whole rollout until a person has looked."""
+    return Answer("refuse", sentence, given, halts=True)
+
+
+Gate = Callable[[T], Answer]
+NamedGate = tuple[str, Gate[T]]
+
+
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """The answers of all gates about one target, and the verdict that follows."""
+
+    verdict: SlipVerdict
+    statement: str
+    gates: list[dict[str, Any]]
+    code: str = ""
+    sentence: str = ""
+    not_before: datetime | None = None
+    key: str = ""
+    halts: bool = False
+
+    @property
+    def runs(self) -> bool:
+        return self.verdict == SlipVerdict.RUN
+
+
+def ask(gates: Sequence[NamedGate[T]], subject: T, *, at: datetime) -> Slip:
+    """Asks one gate after the other until one denies."""
+    rows: list[dict[str, Any]] = []
+    denied: tuple[str, Answer] | None = None
+    last = ""
+    for name, gate in gates:
+        if denied:
+            rows.append({"gate": name, "verdict": "not asked", "input": {}, "sentence": ""})
+            continue
+        answer = _answer(gate, subject, at)
+        rows.append(
+            {"gate": name, "verdict": answer.word, "input": plain(dict(answer.input)), "sentence": answer.sentence}
+        )
+        last = answer.sentence if answer.word == "pass" and answer.sentence else last
+        if answer.word != "pass":
+            denied = (name, answer)
+    return _slip(rows, denied, last, at)
+
+
+def _answer(gate: Gate[T], subject: T, at: datetime) -> Answer:
+    try:
+        with transaction.atomic():
+            return gate(subject)
+    except Refusal as refusal:
+        codes = [b.code for b in refusal.blockers]
+        return wait(f"{refusal}", at + ASK_AGAIN, key=",".join(codes), reasons=codes)
+    except Exception as error:
+        said = f"this gate could not be evaluated ({type(error).__name__}: {error}), so it stays shut"
+        return wait(said, at + ASK_AGAIN, key=f"broken:{type(error).__name__}", error=type(error).__name__)
+
+
+def _slip(rows: list[dict[str, Any]], denied: tuple[str, Answer] | None, last: str, at: datetime) -> Slip:
+    if denied is None:
+        why = "; ".join(r["sentence"] for r in rows if r["gate"] in ("window", "ring") and r["sentence"]) or last
+        return Slip(SlipVerdict.RUN, f"Runs at {_said(at)}, because {why}.", rows, key="run")
+    name, answer = denied
+    if answer.word == "defer":
+        until = answer.not_before or at + ASK_AGAIN
+        statement = f"Will be asked again at {_said(until)}, because {answer.sentence}."
+        if name in ("window", "start"):
+            statement = f"Will run at {_said(until)}, because {answer.sentence}."
+        return Slip(
+            SlipVerdict.DEFER, statement, rows, name, answer.sentence, until, f"defer:{name}:{answer.key}"[:120]
+        )
+    return Slip(
+        SlipVerdict.REFUSE, f"Will not run, because {answer.sentence}.", rows, name, answer.sentence,
+        key=f"refuse:{name}:{answer.key}"[:120], halts=answer.halts,
+    )  # fmt: skip
+
+
+def _said(moment: datetime) -> str:
+    return f"{moment:%d %b %Y %H:%M} UTC"
+
+
+def row(slip: Slip, *, rollout: Rollout, job: Job | None, at: datetime) -> PermissionSlip:
+    """The unsaved row of a slip."""
+    return PermissionSlip(
+        rollout=rollout, job=job, attempt=job.attempt if job else 0, verdict=slip.verdict, statement=slip.statement,
+        gates=slip.gates, not_before=slip.not_before, asked_at=at,
+    )  # fmt: skip

@@ -1,0 +1,33 @@
+"""The kill switch: while it is on, no host is let through anywhere."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from patchflow.kernel import audit, workflow
+from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
+from patchflow.kernel.models import User
+from patchflow.kernel.rules import capability, failing
+from releases.models import KillSwitch
+
+
+@workflow.verb("settings.kill_switch")
+def set_kill_switch(*, on: bool, reason: str, actor: User, at: datetime) -> KillSwitch:
+    """Turns the switch on (nothing new starts, what is at work runs on) or off. Needs kill_switch.set and a reason.
+
+    Raises NotAllowed, Invalid (no reason), Conflict (it is so already).
+    """
+    if refused := failing([capability("kill_switch.set")], None, actor):
+        raise NotAllowed(refused)
+    if not reason.strip():
+        raise Invalid("Say why.", code="kill_switch.reason")
+    KillSwitch.objects.get_or_create(name="all")
+    switch = KillSwitch.objects.select_for_update().get(name="all")
+    if switch.is_on == on:
+        raise Conflict(f"The kill switch is {'on' if on else 'off'} already.", code="conflict.state")
+    switch.is_on, switch.reason, switch.set_by, switch.set_at = on, reason.strip(), actor, at
+    switch.save(update_fields=["is_on", "reason", "set_by", "set_at"])
+    audit.record(
+        switch, "settings.kill_switch", actor=actor, at=at, after="on" if on else "off", detail={"reason": reason}
+    )
+    return switch

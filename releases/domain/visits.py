@@ -1,0 +1,125 @@
+"""A visit: a worker's hold on one job. Every write carries its fence, so that a late holder writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+
+from cmdb.domain import scans
+from patchflow.kernel import queue, registry, workflow
+from patchflow.kernel.blockers import sentences
+from patchflow.kernel.errors import Conflict, Refusal
+from patchflow.kernel.faults import fault
+from patchflow.kernel.models import User
+from patchflow.kernel.queue import Claim
+from releases.executors.base import Executor, JobEvent, JobResult, Observed
+from releases.models import Job
+from releases.models import JobEvent as JobEventRow
+
+log = structlog.get_logger(__name__)
+CHANGED = ("succeed", "fail", "observe_succeeded", "observe_failed")
+"""After these the host may have other packages than the inventory says."""
+
+
+class Visit:
+    """One job under one lease. `now` and `wait` are given, so that a visit can be rehearsed."""
+
+    def __init__(self, held: Claim, now: Callable[[], datetime], wait: Callable[[float], None]) -> None:
+        self.held, self.now, self.wait = held, now, wait
+        self.began = now()
+        self.bot = User.bot()
+        self.load()
+
+    def load(self) -> None:
+        self.job = Job.objects.select_related("rollout__release", "ring", "host").get(pk=self.held.pk)
+
+    @cached_property
+    def executor(self) -> Executor:
+        found: Executor = registry.executors[self.job.rollout.executor]
+        return found
+
+    # --- writing, with the fence --------------------------------------------------------------------------------------
+    def move(self, name: str, **facts: Any) -> None:
+        """Fires one transition. Raises Conflict if the row was taken over or has moved on."""
+        fault(f"before_{name}")
+        with transaction.atomic():
+            fired = workflow.fire_many(
+                Job.objects.filter(pk=self.held.pk), name, actor=self.bot, at=self.now(), fences={self.held.pk: self.held.fence},
+                facts_of=lambda _job: facts,
+            )  # fmt: skip
+            if not fired.done:
+                reasons = next(iter(fired.refused.values()), [])
+                raise Conflict(reasons or "Another holder has this job.", code="conflict.fence")
+            if name in CHANGED:
+                self._ask_inventory()
+        fault(f"after_{name}")
+        self.load()
+
+    def write(self, **columns: Any) -> None:
+        """Writes columns that are no state. Raises Conflict if the row was taken over."""
+        rows = Job.objects.filter(pk=self.held.pk, fence=self.held.fence)
+        if not rows.update(**columns):
+            raise Conflict("Another holder has taken this over; a late write is shut out.", code="conflict.fence")
+        for name, value in columns.items():
+            setattr(self.job, name, value)
+
+    def renew(self) -> None:
+        """Prolongs the lease. Raises Conflict if another holder has taken over."""
+        if not queue.renew(Job, self.held, lease=settings.PATCHFLOW["LEASE"]):
+            raise Conflict("Another holder has taken this over.", code="conflict.fence")
+
+    def keep(self, events: tuple[JobEvent, ...]) -> None:
+        """Writes what is new of the journal; lines already there stay as they are."""
+        if not events and self.job.heard_at and self.now() - self.job.heard_at < timedelta(seconds=5):
+            return
+        with transaction.atomic():
+            last = max([self.job.last_seq, *(event.seq for event in events)])
+            self.write(last_seq=last, heard_at=self.now())
+            rows = [
+                JobEventRow(
+                    job_id=self.held.pk, attempt=self.job.attempt, seq=event.seq, at=event.at, stage=event.stage.value,
+                    message=clean(event.message), data=clean(dict(event.data)),
+                )
+                for event in events
+            ]  # fmt: skip
+            JobEventRow.objects.bulk_create(rows, ignore_conflicts=True)
+
+    def _ask_inventory(self) -> None:
+        """The inventory follows: a scan of this host, unless one is under way."""
+        try:
+            scans.request(host_ids=[self.job.host_id], actor=self.bot, at=self.now())
+        except Refusal as refusal:
+            log.info("job.no_scan", job=self.job.job_key, why=sentences(refusal.blockers))
+
+
+def clean(value: Any) -> Any:
+    """Without NUL characters, which PostgreSQL refuses."""
+    match value:
+        case str():
+            return value.replace("\x00", "�")
+        case dict():
+            return {str(k): clean(v) for k, v in value.items()}
+        case list() | tuple():
+            return [clean(v) for v in value]
+        case None | bool() | int() | float():
+            return value
+    return str(value)
+
+
+def told(result: JobResult | None, seen: Observed | None = None) -> dict[str, Any]:
+    """What is stored with the job: its own account, and what the host showed."""
+    found: dict[str, Any] = {}
+    if result is not None:
+        found["own"] = clean(asdict(result))
+    if seen is not None:
+        shown = asdict(seen)
+        shown.pop("result")
+        found["seen"] = clean(shown)
+    return found

@@ -1,0 +1,279 @@
+"""A visit to a job at work: the gates once more, the order, and following it by what the host writes.
+
+A function that returns a time says when to come again (None or zero: at once, the lease is given back); the network is
+never used inside a transaction.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Q
+
+from cmdb.remote.errors import RemoteError
+from patchflow.kernel.errors import Conflict, Refusal
+from patchflow.kernel.faults import fault
+from patchflow.kernel.queue import due
+from releases.domain import slips
+from releases.domain.gates import ask_whole
+from releases.domain.host_gates import Batch, ask_hosts
+from releases.domain.orders import look_of, order_for
+from releases.domain.rollouts import key_of
+from releases.domain.slips import Slip
+from releases.domain.visits import Visit, told
+from releases.enums_rollout import LIVE, JobState
+from releases.executors.base import Batch as Orders
+from releases.executors.base import Handle, JobOrder, JobProgress, JobResult, Stage, StartAnswer, Verdict
+from releases.models import Job
+
+S = JobState
+POLL = timedelta(seconds=15)
+"""How long one visit follows a job; others may be waiting for a worker."""
+PAUSE = 0.25
+SILENCE = timedelta(minutes=5)
+"""A host that has not answered for so long is out of sight; one that restarts may take longer."""
+RESTART_SILENCE = timedelta(minutes=20)
+SOON = timedelta(seconds=10)
+BACK_OFF = timedelta(minutes=2)
+REACHED = {
+    Stage.STAGED: S.STAGED,
+    Stage.INSTALLING: S.INSTALLING,
+    Stage.RESTARTING: S.RESTARTING,
+    Stage.VERIFYING: S.VERIFYING,
+}
+STEPS = ((S.CLAIMED, "stage", S.STAGED), (S.STAGED, "install", S.INSTALLING), (S.INSTALLING, "verify", S.VERIFYING))
+
+Pause = timedelta | None
+
+
+def work(visit: Visit) -> Pause:
+    """Takes the job as far as it goes in some seconds."""
+    job = visit.job
+    if job.cancel_asked_at and job.ordered_at is None:
+        visit.move("cancel", reason="The rollout was stopped before it was ordered.")
+        return None
+    try:
+        order = order_for(job, fence=visit.held.fence)
+    except Refusal as refusal:
+        if job.state == S.CLAIMED and job.ordered_at is None:
+            _give_back(visit, f"it cannot be ordered: {refusal}", BACK_OFF, code="order")
+            return None
+        return silent(visit, f"{refusal}")
+    if job.state == S.CLAIMED and not _there(visit, order) and (pause := _order(visit, order)) is not None:
+        return pause
+    return _follow(visit, visit.executor.attach([order]), order)
+
+
+# --- ordering ---------------------------------------------------------------------------------------------------------
+def _there(visit: Visit, order: JobOrder) -> bool:
+    """Whether the host has this order already: asked whenever an earlier visit may have sent it."""
+    if visit.job.ordered_at is None:
+        return False
+    progress = visit.executor.events(visit.executor.attach([order]))[0]
+    if not progress.reachable:
+        return True  # following it says so, and waits
+    return progress.known
+
+
+def _order(visit: Visit, order: JobOrder) -> Pause:
+    """Asks every gate again at the moment of acting, then gives the order. None: it is there; else when to come again."""
+    if visit.job.cancel_asked_at:
+        visit.move("cancel", reason="The rollout was stopped before its order arrived.")
+        return SOON
+    if not _may(visit):
+        return SOON
+    visit.renew()
+    visit.write(ordered_at=visit.now())
+    fault("before_start")
+    handle = visit.executor.start(Orders(orders=(order,)))
+    fault("after_start")
+    return _answered(visit, handle.jobs[0].answer)
+
+
+def _may(visit: Visit) -> bool:
+    """Whether every gate still lets it through; otherwise it is given back or refused, with the slip."""
+    job, now = visit.job, visit.now()
+    slip = ask_whole(job.rollout, at=now)
+    if slip.runs:
+        slip = ask_hosts(Batch(job.rollout, job.ring, [job], now), limit=1)[0][1]
+    if slip.runs:
+        return True
+    with transaction.atomic():
+        slips.row(slip, rollout=job.rollout, job=job, at=now).save()
+        _deny(visit, slip)
+    return False
+
+
+def _deny(visit: Visit, slip: Slip) -> None:
+    if slip.verdict == "refuse" and not slip.halts:
+        visit.move("refuse", statement=slip.statement, reason=slip.sentence, code=slip.code, slip_key=slip.key)
+        return
+    later = slip.not_before or visit.now() + BACK_OFF
+    visit.move("release", statement=slip.statement, code=slip.code, not_before=later, slip_key=slip.key)
+
+
+def _answered(visit: Visit, answer: StartAnswer) -> Pause:
+    """What follows from the host's word. None: it has the order."""
+    if answer.has_it:
+        visit.write(heard_at=visit.now())
+        return None
+    match answer.word:
+        case "busy":
+            _give_back(visit, f"another job lives there: {answer.reason}", BACK_OFF, code="busy")
+        case "stale":
+            raise Conflict("The host has seen a newer holder of this job.", code="conflict.fence")
+        case "unsupported":
+            statement = f"Will not run, because it cannot be worked on: {answer.reason}"
+            visit.move("refuse", statement=statement, reason=answer.reason, code="unsupported")
+        case "different":
+            visit.move(
+                "fail",
+                reason=f"The host knows {visit.job.job_key} for another order: {answer.reason}",
+                code="different",
+            )
+        case _ if not answer.unknown:
+            _give_back(visit, f"it could not be reached: {answer.reason}", BACK_OFF, code="unreachable")
+    return SOON
+
+
+def _give_back(visit: Visit, why: str, pause: timedelta, *, code: str, new_attempt: bool = False) -> None:
+    """Back to pending: nothing was done. A new attempt, where the host has ended this one, takes a new key."""
+    later, job = visit.now() + pause, visit.job
+    facts = {"new_key": key_of(job.rollout, job.host_id, job.attempt + 1)} if new_attempt else {}
+    statement = f"Will be tried again at {later:%d %b %Y %H:%M} UTC, because {why}."
+    visit.move("release", statement=statement, code=code, not_before=later, **facts)
+
+
+# --- following --------------------------------------------------------------------------------------------------------
+def _follow(visit: Visit, handle: Handle, order: JobOrder) -> Pause:
+    """Polls the journal until the job ends, the host falls silent, or others wait for this worker."""
+    asked = False
+    while True:
+        if visit.job.cancel_asked_at and not asked:
+            visit.executor.cancel(handle)
+            asked = True
+        progress = visit.executor.events(handle, after={order.job_key: visit.job.last_seq})[0]
+        fault("after_events")
+        again, pause = _take(visit, progress)
+        if not again:
+            return pause
+        if visit.now() - visit.began >= POLL or _others_wait(visit):
+            return None
+        visit.wait(PAUSE)
+        visit.renew()
+        visit.load()
+
+
+def _others_wait(visit: Visit) -> bool:
+    """Whether a job is due that nobody holds: then this one, which only waits, goes to the end of the line."""
+    now = visit.now()
+    if now - visit.began < timedelta(seconds=2):
+        return False
+    return due(Job.objects.filter(Q(state__in=LIVE)), now=now).exclude(pk=visit.held.pk).exists()
+
+
+def _take(visit: Visit, progress: JobProgress) -> tuple[bool, Pause]:
+    """Records what is new. (whether to go on polling, else when to come again)."""
+    if not progress.reachable:
+        return False, silent(visit, progress.reason)
+    if not progress.known:
+        visit.move("lose", reason="The host does not know this job any more.")
+        return False, None
+    visit.keep(progress.events)
+    if progress.stage is not None:
+        _reach(visit, progress.stage, progress.result)
+    if progress.result is not None:
+        return False, _settle(visit, progress.result)
+    if not progress.alive:
+        return _ended_silently(visit)
+    return True, None
+
+
+def _ended_silently(visit: Visit) -> tuple[bool, Pause]:
+    if visit.job.state == S.RESTARTING and visit.now() - visit.job.state_at < RESTART_SILENCE:
+        return False, SOON
+    visit.move("lose", reason="Its process has ended there without a result.")
+    return False, None
+
+
+def silent(visit: Visit, why: str) -> Pause:
+    """The host does not answer: come again, until it has been silent for too long; then it is out of sight."""
+    since = visit.job.heard_at or visit.job.claimed_at or visit.job.state_at
+    limit = RESTART_SILENCE if visit.job.state == S.RESTARTING else SILENCE
+    if visit.now() - since < limit:
+        return SOON
+    visit.move("lose", reason=f"It has not answered since {since:%d %b %Y %H:%M} UTC: {why}")
+    return None
+
+
+def _reach(visit: Visit, stage: Stage, result: JobResult | None) -> None:
+    """Moves the job up to the stage that its journal shows, one recorded step after the other."""
+    target = REACHED.get(stage)
+    if target is None and result is not None and result.outcome is Stage.SUCCEEDED:
+        target = S.VERIFYING
+    order = [S.CLAIMED, S.STAGED, S.INSTALLING, S.RESTARTING, S.VERIFYING]
+    while target is not None and order.index(S(visit.job.state)) < order.index(target):
+        if visit.job.state == S.RESTARTING:
+            visit.move("verify")
+        elif visit.job.state == S.INSTALLING and target == S.RESTARTING:
+            visit.move("restart")
+        else:
+            visit.move(next(name for source, name, _to in STEPS if source == visit.job.state))
+
+
+def _settle(visit: Visit, result: JobResult) -> Pause:
+    """Takes the job's own account of its end; success counts only once the host shows it (law 7)."""
+    match result.outcome:
+        case Stage.SUCCEEDED | Stage.NOT_NEEDED:
+            return _confirm(visit, result)
+        case Stage.REFUSED | Stage.CANCELLED if visit.job.state in (S.CLAIMED, S.STAGED):
+            _undone(visit, result)
+        case _:
+            visit.move("fail", reason=result.reason or str(result.outcome), code=result.code, result=told(result))
+    return None
+
+
+def _undone(visit: Visit, result: JobResult) -> None:
+    """Nothing was installed: refused for good, to be tried again later, or cancelled."""
+    if result.outcome is Stage.REFUSED and not result.permanent:
+        _give_back(visit, result.reason, BACK_OFF, code=result.code, new_attempt=True)
+        return
+    with transaction.atomic():
+        if visit.job.state == S.STAGED:
+            visit.move("release", statement="", code="", not_before=visit.now())
+        if result.outcome is Stage.CANCELLED:
+            visit.move("cancel", reason="It was stopped on the host before it installed.", result=told(result))
+            return
+        statement = f"Did not run, because the host refused: {result.reason}"
+        visit.move("refuse", statement=statement, reason=result.reason, code=result.code, result=told(result))
+
+
+def _confirm(visit: Visit, result: JobResult) -> Pause:
+    """A look at the host, independent of what the job said of itself."""
+    visit.renew()
+    try:
+        seen = visit.executor.observe(look_of(visit.job))
+    except (RemoteError, Refusal) as error:
+        return silent(visit, f"{error}")
+    fault("after_observe")
+    if seen.verdict is Verdict.RUNNING:
+        return _too_long(visit, seen.reason)
+    if seen.verdict is Verdict.INTERRUPTED:
+        visit.move("lose", reason=seen.reason)
+    elif seen.verdict is not Verdict.SUCCEEDED:
+        reason = f"It reports {result.outcome.value.replace('_', ' ')}, but the host shows otherwise: {seen.reason}"
+        visit.move("fail", reason=reason, code="not_shown", result=told(result, seen))
+    elif result.outcome is Stage.NOT_NEEDED and visit.job.state == S.CLAIMED:
+        visit.move("skip", reason=result.reason or "every package is there already.", result=told(result, seen))
+    else:
+        _reach(visit, Stage.VERIFYING, None)
+        visit.move("succeed", reason=seen.reason, result=told(result, seen))
+    return None
+
+
+def _too_long(visit: Visit, why: str) -> Pause:
+    if visit.now() - visit.job.state_at < RESTART_SILENCE:
+        return SOON
+    visit.move("lose", reason=f"It has ended, but the host stays at work: {why}")
+    return None

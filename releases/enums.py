@@ -1,0 +1,141 @@
+"""Choice sets and audited verbs of releases, builds, acceptance, readiness and reviews (rollouts: `enums_rollout`)."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from patchflow.kernel.registry import verbs
+
+verbs(
+    release__release={
+        "composed": "Composed",
+        "planned": "Plan changed",
+        "revised": "Revised",
+        "build_requested": "Build requested",
+        "built": "Built",
+        "build_failed": "Build failed",
+        "tested": "Acceptance passed",
+        "test_failed": "Acceptance failed",
+        "sealed": "Manifest sealed",
+        "ready": "Ready",
+        "no_go": "No-go",
+        "voided": "Readiness void",
+        "deploying": "Deployment started",
+        "finished": "Deployment finished",
+        "stopped": "Deployment stopped",
+        "rolling_back": "Rollback started",
+        "rolled_back": "Rolled back",
+        "accepted": "Completed",
+        "cancelled": "Cancelled",
+    },
+    release__build={"requested": "Build requested", "built": "Built", "failed": "Build failed"},
+    release__acceptance={
+        "planned": "Acceptance planned",
+        "requested": "Acceptance run requested",
+        "started": "Acceptance run started",
+        "step": "Acceptance step recorded",
+        "passed": "Acceptance run passed",
+        "failed": "Acceptance run failed",
+        "inconclusive": "Acceptance run inconclusive",
+    },
+    release__readiness={
+        "opened": "Readiness review opened",
+        "go": "Go",
+        "no_go": "No-go",
+        "void": "Readiness review void",
+    },
+    release__review={"opened": "Review opened", "answered": "Review answered", "completed": "Review completed"},
+    release__profile={"defined": "Install profile defined"},
+    release__slot={"configured": "Review slot configured"},
+)
+
+
+class ReleaseState(models.TextChoices):
+    PLANNING = "planning", _("planning")
+    BUILDING = "building", _("building")
+    TESTING = "testing", _("testing")
+    SCHEDULING = "scheduling", _("scheduling")
+    AWAITING_READINESS = "awaiting_readiness", _("awaiting readiness")
+    READY = "ready", _("ready")
+    DEPLOYING = "deploying", _("deploying")
+    DEPLOYED = "deployed", _("deployed")
+    ROLLING_BACK = "rolling_back", _("rolling back")
+    ROLLED_BACK = "rolled_back", _("rolled back")
+    COMPLETED = "completed", _("completed")
+    CANCELLED = "cancelled", _("cancelled")
+
+
+class ReleaseOutcome(models.TextChoices):
+    FULL = "full", _("full")
+    PARTIAL = "partial", _("partial")
+    FAILED = "failed", _("failed")
+    ROLLED_BACK = "rolled_back", _("rolled back")
+    ROLLED_BACK_PARTLY = "rolled_back_partly", _("rolled back partly")
+
+
+class WayBack(models.TextChoices):
+    """How a host gets back to where it was; the kinds that an RFC's approval signs."""
+
+    REINSTALL_PREVIOUS = "reinstall_previous", _("reinstall the previous versions")
+    SNAPSHOT = "snapshot", _("return to a snapshot")
+    NONE = "none", _("none")
+
+
+class BuildState(models.TextChoices):
+    PENDING = "pending", _("pending")
+    BUILT = "built", _("built")
+    FAILED = "failed", _("failed")
+
+
+class ArtifactUse(models.TextChoices):
+    FORWARD = "forward", _("installs the update")
+    BACK = "back", _("way back")
+
+
+class RunState(models.TextChoices):
+    PLANNED = "planned", _("planned")
+    RUNNING = "running", _("running")
+    PASSED = "passed", _("passed")
+    FAILED = "failed", _("failed")
+    INCONCLUSIVE = "inconclusive", _("inconclusive")
+
+
+class StepKind(models.TextChoices):
+    """The steps of an acceptance run, in their order."""
+
+    RESOLVE = "resolve", _("resolve")
+    INSTALL = "install", _("install and check")
+    WAY_BACK = "way_back", _("find the way back")
+    BACK = "back", _("go back")
+    REINSTALL = "reinstall", _("install again")
+
+
+class StepOutcome(models.TextChoices):
+    PASSED = "passed", _("passed")
+    FAILED = "failed", _("failed")
+    SKIPPED = "skipped", _("skipped")
+    UNKNOWN = "unknown", _("unknown")
+
+
+class ReadinessState(models.TextChoices):
+    OPEN = "open", _("open")
+    GO = "go", _("go")
+    NO_GO = "no_go", _("no-go")
+    VOID = "void", _("void")
+
+
+class ReviewState(models.TextChoices):
+    OPEN = "open", _("open")
+    COMPLETED = "completed", _("completed")
+
+
+class ReviewSlot(models.TextChoices):
+    """Where a release-based review stands (MOF: Release Readiness Review, Release Approved Review)."""
+
+    BEFORE_DEPLOY = "before_deploy", _("before deployment")
+    AFTER_DEPLOY = "after_deploy", _("after deployment")
+
+
+class RestartMode(models.TextChoices):
+    NEVER = "never", _("never")
+    IF_NEEDED = "if_needed", _("if needed")
+    ALWAYS = "always", _("always")

@@ -1,0 +1,272 @@
+"""One job, from its order to its last word. Detached: whoever ordered it may be gone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from . import apt, look
+from .ledger import Ledger, held
+
+KEEP_STAGED = 30 * 86400
+
+
+class Called(Exception):
+    """The job was called off before it installed anything."""
+
+
+def launch(ledger: Ledger, shipped: str, mode: str) -> None:
+    """Starts the worker so that it outlives us, the connection and the session: under systemd, or in its own session."""
+    program = ledger.path("onhost.zip")
+    if not os.path.exists(program):
+        shutil.copyfile(shipped, program + ".new")
+        os.replace(program + ".new", program)
+    code = "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, sys.argv[1]); from onhost import work; work.main(*sys.argv[2:])"
+    argv = [sys.executable or "python3", "-c", code, program, ledger.root, ledger.key, mode]
+    if os.path.isdir("/run/systemd/system") and shutil.which("systemd-run"):
+        # Only the worker is the unit's: apt is not killed with it. --collect forgets a failed unit at once.
+        unit = f"patchflow-job-{ledger.key}-{mode}"
+        head = ["systemd-run", "--quiet", "--collect", "--unit", unit, "--property", "KillMode=process"]
+        done = subprocess.run([*head, "--", *argv], stdin=subprocess.DEVNULL, capture_output=True)
+        if done.returncode and b"already" not in done.stderr:
+            raise OSError("systemd-run: " + done.stderr.decode(errors="replace").strip())
+        return
+    with open(ledger.path("worker.out"), "ab") as out:
+        subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd="/")
+
+
+def main(root: str, key: str, mode: str) -> None:
+    """The worker. A second one of the same job ends at once; a job that began never begins again."""
+    ledger = Ledger(root, key)
+    try:
+        with held(ledger.path("work.lock")):
+            if mode == "work":
+                os.close(os.open(ledger.path("begun"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            elif ledger.result is not None or ledger.stage != "restarting":
+                return
+            Job(ledger).go(mode)
+    except (BlockingIOError, FileExistsError):
+        return
+
+
+class Job:
+    """One order being carried out, by its worker alone."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger, self.order = ledger, ledger.order
+        self.packages, self.action = self.order["packages"], self.order["action"]
+        self.archives, self.log = ledger.archives, ledger.path("log")
+        self.downgrade = self.action == "rollback"
+        self.restarted = restarted_since(ledger)
+
+    def go(self, mode: str) -> None:
+        """To the last word, whatever happens on the way."""
+        try:
+            with held(os.path.join(self.ledger.root, "lock"), wait=mode == "resume"):
+                self.verify() if mode == "resume" else self.work()
+        except BlockingIOError:
+            self.end("refused", "another job is at work on this host", "busy")
+        except Called:
+            self.end("cancelled", "called off before anything was installed", "cancelled")
+        except apt.Refused as no:
+            self.end("refused", no.reason, no.code, permanent=no.permanent)
+        except Exception as error:
+            outcome = "refused" if self.ledger.stage in ("accepted", "staged") else "failed"
+            self.end(outcome, f"{type(error).__name__}: {error}", "broken")
+            raise
+        finally:
+            shutil.rmtree(self.archives, ignore_errors=True)
+
+    def end(self, outcome: str, message: str, code: str = "", permanent: bool = False) -> None:
+        tail = ""
+        if os.path.exists(self.log):
+            with open(self.log, "rb") as file:
+                file.seek(max(0, os.path.getsize(self.log) - 4000))
+                tail = file.read().decode(errors="replace")
+        self.ledger.finish(
+            outcome, message, code, permanent, packages=look.states(self.packages), boot_id=look.boot_id(),
+            restart_needed=look.restart_needed(), restarted=self.restarted, log_tail=tail,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------ the way
+
+    def work(self) -> None:
+        self.call_off()
+        self.check_machine()
+        if self.action == "recover":
+            return self.recover()
+        todo = [package for package in self.packages if not self.there(package)]
+        if not todo and self.packages:
+            return self.end("not_needed", "every package is at its version already", "not_needed")
+        if self.order["refresh"]:
+            apt.refresh(self.log)
+        changes, removals = self.stage(todo)
+        if self.action == "stage":
+            return self.end("staged_only", f"{len(changes)} files are there and are the signed ones", "staged")
+        words = [f"{name} {old or 'none'} -> {new}" for (name, _), (old, new) in sorted(changes.items())]
+        words += [f"{name} {version} -> none" for name, version in sorted(removals.items())]
+        if not self.ledger.enter_installing(", ".join(words), boot_id=look.boot_id()):
+            raise Called()
+        automatic = self.automatic(todo)
+        lock = f"DPkg::Lock::Timeout={self.order['timeouts']['lock']}"
+        status, text = apt.run(
+            apt.install_words(todo, self.archives, self.downgrade, "--no-download", "-o", lock), self.log
+        )
+        if automatic:
+            apt.run(["apt-mark", "auto", *automatic], self.log, seconds=60)
+        self.after_change(status, text)
+
+    def check_machine(self) -> None:
+        """The signed machine, nobody else at work on it, nothing unfinished that is not ours to mend."""
+        if self.order["machine_id"] and self.order["machine_id"] != look.machine_id():
+            raise apt.Refused("wrong_machine", f"machine-id is {look.machine_id()}, not the signed one", True)
+        deadline = time.monotonic() + self.order["timeouts"]["lock"]
+        holders = look.lock_holders()
+        while holders and time.monotonic() < deadline:
+            self.call_off()
+            time.sleep(1)
+            holders = look.lock_holders()
+        if holders:
+            raise apt.Refused("dpkg_locked", "the package manager is in use: " + ", ".join(holders), False)
+        # An order may mend its own packages, by another version; what else is unfinished apt would configure with it.
+        others = set(look.unfinished()) - {package["name"] for package in self.packages}
+        if self.action != "recover" and (others or look.torn()):
+            what = ", ".join(sorted(others)) or "dpkg was interrupted"
+            raise apt.Refused("dpkg_unfinished", "unfinished work on the host, recover first: " + what, False)
+
+    def there(self, package: Mapping[str, str]) -> bool:
+        """Whether a package needs nothing: at its version; for an installation also past it."""
+        now = look.state(package["name"], package["arch"])
+        if not package["to_version"] or not now["version"]:
+            return now["version"] == package["to_version"]
+        if now["status"] != "installed":
+            return False
+        past = self.action in ("install", "stage") and look.compare(now["version"], "gt", package["to_version"])
+        return past or now["version"] == package["to_version"]
+
+    def stage(self, todo: apt.Packages) -> tuple[apt.Changes, dict[str, str]]:
+        """Dry run, download, compare: nothing on the host has changed when this returns or refuses."""
+        os.makedirs(os.path.join(self.archives, "partial"), exist_ok=True)
+        changes, removals = apt.simulate(todo, self.archives, self.downgrade, self.log)
+        apt.contained(changes, removals, self.packages)
+        self.call_off()
+        self.from_store(changes)
+        if changes:
+            words = apt.install_words(todo, self.archives, self.downgrade, "--download-only")
+            try:
+                status, text = apt.run(words, self.log, seconds=self.order["timeouts"]["download"])
+            except subprocess.TimeoutExpired:
+                raise apt.Refused("repository_unreachable", "the download did not end in time", False) from None
+            if status:
+                raise apt.meaning(text, "repository_unreachable")
+        files = apt.compare_files(self.archives, changes, self.order["artifacts"])
+        if self.action == "stage":
+            self.to_store(files)
+        self.call_off()
+        self.ledger.append(
+            "staged",
+            f"{len(files)} files are there and are the signed ones",
+            bytes=sum(a["size"] for a in files.values()),
+        )
+        return changes, removals
+
+    def call_off(self) -> None:
+        if self.ledger.cancelled:
+            raise Called()
+
+    def automatic(self, todo: apt.Packages) -> list[str]:
+        """Packages to be marked as automatic afterwards: those that were, and what an update brings in new."""
+        names = {package["name"] for package in todo if package["to_version"]}
+        new = {package["name"] for package in todo if not package["from_version"]}
+        was = set(look.say(["apt-mark", "showauto"])[1].split())
+        return sorted(names & was | (new if names - new else set()))
+
+    def recover(self) -> None:
+        if not self.ledger.enter_installing("dpkg --configure -a", boot_id=look.boot_id()):
+            raise Called()
+        status, text = apt.run(["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"], self.log)
+        self.after_change(status, text)
+
+    # --------------------------------------------------------------- afterwards
+
+    def after_change(self, status: int, text: str) -> None:
+        """apt's exit status is only quoted: the package database decides (an unrelated failure also exits 100)."""
+        wrong = self.wrong_packages()
+        if wrong:
+            quote = apt.meaning(text, "package_state").reason if status else ""
+            return self.end("failed", "; ".join(wrong) + (": " + quote if quote else ""), "package_state")
+        policy = self.order["restart"]
+        if policy["mode"] == "always" or (policy["mode"] == "if_needed" and look.restart_needed()):
+            return self.restart(policy["timeout"])
+        self.verify()
+
+    def wrong_packages(self) -> list[str]:
+        wrong = []
+        for package in self.packages:
+            now = look.state(package["name"], package["arch"])
+            good = self.there(package) and (not package["to_version"] or now["status"] == "installed")
+            if not good:
+                has = f"{now['version']} {now['status']}" if now["version"] else "not there"
+                wrong.append(f"{package['name']} is {has}, wanted {package['to_version'] or 'not there'}")
+        unfinished = look.audit()
+        return wrong + (["unfinished packages: " + unfinished[-400:]] if unfinished else [])
+
+    def restart(self, seconds: int) -> None:
+        self.ledger.append("restarting", "restarting the host", boot_id=look.boot_id(), timeout=seconds)
+        command = ["systemctl", "reboot"] if os.path.isdir("/run/systemd/system") else ["shutdown", "-r", "now"]
+        status, text = apt.run(command, self.log, seconds=60)
+        if status:
+            return self.end("failed", "installed, but the host refuses to restart: " + text.strip()[-300:], "restart")
+        time.sleep(seconds)  # the restart ends this process
+        self.end("failed", f"installed, but the host did not restart within {seconds} s", "restart")
+
+    def verify(self) -> None:
+        self.ledger.append("verifying", "asking packages and services", boot_id=look.boot_id())
+        wrong = self.wrong_packages()
+        if wrong:
+            return self.end("failed", "; ".join(wrong), "package_state")
+        for check in self.order["health"]:
+            words = look.ill(check)
+            for _ in range(check["attempts"] - 1):
+                if not words:
+                    break
+                time.sleep(check["interval"])
+                words = look.ill(check)
+            if words:
+                return self.end("failed", f"installed, but {check['name']} is not healthy: {words}", "unhealthy")
+        self.end("succeeded", "installed and verified")
+
+    # ------------------------------------------------------- files for later
+
+    def from_store(self, changes: apt.Changes) -> None:
+        """What an earlier staging left is used again, and compared again like everything."""
+        wanted = {(a["package"], a["version"], a["arch"]): a for a in self.order["artifacts"]}
+        for (name, arch), (_, to) in changes.items():
+            artifact = wanted.get((name, to, arch))
+            if artifact and "/" not in artifact["filename"]:
+                stored = os.path.join(self.ledger.root, "store", artifact["sha256"] + ".deb")
+                if os.path.exists(stored):
+                    shutil.copyfile(stored, os.path.join(self.archives, artifact["filename"]))
+
+    def to_store(self, files: Mapping[str, Mapping[str, Any]]) -> None:
+        store = os.path.join(self.ledger.root, "store")
+        os.makedirs(store, mode=0o700, exist_ok=True)
+        for name in os.listdir(store):
+            if time.time() - os.path.getmtime(os.path.join(store, name)) > KEEP_STAGED:
+                os.unlink(os.path.join(store, name))
+        for path, artifact in files.items():
+            target = os.path.join(store, artifact["sha256"] + ".deb")
+            shutil.copyfile(path, target + ".new")
+            os.replace(target + ".new", target)
+
+
+def restarted_since(ledger: Ledger) -> bool:
+    """Whether the host has been started anew since the job wanted that."""
+    return any(
+        event["stage"] == "restarting" and event["data"]["boot_id"] != look.boot_id() for event in ledger.events()
+    )

@@ -1,0 +1,208 @@
+"""What a rollout does next: a pure function of a snapshot and a time. A rehearsal runs the same function on a simulated clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from releases.enums_rollout import BAD, GOOD, LIVE, REPORTED, JobState, RingState, RolloutState
+
+
+@dataclass(frozen=True, slots=True)
+class RingView:
+    """A ring as it stands: `counts` job state → number; `due`: pending jobs whose time has come."""
+
+    id: int
+    name: str
+    state: str
+    concurrency: int
+    failure_limit: int
+    success_percent: int
+    soak_until: datetime | None = None
+    accepted_partly: bool = False
+    due: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def number(self, *states: str) -> int:
+        return sum(self.counts.get(state, 0) for state in states)
+
+    @property
+    def live(self) -> int:
+        return self.number(*LIVE)
+
+    @property
+    def pending(self) -> int:
+        return self.number(JobState.PENDING)
+
+    @property
+    def bad(self) -> int:
+        """What counts against the failure limit: failed, undone, unknown, lost."""
+        return self.number(*BAD)
+
+    @property
+    def good(self) -> int:
+        return self.number(*GOOD)
+
+    @property
+    def reported(self) -> int:
+        return self.number(*REPORTED)
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutView:
+    """A rollout as it stands. `open`: its gates let something through now; `expired`: its latest start has passed."""
+
+    id: int
+    state: str
+    open: bool
+    rings: tuple[RingView, ...]
+    expired: bool = False
+
+    @property
+    def live(self) -> int:
+        return sum(ring.live for ring in self.rings)
+
+
+@dataclass(frozen=True, slots=True)
+class StartRing:
+    ring_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Let up to `count` due hosts of the ring through."""
+
+    ring_id: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SoakRing:
+    ring_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class PassRing:
+    ring_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailRing:
+    ring_id: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Cancel the pending jobs of the ring: the rollout is stopping."""
+
+    ring_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """Refuse the pending jobs of the ring: the latest start that was signed has passed."""
+
+    ring_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SkipRing:
+    """Nothing is left to do in a ring that has not begun."""
+
+    ring_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndStopped:
+    outcome: str
+
+
+Action = (
+    StartRing | Claim | SoakRing | PassRing | FailRing | Halt | Withdraw | Expire | SkipRing | Complete | EndStopped
+)
+
+OVER = (RingState.PASSED, RingState.SKIPPED)
+
+
+def outcome_of(view: RolloutView) -> str:
+    """full: every host of every ring is where it should be; failed: not one; else partial."""
+    good = sum(ring.good for ring in view.rings)
+    if good and good == sum(ring.total for ring in view.rings):
+        return "full"
+    return "partial" if good else "failed"
+
+
+def next_actions(view: RolloutView, now: datetime) -> list[Action]:
+    """What is to be done now, in order. Empty: nothing but waiting. Rings go one after another."""
+    if view.state == RolloutState.STOPPING:
+        withdrawn: list[Action] = [Withdraw(ring.id) for ring in view.rings if ring.pending]
+        return withdrawn or ([] if view.live else [EndStopped(outcome_of(view))])
+    if view.state != RolloutState.RUNNING:
+        return []
+    if view.expired and (late := [r for r in view.rings if r.pending]):
+        return [Expire(ring.id) for ring in late]
+    ring = next((r for r in view.rings if r.state not in OVER), None)
+    if ring is None:
+        return [] if view.live else [Complete(outcome_of(view))]
+    match ring.state:
+        case RingState.PENDING | RingState.NOTIFIED:
+            if not ring.pending:
+                return [SkipRing(ring.id)]
+            return [StartRing(ring.id)] if view.open else []
+        case RingState.RUNNING:
+            return _running(ring, view.open)
+        case RingState.SOAKING:
+            return _soaking(ring, now)
+    return [Halt(f"Ring {ring.name} has failed: retry its failed hosts, accept it as it is, or stop.")]
+
+
+def _running(ring: RingView, is_open: bool) -> list[Action]:
+    if ring.bad >= ring.failure_limit:
+        return _failed(
+            ring, f"{ring.bad} of {ring.total} hosts failed or are out of sight; the limit is {ring.failure_limit}"
+        )
+    if not ring.pending and not ring.live:
+        return _judged(ring)
+    free = min(ring.concurrency - ring.live, ring.due)
+    return [Claim(ring.id, free)] if is_open and free > 0 else []
+
+
+def _judged(ring: RingView) -> list[Action]:
+    """All have ended: enough of those that reported succeeded, or the ring has failed. Nobody reported: nothing is proven."""
+    if not ring.reported:
+        return _failed(ring, f"none of {ring.total} hosts reported")
+    if ring.good * 100 < ring.success_percent * ring.reported:
+        return _failed(
+            ring, f"{ring.good} of {ring.reported} that reported succeeded; {ring.success_percent} % are asked"
+        )
+    return [SoakRing(ring.id)]
+
+
+def _soaking(ring: RingView, now: datetime) -> list[Action]:
+    if ring.bad >= ring.failure_limit and not ring.accepted_partly:
+        return _failed(
+            ring, f"{ring.bad} of {ring.total} hosts failed or are out of sight; the limit is {ring.failure_limit}"
+        )
+    if ring.live or ring.soak_until is None or now < ring.soak_until:
+        return []
+    return [PassRing(ring.id)]
+
+
+def _failed(ring: RingView, why: str) -> list[Action]:
+    return [FailRing(ring.id, f"Ring {ring.name}: {why}."), Halt(f"Ring {ring.name}: {why}.")]

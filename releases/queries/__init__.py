@@ -1,0 +1,1 @@
+"""The questions of releases: reads only."""

@@ -1,0 +1,127 @@
+"""What a build has to resolve: which host misses which package at which version, grouped into host classes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from changes.models import RFCUpdate, SoftwareUpdate
+from cmdb.enums import Environment
+from cmdb.models import Host, Installation, PackageVersion, PendingUpdate, Platform
+from releases.models import Release
+
+
+@dataclass(frozen=True, order=True)
+class Wanted:
+    """One package that an update brings to an exact version. `update_id`: the update it belongs to."""
+
+    name: str
+    arch: str
+    version: str
+    source: str
+    source_version: str
+    update_id: int
+
+
+@dataclass(frozen=True)
+class ClassPlan:
+    """Hosts alike: one platform, the same packages wanted. `representatives`: whom to ask, best first."""
+
+    label: str
+    platform: Platform
+    host_ids: tuple[int, ...]
+    representatives: tuple[int, ...]
+    wanted: tuple[Wanted, ...]
+
+
+def updates_of(release: Release) -> list[SoftwareUpdate]:
+    """The updates of all RFCs of the release."""
+    ids = RFCUpdate.objects.filter(rfc__release_links__release=release, removed_at__isnull=True).values("update_id")
+    return list(SoftwareUpdate.objects.filter(pk__in=ids).order_by("distribution", "release", "name", "fixed_version"))
+
+
+def host_updates(release: Release) -> dict[int, set[int]]:
+    """Host → the updates that an RFC of the release has for it. Hosts that left an RFC are not in it."""
+    found: dict[int, set[int]] = defaultdict(set)
+    planned = set(release.planned_hosts.values_list("host_id", flat=True))
+    for link in release.links.select_related("rfc"):
+        updates = set(link.rfc.updates.filter(removed_at__isnull=True).values_list("update_id", flat=True))
+        targets = link.rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True)
+        for host_id in targets.values_list("host_id", flat=True):
+            if host_id in planned:
+                found[host_id] |= updates
+    return dict(found)
+
+
+def class_plans(release: Release) -> list[ClassPlan]:
+    """The host classes of the release; a host that misses nothing is in none."""
+    per_host = wanted_by_host(release)
+    hosts = Host.objects.in_bulk(per_host)
+    alike: dict[tuple[int, tuple[Wanted, ...]], list[int]] = defaultdict(list)
+    for host_id, wanted in per_host.items():
+        alike[(hosts[host_id].platform_id or 0, wanted)].append(host_id)
+    platforms = Platform.objects.in_bulk({platform_id for platform_id, _ in alike})
+    plans: list[ClassPlan] = []
+    used: dict[str, int] = defaultdict(int)
+    for (platform_id, wanted), host_ids in sorted(
+        alike.items(), key=lambda item: (item[0][0], -len(item[1]), item[0][1])
+    ):
+        platform = platforms[platform_id]
+        used[str(platform)] += 1
+        label = str(platform) if used[str(platform)] == 1 else f"{platform}-{used[str(platform)]}"
+        plans.append(ClassPlan(label, platform, tuple(sorted(host_ids)), _representatives(host_ids), wanted))
+    return plans
+
+
+def _representatives(host_ids: list[int]) -> tuple[int, ...]:
+    """Whom to ask: hosts that are not in production first, then those seen most recently."""
+    hosts = Host.objects.filter(pk__in=host_ids).select_related("ci")
+
+    def rank(host: Host) -> tuple[bool, float, int]:
+        seen = host.audited_at or host.last_seen_at
+        return (host.ci.environment == Environment.PRODUCTION, -seen.timestamp() if seen else 0.0, host.pk)
+
+    return tuple(host.pk for host in sorted(hosts, key=rank))
+
+
+def wanted_by_host(release: Release) -> dict[int, tuple[Wanted, ...]]:
+    """Host → the packages it has below an update's fixed version, each with the exact version wanted."""
+    updates = {u.pk: u for u in updates_of(release)}
+    allowed = host_updates(release)
+    found: dict[int, set[Wanted]] = defaultdict(set)
+    for update in updates.values():
+        host_ids = [host_id for host_id, ids in allowed.items() if update.pk in ids]
+        for installation in _missing(update, host_ids):
+            installed = installation.package_version
+            version = _version_wanted(update, installed, installation.host_id)
+            found[installation.host_id].add(
+                Wanted(installed.name, installed.arch, version, update.name, update.fixed_version, update.pk)
+            )
+    return {host_id: tuple(sorted(wanted)) for host_id, wanted in sorted(found.items())}
+
+
+def _missing(update: SoftwareUpdate, host_ids: list[int]) -> list[Installation]:
+    if update.fixed_key is None:
+        return []  # the build refuses such an update by name
+    rows = Installation.objects.open().filter(
+        host_id__in=host_ids,
+        host__platform__distribution=update.distribution,
+        host__platform__release=update.release,
+        package_version__source_name=update.name,
+        package_version__source_key__lt=update.fixed_key,
+    )
+    return list(rows.select_related("package_version"))
+
+
+def _version_wanted(update: SoftwareUpdate, installed: PackageVersion, host_id: int) -> str:
+    """The binary's version for the fixed source version: the same text, unless this binary is numbered apart from its source.
+
+    Where it is (a rebuild, `+b1`; another epoch), the host's own candidate is taken, and the build proves afterwards
+    that its source version is the approved one.
+    """
+    if installed.version == installed.source_version:
+        return str(update.fixed_version)
+    pending = PendingUpdate.objects.filter(
+        host_id=host_id, name=installed.name, arch=installed.arch, gone_seen_at__isnull=True
+    ).first()
+    return pending.candidate_version if pending else str(update.fixed_version)

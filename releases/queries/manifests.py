@@ -1,0 +1,237 @@
+"""Questions about manifests: the current one, what the next would say, and how it differs from what the changes signed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from changes.queries.authorization import Authorization
+from cmdb.queries.hosts import target_facts
+from cmdb.queries.software import installed
+from cmdb.versions import InvalidVersion, key
+from patchflow.kernel.enums import RoundState
+from patchflow.kernel.integrity import difference, digest, plain
+from patchflow.kernel.models import SignOffRound
+from releases.enums import ArtifactUse, BuildState, WayBack
+from releases.models import Build, BuildClass, InstallProfile, Manifest, Release
+from releases.queries.builds import updates_of
+from releases.queries.releases import authorizations
+
+SCHEMA = 1
+
+
+def current(release_id: int) -> Manifest | None:
+    """The newest sealed manifest of a release."""
+    return Manifest.objects.filter(release_id=release_id).order_by("-revision").first()
+
+
+def next_revision(release_id: int) -> int:
+    last = current(release_id)
+    return last.revision + 1 if last else 1
+
+
+def built(release: Release) -> Build | None:
+    """The newest build, if it was built."""
+    newest = release.builds.order_by("-number").first()
+    return newest if newest and newest.state == BuildState.BUILT else None
+
+
+def draft_document(release: Release, *, at: datetime) -> dict[str, Any]:
+    """What a manifest sealed now would say (schema 1). Sorted, without floats, times in UTC seconds.
+
+    `from` is what each host has now; a host that has everything already is left out, for nothing would be done there.
+    """
+    build = built(release)
+    classes = list(build.classes.select_related("platform")) if build else []
+    hosts = _hosts(release, classes, at=at)
+    used = {host["class"] for host in hosts}
+    changes = authorizations(release.rfc_ids(), at=at)
+    return dict(
+        plain(
+            {
+                "schema": SCHEMA,
+                "release": release.number,
+                "revision": next_revision(release.pk),
+                "rfcs": sorted(({"rfc": c.number, "digest": c.digest} for c in changes), key=lambda r: r["rfc"]),
+                "updates": _updates(release),
+                "classes": [_class(c) for c in sorted(classes, key=lambda c: c.label) if c.label in used],
+                "artifacts": _artifacts(build, ArtifactUse.FORWARD, _wanted(classes, used)),
+                "hosts": hosts,
+                "rings": _rings(release),
+                "windows": [
+                    {"window": w.window_id, "revision": w.revision, "name": w.name}
+                    for w in release.planned_windows.order_by("window_id")
+                ],
+                "start": {"earliest": release.earliest_at, "latest": release.latest_at},
+                "profile": _profile(release.profile, release.executor),
+                "way_back": _way_back(release, build, hosts),
+            }
+        )
+    )
+
+
+def _updates(release: Release) -> list[dict[str, str]]:
+    return [
+        {"distribution": u.distribution, "release": u.release, "name": u.name, "fixed_version": u.fixed_version}
+        for u in updates_of(release)
+    ]
+
+
+def _class(one: BuildClass) -> dict[str, Any]:
+    keys = ("name", "arch", "to", "source", "source_version", "dependency")
+    packages = sorted(({k: p[k] for k in keys} for p in one.packages), key=lambda p: (p["name"], p["arch"]))
+    return {
+        "class": one.label,
+        "distribution": one.distribution,
+        "release": one.distribution_release,
+        "packages": packages,
+    }
+
+
+def _wanted(classes: Iterable[BuildClass], used: set[str]) -> set[tuple[str, str, str]]:
+    return {(p["name"], p["to"], p["arch"]) for c in classes if c.label in used for p in c.packages}
+
+
+def _artifacts(build: Build | None, use: str, wanted: set[tuple[str, str, str]]) -> list[dict[str, Any]]:
+    """The files of these (package, version, arch); one that a repository calls `all` serves every architecture."""
+    if build is None:
+        return []
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in build.artifacts.filter(use=use).select_related("artifact").order_by("artifact_id"):
+        a = row.artifact
+        place = (a.package, a.version, a.arch)
+        if place in wanted:
+            found.setdefault(place, {
+                "package": a.package, "version": a.version, "arch": a.arch, "filename": a.filename, "sha256": a.sha256,
+                "size": a.size, "origin": a.origin,
+            })  # fmt: skip
+    return [found[place] for place in sorted(found)]
+
+
+def _hosts(release: Release, classes: list[BuildClass], *, at: datetime) -> list[dict[str, Any]]:
+    class_of = {host_id: one for one in classes for host_id in one.hosts}
+    rings = dict(release.planned_hosts.values_list("host_id", "ring__number"))
+    facts = target_facts(rings, at=at)
+    names = {p["name"] for one in classes for p in one.packages}
+    present = installed(rings, names)
+    found = []
+    for host_id in sorted(rings):
+        one = class_of.get(host_id)
+        if one is None or host_id not in facts:
+            continue
+        packages = [
+            {
+                "name": p["name"],
+                "arch": p["arch"],
+                "from": present.get((host_id, p["name"], p["arch"]), ""),
+                "to": p["to"],
+            }
+            for p in sorted(one.packages, key=lambda p: (p["name"], p["arch"]))
+        ]
+        packages = [p for p in packages if not _there(one.platform.ecosystem, p["from"], p["to"])]
+        if not packages:
+            continue
+        found.append({
+            "host": host_id, "name": facts[host_id].name, "fingerprint": facts[host_id].fingerprint, "class": one.label,
+            "ring": rings[host_id], "packages": packages,
+        })  # fmt: skip
+    return found
+
+
+def _there(ecosystem: str, have: str, to: str) -> bool:
+    """Whether `have` is `to` or past it. What cannot be ordered is not there, and is asked of the host when acting."""
+    if not have or have == to:
+        return have == to
+    try:
+        return key(ecosystem, have) >= key(ecosystem, to)
+    except (InvalidVersion, LookupError):
+        return False
+
+
+def _rings(release: Release) -> list[dict[str, Any]]:
+    return [
+        {
+            "ring": r.number, "name": r.name, "concurrency": r.concurrency, "failure_limit": r.failure_limit,
+            "success_percent": r.success_percent, "soak_seconds": r.soak_seconds,
+        }
+        for r in release.planned_rings.order_by("number")
+    ]  # fmt: skip
+
+
+def _profile(profile: InstallProfile | None, executor: str) -> dict[str, Any]:
+    if profile is None:
+        return {}
+    keys = (
+        "name", "revision", "restart", "restart_kinds", "countdown_seconds", "max_minutes_each", "max_minutes_total", "notify",
+        "postponements", "deadline_hours", "close_programs", "inventory_after", "checks",
+    )  # fmt: skip
+    return {**{key: getattr(profile, key) for key in keys}, "executor": executor}
+
+
+def _way_back(release: Release, build: Build | None, hosts: list[dict[str, Any]]) -> dict[str, Any]:
+    if release.way_back != WayBack.REINSTALL_PREVIOUS:
+        return {"kind": release.way_back, "hosts": [], "artifacts": []}
+    back = [
+        {
+            "host": h["host"],
+            "packages": [{"name": p["name"], "arch": p["arch"], "to": p["from"]} for p in h["packages"]],
+        }
+        for h in hosts
+    ]
+    wanted = {(p["name"], p["to"], p["arch"]) for h in back for p in h["packages"] if p["to"]}
+    return {"kind": release.way_back, "hosts": back, "artifacts": _artifacts(build, ArtifactUse.BACK, wanted)}
+
+
+# --- what a reader is shown ---------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Refinement:
+    """How the manifest narrows or adds to what the changes signed, in the words of a person who must decide.
+
+    `dependencies`: packages that no RFC names and that come along; `left_out`: targets of RFCs that are not in it.
+    """
+
+    dependencies: list[str]
+    left_out: list[str]
+    drifted: list[dict[str, Any]]
+
+
+def refinement(document: dict[str, Any], changes: Iterable[Authorization]) -> Refinement:
+    """What of `document` the RFCs did not say themselves."""
+    along = sorted({f"{p['name']} {p['to']}" for c in document["classes"] for p in c["packages"] if p["dependency"]})
+    inside = {h["host"] for h in document["hosts"]}
+    missing: dict[int, str] = {}
+    drifted = []
+    signed = {r["rfc"]: r["digest"] for r in document["rfcs"]}
+    for change in changes:
+        missing |= {t["host"]: t["name"] for t in change.document["targets"] if t["host"] not in inside}
+        if signed.get(change.number) != change.digest:
+            drifted.append({"field": change.number, "removed": [signed.get(change.number)], "added": [change.digest]})
+    return Refinement(along, sorted(missing.values()), drifted)
+
+
+def since_previous(manifest: Manifest) -> list[dict[str, Any]]:
+    """Field by field what this revision changed against the one before; empty for the first."""
+    before = (
+        Manifest.objects.filter(release=manifest.release, revision__lt=manifest.revision).order_by("-revision").first()
+    )
+    if before is None:
+        return []
+    rows = difference(before.document, manifest.document)
+    return [row for row in rows if row["field"] != "revision"]
+
+
+def intact(manifest: Manifest) -> bool:
+    """Whether the stored document still has the digest it was sealed with."""
+    return digest(manifest.document) == manifest.digest
+
+
+def manifest_signed(manifest: Manifest) -> bool:
+    """Whether a round on exactly this manifest passed (it may have been superseded since)."""
+    return SignOffRound.objects.filter(
+        subject_type=Release._meta.label_lower,
+        subject_id=manifest.release_id,
+        digest=manifest.digest,
+        state=RoundState.PASSED,
+    ).exists()

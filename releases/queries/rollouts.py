@@ -1,0 +1,152 @@
+"""Questions about rollouts: the signed document behind one, and how it stands."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet, TextField
+from django.db.models.functions import SHA256, Cast
+
+from patchflow.kernel import queue
+from patchflow.kernel.integrity import digest
+from patchflow.kernel.models import User
+from releases.enums_rollout import JobState, RolloutState
+from releases.models import Job, Manifest, Rollout
+from releases.planning import RingView, RolloutView
+
+KEPT = 4
+
+
+class TextHash(SHA256):
+    """SHA-256 of a text in hex, by what PostgreSQL has built in: Django's own asks for an extension (pgcrypto)."""
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        template = "ENCODE(SHA256(CONVERT_TO(%(expressions)s, 'UTF8')), 'hex')"
+        return self.as_sql(compiler, connection, template=template, **extra)
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A manifest's document as it was read, whether it still has its digest, and its hosts by id."""
+
+    manifest_id: int
+    digest: str
+    intact: bool
+    document: Mapping[str, Any]
+    hosts: Mapping[int, Mapping[str, Any]]
+    back: Mapping[int, Mapping[str, Any]]
+
+    def moment(self, name: str) -> datetime | None:
+        """The earliest or latest start."""
+        value = self.document["start"][name]
+        if not value:
+            return None
+        found = datetime.fromisoformat(value)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+_read: dict[tuple[int, str, str], Signed] = {}
+
+
+def signed(manifest_id: int) -> Signed:
+    """The manifest, its digest recomputed from the stored document.
+
+    Canonicalizing thousands of hosts at every tick would be the whole tick: the database hashes the stored text each
+    time, and only text that this process has not yet checked is read and checked. Raises Manifest.DoesNotExist.
+    """
+    rows = Manifest.objects.annotate(text_hash=TextHash(Cast("document", TextField())))
+    sealed, text_hash = rows.values_list("digest", "text_hash").get(pk=manifest_id)
+    key = (manifest_id, sealed, text_hash)
+    if key not in _read:
+        document = Manifest.objects.values_list("document", flat=True).get(pk=manifest_id)
+        while len(_read) >= KEPT:
+            _read.pop(next(iter(_read)))
+        _read[key] = Signed(
+            manifest_id=manifest_id,
+            digest=sealed,
+            intact=digest(document) == sealed,
+            document=document,
+            hosts={h["host"]: h for h in document["hosts"]},
+            back={h["host"]: h for h in document["way_back"]["hosts"]},
+        )
+    return _read[key]
+
+
+def ring_counts(rollout_id: int) -> dict[int, dict[str, int]]:
+    """Ring id → job state → number. One query."""
+    found: dict[int, dict[str, int]] = defaultdict(dict)
+    for ring_id, state, count in (
+        Job.objects.filter(rollout_id=rollout_id).order_by().values_list("ring_id", "state").annotate(n=Count("pk"))
+    ):
+        found[ring_id][state] = count
+    return found
+
+
+def due_counts(rollout_id: int, *, now: datetime) -> dict[int, int]:
+    """Ring id → pending jobs whose time has come. One query."""
+    rows = queue.due(Job.objects.filter(rollout_id=rollout_id, state=JobState.PENDING), now=now)
+    return dict(rows.order_by().values_list("ring_id").annotate(n=Count("pk")))
+
+
+def view_of(rollout: Rollout, *, now: datetime, is_open: bool, expired: bool = False) -> RolloutView:
+    """The snapshot from which `next_actions` decides. Three queries."""
+    counts, due = ring_counts(rollout.pk), due_counts(rollout.pk, now=now)
+    rings = tuple(
+        RingView(
+            id=ring.pk,
+            name=ring.name,
+            state=ring.state,
+            concurrency=ring.concurrency,
+            failure_limit=ring.failure_limit,
+            success_percent=ring.success_percent,
+            soak_until=ring.soak_until,
+            accepted_partly=ring.accepted_partly,
+            due=due.get(ring.pk, 0),
+            counts=counts.get(ring.pk, {}),
+        )
+        for ring in rollout.rings.order_by("position")
+    )
+    return RolloutView(rollout.pk, rollout.state, is_open, rings, expired)
+
+
+def live_jobs(**which: Any) -> QuerySet[Job]:
+    """Jobs that may be acting on hosts now."""
+    return Job.objects.live().filter(**which)
+
+
+def open_rollout_of(release_id: int) -> Rollout | None:
+    """The one open rollout of a release."""
+    return Rollout.objects.open().filter(release_id=release_id).first()
+
+
+def forward_of(release_id: int) -> Rollout | None:
+    """The newest rollout of a release that began and is not a way back."""
+    rows = Rollout.objects.filter(release_id=release_id, reverses__isnull=True, started_at__isnull=False)
+    return rows.order_by("-id").first()
+
+
+def visible_rollouts(actor: User) -> QuerySet[Rollout]:
+    """What a list shows, with the counts it needs. The counts are those of the hosts in the actor's scope."""
+    seen = Q() if actor.scopes_for("rollout.view") is None else Q(jobs__in=Job.objects.visible_to(actor))
+    good, bad = (
+        Q(jobs__state__in=["succeeded", "not_needed"]),
+        Q(jobs__state__in=["failed", "undone", "unknown", "lost"]),
+    )
+    return (
+        Rollout.objects.visible_to(actor)
+        .select_related("release", "planned_by", "started_by", "reverses")
+        .annotate(
+            host_count=Count("jobs", filter=seen or None),
+            good_count=Count("jobs", filter=good & seen),
+            bad_count=Count("jobs", filter=bad & seen),
+        )
+    )
+
+
+def due_rollouts() -> QuerySet[Rollout]:
+    """Those that something may be done for."""
+    return Rollout.objects.filter(state__in=[RolloutState.RUNNING, RolloutState.STOPPING])

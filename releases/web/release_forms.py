@@ -1,0 +1,229 @@
+"""Forms of releases: they check shapes and resolve ids; verbs decide and write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from changes.models import RFC, SoftwareUpdate
+from changes.web.rfc_forms import Area, Moment, ReasonForm, refuse
+from cmdb.models import Host, ServiceWindow
+from patchflow.kernel.enums import Verdict
+from releases.domain.plans import RingPlan
+from releases.enums import ReleaseOutcome, RestartMode, WayBack
+from releases.models import InstallProfile, PlannedRing
+
+__all__ = ["ReasonForm", "refuse"]
+
+RINGS = 5
+"""Rings that the form offers; more go over REST."""
+
+
+class ComposeForm(forms.Form):
+    rfc_ids = forms.TypedMultipleChoiceField(
+        label=_("Authorized changes"),
+        coerce=int,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("A change has at most one open release. All of them must promise the same way back."),
+    )
+    title = forms.CharField(
+        label=_("Title"), max_length=200, required=False, help_text=_("Empty: the titles of the changes.")
+    )
+
+    def offer(self, rfcs: Sequence[RFC]) -> None:
+        self.fields["rfc_ids"].choices = [(r.pk, str(r)) for r in rfcs]  # type: ignore[attr-defined]
+
+
+class ReviseForm(ReasonForm):
+    """Why it goes back to planning."""
+
+
+class RingForm(forms.Form):
+    """One ring. A row without a name is no ring."""
+
+    name = forms.CharField(label=_("Name"), max_length=60, required=False)
+    hosts = forms.CharField(label=_("Hosts"), required=False, widget=Area(1))
+    percent = forms.IntegerField(
+        label=_("Percent"),
+        min_value=1,
+        max_value=100,
+        required=False,
+    )
+    concurrency = forms.IntegerField(label=_("At once"), min_value=1, initial=1, required=False)
+    failure_limit = forms.IntegerField(label=_("Failures that halt"), min_value=1, initial=1, required=False)
+    success_percent = forms.IntegerField(
+        label=_("Must succeed, percent"), min_value=1, max_value=100, initial=95, required=False
+    )
+    soak_hours = forms.IntegerField(label=_("Watched, hours"), min_value=0, initial=24, required=False)
+
+    def clean_hosts(self) -> tuple[int, ...]:
+        names = self.cleaned_data["hosts"].replace("\n", ",").replace(";", ",").split(",")
+        wanted = [n.strip() for n in names if n.strip()]
+        found = dict(Host.objects.filter(name__in=wanted, planned_in__release=self.release).values_list("name", "pk"))
+        if unknown := [n for n in wanted if n not in found]:
+            raise forms.ValidationError(_("Not in this release: %(names)s.") % {"names": ", ".join(unknown[:5])})
+        return tuple(found[n] for n in wanted)
+
+    release: Any = None
+
+    def plan(self) -> RingPlan | None:
+        """The ring as the verb takes it; None for an empty row."""
+        given = self.cleaned_data
+        if not given.get("name"):
+            return None
+        return RingPlan(
+            name=given["name"],
+            host_ids=given.get("hosts") or (),
+            percent=given.get("percent"),
+            concurrency=given.get("concurrency") or 1,
+            failure_limit=given.get("failure_limit") or 1,
+            success_percent=given.get("success_percent") or 95,
+            soak_seconds=(24 if given.get("soak_hours") is None else given["soak_hours"]) * 3600,
+        )
+
+
+def initial_ring(ring: PlannedRing) -> dict[str, Any]:
+    """A planned ring as the form shows it: its hosts by name."""
+    return {
+        "name": ring.name,
+        "hosts": ", ".join(ring.hosts.order_by("host__name").values_list("host__name", flat=True)),
+        "percent": None,
+        "concurrency": ring.concurrency,
+        "failure_limit": ring.failure_limit,
+        "success_percent": ring.success_percent,
+        "soak_hours": ring.soak_seconds // 3600,
+    }
+
+
+def initial_plan(ring: RingPlan) -> dict[str, Any]:
+    return {
+        "name": ring.name,
+        "percent": ring.percent,
+        "concurrency": ring.concurrency,
+        "failure_limit": ring.failure_limit,
+        "success_percent": ring.success_percent,
+        "soak_hours": ring.soak_seconds // 3600,
+    }
+
+
+class WindowsForm(forms.Form):
+    window_ids = forms.TypedMultipleChoiceField(
+        label=_("Service windows"), coerce=int, widget=forms.CheckboxSelectMultiple
+    )
+    earliest_at = forms.DateTimeField(label=_("Earliest start"), required=False, widget=Moment())
+    latest_at = forms.DateTimeField(
+        label=_("Latest start"),
+        required=False,
+        widget=Moment(),
+        help_text=_("No host starts at or after it: it is refused, never waiting in silence."),
+    )
+
+    def offer(self, windows: Sequence[ServiceWindow]) -> None:
+        self.fields["window_ids"].choices = [(w.pk, w.name) for w in windows]  # type: ignore[attr-defined]
+
+
+class ProfileForm(forms.Form):
+    profile_id = forms.TypedChoiceField(label=_("Install profile"), coerce=int, widget=forms.RadioSelect)
+
+    def offer(self, profiles: Sequence[InstallProfile]) -> None:
+        self.fields["profile_id"].choices = [(p.pk, f"{p}: {p.get_restart_display()}") for p in profiles]  # type: ignore[attr-defined]
+
+
+class WayBackForm(forms.Form):
+    kind = forms.ChoiceField(label=_("Way back"), choices=WayBack.choices, widget=forms.RadioSelect)
+
+
+class ChecksField(forms.CharField):
+    """Health checks, one a line: name | kind | target | expected."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            label=_("Checks"),
+            required=False,
+            widget=Area(4),
+            help_text=_("One a line: name | http, tcp, service or command | target | expected (optional)."),
+        )
+
+    def clean(self, value: Any) -> list[dict[str, str]]:
+        rows = []
+        for line in super().clean(value).splitlines():
+            parts = [part.strip() for part in line.split("|")]
+            if not line.strip():
+                continue
+            if len(parts) not in (3, 4):
+                raise forms.ValidationError(_("“%(line)s” is not name | kind | target.") % {"line": line[:60]})
+            rows.append(dict(zip(("name", "kind", "target", "expect"), [*parts, ""], strict=False)))
+        return rows
+
+
+class TestForm(forms.Form):
+    update_id = forms.TypedChoiceField(label=_("Update"), coerce=int)
+    host_id = forms.TypedChoiceField(
+        label=_("Test host"), coerce=int, help_text=_("Not in production, or a target of the release.")
+    )
+    checks = ChecksField()
+    walk_back = forms.BooleanField(
+        label=_("Go back to the previous version, and forward again"), required=False, initial=True
+    )
+
+    def offer(self, updates: Sequence[SoftwareUpdate], hosts: Sequence[Host]) -> None:
+        self.fields["update_id"].choices = [(u.pk, str(u)) for u in updates]  # type: ignore[attr-defined]
+        self.fields["host_id"].choices = [(h.pk, h.name) for h in hosts]  # type: ignore[attr-defined]
+
+
+class DropHostForm(ReasonForm):
+    host_id = forms.TypedChoiceField(label=_("Host"), coerce=int)
+
+    field_order = ("host_id", "reason")
+
+    def offer(self, hosts: Sequence[Host]) -> None:
+        self.fields["host_id"].choices = [(h.pk, h.name) for h in hosts]  # type: ignore[attr-defined]
+
+
+class JudgeForm(ReasonForm):
+    verdict = forms.ChoiceField(
+        label=_("Verdict"),
+        choices=[("failed", _("failed")), ("inconclusive", _("inconclusive"))],
+        widget=forms.RadioSelect,
+        help_text=_("A run passes by its steps alone."),
+    )
+    field_order = ("verdict", "reason")
+
+
+class StopForm(ReasonForm):
+    outcome = forms.ChoiceField(
+        label=_("Outcome"), choices=[(o.value, o.label) for o in (ReleaseOutcome.PARTIAL, ReleaseOutcome.FAILED)]
+    )
+
+
+class SignForm(forms.Form):
+    """A decision over the manifest that was shown."""
+
+    verdict = forms.ChoiceField(label=_("Decision"), choices=Verdict.choices)
+    comment = forms.CharField(label=_("Reason"), required=False, widget=Area(2), max_length=4000)
+    digest_seen = forms.CharField(widget=forms.HiddenInput)
+
+
+class DefineProfileForm(forms.Form):
+    name = forms.CharField(
+        label=_("Name"), max_length=60, help_text=_("The name of a profile makes its next revision.")
+    )
+    restart = forms.ChoiceField(label=_("Restart"), choices=RestartMode.choices, initial=RestartMode.IF_NEEDED)
+    max_minutes_each = forms.IntegerField(label=_("Run time per update, minutes"), min_value=1, initial=30)
+    max_minutes_total = forms.IntegerField(label=_("Run time in all, minutes"), min_value=1, initial=120)
+    countdown_seconds = forms.IntegerField(label=_("Notice before a restart, seconds"), min_value=0, initial=0)
+    checks = ChecksField()
+
+
+class CompleteForm(forms.Form):
+    lessons = forms.CharField(label=_("Lessons"), required=False, widget=Area(4), max_length=8000)
+    actions = forms.CharField(
+        label=_("Actions"),
+        required=False,
+        widget=Area(4),
+        max_length=8000,
+        help_text=_("What will be done, one a line."),
+    )

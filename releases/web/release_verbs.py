@@ -1,0 +1,105 @@
+"""The verbs of a release as its page offers them: transitions from the machine, and the steps of planning beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from patchflow.kernel import workflow
+from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.models import User
+from patchflow.kernel.rules import capability, failing
+from patchflow.web.verbs import Verb
+from releases.domain import acceptance
+from releases.enums import ReleaseState
+from releases.models import Release
+from releases.queries.releases import newest_runs
+
+ICONS = {
+    "build": "package",
+    "seal": "lock",
+    "deploy": "rollout",
+    "revise": "pen",
+    "void": "ban",
+    "cancel": "x",
+    "stop": "ban",
+    "roll_back": "back",
+    "accept": "check",
+    "test": "test",
+}
+PRIMARY = {
+    ReleaseState.PLANNING: "build",
+    ReleaseState.TESTING: "test",
+    ReleaseState.SCHEDULING: "seal",
+    ReleaseState.READY: "deploy",
+    ReleaseState.DEPLOYED: "accept",
+    ReleaseState.ROLLED_BACK: "accept",
+}
+AT_A_CLICK = {"build", "seal", "test", "accept"}
+LABELS = {
+    "build": gettext_lazy("Build"),
+    "seal": gettext_lazy("Seal the manifest"),
+    "accept": gettext_lazy("Complete"),
+    "deploy": gettext_lazy("Start the deployment"),
+}
+
+
+def verbs_of_release(release: Release, *, actor: User, at: datetime) -> list[Verb]:
+    """What can be done to the release where it stands; refused verbs with every reason."""
+    hosts = release.planned_hosts.count()
+    reach = {"deploy": _("on %(n)d hosts") % {"n": hosts}}
+    found = [
+        _verb(
+            release,
+            one.name,
+            str(LABELS.get(one.name, one.label)),
+            one.blockers,
+            one.dangerous,
+            reach.get(one.name, ""),
+        )
+        for one in workflow.available(release, actor=actor, at=at)
+    ]
+    if release.state == ReleaseState.TESTING:
+        found.insert(0, _verb(release, "test", _("Run the tests"), _against_tests(release, actor)))
+    return sorted(found, key=lambda verb: not verb.primary)
+
+
+def _against_tests(release: Release, actor: User) -> list[Blocker]:
+    found = failing([capability("acceptance.run")], release, actor)
+    found += [
+        Blocker("acceptance.uncovered", _("No test is planned for %(update)s.") % {"update": u}, tone="wait")
+        for u in acceptance.uncovered(release)
+    ]
+    live = [run for run in newest_runs(release).values() if run.state in ("planned", "running")]
+    if live:
+        found.append(Blocker("acceptance.live", _("%(n)d tests are at work.") % {"n": len(live)}, tone="wait"))
+    return found
+
+
+def _verb(
+    release: Release, name: str, label: str, blockers: Sequence[Blocker], dangerous: bool = False, reach: str = ""
+) -> Verb:
+    address = "release-roll-back" if name == "roll_back" else f"release-{name}"
+    return Verb(
+        name=name,
+        label=label,
+        url=reverse(f"releases:{address}", args=[release.pk]),
+        allowed=not blockers,
+        blockers=tuple(blockers),
+        dangerous=dangerous,
+        reach=reach,
+        method="post" if name in AT_A_CLICK else "get",
+        icon=ICONS.get(name, ""),
+        primary=name == PRIMARY.get(ReleaseState(release.state)),
+    )
+
+
+def may_plan(release: Release, actor: User) -> bool:
+    """Whether the steps of the builder lead anywhere for this person now."""
+    from releases.domain.plans import PLANNABLE
+
+    return release.state in PLANNABLE and not failing([capability("release.plan")], release, actor)

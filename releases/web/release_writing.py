@@ -1,0 +1,307 @@
+"""The builder's forms: compose, rings, windows, profile, way back, tests, hosts left out; and install profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.forms import formset_factory
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods, require_safe
+
+from changes.queries.rfcs import authorized
+from cmdb.enums import Environment
+from cmdb.models import Host
+from cmdb.queries.windows import windows_of
+from patchflow.kernel.errors import Refusal
+from patchflow.web.tables import Column, Filter, Listing
+from releases.domain import acceptance, plans, releases
+from releases.models import InstallProfile, Release, ReleaseRFC
+from releases.queries.builds import updates_of
+from releases.web import release_forms as shapes
+from releases.web.releases import visible_release
+
+CHOICES = 300
+"""Hosts offered in one list; more are chosen over REST."""
+
+
+def _page(
+    request: HttpRequest,
+    form: forms.Form,
+    *,
+    title: Any,
+    act: Callable[..., Any],
+    submit: Any,
+    back: str,
+    lede: str = "",
+    template: str = "web/form.html",
+    **context: Any,
+) -> HttpResponse:
+    """A form over one verb: what was typed is kept, reasons stand at their fields."""
+    if request.method == "POST" and form.is_valid():
+        try:
+            after = act(actor=request.user, at=timezone.now(), **form.cleaned_data)
+        except Refusal as refusal:
+            shapes.refuse(form, refusal)
+        else:
+            messages.success(request, _("Saved."))
+            return redirect(after if isinstance(after, Release) else back)
+    given = {"title": title, "lede": lede, "form": form, "submit_label": submit, "cancel_url": back, **context}
+    return render(request, template, given, status=400 if form.errors else 200)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def release_compose(request: HttpRequest) -> HttpResponse:
+    """A new release from authorized changes."""
+    actor: Any = request.user
+    taken = ReleaseRFC.objects.filter(left_at__isnull=True).values_list("rfc_id", flat=True)
+    free = [r for r in authorized(actor) if r.pk not in set(taken)]
+    chosen = request.GET.getlist("rfc")
+    form = shapes.ComposeForm(request.POST or None, initial={"rfc_ids": chosen})
+    form.offer(free)
+    return _page(
+        request,
+        form,
+        title=_("Compose a release"),
+        lede=_("Its hosts, dates and way back come from the changes."),
+        act=releases.compose,
+        submit=_("Compose"),
+        back=reverse("releases:release-list"),
+        template="releases/release_compose.html",
+        free=free,
+    )
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def release_rings(request: HttpRequest, pk: int) -> HttpResponse:
+    """Rings, one row each; every host must end up in one."""
+    release = visible_release(request, pk)
+    planned = list(release.planned_rings.prefetch_related("hosts"))
+    initial = [shapes.initial_ring(r) for r in planned] or [shapes.initial_plan(r) for r in plans.usual_rings(release)]
+    extra = max(shapes.RINGS - len(initial), 1)
+    rows = formset_factory(shapes.RingForm, extra=extra, max_num=20)(request.POST or None, initial=initial)
+    for row in rows:
+        row.release = release
+    problems: list[Any] = []
+    if request.method == "POST" and rows.is_valid():
+        wanted = [ring for row in rows if (ring := row.plan())]
+        try:
+            plans.plan_rings(release_id=release.pk, rings=wanted, actor=request.user, at=timezone.now())  # type: ignore[arg-type]
+        except Refusal as refusal:
+            problems = refusal.blockers
+        else:
+            messages.success(request, _("Rings are planned."))
+            return redirect(release)
+    context = {
+        "title": _("Rings of %(number)s") % {"number": release.number},
+        "lede": _("The first few hosts prove the release for the next."),
+        "rows": rows,
+        "problems": problems,
+        "hosts": release.planned_hosts.count(),
+        "usual": not planned,
+        "cancel_url": release.get_absolute_url(),
+    }
+    return render(
+        request,
+        "releases/release_rings.html",
+        context,
+        status=400 if problems or (request.method == "POST" and not rows.is_valid()) else 200,
+    )
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def release_windows(request: HttpRequest, pk: int) -> HttpResponse:
+    """Service windows of its hosts, and between which moments it may start."""
+    release = visible_release(request, pk)
+    found = windows_of(release.planned_hosts.values_list("host_id", flat=True))
+    windows = sorted({w.pk: w for ws in found.values() for w in ws}.values(), key=lambda w: w.name)
+    initial = {
+        "window_ids": list(release.planned_windows.values_list("window_id", flat=True)) or [w.pk for w in windows],
+        "earliest_at": release.earliest_at,
+        "latest_at": release.latest_at,
+    }
+    form = shapes.WindowsForm(request.POST or None, initial=initial)
+    form.offer(windows)
+    without = release.planned_hosts.exclude(host_id__in=found).count()
+    return _page(
+        request,
+        form,
+        title=_("Windows of %(number)s") % {"number": release.number},
+        act=lambda **given: plans.plan_windows(release_id=release.pk, **given),
+        submit=_("Choose"),
+        back=release.get_absolute_url(),
+        template="releases/release_windows.html",
+        without=without,
+        windows=windows,
+    )
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def release_profile(request: HttpRequest, pk: int) -> HttpResponse:
+    release = visible_release(request, pk)
+    newest: dict[str, InstallProfile] = {}
+    for profile in InstallProfile.objects.order_by("name", "revision"):
+        newest[profile.name] = profile
+    form = shapes.ProfileForm(request.POST or None, initial={"profile_id": release.profile_id})
+    form.offer(list(newest.values()))
+    return _page(
+        request,
+        form,
+        title=_("Install profile of %(number)s") % {"number": release.number},
+        act=lambda **given: plans.choose_profile(release_id=release.pk, **given),
+        submit=_("Choose"),
+        back=release.get_absolute_url(),
+        template="releases/release_profile.html",
+        profiles=list(newest.values()),
+        define_url=reverse("releases:profile-define"),
+    )
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def release_way_back(request: HttpRequest, pk: int) -> HttpResponse:
+    release = visible_release(request, pk)
+    form = shapes.WayBackForm(request.POST or None, initial={"kind": release.way_back})
+    return _page(
+        request,
+        form,
+        title=_("Way back of %(number)s") % {"number": release.number},
+        lede=_("A way back that a change promised cannot be taken away."),
+        act=lambda **given: plans.choose_way_back(release_id=release.pk, **given),
+        submit=_("Choose"),
+        back=release.get_absolute_url(),
+    )
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def release_drop_host(request: HttpRequest, pk: int) -> HttpResponse:
+    """Leaves a host out, with the reason."""
+    actor: Any = request.user
+    release = visible_release(request, pk)
+    hosts = list(
+        Host.objects.within(actor, "release.view").filter(planned_in__release=release).order_by("name")[:CHOICES]
+    )
+    form = shapes.DropHostForm(request.POST or None)
+    form.offer(hosts)
+    return _page(
+        request,
+        form,
+        title=_("Leave a host out of %(number)s") % {"number": release.number},
+        lede=_("It stays owed by its change."),
+        act=lambda **given: plans.drop_host(release_id=release.pk, **given),
+        submit=_("Leave out"),
+        back=release.get_absolute_url(),
+    )
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def release_plan_test(request: HttpRequest, pk: int) -> HttpResponse:
+    """Plans the test of an update on a test host."""
+    actor: Any = request.user
+    release = visible_release(request, pk)
+    visible = Host.objects.visible_to(actor).filter(retired_at__isnull=True).order_by("name")
+    test = visible.exclude(ci__environment=Environment.PRODUCTION)
+    hosts = [
+        *test[:CHOICES],
+        *visible.filter(planned_in__release=release, ci__environment=Environment.PRODUCTION)[:CHOICES],
+    ]
+    form = shapes.TestForm(request.POST or None)
+    form.offer(updates_of(release), hosts)
+    return _page(
+        request,
+        form,
+        title=_("Plan a test of %(number)s") % {"number": release.number},
+        lede=_("Installed, checked, taken back and installed again, before anybody else gets it."),
+        act=lambda **given: acceptance.plan(release_id=release.pk, **given),
+        submit=_("Plan"),
+        back=reverse("releases:release-tests", args=[release.pk]),
+    )
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def release_drop_test(request: HttpRequest, pk: int, plan: int) -> HttpResponse:
+    release = visible_release(request, pk)
+    form = shapes.ReasonForm(request.POST or None)
+    return _page(
+        request,
+        form,
+        title=_("Take a test out of %(number)s") % {"number": release.number},
+        act=lambda **given: acceptance.drop(release_id=release.pk, plan_id=plan, **given),
+        submit=_("Take out"),
+        back=reverse("releases:release-tests", args=[release.pk]),
+    )
+
+
+# --- install profiles -----------------------------------------------------------------------------------------------------
+PROFILE_COLUMNS = (
+    Column(gettext_lazy("Name"), "name", sort="name"),
+    Column(gettext_lazy("Revision"), "revision", numeric=True),
+    Column(gettext_lazy("Restart"), lambda p: p.get_restart_display()),
+    Column(gettext_lazy("Minutes per update"), "max_minutes_each", numeric=True),
+    Column(gettext_lazy("Minutes in all"), "max_minutes_total", numeric=True),
+    Column(gettext_lazy("Checks"), lambda p: len(p.checks), numeric=True),
+    Column(gettext_lazy("Defined by"), "defined_by.username"),
+    Column(gettext_lazy("Age"), "defined_at", age=True, numeric=True, sort="age"),
+)
+
+
+@login_required
+@require_safe
+def profile_list(request: HttpRequest) -> HttpResponseBase:
+    """Install profiles with all their revisions."""
+    actor: Any = request.user
+    rows = (
+        InstallProfile.objects.none()
+        if actor.scopes_for("release.view") == frozenset()
+        else InstallProfile.objects.select_related("defined_by")
+    )
+    listing = Listing(
+        request,
+        rows,
+        PROFILE_COLUMNS,
+        sorts={"name": ("name", "-revision", "id"), "age": ("defined_at", "id")},
+        default="name",
+        now=timezone.now(),
+        caption=_("Install profiles"),
+        filters=(Filter("name", gettext_lazy("Name"), "name__icontains"),),
+    )
+    context = {
+        "title": _("Install profiles"),
+        "lede": _("How an installation behaves on a host. A change is a new revision; releases keep theirs."),
+        "listing": listing,
+        "empty_title": _("No profile is defined"),
+        "empty_advice": _("Define one: when to restart, how long it may take."),
+        "empty_url": reverse("releases:profile-define"),
+        "empty_label": _("Define a profile"),
+        "define_url": reverse("releases:profile-define"),
+    }
+    return render(request, "releases/profile_list.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def profile_define(request: HttpRequest) -> HttpResponse:
+    form = shapes.DefineProfileForm(request.POST or None)
+    return _page(
+        request,
+        form,
+        title=_("Define an install profile"),
+        act=plans.define_profile,
+        submit=_("Define"),
+        back=reverse("releases:profile-list"),
+    )

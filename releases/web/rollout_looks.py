@@ -1,0 +1,54 @@
+"""How the states of rollouts, rings, jobs and slips look: said once per machine."""
+
+from django.utils.translation import gettext_lazy as _
+
+from patchflow.web import states
+
+states.register(
+    "releases.rollout",
+    {
+        "planned": ("st-open", _("planned")),
+        "running": ("st-run", _("running")),
+        "paused": ("st-wait", _("paused")),
+        "halted": ("st-bad", _("halted")),
+        "stopping": ("st-warn", _("stopping")),
+        "stopped": ("st-warn", _("stopped")),
+        "completed": ("st-good", _("completed")),
+        "cancelled": ("st-open", _("cancelled")),
+    },
+)
+states.register(
+    "releases.ring",
+    {
+        "pending": ("st-open", _("pending")),
+        "notified": ("st-wait", _("notified")),
+        "running": ("st-run", _("running")),
+        "soaking": ("st-wait", _("soaking")),
+        "passed": ("st-good", _("passed")),
+        "failed": ("st-bad", _("failed")),
+        "skipped": ("st-open", _("left out")),
+    },
+)
+states.register(
+    "releases.job",
+    {
+        "pending": ("st-open", _("pending"), "x-empty"),
+        "claimed": ("st-run", _("let through"), "x-dot"),
+        "staged": ("st-run", _("staged"), "x-quarter"),
+        "installing": ("st-run", _("installing"), "x-half"),
+        "restarting": ("st-run", _("restarting"), "x-three"),
+        "verifying": ("st-run", _("verifying"), "x-most"),
+        "succeeded": ("st-good", _("succeeded"), "x-check"),
+        "not_needed": ("st-open", _("not needed"), "x-check"),
+        "refused": ("st-warn", _("refused"), "x-alert"),
+        "failed": ("st-bad", _("failed"), "x-cross"),
+        "undone": ("st-warn", _("nothing done"), "x-dash"),
+        "unknown": ("st-unk", _("out of sight"), "x-query"),
+        "lost": ("st-unk", _("lost"), "x-cross"),
+        "cancelled": ("st-open", _("cancelled"), "x-dash"),
+    },
+)
+states.register(
+    "releases.permissionslip",
+    {"run": ("st-good", _("run")), "defer": ("st-wait", _("deferred")), "refuse": ("st-bad", _("refused"))},
+)

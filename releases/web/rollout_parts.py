@@ -1,0 +1,236 @@
+"""A rollout as its page shows it: lanes of cells, what each waits for, the slip and the log of one target."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from patchflow.kernel.models import User
+from patchflow.web import parts, states
+from releases.enums_rollout import BAD, GOOD, LIVE, REPORTED, JobState, RingState, RolloutState
+from releases.models import Job, PermissionSlip, Ring, Rollout
+
+DRAWN = 400
+"""Cells drawn for each ring; hosts beyond are counted and found by the filter and in the table of the host."""
+GATES = {
+    "kill_switch": _("Kill switch off"),
+    "release": _("Release deploying"),
+    "digests": _("Signed and unchanged"),
+    "changes": _("Changes authorized, nothing on hold"),
+    "freeze": _("No freeze"),
+    "windows": _("Windows as signed"),
+    "starter": _("Starter still has the right"),
+    "ring": _("Ring open, under its limit"),
+    "machine": _("In the manifest, the same machine"),
+    "service_state": _("In service, not exempt"),
+    "start": _("Between earliest and latest start"),
+    "window": _("Window open for long enough"),
+    "redundancy": _("Services keep a host"),
+    "audit": _("Packages read lately"),
+    "alone": _("No other job there"),
+    "files": _("Files verified"),
+    "reach": _("Reachable"),
+}
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many hosts stand where, of the rollout or of one ring."""
+
+    counts: dict[str, int]
+
+    def number(self, *which: str) -> int:
+        return sum(self.counts.get(state, 0) for state in which)
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def good(self) -> int:
+        return self.number(*GOOD)
+
+    @property
+    def bad(self) -> int:
+        return self.number(*BAD)
+
+    @property
+    def live(self) -> int:
+        return self.number(*LIVE)
+
+    @property
+    def pending(self) -> int:
+        return self.number(JobState.PENDING)
+
+    @property
+    def ended(self) -> int:
+        return self.total - self.live - self.pending
+
+
+@dataclass(frozen=True)
+class LaneView:
+    """A lane, and the verbs of its ring."""
+
+    lane: parts.Lane
+    ring: Ring
+    tally: Tally
+    more: int
+    more_url: str
+
+
+def tallies(rollout: Rollout, actor: User) -> dict[int, Tally]:
+    """Ring id → how its hosts stand, of those in the person's scope. One query."""
+    from django.db.models import Count
+
+    found: dict[int, dict[str, int]] = defaultdict(dict)
+    rows = Job.objects.filter(rollout=rollout).visible_to(actor).order_by().values_list("ring_id", "state")
+    for ring_id, state, number in rows.annotate(n=Count("pk")):
+        found[ring_id][state] = number
+    return {ring_id: Tally(counts) for ring_id, counts in found.items()}
+
+
+def summed(found: dict[int, Tally]) -> Tally:
+    total: dict[str, int] = defaultdict(int)
+    for tally in found.values():
+        for state, number in tally.counts.items():
+            total[state] += number
+    return Tally(dict(total))
+
+
+def legend(tally: Tally, *, chosen: str) -> list[parts.Count]:
+    """The filters that are the legend: every state that a host is in."""
+    return [
+        parts.Count(
+            str(look.label),
+            tally.counts[state],
+            look.css,
+            "?" if chosen == state else f"?state={state}",
+            look.shape,
+            chosen == state,
+        )
+        for state, look in states.table("releases.job").items()
+        if state in tally.counts
+    ]
+
+
+def lanes(
+    rollout: Rollout, found: dict[int, Tally], *, actor: User, at: datetime, chosen: str, target: int | None
+) -> list[LaneView]:
+    """A lane for each ring, with at most `DRAWN` cells; two queries for each ring."""
+    views = []
+    for ring in rollout.rings.order_by("position"):
+        tally = found.get(ring.pk, Tally({}))
+        rows = Job.objects.filter(ring=ring).visible_to(actor)
+        if chosen:
+            rows = rows.filter(state=chosen)
+        jobs = list(rows.order_by("host__name").values_list("pk", "host__name", "state")[: DRAWN + 1])
+        cells = []
+        for pk, name, state in jobs[:DRAWN]:
+            look = states.look("releases.job", state)
+            address = "?" + urlencode({**({"state": chosen} if chosen else {}), "target": pk}) + "#why"
+            cells.append(parts.Cell(name, look.css, look.shape, str(look.label), address, pk == target))
+        more = (tally.counts.get(chosen, 0) if chosen else tally.total) - len(cells)
+        look = states.look_of(ring)
+        lane = parts.Lane(
+            _("Ring %(n)d · %(name)s") % {"n": ring.position, "name": ring.name},
+            look.css,
+            str(look.label),
+            figures(ring, tally, at),
+            cells,
+        )
+        views.append(LaneView(lane, ring, tally, max(0, more), ""))
+    return views
+
+
+def figures(ring: Ring, tally: Tally, at: datetime) -> list[str]:
+    """What a ring has reached, and what decides about it."""
+    lines = [
+        _("%(ended)d of %(total)d have ended, %(at_once)d at once")
+        % {"ended": tally.ended, "total": tally.total, "at_once": ring.concurrency}
+    ]
+    lines.append(
+        _("%(bad)d failed or out of sight, halts at %(limit)d") % {"bad": tally.bad, "limit": ring.failure_limit}
+    )
+    reported = tally.number(*REPORTED)
+    if reported:
+        lines.append(
+            _("%(good)d of %(reported)d that reported are good, needs %(percent)d %%")
+            % {"good": tally.good, "reported": reported, "percent": ring.success_percent}
+        )
+    if ring.state == RingState.SOAKING and ring.soak_until:
+        left = max(0, int((ring.soak_until - at).total_seconds() // 60))
+        lines.append(ngettext("watched for %(n)d minute more", "watched for %(n)d minutes more", left) % {"n": left})
+    if ring.reason:
+        lines.append(ring.reason)
+    return lines
+
+
+def next_step(rollout: Rollout, tally: Tally, current: Ring | None) -> parts.Next:
+    """One sentence: what happens next, and who must act."""
+    name = current.name if current else ""
+    match rollout.state:
+        case RolloutState.PLANNED:
+            return parts.Next(
+                _("It starts when somebody starts the deployment of %(release)s.") % {"release": rollout.release.number}
+            )
+        case RolloutState.RUNNING if rollout.statement:
+            return parts.Next(rollout.statement, _("Hosts at work go on; nobody new is let through."))
+        case RolloutState.RUNNING if current is not None and current.state == RingState.SOAKING:
+            return parts.Next(_("Ring %(ring)s is watched; the next one follows by itself.") % {"ring": name})
+        case RolloutState.RUNNING:
+            return parts.Next(
+                _("%(live)d hosts are at work in ring %(ring)s, %(pending)d wait.")
+                % {"live": tally.live, "ring": name, "pending": tally.pending},
+                _("It halts by itself at the failure limit."),
+            )
+        case RolloutState.PAUSED:
+            return parts.Next(_("Somebody must resume it."), rollout.reason)
+        case RolloutState.HALTED:
+            return parts.Next(_("Somebody must look, and decide: retry, accept, roll back or stop."), rollout.reason)
+        case RolloutState.STOPPING:
+            return parts.Next(
+                _("It is stopped as soon as %(n)d hosts at work have ended.") % {"n": tally.live}, rollout.reason
+            )
+    return parts.Next(
+        _("Nothing more happens here: %(good)d of %(total)d hosts are where they should be.")
+        % {"good": tally.good, "total": tally.total},
+        rollout.reason,
+    )
+
+
+# --- one target -------------------------------------------------------------------------------------------------------
+def gates_of(slip: PermissionSlip | None) -> tuple[list[parts.Gate], int]:
+    """The gates that were asked, and how many were not."""
+    if slip is None:
+        return [], 0
+    asked = [g for g in slip.gates if g["verdict"] != "not asked"]
+    css = {"pass": "st-good", "defer": "st-wait", "refuse": "st-bad"}
+    rows = [
+        parts.Gate(css[g["verdict"]], str(GATES.get(g["gate"], g["gate"])), g["sentence"], g["verdict"] != "pass")
+        for g in asked
+    ]
+    return rows, len(slip.gates) - len(asked)
+
+
+def log_of(job: Job, *, limit: int = 200) -> list[parts.LogLine]:
+    """The journal of the present attempt, as the host wrote it."""
+    rows = list(job.events.filter(attempt=job.attempt).order_by("-seq")[:limit])
+    css: dict[str, Any] = {"succeeded": "ok", "not_needed": "ok", "failed": "er", "refused": "er"}
+    return [parts.LogLine(f"{e.at:%H:%M:%S}", e.stage, e.message, css.get(e.stage, "")) for e in reversed(rows)]
+
+
+def changes_of(job: Job) -> list[tuple[str, str]]:
+    """(package, from → to) of a target."""
+    return [(f"{p['name']}:{p['arch']}", f"{p['from'] or '–'} → {p['to'] or '–'}") for p in job.packages]
+
+
+def slips_of(job: Job) -> Sequence[PermissionSlip]:
+    """Every verdict about the target, newest first."""
+    return list(job.slips.order_by("-pk")[:20])

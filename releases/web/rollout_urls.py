@@ -1,0 +1,22 @@
+"""Addresses of rollouts."""
+
+from django.urls import URLPattern, path
+
+from releases.web import rollout_verbs, rollouts
+
+urlpatterns: list[URLPattern] = [
+    path("rollouts/", rollouts.rollout_list, name="rollout-list"),
+    path("rollouts/kill-switch/", rollout_verbs.kill_switch, name="rollout-kill-switch"),
+    path("rollouts/<int:pk>/", rollouts.rollout_detail, name="rollout-detail"),
+    path("rollouts/<int:pk>/pause/", rollout_verbs.rollout_pause, name="rollout-pause"),
+    path("rollouts/<int:pk>/resume/", rollout_verbs.rollout_resume, name="rollout-resume"),
+    path("rollouts/<int:pk>/halt/", rollout_verbs.rollout_halt, name="rollout-halt"),
+    path("rollouts/<int:pk>/stop/", rollout_verbs.rollout_stop, name="rollout-stop"),
+    path("rollouts/<int:pk>/cancel/", rollout_verbs.rollout_cancel, name="rollout-cancel"),
+    path("rollouts/<int:pk>/roll-back/", rollout_verbs.rollout_roll_back, name="rollout-roll-back"),
+    path("rings/<int:pk>/retry/", rollout_verbs.ring_retry, name="ring-retry"),
+    path("rings/<int:pk>/accept-partial/", rollout_verbs.ring_accept_partial, name="ring-accept-partial"),
+    path("rings/<int:pk>/skip/", rollout_verbs.ring_skip, name="ring-skip"),
+    path("jobs/<int:pk>/cancel/", rollout_verbs.job_cancel, name="job-cancel"),
+    path("jobs/<int:pk>/look/", rollout_verbs.job_look, name="job-look"),
+]

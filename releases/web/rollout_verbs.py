@@ -1,0 +1,431 @@
+"""What people do with rollouts, rings, targets and the kill switch: each verb with its reach in numbers, its reasons, one POST."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from patchflow.kernel import workflow
+from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.errors import Refusal
+from patchflow.kernel.models import User
+from patchflow.kernel.rules import capability, failing
+from patchflow.web import parts
+from patchflow.web.verbs import Reach, Verb
+from releases.domain import jobs, rings, rollbacks, rollouts, switches
+from releases.enums_rollout import LIVE, TOUCHED, JobState, RingState, RolloutState
+from releases.models import Job, KillSwitch, Ring, Rollout
+from releases.web.rollout_forms import NothingForm, ReasonForm
+from releases.web.rollout_parts import Tally
+
+ICONS = {
+    "pause": "pause",
+    "resume": "run",
+    "halt": "ban",
+    "stop": "x",
+    "cancel": "x",
+    "roll_back": "back",
+    "retry": "retry",
+}
+OVER = (RolloutState.STOPPED, RolloutState.COMPLETED)
+
+
+def _actor(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # noqa: S101  login_required has looked
+    return request.user
+
+
+# --- as a page offers them --------------------------------------------------------------------------------------------
+def verbs_of_rollout(rollout: Rollout, tally: Tally, *, actor: User, at: datetime) -> list[Verb]:
+    """The verbs of the rollout where it stands, with their reach; refused ones with every reason."""
+    reach = {
+        "stop": _("%(live)d at work, %(pending)d waiting") % {"live": tally.live, "pending": tally.pending},
+        "resume": _("%(pending)d waiting") % {"pending": tally.pending},
+        "cancel": _("%(pending)d waiting") % {"pending": tally.pending},
+    }
+    found = [
+        Verb(
+            name=one.name,
+            label=str(one.label),
+            url=reverse(f"releases:rollout-{one.name}", args=[rollout.pk]),
+            allowed=not one.blockers,
+            blockers=tuple(one.blockers),
+            dangerous=one.dangerous,
+            reach=reach.get(one.name, ""),
+            method="get",
+            icon=ICONS.get(one.name, ""),
+            primary=one.name == "resume",
+        )
+        for one in workflow.available(rollout, actor=actor, at=at)
+    ]
+    if not rollout.is_way_back and (rollout.started_at is not None):
+        found.append(_back_verb(rollout, tally, actor))
+    return found
+
+
+def _back_verb(rollout: Rollout, tally: Tally, actor: User) -> Verb:
+    touched = tally.number(*TOUCHED)
+    blockers = failing([capability("rollout.roll_back")], rollout, actor)
+    if not touched:
+        blockers.append(Blocker("rollback.nothing", _("No host was changed.")))
+    if tally.live:
+        blockers.append(
+            Blocker(
+                "rollback.live_jobs",
+                _("%(n)d hosts are at work: stop first and wait.") % {"n": tally.live},
+                tone="wait",
+            )
+        )
+    if rollout.release.state not in ("deploying", "deployed"):
+        blockers.append(
+            Blocker("rollback.state", _("The release is %(state)s.") % {"state": rollout.release.get_state_display()})
+        )
+    return Verb(
+        name="roll_back",
+        label=_("Roll back"),
+        url=reverse("releases:rollout-roll-back", args=[rollout.pk]),
+        allowed=not blockers,
+        blockers=tuple(blockers),
+        dangerous=True,
+        reach=_("%(n)d changed hosts") % {"n": touched},
+        method="get",
+        icon="back",
+    )
+
+
+def verbs_of_ring(ring: Ring, tally: Tally, *, actor: User, at: datetime) -> list[Verb]:
+    """Retry, accept, leave out; only where the ring's state has them."""
+    failed = tally.number(JobState.FAILED, JobState.UNDONE)
+    labels = {
+        "retry": _("Retry %(n)d failed") % {"n": failed},
+        "accept_partial": _("Accept as it is"),
+        "skip": _("Leave out"),
+    }
+    if ring.rollout.state not in (RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.HALTED):
+        return []
+    found = [
+        Verb(
+            name=one.name,
+            label=labels[one.name],
+            url=reverse(f"releases:ring-{one.name.replace('_', '-')}", args=[ring.pk]),
+            allowed=not one.blockers,
+            blockers=tuple(one.blockers),
+            dangerous=one.dangerous,
+            method="get",
+            icon=ICONS.get(one.name, ""),
+        )
+        for one in workflow.available(ring, actor=actor, at=at)
+        if one.name in labels
+    ]
+    if ring.state == RingState.RUNNING and failed:
+        blockers = failing([capability("rollout.retry")], ring, actor)
+        found.append(
+            Verb(
+                "retry",
+                labels["retry"],
+                reverse("releases:ring-retry", args=[ring.pk]),
+                not blockers,
+                tuple(blockers),
+                True,
+                method="get",
+                icon="retry",
+            )
+        )
+    return found
+
+
+def verbs_of_job(job: Job, *, actor: User) -> list[Verb]:
+    """Leave one host out, or look at it again."""
+    found = []
+    if job.state == JobState.PENDING or job.state in LIVE:
+        blockers = failing([capability("job.cancel")], job, actor)
+        found.append(
+            Verb(
+                "cancel",
+                _("Leave this host out"),
+                reverse("releases:job-cancel", args=[job.pk]),
+                not blockers,
+                tuple(blockers),
+                method="get",
+                icon="x",
+            )
+        )
+    if job.state in (JobState.UNKNOWN, JobState.LOST):
+        blockers = failing([capability("job.observe")], job, actor)
+        found.append(
+            Verb(
+                "look",
+                _("Look again"),
+                reverse("releases:job-look", args=[job.pk]),
+                not blockers,
+                tuple(blockers),
+                icon="retry",
+            )
+        )
+    return found
+
+
+# --- as they are done -------------------------------------------------------------------------------------------------
+def _confirmed(
+    request: HttpRequest,
+    *,
+    title: str,
+    verb: str,
+    back: str,
+    act: Callable[[str], Any],
+    reach: Sequence[Reach] = (),
+    then: Sequence[str] = (),
+    needs_reason: bool = True,
+) -> HttpResponse:
+    """Shows the reach, takes the reason, runs the verb once, goes back; a refusal is shown with what was typed."""
+    kind = ReasonForm if needs_reason else NothingForm
+    form = kind(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            act(form.cleaned_data["reason"])
+        except Refusal as refusal:
+            form.refused(refusal)
+        else:
+            return redirect(back)
+    context = {
+        "title": title,
+        "phase": 4,
+        "verb": Verb("act", verb),
+        "reach": reach,
+        "consequences": then,
+        "form": form,
+        "cancel_url": back,
+        "crumbs": [parts.Crumb(_("Rollouts"), reverse("releases:rollout-list")), parts.Crumb(title)],
+    }
+    return render(request, "web/confirm.html", context, status=400 if form.errors else 200)
+
+
+def _rollout(request: HttpRequest, pk: int) -> tuple[Rollout, Tally, str]:
+    from releases.web.rollout_parts import summed, tallies
+
+    rollout = get_object_or_404(Rollout.objects.all().visible_to(_actor(request)).select_related("release"), pk=pk)
+    return rollout, summed(tallies(rollout, _actor(request))), reverse("releases:rollout-detail", args=[pk])
+
+
+@login_required
+def rollout_pause(request: HttpRequest, pk: int) -> HttpResponse:
+    """Lets nobody new through."""
+    rollout, tally, back = _rollout(request, pk)
+    return _confirmed(
+        request,
+        title=_("Pause %(rollout)s") % {"rollout": rollout.number},
+        verb=_("Pause"),
+        back=back,
+        reach=[Reach(tally.pending, _("hosts wait on")), Reach(tally.live, _("hosts at work go on"))],
+        act=lambda reason: rollouts.pause(rollout_id=pk, reason=reason, actor=_actor(request), at=timezone.now()),
+    )
+
+
+@login_required
+def rollout_resume(request: HttpRequest, pk: int) -> HttpResponse:
+    """Goes on after a pause or a halt."""
+    rollout, tally, back = _rollout(request, pk)
+    return _confirmed(
+        request,
+        title=_("Resume %(rollout)s") % {"rollout": rollout.number},
+        verb=_("Resume"),
+        back=back,
+        needs_reason=False,
+        reach=[Reach(tally.pending, _("hosts will be let through as their gates open"))],
+        act=lambda _reason: rollouts.resume(rollout_id=pk, actor=_actor(request), at=timezone.now()),
+    )
+
+
+@login_required
+def rollout_halt(request: HttpRequest, pk: int) -> HttpResponse:
+    """Stands still until somebody has looked."""
+    rollout, tally, back = _rollout(request, pk)
+    return _confirmed(
+        request,
+        title=_("Halt %(rollout)s") % {"rollout": rollout.number},
+        verb=_("Halt"),
+        back=back,
+        reach=[Reach(tally.pending, _("hosts wait on")), Reach(tally.live, _("hosts at work go on"))],
+        act=lambda reason: rollouts.halt(rollout_id=pk, cause=reason, actor=_actor(request), at=timezone.now()),
+    )
+
+
+@login_required
+def rollout_stop(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ends it short of its goal."""
+    rollout, tally, back = _rollout(request, pk)
+    return _confirmed(
+        request,
+        title=_("Stop %(rollout)s") % {"rollout": rollout.number},
+        verb=_("Stop"),
+        back=back,
+        reach=[
+            Reach(tally.pending, _("hosts will not be changed, and stay owed"), css="st-warn"),
+            Reach(tally.live, _("hosts at work are asked to stop; what installs already runs on, and is looked at")),
+            Reach(tally.good, _("hosts stay as they are now")),
+        ],
+        then=[_("A stopped rollout does not go on. The release is then deployed in part, or failed.")],
+        act=lambda reason: rollouts.stop(rollout_id=pk, reason=reason, actor=_actor(request), at=timezone.now()),
+    )
+
+
+@login_required
+def rollout_cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    """Withdraws a planned rollout."""
+    rollout, tally, back = _rollout(request, pk)
+    return _confirmed(
+        request,
+        title=_("Cancel %(rollout)s") % {"rollout": rollout.number},
+        verb=_("Cancel the rollout"),
+        back=back,
+        reach=[Reach(tally.pending, _("hosts will not be changed"))],
+        act=lambda reason: rollouts.cancel(rollout_id=pk, reason=reason, actor=_actor(request), at=timezone.now()),
+    )
+
+
+@login_required
+def rollout_roll_back(request: HttpRequest, pk: int) -> HttpResponse:
+    """Takes every changed host back to what it had."""
+    rollout, tally, _page = _rollout(request, pk)
+
+    def act(reason: str) -> None:
+        rollbacks.roll_back(release_id=rollout.release_id, reason=reason, actor=_actor(request), at=timezone.now())
+
+    return _confirmed(
+        request,
+        title=_("Roll back %(release)s") % {"release": rollout.release.number},
+        verb=_("Roll back"),
+        back=reverse("releases:rollout-list"),
+        act=act,
+        reach=[
+            Reach(tally.number(*TOUCHED), _("changed hosts go back to the versions they had"), css="st-bad"),
+            Reach(tally.pending, _("hosts not begun are withdrawn")),
+        ],
+        then=[_("It begins at once, ring by ring, and does not wait for a service window.")],
+    )
+
+
+def _ring(request: HttpRequest, pk: int) -> tuple[Ring, str]:
+    rows = Ring.objects.filter(rollout__in=Rollout.objects.all().visible_to(_actor(request))).select_related("rollout")
+    ring = get_object_or_404(rows, pk=pk)
+    return ring, reverse("releases:rollout-detail", args=[ring.rollout_id])
+
+
+@login_required
+def ring_retry(request: HttpRequest, pk: int) -> HttpResponse:
+    """Tries the failed hosts of a ring again, and no others."""
+    ring, back = _ring(request, pk)
+    failed = Job.objects.filter(ring=ring, state__in=[JobState.FAILED, JobState.UNDONE]).count()
+    untouched = Job.objects.filter(ring=ring).count() - failed
+    return _confirmed(
+        request,
+        title=_("Retry ring %(ring)s") % {"ring": ring.name},
+        verb=_("Retry"),
+        back=back,
+        needs_reason=False,
+        reach=[Reach(failed, _("failed hosts are tried again")), Reach(untouched, _("other hosts stay as they are"))],
+        act=lambda _reason: rings.retry_ring(ring_id=pk, actor=_actor(request), at=timezone.now()),
+    )
+
+
+@login_required
+def ring_accept_partial(request: HttpRequest, pk: int) -> HttpResponse:
+    """Takes a failed ring as it is."""
+    ring, back = _ring(request, pk)
+    jobs_of = Job.objects.filter(ring=ring)
+    return _confirmed(
+        request,
+        title=_("Accept ring %(ring)s as it is") % {"ring": ring.name},
+        verb=_("Accept"),
+        back=back,
+        reach=[
+            Reach(jobs_of.exclude(state__in=["succeeded", "not_needed"]).count(), _("hosts stay owed"), css="st-warn"),
+            Reach(jobs_of.filter(state=JobState.PENDING).count(), _("of them are withdrawn now")),
+        ],
+        then=[_("The ring is watched like any other; the rollout goes on when somebody resumes it.")],
+        act=lambda reason: rings.accept_partial(ring_id=pk, reason=reason, actor=_actor(request), at=timezone.now()),
+    )
+
+
+@login_required
+def ring_skip(request: HttpRequest, pk: int) -> HttpResponse:
+    """Leaves a ring out that has not begun."""
+    ring, back = _ring(request, pk)
+    return _confirmed(
+        request,
+        title=_("Leave ring %(ring)s out") % {"ring": ring.name},
+        verb=_("Leave out"),
+        back=back,
+        reach=[
+            Reach(Job.objects.filter(ring=ring).count(), _("hosts will not be changed, and stay owed"), css="st-warn")
+        ],
+        act=lambda reason: rings.skip(ring_id=pk, reason=reason, actor=_actor(request), at=timezone.now()),
+    )
+
+
+def _job(request: HttpRequest, pk: int) -> tuple[Job, str]:
+    job = get_object_or_404(Job.objects.all().visible_to(_actor(request)).select_related("host"), pk=pk)
+    return job, f"{reverse('releases:rollout-detail', args=[job.rollout_id])}?target={pk}"
+
+
+@login_required
+def job_cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    """Leaves one host out."""
+    job, back = _job(request, pk)
+    return _confirmed(
+        request,
+        title=_("Leave %(host)s out") % {"host": job.host},
+        verb=_("Leave out"),
+        back=back,
+        reach=[Reach(1, _("host stays owed"), css="st-warn")],
+        then=[_("If it installs already, it runs on and is looked at.")],
+        act=lambda reason: jobs.cancel(job_id=pk, reason=reason, actor=_actor(request), at=timezone.now()),
+    )
+
+
+@login_required
+def job_look(request: HttpRequest, pk: int) -> HttpResponse:
+    """Looks at a host that is out of sight or lost."""
+    job, back = _job(request, pk)
+    return _confirmed(
+        request,
+        title=_("Look at %(host)s again") % {"host": job.host},
+        verb=_("Look again"),
+        back=back,
+        needs_reason=False,
+        reach=[Reach(1, _("host is asked; nothing is changed there"))],
+        act=lambda _reason: jobs.look_again(job_id=pk, actor=_actor(request), at=timezone.now()),
+    )
+
+
+@login_required
+def kill_switch(request: HttpRequest) -> HttpResponse:
+    """Turns the kill switch on, or off."""
+    switch = KillSwitch.objects.filter(name="all").first()
+    on = not (switch and switch.is_on)
+    waiting = Job.objects.filter(state=JobState.PENDING, rollout__state=RolloutState.RUNNING).count()
+    live = Job.objects.live().count()
+    return _confirmed(
+        request,
+        title=_("Turn the kill switch on") if on else _("Turn the kill switch off"),
+        verb=_("Turn it on") if on else _("Turn it off"),
+        back=reverse("releases:rollout-list"),
+        reach=[
+            Reach(
+                waiting,
+                _("waiting hosts are held back in all rollouts")
+                if on
+                else _("waiting hosts may go on as their gates open"),
+            ),
+            Reach(live, _("hosts at work go on")),
+        ],
+        act=lambda reason: switches.set_kill_switch(on=on, reason=reason, actor=_actor(request), at=timezone.now()),
+    )

@@ -1,0 +1,173 @@
+"""Rollouts as pages: the list, and the live page of one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from patchflow.kernel import audit
+from patchflow.kernel.models import User
+from patchflow.web import parts
+from patchflow.web.tables import Column, Filter, Listing
+from releases.enums_rollout import OPEN_ROLLOUT, JobState, RingState, RolloutState
+from releases.models import Job, KillSwitch, Rollout
+from releases.queries.rollouts import visible_rollouts
+from releases.web import rollout_parts as shown
+from releases.web.rollout_verbs import verbs_of_job, verbs_of_ring, verbs_of_rollout
+
+OFTEN = 500
+"""Up to so many hosts the page asks for itself every 3 s, beyond every 10 s."""
+
+
+def who(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # noqa: S101  login_required has looked
+    return request.user
+
+
+def visible_rollout(request: HttpRequest, pk: int) -> Rollout:
+    rows = Rollout.objects.all().visible_to(who(request))
+    return get_object_or_404(rows.select_related("release", "manifest", "reverses", "started_by", "planned_by"), pk=pk)
+
+
+@login_required
+def rollout_list(request: HttpRequest) -> HttpResponseBase:
+    """Rollouts, newest first; the kill switch above them."""
+    columns = [
+        Column(_("Rollout"), "number", url=lambda r: r.get_absolute_url(), mono=True),
+        Column(_("State"), "state", state="releases.rollout"),
+        Column(_("Release"), "release.number", mono=True),
+        Column(_("Takes back"), "reverses.number", mono=True),
+        Column(_("Hosts"), "host_count", numeric=True),
+        Column(_("Good"), "good_count", numeric=True),
+        Column(_("Bad"), "bad_count", numeric=True),
+        Column(_("Started by"), "started_by.username"),
+        Column(_("Since"), "state_at", age=True, numeric=True, sort="age"),
+        Column(_("Waits for"), lambda r: r.statement or r.reason, wide=True),
+    ]
+    listing = Listing(
+        request,
+        visible_rollouts(who(request)),
+        columns,
+        sorts={"age": ("-state_at",), "new": ("-pk",)},
+        default="new",
+        filters=[Filter("state", _("State"), "state", RolloutState.choices)],
+        now=timezone.now(),
+        caption=_("Rollouts"),
+    )
+    if listing.wants_csv:
+        return listing.csv("rollouts.csv")
+    context = {
+        "title": _("Rollouts"),
+        "phase": 4,
+        "listing": listing,
+        "switch": KillSwitch.objects.filter(name="all").first(),
+        "empty_title": _("Nothing was rolled out yet"),
+        "empty_advice": _("A rollout begins when the deployment of a ready release is started."),
+        "crumbs": [parts.Crumb(_("Rollouts"))],
+    }
+    return render(request, "releases/rollout_list.html", context)
+
+
+@login_required
+def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """The live page: rings as lanes, each host a cell; of one target why here and why not, its slip and its log.
+
+    Complete without JavaScript; with it the page asks for itself again while the rollout is open.
+    """
+    rollout, actor, now = visible_rollout(request, pk), who(request), timezone.now()
+    chosen = request.GET.get("state", "")
+    chosen = chosen if chosen in JobState.values else ""
+    target = _target(rollout, actor, request.GET.get("target", ""))
+    found = shown.tallies(rollout, actor)
+    total = shown.summed(found)
+    views = shown.lanes(rollout, found, actor=actor, at=now, chosen=chosen, target=target.pk if target else None)
+    current = next((v.ring for v in views if v.ring.state not in (RingState.PASSED, RingState.SKIPPED)), None)
+    context = {
+        "title": rollout.number,
+        "phase": 4,
+        "ident": [
+            _("way back of %(rollout)s") % {"rollout": rollout.reverses.number}
+            if rollout.reverses
+            else _("rollout of %(release)s") % {"release": rollout.release.number}
+        ],
+        "rollout": rollout,
+        "is_open": rollout.state in OPEN_ROLLOUT or total.live > 0,
+        "often": "3s" if total.total <= OFTEN else "10s",
+        "tally": total,
+        "done": total.ended,
+        "legend": shown.legend(total, chosen=chosen),
+        "lanes": [(view, verbs_of_ring(view.ring, view.tally, actor=actor, at=now)) for view in views],
+        "next": shown.next_step(rollout, total, current),
+        "verbs": verbs_of_rollout(rollout, total, actor=actor, at=now),
+        "switch": KillSwitch.objects.filter(name="all", is_on=True).first(),
+        "links": _links(rollout),
+        "timeline": audit.history(rollout)[:10],
+        "crumbs": [parts.Crumb(_("Rollouts"), reverse("releases:rollout-list")), parts.Crumb(rollout.number)],
+        **(_of_target(target, actor, now) if target else {}),
+    }
+    return render(request, "releases/rollout_detail.html", context)
+
+
+def _target(rollout: Rollout, actor: User, given: str) -> Job | None:
+    """The chosen target; without one, what most needs a look: bad before at work before deferred."""
+    rows = Job.objects.filter(rollout=rollout).visible_to(actor).select_related("host", "ring", "rollout")
+    if given:
+        if not given.isdigit():
+            raise Http404
+        return get_object_or_404(rows, pk=int(given))
+    for states in (
+        ["failed", "lost", "unknown", "undone"],
+        ["installing", "restarting", "verifying", "staged"],
+        ["refused"],
+        ["pending"],
+    ):
+        found = rows.filter(state__in=states).order_by("-state_at", "pk").first()
+        if found:
+            return found
+    return rows.order_by("-state_at").first()
+
+
+def _of_target(job: Job, actor: User, now: datetime) -> dict[str, Any]:
+    slips = shown.slips_of(job)
+    gates, not_asked = shown.gates_of(slips[0] if slips else None)
+    return {
+        "target": job,
+        "target_facts": [
+            (_("Host"), job.host.name),
+            (_("Attempt"), f"{job.attempt} · {job.job_key}"),
+            *shown.changes_of(job),
+        ],
+        "gates": gates,
+        "not_asked": not_asked,
+        "slip": slips[0] if slips else None,
+        "earlier": slips[1:],
+        "log": shown.log_of(job),
+        "target_verbs": verbs_of_job(job, actor=actor),
+        "whole_waits": job.state == JobState.PENDING and job.rollout.statement,
+    }
+
+
+def _links(rollout: Rollout) -> list[tuple[str, Any]]:
+    from django.utils.html import format_html
+
+    def link(url: str, text: str) -> Any:
+        return format_html('<a href="{}">{}</a>', url, text)
+
+    rows: list[tuple[str, Any]] = [(_("Release"), link(rollout.release.get_absolute_url(), rollout.release.number))]
+    rows.append((_("Manifest"), format_html('<span class="mono">{}…</span>', rollout.manifest.digest[:16])))
+    if rollout.reverses:
+        rows.append((_("Takes back"), link(rollout.reverses.get_absolute_url(), rollout.reverses.number)))
+    for back in rollout.reversed_by.all():
+        rows.append((_("Taken back by"), link(back.get_absolute_url(), back.number)))
+    rows.append((_("Executor"), rollout.executor))
+    if rollout.started_by:
+        rows.append((_("Started by"), str(rollout.started_by)))
+    return rows
