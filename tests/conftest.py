@@ -1,0 +1,73 @@
+"""Fixtures for everyone: the cast, the clock, the append-only tables lifted for a flush, the database by environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import TransactionTestCase
+
+from patchflow.kernel import append_only
+from tests.factories.people import Cast, make_cast
+from tests.lab.fleet import fresh_host, lab  # noqa: F401 - fixtures: real hosts
+
+SHARED_DATA = Path(os.environ.get("PATCHFLOW_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real advisories and inventories, where this machine has them."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("no real data: set PATCHFLOW_TEST_DATA to a folder that has it")
+    return SHARED_DATA
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, settings: Any) -> None:
+    """No test writes into the checkout's var folder."""
+    settings.PATCHFLOW = {**settings.PATCHFLOW, "AUDIT_HEADS_FILE": tmp_path / "audit-heads.log"}
+    settings.VAR = tmp_path
+
+
+@pytest.fixture
+def now() -> datetime:
+    """The moment at which the tests play: a Wednesday forenoon."""
+    return datetime(2026, 11, 18, 9, 42, tzinfo=UTC)
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    """ann (requester), cal (CAB chair), mia (member), rex (release manager), otto (operator), eve (no role), … and the bot."""
+    return make_cast()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _flush_lifts_triggers() -> Iterator[None]:
+    """The flush of transactional tests is DELETE or TRUNCATE, which the append-only tables refuse."""
+    original = TransactionTestCase._fixture_teardown
+
+    def teardown(self: TransactionTestCase) -> None:
+        with append_only.lifted():
+            original(self)
+
+    TransactionTestCase._fixture_teardown = teardown  # type: ignore[method-assign]
+    yield
+    TransactionTestCase._fixture_teardown = original  # type: ignore[method-assign]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What only PostgreSQL can show is left out on SQLite, and says so."""
+    if settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):
+        return
+    for item in items:
+        if item.get_closest_marker("pg"):
+            item.add_marker(pytest.mark.skip(reason="needs PostgreSQL: make test-pg, or set PATCHFLOW_DATABASE_URL"))
+
+
+def pytest_report_header() -> str:
+    return f"database: {settings.DATABASES['default']['ENGINE'].rpartition('.')[2]}"

@@ -1,0 +1,306 @@
+"""A release whose manifest is signed and which is deploying, on simulated hosts; what comes later goes through the verbs.
+
+The release, its manifest and the passed round over it are written as rows: building and signing have tests of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from changes.enums_identify import VerificationOutcome
+from changes.models import RFC, Artifact, RepositoryIndex, Verification
+from cmdb.models import Connection, Host, HostGroup, ServiceWindow
+from patchflow.kernel import registry
+from patchflow.kernel.integrity import digest, plain
+from patchflow.kernel.models import SignOff, SignOffLevel, SignOffRound
+from releases.domain import advance, jobs, rollouts
+from releases.executors.base import PackageChange
+from releases.executors.simulator import SimulatorExecutor, simulated_artifact
+from releases.executors.simulator_plan import Habit, Habits
+from releases.models import Build, InstallProfile, Job, Manifest, Release, ReleaseRFC, Ring, Rollout
+from tests.factories import changes
+from tests.factories.cmdb import host_key
+from tests.factories.people import Cast
+
+_numbers = count(1)
+QUICK = Habits(staging=(0.1, 0.2), installing=(0.2, 0.4), restarting=(0.2, 0.3), verifying=(0.1, 0.2))
+PACKAGE = {"name": "openssl", "arch": "amd64", "from": "1.0-1", "to": "3.0.15-1~deb12u2"}
+
+
+class WorkerDied(BaseException):
+    """Nothing catches it, as nothing catches SIGKILL."""
+
+
+@dataclass
+class Clock:
+    """A time that passes only by waiting."""
+
+    at: datetime
+
+    def now(self) -> datetime:
+        return self.at
+
+    def wait(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+
+@dataclass
+class Deployment:
+    """A release that is deploying, and the means to let time pass for it."""
+
+    cast: Cast
+    world: changes.World
+    rfc: RFC
+    release: Release
+    manifest: Manifest
+    window: ServiceWindow
+    clock: Clock
+    simulator: SimulatorExecutor
+    hosts: list[Host] = field(default_factory=list)
+
+    @property
+    def rollout(self) -> Rollout:
+        return Rollout.objects.filter(release=self.release).latest("pk")
+
+    def ring(self, position: int = 0) -> Ring:
+        return Ring.objects.get(rollout=self.rollout, position=position)
+
+    def job(self, number: int = 0) -> Job:
+        return Job.objects.get(rollout=self.rollout, host=self.hosts[number])
+
+    def states(self) -> list[str]:
+        """The state of the job of each host, in order."""
+        found = dict(Job.objects.filter(rollout=self.rollout).values_list("host_id", "state"))
+        return [found[host.pk] for host in self.hosts]
+
+    def habit(self, number: int, habit: Habit | None) -> None:
+        self.simulator.switch(self.hosts[number].name, habit)
+
+    def start(self) -> Rollout:
+        return rollouts.start(release_id=self.release.pk, actor=self.cast.rex, at=self.clock.at)
+
+    def tick(self) -> int:
+        return advance.advance(rollout_id=self.rollout.pk, now=self.clock.at)
+
+    def visit(self, number: int = 0) -> str:
+        """One visit of a worker to the job of a host."""
+        return jobs.run(job_id=self.job(number).pk, owner="test", now=self.clock.now, wait=self.clock.wait)
+
+    def work(self, *, turns: int = 40, until: Callable[[], bool] = lambda: False) -> None:
+        """Lets ticks and workers run until nothing more is done, or `until` holds."""
+        for _turn in range(turns):
+            if until():
+                return
+            claimed = self.tick()
+            live = list(Job.objects.filter(jobs.DUE, rollout=self.rollout).order_by("pk").values_list("pk", flat=True))
+            for pk in live:
+                jobs.run(job_id=pk, owner="test", now=self.clock.now, wait=self.clock.wait)
+                self.clock.wait(1)
+            if not live and not claimed:
+                return
+
+    def killed_when(self, moment: Callable[[], bool], number: int = 0) -> None:
+        """A visit whose worker dies as soon as `moment` holds; its lease is over at once."""
+
+        def wait(seconds: float) -> None:
+            if moment():
+                raise WorkerDied
+            self.clock.wait(seconds)
+
+        try:
+            jobs.run(job_id=self.job(number).pk, owner="doomed", now=self.clock.now, wait=wait)
+        except WorkerDied:
+            self.lease_ends(number)
+        else:
+            raise AssertionError(f"the visit ended before: {self.job(number).state}")
+
+    def lease_ends(self, number: int = 0) -> None:
+        Job.objects.filter(pk=self.job(number).pk).update(lease_until=datetime(2000, 1, 1, tzinfo=UTC), not_before=None)
+
+    def pass_time(self, **span: float) -> None:
+        """Time passes; leases and waiting times end, as on a real clock."""
+        self.clock.at += timedelta(**span)
+
+
+def make_deployment(
+    cast: Cast, at: datetime, folder: Path, *, hosts: int = 3, rings: Sequence[dict[str, Any]] = (), earliest: datetime | None = None,
+    latest: datetime | None = None, habits: Habits = QUICK, window: dict[str, Any] | None = None,
+) -> Deployment:  # fmt: skip
+    """`rings`: dicts with `hosts` (how many) and any of a ring's numbers; default one ring with all hosts."""
+    world = changes.make_world(cast, at - timedelta(days=1), hosts=hosts)
+    rfc = changes.implementing(world)
+    opened = open_window(at, **(window or {}))
+    for host in world.hosts:
+        connect(host, cast, at)
+    clock = Clock(at)
+    executor = f"simulator-{next(_numbers)}"
+    simulator = SimulatorExecutor(folder / f"{executor}.sqlite3", clock=clock.now, habits=habits)
+    registry.executors.add(executor, simulator)
+    release = _release(cast, rfc, executor, at)
+    document = _document(release, rfc, world, rings or [{"hosts": hosts}], opened, earliest, latest)
+    manifest = seal(release, document, cast, at)
+    verify_files(document, cast, at)
+    return Deployment(cast, world, rfc, release, manifest, opened, clock, simulator, world.hosts)
+
+
+def open_window(at: datetime, **fields: Any) -> ServiceWindow:
+    """A window of the group of all hosts that is open from an hour before `at`, for eight hours, each week."""
+    starts = at - timedelta(hours=1)
+    window = ServiceWindow.objects.create(**{
+        "name": f"window {next(_numbers)}", "recurrence": "weekly", "weekday": starts.weekday(),
+        "starts_local": time(starts.hour, starts.minute), "length_minutes": 480, "from_on": (starts - timedelta(days=30)).date(),
+        "made_at": starts, **fields,
+    })  # fmt: skip
+    window.groups.add(HostGroup.objects.get(name="all"))
+    return window
+
+
+def connect(host: Host, cast: Cast, at: datetime) -> None:
+    """Gives the host a fingerprint and a connection whose key a person has accepted."""
+    key = host_key(host.name)
+    Host.objects.filter(pk=host.pk).update(machine_id=f"{host.pk:032x}", ssh_host_key=key)
+    host.refresh_from_db()
+    Connection.objects.create(
+        host=host,
+        address=host.name,
+        host_key=key,
+        shown_key=key,
+        host_key_accepted_by=cast.cora,
+        host_key_accepted_at=at,
+    )
+
+
+def _release(cast: Cast, rfc: RFC, executor: str, at: datetime) -> Release:
+    profile = InstallProfile.objects.create(
+        name=f"profile {next(_numbers)}",
+        restart="if_needed",
+        restart_kinds=["server"],
+        defined_by=cast.rex,
+        defined_at=at,
+    )
+    release = Release.objects.create(
+        number=f"REL-2026-{next(_numbers):05d}", title="Made", kind=rfc.kind, executor=executor, profile=profile, composed_by=cast.rex,
+        composed_at=at, state_at=at, state="deploying", started_by=cast.rex, started_at=at,
+    )  # fmt: skip
+    ReleaseRFC.objects.create(release=release, rfc=rfc, digest=rfc.change_digest, joined_at=at)
+    return release
+
+
+def _document(
+    release: Release, rfc: RFC, world: changes.World, rings: Sequence[dict[str, Any]], window: ServiceWindow,
+    earliest: datetime | None, latest: datetime | None,
+) -> dict[str, Any]:  # fmt: skip
+    places: list[int] = []
+    lanes = []
+    for number, ring in enumerate(rings):
+        numbers = {
+            "concurrency": 2,
+            "failure_limit": 1,
+            "success_percent": 95,
+            "soak_seconds": 0,
+            "name": f"ring {number}",
+            **ring,
+        }
+        places += [number] * int(numbers.pop("hosts"))
+        lanes.append({"ring": number, **numbers})
+    forward = simulated_artifact(_change(PACKAGE["from"], PACKAGE["to"]))
+    back = simulated_artifact(_change(PACKAGE["to"], PACKAGE["from"]))
+    profile = release.profile
+    assert profile is not None
+    return dict(plain({
+        "schema": 1, "release": release.number, "revision": 1, "rfcs": [{"rfc": rfc.number, "digest": rfc.change_digest}],
+        "updates": [{"distribution": "debian", "release": "12", "name": "openssl", "fixed_version": PACKAGE["to"]}],
+        "classes": [{
+            "class": "debian-12-amd64", "distribution": "debian", "release": "12",
+            "packages": [{
+                "name": "openssl", "arch": "amd64", "to": PACKAGE["to"], "source": "openssl", "source_version": PACKAGE["to"],
+                "dependency": False,
+            }],
+        }],
+        "artifacts": [_file(forward)],
+        "hosts": [
+            {
+                "host": host.pk, "name": host.name, "fingerprint": host.fingerprint, "class": "debian-12-amd64", "ring": place,
+                "packages": [dict(PACKAGE)],
+            }
+            for host, place in zip(world.hosts, places, strict=True)
+        ],
+        "rings": lanes,
+        "windows": [{"window": window.pk, "revision": window.revision, "name": window.name}],
+        "start": {"earliest": earliest, "latest": latest},
+        "profile": {
+            "name": profile.name, "revision": 1, "restart": "if_needed", "restart_kinds": ["server"], "max_minutes_each": 30,
+            "max_minutes_total": 120, "checks": [],
+        },
+        "way_back": {
+            "kind": "reinstall_previous", "artifacts": [_file(back)],
+            "hosts": [
+                {"host": h.pk, "packages": [{"name": "openssl", "arch": "amd64", "to": PACKAGE["from"]}]} for h in world.hosts
+            ],
+        },
+    }))  # fmt: skip
+
+
+def _change(old: str, new: str) -> PackageChange:
+    return PackageChange(name="openssl", arch="amd64", from_version=old, to_version=new)
+
+
+def _file(spec: Any) -> dict[str, Any]:
+    return {
+        "package": spec.package, "version": spec.version, "arch": spec.arch, "filename": spec.filename, "sha256": spec.sha256,
+        "size": spec.size, "origin": "made",
+    }  # fmt: skip
+
+
+def seal(release: Release, document: dict[str, Any], cast: Cast, at: datetime) -> Manifest:
+    """A manifest with this document, signed by gus in a passed round."""
+    build, _made = Build.objects.get_or_create(
+        release=release, number=1, defaults={"requested_by": cast.rex, "requested_at": at, "state": "built"}
+    )
+    sealed = digest(document)
+    revision = release.manifests.count() + 1
+    manifest = Manifest.objects.create(
+        release=release,
+        build=build,
+        revision=revision,
+        document=document,
+        digest=sealed,
+        sealed_at=at,
+        sealed_by=cast.rex,
+    )
+    round_ = SignOffRound.objects.create(
+        subject_type="releases.release", subject_id=release.pk, subject_label=release.number, number=revision, kind="readiness",
+        digest=sealed, document=document, state="passed", opened_by=cast.rex, opened_at=at, closed_at=at,
+    )  # fmt: skip
+    level = SignOffLevel.objects.create(round=round_, position=1, name="Readiness", quorum="first")
+    SignOff.objects.create(round=round_, level=level, user=cast.gus, verdict="approve", digest=sealed, decided_at=at)
+    return manifest
+
+
+def verify_files(document: dict[str, Any], cast: Cast, at: datetime) -> None:
+    """Registers the files of the document, from an index whose verification passed."""
+    index = RepositoryIndex.objects.create(
+        uri=f"made:{next(_numbers)}",
+        suite="stable",
+        signer="F" * 40,
+        release_sha256="0" * 64,
+        index_sha256="0" * 64,
+        registered_at=at,
+    )
+    for one in [*document["artifacts"], *document["way_back"]["artifacts"]]:
+        Artifact.objects.create(
+            package=one["package"], version=one["version"], arch=one["arch"], filename=one["filename"], size=one["size"],
+            sha256=one["sha256"], origin=index.uri, index=index,
+        )  # fmt: skip
+    Verification.objects.create(
+        index=index,
+        outcome=VerificationOutcome.PASSED,
+        subject=index.uri,
+        verified_by=cast.bot,
+        verified_at=at - timedelta(hours=1),
+    )
