@@ -1,0 +1,83 @@
+"""Log-in over REST, problem details, deny by default."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import get_resolver
+
+from patchflow.kernel.models import AuditEntry, User
+from tests.factories.people import Cast
+
+pytestmark = pytest.mark.django_db
+JSON = "application/json"
+
+
+@pytest.fixture
+def ann(cast: Cast) -> User:
+    cast.ann.set_password("a long password of ann")
+    cast.ann.save()
+    return cast.ann
+
+
+def test_name_and_password_give_a_token_that_works_and_ends(ann: User, client: Client) -> None:
+    answer = client.post("/api/v1/login/", {"username": "ann", "password": "a long password of ann"}, JSON)
+    assert answer.status_code == 200
+    token = {"Authorization": f"Token {answer.json()['token']}"}
+    assert client.get("/api/v1/rfcs/", headers=token).status_code == 200
+    assert client.post("/api/v1/logout/", headers=token).status_code == 204
+    assert client.get("/api/v1/rfcs/", headers=token).status_code == 401
+
+
+def test_a_wrong_password_is_a_problem_and_an_entry(ann: User, client: Client) -> None:
+    answer = client.post("/api/v1/login/", {"username": "ann", "password": "wrong"}, JSON)
+    assert (answer.status_code, answer["Content-Type"]) == (401, "application/problem+json")
+    entry = AuditEntry.objects.get(verb="access.user.login_failed")
+    assert entry.detail == {"username": "ann"}
+
+
+def test_a_body_of_the_wrong_shape_names_its_fields(client: Client, db: None) -> None:
+    answer = client.post("/api/v1/login/", {"username": "ann"}, JSON)
+    assert answer.status_code == 400
+    assert answer.json()["errors"] == {"password": ["This field is required."]}
+
+
+def test_every_rest_list_refuses_strangers(client: Client, db: None) -> None:
+    lists = [
+        p
+        for p in _addresses(get_resolver("patchflow.urls"))
+        if p.startswith("api/v1/") and "<" not in p and "(" not in p
+    ]
+    assert len(lists) > 8
+    for path in lists:
+        if path in ("api/v1/login/", "api/v1/logout/"):
+            continue
+        assert client.get("/" + path).status_code in (401, 405), path
+
+
+def test_every_page_sends_strangers_to_the_log_in(client: Client, db: None) -> None:
+    open_to_all = (
+        "healthz",
+        "readyz",
+        "metrics",
+        "api/",
+        "account/",
+        "admin/",
+        "static/",
+        "styleguide/",
+    )  # the last: development
+    pages = [p for p in _addresses(get_resolver("patchflow.urls")) if "<" not in p and not p.startswith(open_to_all)]
+    assert len(pages) > 8
+    for path in pages:
+        answer = client.get("/" + path)
+        assert answer.status_code in (302, 405), path
+        if answer.status_code == 302:
+            assert answer["Location"].startswith("/account/login/"), path
+
+
+def _addresses(resolver: object, start: str = "") -> list[str]:
+    found: list[str] = []
+    for entry in resolver.url_patterns:  # type: ignore[attr-defined]
+        path = start + str(entry.pattern).replace("^", "").replace("\\Z", "").replace("$", "")
+        found += _addresses(entry, path) if hasattr(entry, "url_patterns") else [path]
+    return found

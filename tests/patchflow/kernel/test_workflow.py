@@ -1,0 +1,225 @@
+"""The door: all or nothing, every refusal with its reason and its entry."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from patchflow.kernel import fsm, workflow
+from patchflow.kernel.enums import Outcome
+from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
+from patchflow.kernel.fsm import PastTheDoor, transition
+from patchflow.kernel.models import AuditEntry, RoleGrant
+from patchflow.kernel.rules import capability
+from tests.factories.people import Cast
+from tests.toys.domain import rename
+from tests.toys.models import Ball, Box, BoxState
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def box(cast: Cast) -> Box:
+    return Box.objects.create(maker=cast.ann, name="box")
+
+
+def test_fire_moves_saves_and_records(box: Box, cast: Cast, now: datetime) -> None:
+    moved = workflow.fire(Box, box.pk, "open", actor=cast.cal, at=now, why="tour")
+
+    assert moved.state == BoxState.OPEN
+    box.refresh_from_db()
+    assert (box.state, box.opened_at, box.audit_length) == (BoxState.OPEN, now, 1)
+    entry = AuditEntry.objects.get(object_type="toys.box")
+    assert (entry.verb, entry.before_state, entry.after_state, entry.actor, entry.effective_at, entry.detail) == (
+        "toy.box.opened",
+        "shut",
+        "open",
+        cast.cal,
+        now,
+        {"why": "tour"},
+    )
+    assert entry.hash == box.audit_head
+
+
+def test_calling_a_transition_past_the_door_raises(box: Box, cast: Cast, now: datetime) -> None:
+    with pytest.raises(PastTheDoor):
+        box.open(actor=cast.cal, at=now)
+    assert box.state == BoxState.SHUT
+
+
+def test_assigning_the_state_raises(box: Box) -> None:
+    with pytest.raises(AttributeError):
+        box.state = BoxState.OPEN
+
+
+@pytest.mark.parametrize("who", ["ann", "eve", "root", "rex", "bot"])
+def test_fire_without_the_role_is_refused_and_written_down(who: str, box: Box, cast: Cast, now: datetime) -> None:
+    with pytest.raises(NotAllowed) as refusal:
+        workflow.fire(Box, box.pk, "open", actor=getattr(cast, who), at=now)
+
+    box.refresh_from_db()
+    assert box.state == BoxState.SHUT
+    entry = AuditEntry.objects.get(object_type="toys.box")
+    assert (entry.outcome, entry.actor.username) == (Outcome.REFUSED, who)
+    assert [b["code"] for b in entry.detail["blockers"]] == [b.code for b in refusal.value.blockers]
+
+
+def test_four_eyes_hold_for_a_superuser_with_the_role(cast: Cast, now: datetime) -> None:
+    RoleGrant.objects.create(user=cast.root, role="cab_chair")
+    own = Box.objects.create(maker=cast.root)
+    with pytest.raises(NotAllowed) as refusal:
+        workflow.fire(Box, own.pk, "open", actor=cast.root, at=now)
+    assert [b.code for b in refusal.value.blockers] == ["box.not_maker"]
+
+
+def test_a_revoked_role_is_gone_at_once(box: Box, cast: Cast, now: datetime) -> None:
+    assert cast.cal.holds("rfc.approve")
+    RoleGrant.objects.filter(user=cast.cal).delete()
+    cast.cal.refresh_from_db()
+    with pytest.raises(NotAllowed):
+        workflow.fire(Box, box.pk, "open", actor=cast.cal, at=now)
+
+
+def test_a_shut_gate_says_why_and_where(box: Box, cast: Cast, now: datetime) -> None:
+    Box.objects.filter(pk=box.pk).update(locked=True)
+    with pytest.raises(Blocked) as refusal:
+        workflow.fire(Box, box.pk, "open", actor=cast.cal, at=now)
+    assert [(b.code, b.where) for b in refusal.value.blockers] == [("box.locked", "/key/")]
+
+
+def test_a_gate_that_breaks_denies(cast: Cast, now: datetime) -> None:
+    broken = Box.objects.create(maker=cast.ann, name="broken")
+    with pytest.raises(Blocked) as refusal:
+        workflow.fire(Box, broken.pk, "open", actor=cast.cal, at=now)
+    assert refusal.value.blockers[0].tone == "unknown"
+    assert "ZeroDivisionError" in str(refusal.value)
+
+
+def test_the_wrong_state_is_a_conflict(box: Box, cast: Cast, now: datetime) -> None:
+    with pytest.raises(Conflict, match="shut"):
+        workflow.fire(Box, box.pk, "shut", actor=cast.cal, at=now)
+
+
+def test_a_row_that_is_gone_is_a_conflict_in_the_chain_of_attempts(cast: Cast, now: datetime) -> None:
+    with pytest.raises(Conflict):
+        workflow.fire(Box, 999_999, "open", actor=cast.cal, at=now)
+    assert AuditEntry.objects.get().chain == "#attempts"
+
+
+def test_a_body_that_breaks_changes_nothing(box: Box, cast: Cast, now: datetime) -> None:
+    with pytest.raises(RuntimeError, match="boom"):
+        workflow.fire(Box, box.pk, "burn", actor=cast.cal, at=now, explode=True)
+    box.refresh_from_db()
+    assert (box.state, box.audit_length, AuditEntry.objects.count()) == (BoxState.SHUT, 0, 0)
+
+
+def test_a_refused_verb_leaves_its_entry_and_nothing_else(box: Box, cast: Cast, now: datetime) -> None:
+    with pytest.raises(Invalid):
+        rename(box_id=box.pk, name="", actor=cast.ann, at=now)
+    entry = AuditEntry.objects.get()
+    assert (entry.verb, entry.outcome, entry.chain) == ("toy.box.renamed", Outcome.REFUSED, f"toys.box:{box.pk}")
+
+
+def test_available_offers_greyed_verbs_with_every_reason(box: Box, cast: Cast, now: datetime) -> None:
+    Box.objects.filter(pk=box.pk).update(locked=True)
+    box.refresh_from_db()
+    offered = {a.name: a for a in workflow.available(box, actor=cast.ann, at=now)}
+    assert set(offered) == {"open", "burn"}
+    assert [b.code for b in offered["open"].blockers] == ["role.rfc.approve", "box.not_maker", "box.locked"]
+    assert offered["burn"].dangerous
+
+
+def test_available_and_fire_agree(box: Box, cast: Cast, now: datetime) -> None:
+    for actor in cast:
+        offered = {a.name: a for a in workflow.available(box, actor=actor, at=now)}["open"]
+        try:
+            workflow.fire(Box, box.pk, "open", actor=actor, at=now)
+        except (NotAllowed, Blocked) as refusal:
+            assert [b.code for b in offered.blockers] == [b.code for b in refusal.blockers]  # noqa: PT017
+        else:
+            assert offered.allowed
+            workflow.fire(Box, box.pk, "shut", actor=cast.cal, at=now)
+
+
+def test_a_transition_without_permission_or_verb_fails_at_import() -> None:
+    with pytest.raises(ImproperlyConfigured, match="permission"):
+        transition(field=None, source="a", target="b", verb="toy.box.opened", allowed=[])
+    with pytest.raises(ImproperlyConfigured, match="not registered"):
+        transition(field=None, source="a", target="b", verb="toy.box.eaten", allowed=[capability("rfc.approve")])
+
+
+COLORS = st.lists(
+    st.tuples(st.sampled_from(["red", "blue"]), st.sampled_from(["lying", "flying", "caught"])), min_size=1, max_size=8
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(balls=COLORS, name=st.sampled_from(["throw", "catch"]), fast=st.integers(1, 9), chair=st.booleans())
+def test_both_doors_are_equal(
+    balls: list[tuple[str, str]], name: str, fast: int, chair: bool, cast: Cast, now: datetime
+) -> None:
+    """`fire` row by row and `fire_many` leave the same rows, the same refusals and the same entries."""
+    actor = cast.cal if chair else cast.eve
+    facts: dict[str, Any] = {"speed": fast} if name == "throw" else {}
+
+    def fill() -> tuple[Box, list[Ball]]:
+        box = Box.objects.create(maker=cast.ann)
+        return box, [Ball.objects.create(box=box, color=color, state=state) for color, state in balls]
+
+    def outcome(box: Box, rows: list[Ball], refused: dict[int, list[str]]) -> Any:
+        now_rows = [(b.state, b.speed) for b in Ball.objects.filter(box=box).order_by("pk")]
+        place = {r.pk: i for i, r in enumerate(rows)}
+        entries = AuditEntry.objects.filter(chain=box.audit_chain, outcome="done").order_by("seq")
+        written = [(place[int(e.object_id)], e.verb, e.before_state, e.after_state, e.detail) for e in entries]
+        return now_rows, {place[pk]: codes for pk, codes in refused.items()}, written
+
+    one_box, one_rows = fill()
+    one_refused: dict[int, list[str]] = {}
+    for row in one_rows:
+        try:
+            workflow.fire(Ball, row.pk, name, actor=actor, at=now, **facts)
+        except (NotAllowed, Blocked, Conflict) as refusal:
+            one_refused[row.pk] = [b.code for b in refusal.blockers]
+    many_box, many_rows = fill()
+    result = workflow.fire_many(Ball.objects.filter(box=many_box), name, actor=actor, at=now, facts_of=lambda _b: facts)
+
+    many_refused = {pk: [b.code for b in why] for pk, why in result.refused.items()}
+    assert outcome(many_box, many_rows, many_refused) == outcome(one_box, one_rows, one_refused)
+    assert sorted(result.done) == [r.pk for r in many_rows if r.pk not in result.refused]
+
+
+def test_fire_many_shuts_out_a_late_fence(cast: Cast, now: datetime) -> None:
+    box = Box.objects.create(maker=cast.ann)
+    ball = Ball.objects.create(box=box, fence=3)
+    result = workflow.fire_many(Ball.objects.all(), "throw", actor=cast.cal, at=now, fences={ball.pk: 2})
+    assert result.done == []
+    assert result.refused[ball.pk][0].code == "conflict.fence"
+
+
+def test_fire_many_uses_a_fixed_number_of_queries(cast: Cast, now: datetime) -> None:
+    box = Box.objects.create(maker=cast.ann)
+    Ball.objects.bulk_create([Ball(box=box) for _ in range(50)])
+    assert cast.cal.holds("rfc.approve")  # grants are read once per person
+
+    counts = []
+    for half in (Ball.objects.filter(pk__lte=Ball.objects.order_by("pk")[2].pk), Ball.objects.all()):
+        with CaptureQueriesContext(connection) as seen:
+            workflow.fire_many(half, "throw", actor=cast.cal, at=now)
+        counts.append(len(seen))
+    assert counts[0] == counts[1]
+
+
+def test_the_diagram_is_what_was_declared() -> None:
+    assert fsm.diagram("toys.box") == {
+        ("shut", "open", "open"),
+        ("open", "shut", "shut"),
+        ("shut", "burn", "burned"),
+        ("open", "burn", "burned"),
+    }

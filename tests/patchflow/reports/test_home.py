@@ -1,0 +1,65 @@
+"""Home tells what waits and never counts silence as good."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from patchflow.reports.queries import find
+from patchflow.reports.queries.compliance import interval
+from patchflow.reports.queries.home import waiting_for
+from tests.factories.changes import awaiting, make_host, make_world, submitted
+from tests.factories.people import Cast
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_host_of_which_no_feed_speaks_is_unknown(cast: Cast, now: datetime) -> None:
+    make_host(at=now)
+    shown = interval(cast.che, at=now)
+    assert (shown.good, shown.unknown, shown.bad) == (0, 1, 0)
+    assert shown.figure == "0.0 to 100.0 %"
+
+
+def test_a_host_that_has_not_reported_is_unknown(cast: Cast, now: datetime) -> None:
+    make_host(at=now - timedelta(days=30))
+    assert interval(cast.che, at=now).unknown == 1
+
+
+def test_the_board_member_who_is_asked_sees_the_decision_first(cast: Cast, now: datetime) -> None:
+    rfc = awaiting(make_world(cast, now))
+    asked = [t.title for t in waiting_for(cast.sam, at=now)]
+    assert any(rfc.number in title for title in asked)
+    assert not any(rfc.number in t.title for t in waiting_for(cast.ann, at=now))
+
+
+def test_the_change_manager_sees_what_was_submitted(cast: Cast, now: datetime) -> None:
+    rfc = submitted(make_world(cast, now))
+    assert any(rfc.number in t.title for t in waiting_for(cast.che, at=now))
+    assert waiting_for(cast.eve, at=now) == []
+
+
+def test_find_finds_only_what_may_be_seen(cast: Cast, now: datetime) -> None:
+    rfc = submitted(make_world(cast, now))
+    assert [h.exact for h in find.find(rfc.number.lower(), cast.che)] == [True]
+    assert find.find(rfc.number, cast.eve) == []
+
+
+def test_home_uses_a_fixed_number_of_queries(cast: Cast, client: Client) -> None:
+    client.force_login(cast.che, backend="django.contrib.auth.backends.ModelBackend")
+    at, counts = datetime.now(UTC), []
+    world = make_world(cast, at)
+    for more in (1, 4):
+        for _ in range(more):
+            make_host(at=at)
+            submitted(world)
+        client.get("/")
+        with CaptureQueriesContext(connection) as seen:
+            assert client.get("/").status_code == 200
+        counts.append(len(seen))
+    assert counts[1] <= counts[0] + 1
+    assert counts[1] <= 45

@@ -1,0 +1,90 @@
+"""The entrance for people: log in, log out, change the password; headers and cookies are strict; metrics are not for everybody."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from patchflow.kernel.models import AuditEntry, User
+from tests.factories.people import Cast
+
+pytestmark = pytest.mark.django_db
+PASSWORD = "a long password of ann"
+
+
+@pytest.fixture
+def ann(cast: Cast) -> User:
+    cast.ann.set_password(PASSWORD)
+    cast.ann.save()
+    return cast.ann
+
+
+def test_log_in_and_out(ann: User, client: Client) -> None:
+    answer = client.post("/account/login/", {"login": "ann", "password": PASSWORD})
+    assert answer.status_code == 302
+    assert client.get("/").status_code == 200
+    client.post("/account/logout/")
+    assert client.get("/").status_code == 302
+    assert list(AuditEntry.objects.values_list("verb", flat=True)) == [
+        "access.user.logged_in",
+        "access.user.logged_out",
+    ]
+
+
+def test_a_wrong_password_keeps_the_name_and_says_so(ann: User, client: Client) -> None:
+    answer = client.post("/account/login/", {"login": "ann", "password": "wrong"})
+    assert answer.status_code == 200
+    assert b'value="ann"' in answer.content
+
+
+def test_nobody_signs_up_by_themselves(client: Client, db: None) -> None:
+    client.post("/account/signup/", {"username": "mallory", "password1": PASSWORD, "password2": PASSWORD})
+    assert not User.objects.filter(username="mallory").exists()
+
+
+def test_a_new_password_works_and_the_old_one_does_not(ann: User, client: Client) -> None:
+    client.force_login(ann, backend="django.contrib.auth.backends.ModelBackend")
+    client.post(
+        "/account/password/change/",
+        {"oldpassword": PASSWORD, "password1": "another long one 42", "password2": "another long one 42"},
+    )
+    assert not client.login(username="ann", password=PASSWORD)
+    assert client.login(username="ann", password="another long one 42")
+
+
+def test_headers_are_strict(client: Client, db: None) -> None:
+    answer = client.get("/account/login/")
+    policy = answer["Content-Security-Policy"]
+    assert "unsafe" not in policy
+    assert "default-src 'none'" in policy
+    assert (answer["X-Frame-Options"], answer["X-Content-Type-Options"]) == ("DENY", "nosniff")
+    cookie = client.cookies["patchflow_csrf"]
+    assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
+
+
+@pytest.mark.parametrize("who", ["eve", "ann", "root", "rex"])
+def test_the_admin_is_shut_to_who_does_not_operate(who: str, cast: Cast, client: Client) -> None:
+    """A superuser without a role does not enter either."""
+    client.force_login(getattr(cast, who), backend="django.contrib.auth.backends.ModelBackend")
+    assert client.get("/admin/").status_code == 302
+
+
+def test_operators_enter_the_admin(cast: Cast, client: Client) -> None:
+    client.force_login(cast.otto, backend="django.contrib.auth.backends.ModelBackend")
+    assert client.get("/admin/").status_code == 200
+
+
+def test_alive_and_ready(client: Client, db: None) -> None:
+    assert client.get("/healthz").content == b"ok"
+    assert client.get("/readyz").json()["database"] == "ok"
+
+
+def test_metrics_are_for_loopback_or_the_bearer(client: Client, settings: object) -> None:
+    assert client.get("/metrics").status_code == 200
+    assert client.get("/metrics", REMOTE_ADDR="192.0.2.7").status_code == 403
+    settings.METRICS_TOKEN = "t" * 20  # type: ignore[attr-defined]
+    assert client.get("/metrics").status_code == 403
+    assert (
+        client.get("/metrics", headers={"Authorization": "Bearer " + "t" * 20}, REMOTE_ADDR="192.0.2.7").status_code
+        == 200
+    )

@@ -1,0 +1,167 @@
+"""The face in a real browser: no complaint on any page, and the comforts of the script."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import Page as Tab
+from playwright.sync_api import sync_playwright
+
+from patchflow.web.pictures import ARGUMENTS, Page, browser_path, photograph
+from tests.factories.people import make_user
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium: apt install chromium"),
+]
+STATUS = {"blocked": 409, "404": 404, "500": 500}
+
+
+@pytest.fixture
+def session() -> tuple[str, str]:
+    client = Client()
+    client.force_login(make_user("che", "change_manager"))
+    return settings.SESSION_COOKIE_NAME, client.cookies[settings.SESSION_COOKIE_NAME].value
+
+
+def test_no_page_complains(live_server: Any, session: tuple[str, str], tmp_path: Path) -> None:
+    guide = Page("guide", "/styleguide/")
+    kinds = ("object", "form", "confirm", "blocked", "404", "500")
+    pages = [guide, *(Page(name, f"/styleguide/{name}/", STATUS.get(name, 200)) for name in kinds)]
+    findings = photograph(live_server.url, pages, tmp_path, cookie=session, widths=(390,))
+    findings += photograph(live_server.url, [guide], tmp_path, cookie=session, themes=("light", "dark"), widths=(1280,))
+    assert [str(finding) for finding in findings] == []
+    assert len(list(tmp_path.glob("*.png"))) == len(pages) + 2
+
+
+def test_what_is_wrong_with_a_page_is_found(live_server: Any, tmp_path: Path) -> None:
+    kinds = {
+        finding.kind for finding in photograph(live_server.url, [Page("lost", "/nowhere/")], tmp_path, widths=(390,))
+    }
+    assert kinds == {"status", "console"}
+
+
+@pytest.fixture
+def tab(live_server: Any, session: tuple[str, str]) -> Iterator[Tab]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=list(ARGUMENTS))
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+        context.add_cookies([{"name": session[0], "value": session[1], "url": live_server.url}])
+        page = context.new_page()
+        page.goto(f"{live_server.url}/styleguide/")
+        yield page
+        browser.close()
+
+
+def theme(tab: Tab) -> str | None:
+    return tab.locator("html").get_attribute("data-bs-theme")
+
+
+def test_colours_are_chosen_kept_and_changed_back(tab: Tab) -> None:
+    assert theme(tab) == "light"
+    tab.locator("details.who summary").click()
+    tab.get_by_role("button", name="Dark colors").click()
+    assert theme(tab) == "dark"
+    tab.reload()
+    assert theme(tab) == "dark"
+    tab.locator("details.who summary").click()
+    tab.get_by_role("button", name="Light colors").click()
+    assert theme(tab) == "light"
+
+
+def test_a_menu_closes_on_escape_and_on_a_click_elsewhere(tab: Tab) -> None:
+    menu = tab.locator("details.who")
+    menu.locator("summary").click()
+    assert menu.get_attribute("open") is not None
+    tab.keyboard.press("Escape")
+    assert menu.get_attribute("open") is None
+    assert tab.evaluate("document.activeElement.tagName") == "SUMMARY"
+    menu.locator("summary").click()
+    tab.locator("h1").click()
+    assert menu.get_attribute("open") is None
+
+
+def test_a_ring_is_one_stop_for_tab_and_the_arrows_walk_it(tab: Tab) -> None:
+    cells = tab.locator(".cells").nth(1).locator("a")
+    assert tab.locator(".cells").nth(1).locator('a[tabindex="0"]').count() == 1
+    cells.first.focus()
+    tab.keyboard.press("ArrowRight")
+    assert tab.evaluate("document.activeElement.title") == "web-002 · succeeded"
+    tab.keyboard.press("End")
+    assert tab.evaluate("document.activeElement.title") == "web-126 · deferred"
+    tab.keyboard.press("Home")
+    tab.keyboard.press("ArrowDown")
+    below = tab.evaluate(
+        "[...document.querySelectorAll('.cells')][1].querySelector('a[tabindex=\"0\"]').getBoundingClientRect()"
+    )
+    assert below["top"] > cells.first.bounding_box()["y"]  # type: ignore[index]
+
+
+def test_a_key_brings_a_verb_into_focus_but_never_presses_it(tab: Tab) -> None:
+    tab.evaluate(
+        """() => {
+          document.querySelector("main").insertAdjacentHTML("afterbegin",
+            '<form id="vote" method="get" action="/voted/"><button data-key="a">Approve</button><input id="why"></form>'
+            + '<a id="next" data-key="j" href="#item-4">next</a>');
+        }"""
+    )
+    tab.keyboard.press("a")
+    assert tab.evaluate("document.activeElement.textContent") == "Approve"
+    assert "/styleguide/" in tab.url
+    tab.keyboard.press("j")
+    assert tab.url.endswith("#item-4")
+    tab.locator("#why").focus()
+    tab.keyboard.type("ja")
+    assert tab.locator("#why").input_value() == "ja"
+    tab.locator("details.who summary").click()
+    tab.get_by_role("button", name="Switch single keys off").click()
+    tab.locator("h1").click()
+    tab.keyboard.press("a")
+    assert tab.evaluate("document.activeElement.textContent") != "Approve"
+
+
+def test_ages_move_on_with_the_words_of_the_server(tab: Tab) -> None:
+    before = tab.locator("time.ago").nth(1).text_content()
+    assert before == "4 h ago"
+    tab.clock.install()
+    tab.reload()
+    tab.clock.fast_forward("25:00:00")
+    assert tab.locator("time.ago").nth(1).text_content() == "1 d 5 h ago"
+    assert tab.locator("time.ago").nth(2).text_content() == "41 d ago"
+
+
+def test_a_refusal_of_a_fragment_lands_in_the_page_and_is_read_out(tab: Tab) -> None:
+    tab.evaluate(
+        """() => {
+          document.querySelector("main").insertAdjacentHTML("beforeend", '<button id="try" hx-post="/styleguide/conflict/">Try</button>');
+          htmx.process(document.body);
+        }"""
+    )
+    tab.locator("#try").click()
+    problem = tab.locator("#problem")
+    problem.locator("text=mia has revised this RFC").wait_for()
+    assert problem.get_attribute("role") == "alert"
+    assert tab.evaluate("document.activeElement.id") == "problem"
+
+
+def test_without_javascript_every_verb_and_menu_is_there(live_server: Any, session: tuple[str, str]) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=list(ARGUMENTS))
+        context = browser.new_context(viewport={"width": 390, "height": 844}, java_script_enabled=False)
+        context.add_cookies([{"name": session[0], "value": session[1], "url": live_server.url}])
+        page = context.new_page()
+        page.goto(f"{live_server.url}/styleguide/confirm/")
+        page.get_by_role("button", name="Halt 24 running, 389 queued").wait_for()
+        page.locator("details.who summary").click()
+        page.get_by_role("button", name="Log out").click()
+        assert "_auth" not in page.content()
+        page.goto(f"{live_server.url}/styleguide/")
+        assert page.locator("details.who").count() == 0
+        browser.close()
