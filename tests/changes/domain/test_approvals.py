@@ -1,0 +1,393 @@
+"""Rounds of RFCs: quorum, silence, refusal, what an edit does to what was signed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from changes.domain import approvals, cycles, glass, holds, reminders, revisions, rfcs, risk, scope
+from changes.models import RFC
+from changes.queries.authorization import authorization_for
+from patchflow.kernel import audit, signoffs, workflow
+from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
+from patchflow.kernel.models import AuditEntry, SignOffRound
+from patchflow.notices.models import Delivery, Notice
+from tests.factories import changes as made
+from tests.factories.changes import World
+from tests.factories.people import make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def state_of(rfc: RFC) -> str:
+    return RFC.objects.get(pk=rfc.pk).state
+
+
+def test_two_levels_then_authorized_with_the_last_signer_as_actor(world: World) -> None:
+    rfc = made.awaiting(world)
+    made.approve(rfc, world.cast.sam, world.cast.cal, at=world.at)
+    assert state_of(rfc) == "awaiting_approval"
+    made.approve(rfc, world.cast.mia, at=world.at)
+    entry = AuditEntry.objects.get(verb="change.rfc.authorized")
+    assert (entry.actor_name, entry.before_state, entry.after_state) == ("mia", "awaiting_approval", "authorized")
+    found = authorization_for(rfc_id=rfc.pk, at=world.at)
+    assert found.valid
+    assert found.host_ids == {h.pk for h in world.hosts}
+    assert found.signer_ids == {world.cast.sam.pk, world.cast.cal.pk, world.cast.mia.pk}
+    assert found.digest == signoffs.rounds_of(rfc)[0].digest
+
+
+def test_refusal_needs_a_comment_and_sends_back_to_evaluation(world: World) -> None:
+    rfc = made.awaiting(world)
+    round_ = made.round_of(rfc)
+    with pytest.raises(Invalid):
+        approvals.decide(round_id=round_.pk, verdict="refuse", actor=world.cast.sam, at=world.at)
+    assert state_of(rfc) == "awaiting_approval"
+    made.approve(rfc, world.cast.sam, at=world.at)
+    approvals.decide(round_id=round_.pk, verdict="refuse", comment="no way back", actor=world.cast.mia, at=world.at)
+    assert state_of(rfc) == "evaluating"
+    assert SignOffRound.objects.get(pk=round_.pk).state == "refused"
+    again = approvals.request_approval(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
+    assert again.number == 2
+
+
+def test_silence_reminds_escalates_and_expires_never_passes(world: World) -> None:
+    rfc = made.awaiting(world)
+    round_ = made.round_of(rfc)
+    level = round_.levels.get(position=1)
+    assert level.deadline_at is not None
+    length = level.deadline_at - round_.opened_at
+    Notice.objects.all().delete()
+    assert reminders.due_reminders(now=round_.opened_at + length / 2 - timedelta(seconds=1)) == 0
+    half = round_.opened_at + length / 2
+    assert reminders.due_reminders(now=half) == 1
+    assert reminders.due_reminders(now=half) == 0
+    assert reminders.due_reminders(now=round_.opened_at + length * 3 / 4) == 1
+    assert reminders.due_reminders(now=level.deadline_at) == 0
+    told = {(n.kind, d.user.username) for n in Notice.objects.all() for d in Delivery.objects.filter(notice=n)}
+    assert told == {("approval_reminded", "sam"), ("approval_escalated", "che")}
+    assert not signoffs.expire(round_id=round_.pk, actor=world.cast.bot, at=level.deadline_at - timedelta(seconds=1))
+    assert signoffs.expire(round_id=round_.pk, actor=world.cast.bot, at=level.deadline_at)
+    assert state_of(rfc) == "evaluating"
+    assert not authorization_for(rfc_id=rfc.pk, at=world.at).valid
+
+
+def test_round_expires_on_hold_too(world: World) -> None:
+    rfc = made.awaiting(world)
+    round_ = made.round_of(rfc)
+    holds.place(rfc_id=rfc.pk, reason="wait", actor=world.cast.che, at=world.at)
+    with pytest.raises(Blocked):
+        approvals.decide(round_id=round_.pk, verdict="approve", actor=world.cast.sam, at=world.at)
+    assert signoffs.expire(round_id=round_.pk, actor=world.cast.bot, at=world.at + timedelta(days=10))
+    assert state_of(rfc) == "evaluating"
+
+
+def test_edit_voids_an_open_round_and_keeps_the_difference(world: World) -> None:
+    rfc = made.awaiting(world)
+    round_ = made.round_of(rfc)
+    made.approve(rfc, world.cast.sam, at=world.at)
+    revisions.revise(rfc_id=rfc.pk, actor=world.cast.ann, at=world.at, reason="faster", test_plan="None.")
+    assert state_of(rfc) == "evaluating"
+    assert SignOffRound.objects.get(pk=round_.pk).state == "void"
+    row = {"field": "plans.test", "removed": [made.PLANS["test_plan"]], "added": ["None."]}
+    revision = rfc.revisions.get()
+    assert (revision.difference, revision.voided, revision.by.username) == ([row], "round", "ann")
+    voided = AuditEntry.objects.get(verb="signoff.round.voided")
+    assert voided.detail["difference"] == [row]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"implementation_plan": "other"},
+        {"back_out_plan": "other"},
+        {"communication_plan": "other"},
+        {"way_back": "snapshot"},
+        {"kind": "emergency"},
+        {"other_reason": "because"},
+        {"not_before": "at"},
+        {"not_after": "at"},
+        {"host_ids": "fewer"},
+        {"update_ids": "more"},
+        {"window_ids": "none"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_every_edit_of_what_was_signed_takes_the_authorization_away(world: World, change: dict[str, object]) -> None:
+    from cmdb.models import ServiceWindow
+
+    window = ServiceWindow.objects.create(
+        name="Sat", starts_local="02:00", length_minutes=120, from_on=world.at.date(), made_at=world.at
+    )
+    window.groups.add(made.make_group("all", at=world.at))
+    rfc = made.authorized(world)
+    name = next(iter(change))
+    given: dict[str, object] = {
+        "host_ids": [h.pk for h in world.hosts[:2]],
+        "update_ids": [world.update.pk, made.make_update("curl", "7.88", at=world.at, hosts=world.hosts).pk],
+        "window_ids": [],
+    }
+    if change[name] == "at":
+        change = {name: world.at + timedelta(days=1)}
+    value = given.get(name, change[name])
+    before = authorization_for(rfc_id=rfc.pk, at=world.at)
+    revisions.revise(rfc_id=rfc.pk, actor=world.cast.ann, at=world.at, **{name: value})  # type: ignore[arg-type]
+    after = authorization_for(rfc_id=rfc.pk, at=world.at)
+    assert (before.valid, after.valid) == (True, False)
+    assert after.state == "evaluating"
+    assert before.digest != after.digest
+    assert rfc.revisions.get().voided == "authorization"
+
+
+def test_title_is_not_signed_and_voids_nothing(world: World) -> None:
+    rfc = made.authorized(world)
+    revisions.revise(rfc_id=rfc.pk, actor=world.cast.ann, at=world.at, title="A better title")
+    assert authorization_for(rfc_id=rfc.pk, at=world.at).valid
+    assert AuditEntry.objects.filter(verb="change.rfc.revised", outcome="done").count() == 1
+
+
+def test_edit_without_a_change_voids_nothing(world: World) -> None:
+    rfc = made.authorized(world)
+    revisions.revise(rfc_id=rfc.pk, actor=world.cast.ann, at=world.at, **made.PLANS)  # type: ignore[arg-type]
+    assert authorization_for(rfc_id=rfc.pk, at=world.at).valid
+
+
+def test_changed_back_is_still_unsigned(world: World) -> None:
+    """The digest is the old one again, but the authorization was withdrawn and has to be given again."""
+    rfc = made.authorized(world)
+    for text in ("other", made.PLANS["test_plan"]):
+        revisions.revise(rfc_id=rfc.pk, actor=world.cast.ann, at=world.at, test_plan=text)
+    found = authorization_for(rfc_id=rfc.pk, at=world.at)
+    assert found.state == "evaluating"
+    assert not found.valid
+
+
+def test_stale_edit_is_refused(world: World) -> None:
+    rfc = made.evaluating(world)
+    seen = rfc.change_digest
+    revisions.revise(rfc_id=rfc.pk, actor=world.cast.ann, at=world.at, test_plan="first")
+    with pytest.raises(Conflict):
+        revisions.revise(rfc_id=rfc.pk, actor=world.cast.che, at=world.at, test_plan="second", digest_seen=seen)
+    assert RFC.objects.get(pk=rfc.pk).test_plan == "first"
+
+
+def test_signing_what_one_has_not_seen_is_refused(world: World) -> None:
+    rfc = made.awaiting(world)
+    with pytest.raises(Conflict):
+        approvals.decide(
+            round_id=made.round_of(rfc).pk, verdict="approve", actor=world.cast.sam, at=world.at, digest_seen="f" * 64
+        )
+
+
+def test_leaving_targets_void_nothing(world: World) -> None:
+    rfc = made.authorized(world)
+    gone = world.hosts[0]
+    assert scope.leave(rfc_id=rfc.pk, host_ids=[gone.pk], reason="retired", actor=world.cast.bot, at=world.at) == 1
+    found = authorization_for(rfc_id=rfc.pk, at=world.at)
+    assert found.valid
+    assert found.host_ids == {h.pk for h in world.hosts[1:]}
+
+
+def test_worse_risk_takes_the_authorization_away_and_equal_risk_does_not(world: World) -> None:
+    rfc = made.authorized(world)
+    risk.score(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
+    assert authorization_for(rfc_id=rfc.pk, at=world.at).valid
+    ci = world.hosts[0].ci
+    ci.criticality = 1
+    ci.save(update_fields=["criticality"])
+    risk.score(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
+    assert not authorization_for(rfc_id=rfc.pk, at=world.at).valid
+    assert state_of(rfc) == "evaluating"
+
+
+def test_request_approval_says_everything_that_is_missing(world: World) -> None:
+    rfc = made.evaluating(world, implementation_plan="", test_plan="", back_out_plan=" ")
+    with pytest.raises(Blocked) as refused:
+        approvals.request_approval(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
+    assert [b.code for b in refused.value.blockers] == ["rfc.plan_missing"] * 3
+    revisions.revise(rfc_id=rfc.pk, actor=world.cast.ann, at=world.at, **made.PLANS)  # type: ignore[arg-type]
+    with pytest.raises(Blocked) as refused:
+        approvals.request_approval(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
+    assert [b.code for b in refused.value.blockers] == ["rfc.risk_old"]
+    risk.score(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
+    approvals.request_approval(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
+    assert state_of(rfc) == "awaiting_approval"
+
+
+def test_editor_of_an_rfc_cannot_sign_it(world: World) -> None:
+    """A board member who wrote a part of it is its author."""
+    pam = make_user("pam", "change_manager", "cab_member")
+    rfc = made.evaluating(world)
+    revisions.revise(rfc_id=rfc.pk, actor=pam, at=world.at, test_plan="Mine.")
+    risk.score(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
+    round_ = approvals.request_approval(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
+    made.approve(rfc, world.cast.sam, at=world.at)
+    with pytest.raises(NotAllowed) as refused:
+        approvals.decide(round_id=round_.pk, verdict="approve", actor=pam, at=world.at)
+    assert "signoff.four_eyes" in {b.code for b in refused.value.blockers}
+
+
+def test_right_lost_while_the_round_is_open(world: World) -> None:
+    from patchflow.kernel.models import RoleGrant, User
+
+    rfc = made.awaiting(world)
+    RoleGrant.objects.filter(user=world.cast.sam).delete()
+    sam = User.objects.get(username="sam")
+    with pytest.raises(NotAllowed):
+        approvals.decide(round_id=made.round_of(rfc).pk, verdict="approve", actor=sam, at=world.at)
+
+
+def test_decision_is_never_edited(world: World) -> None:
+    rfc = made.awaiting(world)
+    round_ = made.round_of(rfc)
+    made.approve(rfc, world.cast.sam, world.cast.cal, at=world.at)
+    with pytest.raises(NotAllowed):
+        approvals.decide(round_id=round_.pk, verdict="refuse", comment="no", actor=world.cast.cal, at=world.at)
+
+
+def test_cancel_withdraws_the_open_round(world: World) -> None:
+    rfc = made.awaiting(world)
+    round_ = made.round_of(rfc)
+    rfcs.cancel(rfc_id=rfc.pk, reason="superseded", actor=world.cast.ann, at=world.at)
+    assert SignOffRound.objects.get(pk=round_.pk).state == "withdrawn"
+    with pytest.raises(Conflict):
+        approvals.decide(round_id=round_.pk, verdict="approve", actor=world.cast.sam, at=world.at)
+
+
+def test_withdrawn_question_goes_back_to_evaluation(world: World) -> None:
+    rfc = made.awaiting(world)
+    approvals.withdraw(round_id=made.round_of(rfc).pk, reason="wrong hosts", actor=world.cast.che, at=world.at)
+    assert state_of(rfc) == "evaluating"
+
+
+def test_suspended_goes_on_with_a_new_round_on_the_rest(world: World) -> None:
+    rfc = made.implementing(world)
+    done = world.hosts[0]
+    scope.record_outcomes(rfc_id=rfc.pk, outcomes={done.pk: "done"}, actor=world.cast.bot, at=world.at)
+    rfcs.lapse(rfc_id=rfc.pk, reason="superseded", actor=world.cast.che, at=world.at)
+    round_ = approvals.request_approval(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
+    assert state_of(rfc) == "suspended"
+    assert {t["host"] for t in round_.document["targets"]} == {h.pk for h in world.hosts[1:]}
+    made.approve(rfc, world.cast.sam, world.cast.cal, world.cast.mia, at=world.at)
+    assert state_of(rfc) == "implementing"
+    assert authorization_for(rfc_id=rfc.pk, at=world.at).valid
+
+
+# --- emergency ------------------------------------------------------------------------------------------------------------------
+def test_emergency_asks_the_ecab_at_once_and_owes_documents(world: World) -> None:
+    rfc = made.submitted(world, kind="emergency", implementation_plan="", test_plan="")
+    round_ = approvals.request_approval(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
+    level = round_.levels.get()
+    assert (level.name, level.quorum, level.deadline_at) == ("ECAB", "first", world.at + timedelta(hours=4))
+    made.approve(rfc, world.cast.cal, at=world.at)
+    rfcs.begin(rfc_id=rfc.pk, actor=world.cast.rex, at=world.at)
+    rfcs.implemented(rfc_id=rfc.pk, outcome="full", actor=world.cast.bot, at=world.at)
+    made.reviewed(rfc, world)
+    with pytest.raises(Blocked) as refused:
+        rfcs.close(rfc_id=rfc.pk, code="successful", actor=world.cast.che, at=world.at)
+    assert [b.code for b in refused.value.blockers] == ["rfc.owed"] * 3
+    for name in ("implementation_plan", "test_plan"):
+        rfcs.bring_owed(rfc_id=rfc.pk, name=name, text="Written after.", actor=world.cast.ann, at=world.at)
+    from changes.domain import evidence
+
+    evidence.record(
+        rfc_id=rfc.pk, kind="acceptance", digest="", summary="ok", passed=True, actor=world.cast.tia, at=world.at
+    )
+    assert rfcs.close(rfc_id=rfc.pk, code="successful", actor=world.cast.che, at=world.at).state == "closed"
+
+
+def test_normal_change_cannot_skip_evaluation(world: World) -> None:
+    rfc = made.submitted(world)
+    with pytest.raises(Blocked) as refused:
+        approvals.request_approval(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
+    assert [b.code for b in refused.value.blockers] == ["rfc.kind"]
+
+
+def test_broken_glass_authorizes_and_needs_a_review_by_a_third(world: World) -> None:
+    rfc = made.glass_asked(world)
+    glass.break_glass(rfc_id=rfc.pk, reason="seen the traffic", actor=world.cast.cal, at=world.at)
+    found = authorization_for(rfc_id=rfc.pk, at=world.at)
+    assert found.valid
+    assert world.cast.cal.pk in found.signer_ids
+    rfcs.begin(rfc_id=rfc.pk, actor=world.cast.rex, at=world.at)
+    rfcs.implemented(rfc_id=rfc.pk, outcome="full", actor=world.cast.bot, at=world.at)
+    made.reviewed(rfc, world)
+    with pytest.raises(Blocked) as refused:
+        rfcs.close(rfc_id=rfc.pk, code="successful", actor=world.cast.che, at=world.at)
+    assert "rfc.glass_review_missing" in {b.code for b in refused.value.blockers}
+    with pytest.raises(NotAllowed):
+        glass.review(rfc_id=rfc.pk, justified=True, finding="ok", actor=world.cast.cal, at=world.at)
+    glass.review(rfc_id=rfc.pk, justified=True, finding="It was exploited.", actor=world.cast.mia, at=world.at)
+    assert Notice.objects.filter(kind="glass_review_due").count() == 1
+
+
+def test_glass_is_broken_for_what_was_asked_only(world: World) -> None:
+    rfc = made.glass_asked(world)
+    revisions.revise(rfc_id=rfc.pk, actor=world.cast.ann, at=world.at, back_out_plan="other")
+    with pytest.raises(NotAllowed):
+        glass.break_glass(rfc_id=rfc.pk, reason="now", actor=world.cast.cal, at=world.at)
+
+
+def test_edit_after_breaking_takes_the_authorization_away(world: World) -> None:
+    rfc = made.glass_asked(world)
+    glass.break_glass(rfc_id=rfc.pk, reason="now", actor=world.cast.cal, at=world.at)
+    revisions.revise(rfc_id=rfc.pk, actor=world.cast.ann, at=world.at, back_out_plan="other")
+    assert not authorization_for(rfc_id=rfc.pk, at=world.at).valid
+
+
+# --- standard -------------------------------------------------------------------------------------------------------------------
+def test_licence_authorizes_at_once_and_points_to_the_model(world: World) -> None:
+    model = made.licensed_model(world)
+    rfc = made.submitted(world, kind="standard", change_model_id=model.pk)
+    assert rfc.state == "authorized"
+    round_ = signoffs.rounds_of(rfc)[0]
+    signed = signoffs.rounds_of(model)[0]
+    assert (round_.kind, round_.state) == ("licence", "passed")
+    assert f"sign-off round {signed.pk}" in round_.reason
+    assert authorization_for(rfc_id=rfc.pk, at=world.at).valid
+
+
+def test_failure_takes_the_licence_away(world: World) -> None:
+    model = made.licensed_model(world)
+    made.closed_from(world, rfcs_kind="standard", model_id=model.pk, code="failed")
+    model.refresh_from_db()
+    assert model.state == "draft"
+    following = made.submitted(world, kind="standard", change_model_id=model.pk)
+    assert following.state == "submitted"
+
+
+def test_licence_covers_only_what_the_board_signed(world: World) -> None:
+    model = made.licensed_model(world, packages=["tzdata"], max_hosts=1)
+    rfc = made.submitted(world, kind="standard", change_model_id=model.pk)
+    assert rfc.state == "submitted"
+    from changes.domain.change_models import licence_blockers
+
+    assert [b.code for b in licence_blockers(rfc)] == ["licence.packages", "licence.hosts"]
+
+
+def test_model_changed_behind_the_board_gives_no_licence(world: World) -> None:
+    from changes.models import ChangeModel
+
+    model = made.licensed_model(world)
+    ChangeModel.objects.filter(pk=model.pk).update(max_hosts=5000)
+    assert made.submitted(world, kind="standard", change_model_id=model.pk).state == "submitted"
+
+
+# --- the door ---------------------------------------------------------------------------------------------------------------------
+def test_authorize_is_not_a_verb_for_anybody(world: World) -> None:
+    rfc = made.awaiting(world)
+    for person in world.cast:
+        with pytest.raises(NotAllowed):
+            workflow.fire(RFC, rfc.pk, "authorize", actor=person, at=world.at)
+    refused = audit.history(rfc).filter(outcome="refused", verb="change.rfc.authorized").count()
+    assert refused == len(list(world.cast))
+
+
+def test_cycle_is_told_of_the_submission(world: World) -> None:
+    cycles.notified(actor=world.cast.bot, at=world.at, update_ids=[world.update.pk])
+    rfc = made.draft(world)
+    assert rfc.cycle.state == "identify"
+    rfcs.submit(rfc_id=rfc.pk, actor=world.cast.ann, at=world.at)
+    rfc.cycle.refresh_from_db()
+    assert rfc.cycle.state == "evaluate_and_plan"

@@ -1,0 +1,206 @@
+"""The pages of changes: each answers, forms keep what was typed, and no page is a second door."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from changes.domain import cycles, holds
+from changes.models import RFC
+from changes.web.rfc_acts import AT_A_CLICK, VERB_PAGES
+from patchflow.kernel import fsm
+from patchflow.kernel.models import RoleGrant, SignOffRound, User
+from patchflow.kernel.roles import grantable
+from patchflow.web import states
+from tests.factories import changes as made
+from tests.factories.changes import World
+from tests.factories.people import make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def as_(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.mark.parametrize("label", ["changes.rfc", "changes.cycle", "changes.changemodel"])
+def test_every_state_has_its_look(label: str) -> None:
+    known = {s for one in fsm.MACHINES[label] for s in (*one.sources, one.target)}
+    assert states.missing(label, known) == []
+
+
+@pytest.mark.parametrize("state", list(made.AT_STATE))
+def test_rfc_page_answers_in_every_state(world: World, state: str) -> None:
+    rfc = made.AT_STATE[state](world)
+    for person in (world.cast.ann, world.cast.che, world.cast.mia, world.cast.aud):
+        response = as_(person).get(rfc.get_absolute_url())
+        assert response.status_code == 200
+        assert rfc.number in response.text
+
+
+def test_pages_without_data_say_what_to_do(world: World) -> None:
+    for name in ("rfc-list", "board-list", "cycle-list"):
+        assert 'class="empty"' in as_(world.cast.ann).get(reverse(f"changes:{name}")).text
+
+
+def test_nothing_is_shown_to_who_may_see_nothing(world: World) -> None:
+    rfc = made.awaiting(world)
+    round_ = made.round_of(rfc)
+    paths = [rfc.get_absolute_url(), reverse("changes:board-item", args=[round_.pk]), rfc.cycle.get_absolute_url()]
+    paths += [reverse(f"changes:rfc-{v.replace('_', '-')}", args=[rfc.pk]) for v in VERB_PAGES]
+    for person in (world.cast.eve, world.cast.root):
+        assert {as_(person).get(path).status_code for path in paths} == {404}
+        assert rfc.number not in as_(person).get(reverse("changes:rfc-list")).text
+    assert Client().get(rfc.get_absolute_url()).status_code == 302
+
+
+def test_list_costs_the_same_for_one_and_three(world: World, django_assert_max_num_queries: object) -> None:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    client = as_(world.cast.che)
+    made.draft(world)
+    counts = []
+    for _more in range(2):
+        with CaptureQueriesContext(
+            connection,
+        ) as caught:
+            client.get(reverse("changes:rfc-list"))
+        counts.append(len(caught))
+        made.draft(world)
+        made.draft(world)
+    assert counts[0] == counts[1]
+
+
+def test_raise_submit_evaluate_and_ask_by_forms(world: World) -> None:
+    ann, che = as_(world.cast.ann), as_(world.cast.che)
+    page = reverse("changes:rfc-raise") + f"?update={world.update.pk}"
+    assert world.hosts[0].name in ann.get(page).text
+    fewer = [h.pk for h in world.hosts[:2]]
+    form = {**made.PLANS, "kind": "normal", "way_back": "snapshot", "update_ids": [world.update.pk], "host_ids": fewer}
+    response = ann.post(page, form)
+    rfc = RFC.objects.get()
+    assert response.headers["Location"] == rfc.get_absolute_url()
+    assert set(rfc.targets.values_list("host_id", flat=True)) == set(fewer)
+    for client, verb in ((ann, "submit"), (che, "evaluate"), (che, "request-approval")):
+        assert client.post(reverse(f"changes:rfc-{verb}", args=[rfc.pk])).status_code == 302
+    assert RFC.objects.get().state == "awaiting_approval"
+
+
+def test_refused_form_keeps_what_was_typed(world: World) -> None:
+    rfc = made.awaiting(world)
+    response = as_(world.cast.mia).post(reverse("changes:rfc-cancel", args=[rfc.pk]), {"reason": "typed words"})
+    assert response.status_code == 400
+    assert "typed words" in response.text
+    assert "This needs the role" in response.text
+    assert RFC.objects.get(pk=rfc.pk).state == "awaiting_approval"
+
+
+def test_refused_click_shows_the_reasons(world: World) -> None:
+    rfc = made.evaluating(world, test_plan="")
+    response = as_(world.cast.che).post(reverse("changes:rfc-request-approval", args=[rfc.pk]))
+    assert response.status_code == 409
+    assert "test plan" in response.text
+
+
+def test_revise_says_what_it_voids_and_guards_against_others(world: World) -> None:
+    rfc = made.awaiting(world)
+    client = as_(world.cast.ann)
+    page = reverse("changes:rfc-revise", args=[rfc.pk])
+    shown = client.get(page)
+    assert "An edit voids what is signed." in shown.text
+    given = {k: v for k, v in shown.context["form"].initial.items() if v is not None}
+    refused = client.post(page, {**given, "digest_seen": "0" * 64, "test_plan": "my words"})
+    assert refused.status_code == 400
+    assert "my words" in refused.text
+    assert client.post(page, {**given, "test_plan": "my words"}).status_code == 302
+    assert RFC.objects.get(pk=rfc.pk).state == "evaluating"
+    assert "my words" in client.get(rfc.get_absolute_url()).text
+
+
+def test_board_shows_all_evidence_and_takes_the_vote(world: World) -> None:
+    first, second = made.awaiting(world), made.awaiting(world)
+    for rfc in (first, second):
+        made.approve(rfc, world.cast.sam, at=world.at)
+    mia = as_(world.cast.mia)
+    assert mia.get(reverse("changes:board-list")).text.count("Decide") >= 2
+    round_ = made.round_of(first)
+    page = reverse("changes:board-item", args=[round_.pk])
+    shown = mia.get(page).text
+    for words in ("Risk of doing it", "Cost of waiting", "What and where", "Plans", 'data-key="a"', 'data-key="r"'):
+        assert words in shown
+    missing = mia.post(page, {"verdict": "refuse", "comment": "", "digest_seen": round_.digest})
+    assert (missing.status_code, "A refusal needs a comment" in missing.text) == (400, True)
+    done = mia.post(page, {"verdict": "refuse", "comment": "no way back", "digest_seen": round_.digest})
+    assert done.headers["Location"] == reverse("changes:board-item", args=[made.round_of(second).pk])
+    assert RFC.objects.get(pk=first.pk).state == "evaluating"
+
+
+def test_who_is_asked_sees_the_evidence_without_rights_on_the_hosts(world: World) -> None:
+    """A service owner of another group is asked by a model that names them: the decision is not made blind."""
+    rfc = made.awaiting(world)
+    round_ = made.round_of(rfc)
+    far = make_user("far", "cab_member", scope=made.make_group("others", at=world.at).scope_key)
+    page = reverse("changes:board-item", args=[round_.pk])
+    assert as_(far).get(page).status_code == 404
+    round_.levels.get(position=1).voters.create(user=far, via="planted")
+    assert as_(far).get(page).status_code == 200
+    assert as_(far).get(rfc.get_absolute_url()).status_code == 404
+
+
+def test_own_rfc_is_approved_at_no_door(world: World) -> None:
+    """Web, REST and operators' admin: the requester with every role and the superuser's flag."""
+    from rest_framework.test import APIClient
+
+    rfc = made.awaiting(world)
+    ann = world.cast.ann
+    User.objects.filter(pk=ann.pk).update(is_superuser=True, is_staff=True)
+    for role in grantable():
+        RoleGrant.objects.get_or_create(user=ann, role=role.name, scope="")
+    ann = User.objects.get(pk=ann.pk)
+    round_ = made.round_of(rfc)
+    vote = {"verdict": "approve", "comment": "", "digest_seen": round_.digest}
+    assert as_(ann).post(reverse("changes:board-item", args=[round_.pk]), vote).status_code == 400
+    rest = APIClient()
+    rest.force_authenticate(ann)
+    response = rest.post(f"/api/v1/rounds/{round_.pk}/decide/", vote, format="json")
+    assert response.status_code == 403
+    assert "signoff.four_eyes" in {b["code"] for b in response.json()["blockers"]}
+    action = {"action": "approve", "_selected_action": [round_.pk], "confirmed": "1", "reason": "x"}
+    as_(ann).post(reverse("admin:kernel_signoffround_changelist"), action)
+    assert not SignOffRound.objects.get(pk=round_.pk).signoffs.exists()
+    assert RFC.objects.get(pk=rfc.pk).state == "awaiting_approval"
+
+
+def test_every_verb_has_an_address_and_a_click_never_gets(world: World) -> None:
+    rfc = made.draft(world)
+    client = as_(world.cast.che)
+    for verb in AT_A_CLICK:
+        assert client.get(reverse(f"changes:rfc-{verb.replace('_', '-')}", args=[rfc.pk])).status_code == 405
+    for verb in VERB_PAGES:
+        assert client.get(reverse(f"changes:rfc-{verb.replace('_', '-')}", args=[rfc.pk])).status_code == 200
+
+
+def test_hold_is_told_first_and_greys_the_verbs(world: World) -> None:
+    rfc = made.evaluating(world)
+    holds.place(rfc_id=rfc.pk, reason="vendor", actor=world.cast.che, at=world.at)
+    text = as_(world.cast.che).get(rfc.get_absolute_url()).text
+    assert "On hold" in text
+    assert 'data-code="hold.open"' in text
+
+
+def test_cycle_page_has_four_columns_and_its_steps_are_settled(world: World) -> None:
+    cycles.notified(actor=world.cast.bot, at=world.at, update_ids=[world.update.pk])
+    rfc = made.awaiting(world)
+    che = as_(world.cast.che)
+    text = che.get(rfc.cycle.get_absolute_url()).text
+    assert text.count('<li class="pc') == 4
+    assert rfc.number in text
+    page = reverse("changes:cycle-step", args=[rfc.cycle.pk, "threats"])
+    assert che.post(page, {"act": "waived", "text": ""}).status_code == 400
+    assert che.post(page, {"act": "waived", "text": "done last week"}).status_code == 302
+    assert rfc.cycle.steps.get(key="threats").state == "waived"
+    assert as_(world.cast.ann).post(page, {"act": "done", "text": "x"}).status_code == 400

@@ -1,0 +1,219 @@
+"""Pages of Identify: what they say, what they keep, whom they refuse."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from changes.enums_identify import AppliesVerdict, FeedRunState, Response, UpdateClass
+from changes.models import Feed, SoftwareUpdate
+from patchflow.web import states
+from tests.factories import identify as make
+from tests.factories.people import Cast
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def at() -> datetime:
+    return timezone.now() - timedelta(minutes=5)
+
+
+def page(user: Any) -> Client:
+    found = Client()
+    found.force_login(user)
+    return found
+
+
+@pytest.fixture
+def feed(cast: Cast, at: datetime) -> Feed:
+    return make.make_feed(cast.sam, at=at)
+
+
+@pytest.fixture
+def update(feed: Feed, cast: Cast, at: datetime) -> SoftwareUpdate:
+    host = make.make_host("web-1", at=at)
+    done = make.make_host("web-2", at=at)
+    make.install(host, make.make_version(make.make_platform(), "foo", "1.0-1"), at=at)
+    make.install(done, make.make_version(make.make_platform(), "foo", "1.0-2"), at=at)
+    make.poll(feed, [make.record("DSA-1-1", [("foo", "1.0-2")], cves=["CVE-2026-1000"])], actor=cast.sam, at=at)
+    return SoftwareUpdate.objects.get()
+
+
+def test_every_state_has_a_look() -> None:
+    assert states.missing("changes.verdict", AppliesVerdict.values) == []
+    assert states.missing("changes.updateclass", UpdateClass.values) == []
+    assert states.missing("changes.response", Response.values) == []
+    assert states.missing("changes.feedrun", FeedRunState.values) == []
+
+
+def test_update_list_without_anything_says_what_to_do(cast: Cast) -> None:
+    text = page(cast.ann).get("/updates/").content.decode()
+
+    assert "No update is known to apply here" in text
+    assert "Add a host and a feed first" in text
+
+
+def test_update_list_shows_what_applies_and_offers_an_rfc(update: SoftwareUpdate, cast: Cast) -> None:
+    text = page(cast.ann).get("/updates/").content.decode()
+
+    assert f'name="update" value="{update.pk}"' in text
+    assert f"/updates/{update.pk}/" in text
+    assert "1 advisories, 2 hosts" in text
+
+
+def test_update_list_without_right_to_raise_has_no_boxes(update: SoftwareUpdate, cast: Cast) -> None:
+    assert 'name="update"' not in page(cast.mia).get("/updates/").content.decode()
+    assert f"/updates/{update.pk}/" not in page(cast.eve).get("/updates/").content.decode()
+
+
+@pytest.mark.parametrize("sort", ["name", "-severity", "class", "-missing", "notified"])
+@pytest.mark.parametrize(
+    "query",
+    ["", "&class=medium", "&cve=CVE-2026-1000", "&exploited=yes", "&missing=yes", "&shown=all", "&platform=debian:12"],
+)
+def test_update_list_sorts_and_filters(update: SoftwareUpdate, cast: Cast, sort: str, query: str) -> None:
+    answer = page(cast.ann).get(f"/updates/?sort={sort}{query}")
+
+    assert answer.status_code == 200
+    assert (f"/updates/{update.pk}/" in answer.content.decode()) is (query != "&exploited=yes")
+
+
+def test_update_list_as_csv(update: SoftwareUpdate, cast: Cast) -> None:
+    text = b"".join(page(cast.ann).get("/updates/?format=csv")).decode()  # type: ignore[arg-type]
+
+    assert "foo 1.0-2" in text
+
+
+def test_update_detail_names_hosts_with_versions_compared(update: SoftwareUpdate, cast: Cast) -> None:
+    text = page(cast.ann).get(f"/updates/{update.pk}/").content.decode()
+
+    assert "web-1" in text
+    assert '1.0-1</span> <span class="ver"><span class="lt">&lt;</span> 1.0-2' in text
+    assert '1.0-2</span> <span class="ver"><span class="ge">≥</span> 1.0-2' in text
+    assert "CVE-2026-1000" in text
+    assert "Raise an RFC" in text
+
+
+def test_update_detail_filter_shows_the_rows_that_the_figure_counts(update: SoftwareUpdate, cast: Cast) -> None:
+    text = page(cast.ann).get(f"/updates/{update.pk}/?verdict=fixed").content.decode()
+
+    assert "web-2" in text
+    assert "web-1" not in text
+
+
+def test_update_detail_for_somebody_without_role_is_not_there(update: SoftwareUpdate, cast: Cast) -> None:
+    assert page(cast.eve).get(f"/updates/{update.pk}/").status_code == 404
+    assert page(cast.eve).get(f"/updates/{update.pk}/hosts.csv").status_code == 404
+
+
+def test_update_respond_keeps_what_was_typed(update: SoftwareUpdate, cast: Cast) -> None:
+    sent = {"response": "decline", "reason": "The host is <gone> soon."}
+
+    answer = page(cast.che).post(f"/updates/{update.pk}/respond/", sent)
+
+    text = answer.content.decode()
+    assert answer.status_code == 400
+    assert "Name the day on which this is looked at again." in text
+    assert "The host is &lt;gone&gt; soon." in text
+    assert SoftwareUpdate.objects.get().response == "undecided"
+
+
+def test_update_respond_decides(update: SoftwareUpdate, cast: Cast) -> None:
+    answer = page(cast.che).post(
+        f"/updates/{update.pk}/respond/", {"response": "deploy", "reason": "Exposed."}, follow=True
+    )
+
+    assert "“Exposed.”" in answer.content.decode()
+    assert SoftwareUpdate.objects.get().response == "deploy"
+
+
+def test_update_respond_without_right_is_refused_with_reason(update: SoftwareUpdate, cast: Cast) -> None:
+    answer = page(cast.ann).post(f"/updates/{update.pk}/respond/", {"response": "deploy", "reason": "Exposed."})
+
+    assert answer.status_code == 400
+    assert "This needs the role" in answer.content.decode()
+
+
+def test_update_classify_by_form(update: SoftwareUpdate, cast: Cast, at: datetime) -> None:
+    page(cast.sam).post(f"/updates/{update.pk}/classify/", {"update_class": "high", "reason": "Exposed."})
+
+    assert SoftwareUpdate.objects.get().start_by == at + timedelta(days=7)
+
+
+def test_update_hosts_as_file(update: SoftwareUpdate, cast: Cast) -> None:
+    text = b"".join(page(cast.ann).get(f"/updates/{update.pk}/hosts.csv")).decode()  # type: ignore[arg-type]
+
+    assert "web-1,missing,foo,1.0-1,1.0-2" in text
+    assert "web-2,fixed,foo,1.0-2,1.0-2" in text
+
+
+def test_feed_pages_from_nothing_to_a_poll(cast: Cast) -> None:
+    sam = page(cast.sam)
+    assert "No feed yet" in sam.get("/feeds/").content.decode()
+    wrong = sam.post(
+        "/feeds/add/",
+        {
+            "name": "alma",
+            "kind": "osv",
+            "location_kind": "url",
+            "location": "/srv",
+            "every_minutes": 60,
+            "stale_after_minutes": 60,
+        },
+    )
+    assert wrong.status_code == 400
+    assert "A web address begins with" in wrong.content.decode()
+
+    sam.post(
+        "/feeds/add/",
+        {
+            "name": "alma",
+            "kind": "osv",
+            "location_kind": "folder",
+            "location": "/srv",
+            "every_minutes": 60,
+            "stale_after_minutes": 60,
+        },
+    )
+    feed = Feed.objects.get()
+    answer = sam.post(f"/feeds/{feed.pk}/poll/", follow=True)
+
+    assert "A poll is under way." in answer.content.decode()
+    assert feed.runs.get().state == FeedRunState.QUEUED
+    assert "alma" in sam.get("/feeds/").content.decode()
+
+
+def test_feed_page_held_offers_the_decision(feed: Feed, cast: Cast, at: datetime) -> None:
+    several = [make.record(f"DSA-{n}-1", [(f"package{n}", "2")]) for n in range(4)]
+    make.poll(feed, several, actor=cast.sam, at=at)
+    run = make.poll(feed, several[:1], actor=cast.sam, at=at)
+    sam = page(cast.sam)
+
+    assert "A person must decide" in sam.get(f"/feeds/{feed.pk}/").content.decode()
+    assert (
+        "advisories that the source no longer lists" in sam.get(f"/feeds/runs/{run.pk}/accept-loss/").content.decode()
+    )
+    sam.post(f"/feeds/runs/{run.pk}/accept-loss/", {"reason": "They moved."})
+
+    assert feed.runs.get(pk=run.pk).state == FeedRunState.COMPLETED
+
+
+def test_feed_pages_for_somebody_without_role(feed: Feed, cast: Cast) -> None:
+    eve = page(cast.eve)
+
+    assert eve.get(f"/feeds/{feed.pk}/").status_code == 404
+    assert eve.post(f"/feeds/{feed.pk}/poll/").status_code == 404
+    assert page(cast.ann).post(f"/feeds/{feed.pk}/poll/").status_code == 403
+
+
+def test_host_page_shows_what_is_missing(update: SoftwareUpdate, cast: Cast) -> None:
+    host = make.Host.objects.get(name="web-1")
+
+    text = page(cast.ann).get(f"/estate/{host.pk}/", follow=True).content.decode()
+
+    assert f"/updates/{update.pk}/" in text

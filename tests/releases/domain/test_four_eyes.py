@@ -1,0 +1,193 @@
+"""Law 1, both ways round: who requested, composed, built or starts does not sign; who signed neither builds nor starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from changes.domain import approvals
+from patchflow.kernel import signoffs, workflow
+from patchflow.kernel.errors import Blocked, NotAllowed, Refusal
+from patchflow.kernel.models import RoleGrant, User
+from patchflow.kernel.rules import failing
+from releases.domain import builds, manifests, readiness, releases
+from releases.models import Release
+from releases.rules import not_signer
+from tests.factories.people import ROLES
+from tests.factories.releases import (
+    Yard,
+    building,
+    in_testing,
+    planned,
+    ready,
+    rfc_of,
+    run_tests,
+    scheduling,
+    sealed,
+    work,
+)
+
+
+def grant(user: User, *roles: str) -> User:
+    RoleGrant.objects.bulk_create([RoleGrant(user=user, role=role) for role in roles], ignore_conflicts=True)
+    return User.objects.get(pk=user.pk)
+
+
+def everywhere(user: User) -> User:
+    """The person with every role there is: only separation of duties is left to refuse."""
+    return grant(user, *sorted({role for roles in ROLES.values() for role in roles}))
+
+
+def refusal_codes(act: Callable[[], Any]) -> set[str]:
+    """What the act is refused with; nothing of it stays."""
+    try:
+        with transaction.atomic():
+            act()
+            transaction.set_rollback(True)
+    except Refusal as refusal:
+        return {b.code for b in refusal.blockers}
+    return set()
+
+
+# --- who signed neither builds nor starts --------------------------------------------------------------------------------
+@pytest.mark.parametrize("signer", ["cal", "sam"])
+def test_who_signed_the_rfc_neither_builds_nor_seals_nor_starts(yard: Yard, signer: str) -> None:
+    person = everywhere(getattr(yard.cast, signer))
+    release = planned(yard)
+    assert refusal_codes(lambda: builds.request(release_id=release.pk, actor=person, at=yard.at)) == {
+        "release.four_eyes"
+    }
+    release = scheduling(yard, rfc_of(yard))
+    assert refusal_codes(lambda: manifests.seal(release_id=release.pk, actor=person, at=yard.at)) == {
+        "release.four_eyes"
+    }
+    release = ready(yard, rfc_of(yard))
+    assert "release.four_eyes" in refusal_codes(
+        lambda: releases.deploy(release_id=release.pk, actor=person, at=yard.at)
+    )
+
+
+def test_who_signed_the_manifest_does_not_start(yard: Yard) -> None:
+    release = ready(yard)
+    gus = everywhere(yard.cast.gus)
+    assert "release.four_eyes" in refusal_codes(lambda: releases.deploy(release_id=release.pk, actor=gus, at=yard.at))
+    assert failing([not_signer], release, yard.cast.rex) == []
+
+
+def test_who_refused_the_manifest_signed_it_too(yard: Yard) -> None:
+    release = sealed(yard)
+    round_ = signoffs.open_round_of(release)
+    assert round_ is not None
+    readiness.decide(round_id=round_.pk, verdict="refuse", comment="too early", actor=yard.cast.gus, at=yard.at)
+    gus = everywhere(yard.cast.gus)
+    assert refusal_codes(lambda: builds.request(release_id=release.pk, actor=gus, at=yard.at)) == {"release.four_eyes"}
+
+
+def test_a_superuser_who_signed_is_refused_like_anybody(yard: Yard) -> None:
+    release = planned(yard)
+    cal = yard.cast.cal
+    cal.is_superuser = True
+    cal.save()
+    assert "release.four_eyes" in refusal_codes(
+        lambda: builds.request(release_id=release.pk, actor=everywhere(cal), at=yard.at)
+    )
+
+
+# --- who made it does not sign --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("name", "did"), [("ann", "requested the RFC"), ("rex", "composed, built and sealed")])
+def test_who_made_it_is_not_even_asked(yard: Yard, name: str, did: str) -> None:
+    person = everywhere(getattr(yard.cast, name))
+    release = sealed(yard)
+    round_ = signoffs.open_round_of(release)
+    assert round_ is not None
+    assert not round_.levels.filter(voters__user=person).exists(), did
+    codes = {b.code for b in signoffs.why_not_sign(round_, release, person)}
+    assert {"signoff.four_eyes", "signoff.not_asked"} <= codes
+    with pytest.raises(NotAllowed):
+        readiness.decide(round_id=round_.pk, verdict="approve", comment="", actor=person, at=yard.at)
+
+
+def test_each_of_composer_builder_and_sealer_is_excluded_by_what_they_did(yard: Yard) -> None:
+    """Three people share the work: none of the three signs."""
+    roger, rita = (everywhere(User.objects.create(username=n)) for n in ("roger", "rita"))
+    release = planned(yard)
+    builds.request(release_id=release.pk, actor=roger, at=yard.at)
+    work(yard, release)
+    run_tests(yard, release)
+    manifests.seal(release_id=release.pk, actor=rita, at=yard.at)
+    out = readiness.excluded(Release.objects.get(pk=release.pk))
+    assert {yard.cast.rex.pk, roger.pk, rita.pk, yard.cast.ann.pk} <= set(out)
+    assert "built" in out[roger.pk]
+    assert "sealed" in out[rita.pk]
+    assert "composed" in out[yard.cast.rex.pk]
+    assert "requested" in out[yard.cast.ann.pk]
+
+
+def test_who_built_a_release_does_not_sign_its_rfc_later(yard: Yard) -> None:
+    release = building(yard)
+    rfc = release.links.get().rfc
+    assert yard.cast.rex.pk in approvals.excluded(rfc)
+    assert yard.cast.cal.pk not in approvals.excluded(rfc)
+
+
+def test_nobody_left_to_sign_blocks_the_seal(yard: Yard) -> None:
+    """The only approver built it: the seal says so instead of waiting for nobody."""
+    gus = grant(yard.cast.gus, "release_manager")
+    release = planned(yard)
+    builds.request(release_id=release.pk, actor=gus, at=yard.at)
+    work(yard, release)
+    run_tests(yard, release)
+    with pytest.raises(Blocked) as refused:
+        manifests.seal(release_id=release.pk, actor=yard.cast.rex, at=yard.at)
+    assert {b.code for b in refused.value.blockers} == {"readiness.voters"}
+
+
+def test_the_bot_signs_nothing(yard: Yard) -> None:
+    release = sealed(yard)
+    round_ = signoffs.open_round_of(release)
+    assert round_ is not None
+    with pytest.raises(NotAllowed):
+        readiness.decide(round_id=round_.pk, verdict="approve", comment="", actor=yard.cast.bot, at=yard.at)
+
+
+# --- roles ----------------------------------------------------------------------------------------------------------------
+MAY = {
+    "build": {"rex"},
+    "seal": {"rex"},
+    "deploy": {"rex"},
+    "revise": {"rex"},
+    "cancel": {"rex"},
+    "void": {"rex", "bot"},
+    "built": {"bot"},
+    "build_failed": {"bot"},
+    "tested": {"tia", "bot"},
+    "test_failed": {"tia", "bot"},
+    "ready": {"gus"},
+    "no_go": {"gus", "bot"},
+}
+"""Transition → who of the cast, each with their own role, passes its rules (gates apart)."""
+
+
+def test_rules_by_role_and_transition(yard: Yard) -> None:
+    """Every person of the cast against every transition before deployment, at a release that gus has signed."""
+    from patchflow.kernel import fsm
+
+    release = ready(yard)
+    for name, expected in MAY.items():
+        declared = next(t for t in fsm.MACHINES["releases.release"] if t.name == name)
+        passing = {u.username for u in yard.cast if not failing(declared.allowed, release, u)}
+        assert passing == expected, name
+
+
+def test_transitions_cannot_be_fired_by_hand(yard: Yard) -> None:
+    """What signs and what proves is asked by gates, whoever fires: an unsigned release is not made ready."""
+    release = sealed(yard)
+    gus = yard.cast.gus
+    with pytest.raises(NotAllowed):
+        workflow.fire(Release, release.pk, "ready", actor=gus, at=yard.at)
+    release = in_testing(yard, rfc_of(yard))
+    with pytest.raises(Blocked):
+        workflow.fire(Release, release.pk, "tested", actor=yard.cast.tia, at=yard.at)

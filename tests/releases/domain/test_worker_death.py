@@ -1,0 +1,164 @@
+"""kill -9 of the worker at every named place, and at any moment: nothing lost, nothing done twice, nothing stuck.
+
+The witness is the simulator's own ledger, which no killed process writes for us. Workers are processes of their own on a
+database file of their own, so that what a dead one leaves behind is what the next one finds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection, connections
+
+from patchflow.kernel import faults
+from releases.models import AcceptanceRun, Job, Release, Rollout  # noqa: F401  loaded before a process is forked
+from tests.factories.rollouts import Deployment
+
+Make = Callable[..., Deployment]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.integration]
+
+WELL = [
+    "after_claim", "after_tick", "after_lease", "before_start", "after_start", "after_events", "before_stage", "after_stage",
+    "before_install", "after_install", "before_verify", "after_verify", "after_observe", "before_succeed", "after_succeed",
+    "before_release", "before_finish", "after_finish",
+]  # fmt: skip
+OUT_OF_SIGHT = ["before_lose", "after_lose", "after_look", "before_observe_succeeded", "after_observe_succeeded"]
+
+
+@dataclass
+class Yard:
+    """A database file with a started deployment, and the simulator's ledger beside it; copied for each trial."""
+
+    deployment: Deployment
+    folder: Path
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "patchflow.sqlite3"
+
+    def process(self, act: Callable[[], Any], *, fault: str = "", kill_after: float | None = None) -> tuple[int, Any]:
+        """Runs `act` in a process of its own: (signal that ended it or 0, what it returned)."""
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            self._child(act, fault, writer)
+        os.close(writer)
+        if kill_after is not None:
+            time.sleep(kill_after)
+            os.kill(pid, signal.SIGKILL)
+        with os.fdopen(reader) as pipe:
+            said = pipe.read()
+        _pid, status = os.waitpid(pid, 0)
+        assert not os.WIFEXITED(status) or os.WEXITSTATUS(status) == 0, said
+        return (os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0), json.loads(said) if said else None
+
+    def _child(self, act: Callable[[], Any], fault: str, writer: int) -> None:
+        code = 0
+        try:
+            connections["default"].__dict__["connection"] = None  # the parent's stays the parent's
+            connections["default"].settings_dict["NAME"] = str(self.database)
+            self.deployment.simulator.ledger.path = self.folder / "hosts.sqlite3"
+            os.environ["PATCHFLOW_FAULT"] = fault
+            faults._passed.clear()
+            said = json.dumps(act())
+        except BaseException:
+            code, said = 3, traceback.format_exc()
+        os.write(writer, said.encode())
+        os._exit(code)
+
+    def work(self) -> dict[str, Any]:
+        """What a worker does until nothing is left, and how things stand then."""
+        self.deployment.clock.at = datetime.fromtimestamp(self.deployment.clock.at.timestamp() + 60, UTC)
+        Job.objects.filter(lease_until__isnull=False).update(lease_until=datetime(2000, 1, 1, tzinfo=UTC))
+        self.deployment.work()
+        return self.stand()
+
+    def stand(self) -> dict[str, Any]:
+        return {
+            "states": self.deployment.states(),
+            "rollout": Rollout.objects.get().state,
+            "release": Release.objects.get().state,
+            "attempts": sorted(Job.objects.values_list("attempt", flat=True)),
+            "effects": sorted(e.address for e in self.deployment.simulator.effects()),
+            "leases": Job.objects.filter(lease_until__isnull=False).count(),
+        }
+
+    def copy(self, folder: Path) -> Yard:
+        shutil.copytree(self.folder, folder)
+        return Yard(self.deployment, folder)
+
+
+@pytest.fixture
+def yard(make: Make, tmp_path: Path) -> Callable[..., Yard]:
+    if connection.vendor != "sqlite":
+        pytest.skip("each trial works on a copy of a database file")
+
+    def run(**given: Any) -> Yard:
+        deployment = make(**given)
+        deployment.start()
+        folder = tmp_path / "yard"
+        folder.mkdir()
+        with connection.cursor() as cursor:
+            cursor.execute(f"VACUUM INTO '{folder / 'patchflow.sqlite3'}'")
+        shutil.copy(deployment.simulator.ledger.path, folder / "hosts.sqlite3")
+        return Yard(deployment, folder)
+
+    return run
+
+
+def all_well(yard: Yard) -> dict[str, Any]:
+    hosts = [h.name for h in yard.deployment.hosts]
+    return {
+        "states": ["succeeded"] * len(hosts), "rollout": "completed", "release": "deployed", "attempts": [1] * len(hosts),
+        "effects": sorted(hosts), "leases": 0,
+    }  # fmt: skip
+
+
+def trials(yard: Yard, points: list[str], tmp_path: Path) -> dict[str, Any]:
+    """Fault → what was wrong after it; empty: all held."""
+    wrong: dict[str, Any] = {}
+    for point in points:
+        trial = yard.copy(tmp_path / point)
+        ended_by, _said = trial.process(trial.work, fault=point)
+        died = ended_by == signal.SIGKILL
+        _ended_by, stand = trial.process(trial.work)
+        if not died or stand != all_well(yard):
+            wrong[point] = {"died": died, **stand}
+    return wrong
+
+
+def test_a_worker_may_die_at_every_named_place(yard: Callable[..., Yard], tmp_path: Path) -> None:
+    made = yard(hosts=2, rings=[{"hosts": 2, "concurrency": 1}])
+    assert trials(made, WELL, tmp_path) == {}
+
+
+def test_a_worker_may_die_while_it_looks(yard: Callable[..., Yard], tmp_path: Path) -> None:
+    made = yard(hosts=1, rings=[{"hosts": 1, "failure_limit": 2}])  # out of sight counts: a limit of one would halt
+    made.deployment.habit(0, "lose")
+    shutil.copy(made.deployment.simulator.ledger.path, made.folder / "hosts.sqlite3")
+    assert trials(made, OUT_OF_SIGHT, tmp_path) == {}
+
+
+def test_workers_killed_at_any_moment(yard: Callable[..., Yard], tmp_path: Path) -> None:
+    """Seeded; each worker lives some milliseconds. The last one is left alone."""
+    made = yard(hosts=6, rings=[{"hosts": 2}, {"hosts": 4, "concurrency": 2}])
+    chance = random.Random(20261118)
+    deaths = 0
+    for _worker in range(15):
+        ended_by, _said = made.process(made.work, kill_after=chance.uniform(0.02, 0.6))
+        deaths += ended_by == signal.SIGKILL
+    _ended_by, stand = made.process(made.work)
+    assert stand == all_well(made)
+    assert deaths >= 5, "the kills came too late to show anything"

@@ -1,0 +1,153 @@
+"""What a rollout does next, as a pure function: no rows, no clock."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from releases.enums_rollout import BAD, LIVE, JobState, RingState, RolloutState
+from releases.planning import (
+    Claim,
+    Complete,
+    EndStopped,
+    Expire,
+    FailRing,
+    Halt,
+    PassRing,
+    RingView,
+    RolloutView,
+    SkipRing,
+    SoakRing,
+    StartRing,
+    Withdraw,
+    next_actions,
+)
+
+NOW = datetime(2026, 11, 18, 9, 42, tzinfo=UTC)
+
+
+def ring(number: int = 1, state: str = "running", **given: Any) -> RingView:
+    counts = given.pop("counts", {"pending": 4})
+    given = {"concurrency": 2, "failure_limit": 2, "success_percent": 75, "due": counts.get("pending", 0), **given}
+    return RingView(number, f"r{number}", state, counts=counts, **given)
+
+
+def actions(*rings: RingView, state: str = "running", is_open: bool = True, expired: bool = False) -> list[Any]:
+    return next_actions(RolloutView(7, state, is_open, rings, expired), NOW)
+
+
+def kinds(found: list[Any]) -> list[type]:
+    return [type(a) for a in found]
+
+
+def test_the_first_ring_starts_when_the_gates_are_open() -> None:
+    assert actions(ring(1, "pending"), ring(2, "pending")) == [StartRing(1)]
+    assert actions(ring(1, "pending"), is_open=False) == []
+
+
+def test_a_ring_lets_through_as_many_as_are_free_and_due() -> None:
+    assert actions(ring(counts={"pending": 4})) == [Claim(1, 2)]
+    assert actions(ring(counts={"pending": 4, "installing": 1})) == [Claim(1, 1)]
+    assert actions(ring(counts={"pending": 3, "installing": 1, "unknown": 1}, failure_limit=9)) == []
+    assert actions(ring(counts={"pending": 4}, due=1)) == [Claim(1, 1)]
+    assert actions(ring(counts={"pending": 4}), is_open=False) == []
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_each_kind_of_bad_counts_against_the_limit(bad: str) -> None:
+    assert kinds(actions(ring(counts={"pending": 2, bad: 1}))) == [Claim]
+    assert kinds(actions(ring(counts={"pending": 2, bad: 2}))) == [FailRing, Halt]
+
+
+def test_a_ring_whose_hosts_have_all_ended_is_judged_by_those_that_reported() -> None:
+    assert actions(ring(counts={"succeeded": 3, "failed": 1, "refused": 5})) == [SoakRing(1)]
+    assert kinds(actions(ring(counts={"succeeded": 2, "failed": 1}))) == [FailRing, Halt]
+    assert actions(ring(counts={"not_needed": 2})) == [SoakRing(1)]
+
+
+def test_a_ring_of_which_nobody_reported_proves_nothing() -> None:
+    assert kinds(actions(ring(counts={"refused": 4}))) == [FailRing, Halt]
+    assert kinds(actions(ring(counts={"lost": 1, "cancelled": 3}))) == [FailRing, Halt]
+
+
+def test_a_watched_ring_passes_after_its_time_and_fails_by_what_shows_later() -> None:
+    good = {"succeeded": 4}
+    assert actions(ring(1, "soaking", counts=good, soak_until=NOW + timedelta(seconds=1))) == []
+    assert actions(ring(1, "soaking", counts=good, soak_until=NOW)) == [PassRing(1)]
+    worse = {"succeeded": 2, "failed": 2}
+    assert kinds(actions(ring(1, "soaking", counts=worse, soak_until=NOW))) == [FailRing, Halt]
+    accepted = ring(1, "soaking", counts=worse, soak_until=NOW, accepted_partly=True)
+    assert actions(accepted) == [PassRing(1)]
+
+
+def test_the_next_ring_waits_for_the_one_before() -> None:
+    assert (
+        actions(ring(1, "soaking", counts={"succeeded": 1}, soak_until=NOW + timedelta(hours=1)), ring(2, "pending"))
+        == []
+    )
+    assert actions(ring(1, "passed", counts={"succeeded": 1}), ring(2, "pending")) == [StartRing(2)]
+
+
+def test_a_failed_ring_stands_in_the_way_until_somebody_decides() -> None:
+    assert kinds(actions(ring(1, "failed"), ring(2, "pending"))) == [Halt]
+
+
+def test_a_ring_of_which_nothing_is_left_is_left_out() -> None:
+    assert actions(ring(1, "passed", counts={"succeeded": 1}), ring(2, "pending", counts={"cancelled": 3})) == [
+        SkipRing(2)
+    ]
+
+
+def test_the_end_says_how_much_was_reached() -> None:
+    done = ring(1, "passed", counts={"succeeded": 3, "not_needed": 1})
+    assert actions(done) == [Complete("full")]
+    assert actions(done, ring(2, "skipped", counts={"cancelled": 1})) == [Complete("partial")]
+    assert actions(ring(1, "passed", counts={"failed": 1}, accepted_partly=True)) == [Complete("failed")]
+    assert actions(ring(1, "passed", counts={"succeeded": 3, "unknown": 1})) == []
+
+
+def test_a_stopping_rollout_withdraws_then_waits_for_what_is_at_work() -> None:
+    assert actions(ring(counts={"pending": 1, "installing": 1}), state="stopping") == [Withdraw(1)]
+    assert actions(ring(counts={"installing": 1, "cancelled": 1}), state="stopping") == []
+    assert actions(ring(counts={"unknown": 1}), state="stopping") == []
+    assert actions(ring(counts={"succeeded": 1, "cancelled": 1}), state="stopping") == [EndStopped("partial")]
+
+
+def test_past_the_latest_start_nobody_waits_in_silence() -> None:
+    rings = (ring(1, "running", counts={"pending": 1}), ring(2, "pending", counts={"pending": 2}))
+    assert actions(*rings, expired=True) == [Expire(1), Expire(2)]
+    assert actions(*rings, expired=True, is_open=False) == [Expire(1), Expire(2)]
+
+
+@pytest.mark.parametrize("state", ["planned", "paused", "halted", "stopped", "completed", "cancelled"])
+def test_only_running_and_stopping_rollouts_do_anything(state: str) -> None:
+    assert actions(ring(1, "pending"), state=state) == []
+
+
+counts = st.dictionaries(st.sampled_from([s.value for s in JobState]), st.integers(0, 6), max_size=6)
+views = st.builds(
+    RingView, id=st.just(1), name=st.just("r"), state=st.sampled_from([s.value for s in RingState]), concurrency=st.integers(1, 4),
+    failure_limit=st.integers(1, 4), success_percent=st.integers(1, 100), soak_until=st.sampled_from([None, NOW, NOW + timedelta(1)]),
+    accepted_partly=st.booleans(), due=st.integers(0, 6), counts=counts,
+)  # fmt: skip
+
+
+@given(st.lists(views, max_size=4), st.sampled_from([s.value for s in RolloutState]), st.booleans(), st.booleans())
+def test_nothing_is_let_through_past_a_limit(rings: list[RingView], state: str, is_open: bool, expired: bool) -> None:
+    """Whatever the snapshot: no claim unless running and open, in one ring, within its concurrency, under its failure limit,
+    with every ring before it passed or left out."""
+    rings = [RingView(**{**{f: getattr(r, f) for f in RingView.__slots__}, "id": n}) for n, r in enumerate(rings)]
+    found = next_actions(RolloutView(1, state, is_open, tuple(rings), expired), NOW)
+    claims = [a for a in found if isinstance(a, Claim)]
+    assert len(claims) <= 1
+    for claim in claims:
+        one = rings[claim.ring_id]
+        assert (state, is_open, one.state) == ("running", True, "running")
+        assert one.bad < one.failure_limit
+        assert 0 < claim.count <= one.due
+        assert sum(one.counts.get(s, 0) for s in LIVE) + claim.count <= one.concurrency
+        assert all(r.state in ("passed", "skipped") for r in rings[: claim.ring_id])

@@ -1,0 +1,109 @@
+"""The pages of rollouts: complete without JavaScript, one verb per POST, the same refusal as everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from patchflow.kernel.models import RoleGrant, User
+from releases.models import KillSwitch, Rollout
+from tests.factories.people import Cast
+from tests.factories.rollouts import Deployment, make_deployment
+
+pytestmark = pytest.mark.django_db
+Make = Callable[..., Deployment]
+
+
+@pytest.fixture
+def make(cast: Cast, now: datetime, tmp_path: Path) -> Make:
+    def run(**given: Any) -> Deployment:
+        return make_deployment(cast, now, tmp_path, **given)
+
+    return run
+
+
+def browser(person: User) -> Client:
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+def test_the_list_says_what_to_do_where_nothing_was_rolled_out(cast: Cast) -> None:
+    page = browser(cast.rex).get("/rollouts/")
+    assert page.status_code == 200
+    assert "Nothing was rolled out yet" in page.content.decode()
+
+
+def test_the_page_of_a_halted_rollout_says_why_and_offers_what_helps(make: Make) -> None:
+    deployment = make(hosts=3, rings=[{"hosts": 3, "concurrency": 1}])
+    deployment.habit(1, "fail")
+    deployment.start()
+    deployment.work()
+    text = browser(deployment.cast.rex).get(deployment.rollout.get_absolute_url()).content.decode()
+    assert "1 of 3 hosts failed" in text
+    assert "Retry 1 failed" in text
+    assert "You started this rollout: another person accepts an incomplete ring." in text
+    for host in deployment.hosts:
+        assert f'aria-label="{host.name} ' in text
+    assert "left half-configured" in text
+    assert "Window open for long enough" in text
+
+
+def test_every_verb_of_the_page_can_be_done_without_javascript(make: Make) -> None:
+    deployment = make(hosts=3, rings=[{"hosts": 3, "concurrency": 1}])
+    deployment.start()
+    client, address = browser(deployment.cast.rex), deployment.rollout.get_absolute_url()
+    for verb, state in (("pause", "paused"), ("resume", "running"), ("halt", "halted"), ("stop", "stopping")):
+        shown = client.get(f"{address}{verb}/")
+        assert (shown.status_code, "This will reach" in shown.content.decode()) == (200, True)
+        done = client.post(f"{address}{verb}/", {"reason": "as tested"})
+        assert (done.status_code, done["Location"]) == (302, address)
+        assert Rollout.objects.get().state == state
+
+
+def test_a_refusal_keeps_what_was_typed(make: Make) -> None:
+    deployment = make(hosts=1)
+    deployment.start()
+    address = deployment.rollout.get_absolute_url()
+    answer = browser(deployment.cast.aud).post(f"{address}stop/", {"reason": "I would rather not"})
+    assert answer.status_code == 400
+    assert "I would rather not" in answer.content.decode()
+    assert "This needs the role" in answer.content.decode()
+    assert browser(deployment.cast.rex).post(f"{address}stop/", {"reason": ""}).status_code == 400
+    assert Rollout.objects.get().state == "running"
+
+
+def test_who_sees_none_of_its_hosts_does_not_find_it(make: Make) -> None:
+    deployment = make(hosts=1)
+    deployment.start()
+    address = deployment.rollout.get_absolute_url()
+    assert browser(deployment.cast.eve).get(address).status_code == 404
+    RoleGrant.objects.create(user=deployment.cast.eve, role="reader", scope="group:99999")
+    assert browser(deployment.cast.eve).get(address).status_code == 404
+    assert deployment.rollout.number not in browser(deployment.cast.eve).get("/rollouts/").content.decode()
+
+
+def test_the_kill_switch_is_one_form(cast: Cast) -> None:
+    client = browser(cast.otto)
+    assert client.post("/rollouts/kill-switch/", {"reason": "storage is on fire"}).status_code == 302
+    assert KillSwitch.objects.get().is_on
+    assert "storage is on fire" in client.get("/rollouts/").content.decode()
+    assert client.post("/rollouts/kill-switch/", {"reason": "put out"}).status_code == 302
+    assert not KillSwitch.objects.get().is_on
+
+
+def test_the_page_asks_as_often_for_any_number_of_hosts(make: Make) -> None:
+    deployment = make(hosts=4, rings=[{"hosts": 1}, {"hosts": 3}])
+    deployment.start()
+    client, address = browser(deployment.cast.rex), deployment.rollout.get_absolute_url()
+    client.get(address)
+    with CaptureQueriesContext(connection) as queries:
+        client.get(address)
+    assert len(queries) <= 60, len(queries)
