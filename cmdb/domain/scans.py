@@ -61,7 +61,8 @@ def request(*, host_ids: Iterable[int], actor: User, at: datetime, scanner: str 
         raise Invalid(
             f"There is no scanner named {scanner!r}; known: {', '.join(registry.scanners)}.", code="invalid.scanner"
         )
-    hosts = list(Host.objects.live().filter(pk__in=wanted).prefetch_related("memberships"))
+    live = Host.objects.live().filter(pk__in=wanted).prefetch_related("memberships").order_by("pk")
+    hosts = list(live.select_for_update(of=("self",), no_key=True))  # who asks second sees what the first has queued
     if not wanted or len(hosts) != len(wanted):
         raise Invalid("Choose hosts that are in service.", code="invalid.hosts")
     demand("scan.request", _Hosts(hosts), actor)
