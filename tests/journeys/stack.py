@@ -1,7 +1,8 @@
 """Patchflow as it runs for its people: web, worker, scheduler and broker as processes of their own, on PostgreSQL.
 
 A test sees what a user sees (REST, commands) and what an administrator can do to it: kill a worker, lose a broker. It
-never imports the project's domain, and never touches its tables.
+never imports the project's domain, and never touches its tables. Processes that end by themselves are started again, as
+systemd does with the units in `docs/how-to/production`: Celery's worker does end when its broker dies while it acknowledges.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -91,6 +93,8 @@ class Stack:
             **settings,
         }
         self.children: dict[str, Child] = {}
+        self._over = threading.Event()
+        self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
 
     # ------------------------------------------------------------- starting and stopping
     def up(self) -> None:
@@ -100,11 +104,20 @@ class Stack:
         for name in ("web", "worker", "scheduler"):
             self.start(name)
         _until_answering(f"{self.url}/healthz", 180, self.children["web"])
+        self._supervisor.start()
 
     def down(self) -> None:
+        self._over.set()
+        if self._supervisor.is_alive():
+            self._supervisor.join()
         for child in reversed(self.children.values()):
             child.stop(patience=0)
         shutil.rmtree(self.sockets, ignore_errors=True)
+
+    def _supervise(self) -> None:
+        while not self._over.wait(0.5):
+            for child in list(self.children.values()):
+                child.supervise(lambda said: print(said, file=sys.stderr))
 
     def start(self, name: str) -> None:
         """Starts one process: broker, web, worker or scheduler."""
