@@ -69,7 +69,7 @@ class CycleViewSet(VerbViewSet):
         return Cycle.objects.visible_to(self.request.user).prefetch_related("steps__owner")  # type: ignore[arg-type]
 
     def _do(self, verb: Any, serializer: type[serializers.Serializer[Any]], request: Request) -> Response:
-        found = self.get_object().pk
+        found = self.seen_pk()
         self.act(verb, request, cycle_id=found, **parsed(serializer, request))
         return self.answer(found)
 

@@ -88,21 +88,21 @@ class FeedViewSet(VerbViewSet):
     @extend_schema(request=ReviseFeedSerializer, responses=FeedSerializer)
     @action(detail=True, methods=["post"])
     def revise(self, request: Request, pk: str | None = None) -> Response:
-        found = self.get_object().pk
+        found = self.seen_pk()
         self.act(feeds.revise, request, feed_id=found, **parsed(ReviseFeedSerializer, request))
         return self.answer(found)
 
     @extend_schema(request=EmptySerializer, responses=FeedSerializer)
     @action(detail=True, methods=["post"])
     def enable(self, request: Request, pk: str | None = None) -> Response:
-        found = self.get_object().pk
+        found = self.seen_pk()
         self.act(feeds.enable, request, feed_id=found)
         return self.answer(found)
 
     @extend_schema(request=EmptySerializer, responses=FeedSerializer)
     @action(detail=True, methods=["post"])
     def disable(self, request: Request, pk: str | None = None) -> Response:
-        found = self.get_object().pk
+        found = self.seen_pk()
         self.act(feeds.disable, request, feed_id=found)
         return self.answer(found)
 
@@ -110,7 +110,7 @@ class FeedViewSet(VerbViewSet):
     @action(detail=True, methods=["post"])
     def poll(self, request: Request, pk: str | None = None) -> Response:
         """Asks for a poll; the run is carried out by a worker."""
-        run = self.act(feeds.poll, request, feed_id=self.get_object().pk)
+        run = self.act(feeds.poll, request, feed_id=self.seen_pk())
         return Response(FeedRunSerializer(run).data, status=202)
 
     @extend_schema(responses=QuarantinedSerializer(many=True))
@@ -134,7 +134,7 @@ class FeedRunViewSet(VerbViewSet):
     @action(detail=True, methods=["post"])
     def accept_loss(self, request: Request, pk: str | None = None) -> Response:
         """Accepts that records are no longer listed: they become unknown, never "fixed"."""
-        found = self.get_object().pk
+        found = self.seen_pk()
         self.act(polls.accept_loss, request, run_id=found, **parsed(ReasonSerializer, request))
         return self.answer(found)
 
@@ -142,6 +142,6 @@ class FeedRunViewSet(VerbViewSet):
     @action(detail=True, methods=["post"])
     def refuse_loss(self, request: Request, pk: str | None = None) -> Response:
         """Refuses it: everything stays in force."""
-        found = self.get_object().pk
+        found = self.seen_pk()
         self.act(polls.refuse_loss, request, run_id=found, **parsed(ReasonSerializer, request))
         return self.answer(found)

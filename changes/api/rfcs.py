@@ -163,7 +163,7 @@ class RFCViewSet(VerbViewSet):
 
     def _pk(self) -> int:
         """The id of an object that the caller may see; 404 otherwise."""
-        return int(self.get_object().pk)
+        return int(self.seen_pk())
 
     def _with_reason(self, verb: Any, request: Request) -> Response:
         pk = self._pk()

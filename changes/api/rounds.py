@@ -69,14 +69,14 @@ class RoundViewSet(VerbViewSet):
     @extend_schema(request=DecideSerializer, responses=RoundSerializer)
     @action(detail=True, methods=["post"])
     def decide(self, request: Request, pk: str | None = None) -> Response:
-        found = self.get_object().pk
+        found = self.seen_pk()
         self.act(approvals.decide, request, round_id=found, **parsed(DecideSerializer, request))
         return self.answer(found)
 
     @extend_schema(request=ReasonSerializer, responses=RoundSerializer)
     @action(detail=True, methods=["post"])
     def withdraw(self, request: Request, pk: str | None = None) -> Response:
-        found = self.get_object().pk
+        found = self.seen_pk()
         self.act(approvals.withdraw, request, round_id=found, **parsed(ReasonSerializer, request))
         return self.answer(found)
 

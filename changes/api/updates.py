@@ -137,7 +137,7 @@ class UpdateViewSet(VerbViewSet):
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
     def hosts(self, request: Request, pk: str | None = None) -> Response:
         """The hosts on which it is not known to be fixed, with verdict and versions compared."""
-        found = hosts_concerned(self.get_object().pk, actor=request.user, at=timezone.now())  # type: ignore[arg-type]
+        found = hosts_concerned(self.seen_pk(), actor=request.user, at=timezone.now())  # type: ignore[arg-type]
         return Response(MissingHostSerializer(found, many=True).data)
 
     @extend_schema(responses=VulnerabilitySerializer(many=True))
@@ -162,14 +162,14 @@ class UpdateViewSet(VerbViewSet):
     @extend_schema(request=RespondSerializer, responses=UpdateSerializer)
     @action(detail=True, methods=["post"])
     def respond(self, request: Request, pk: str | None = None) -> Response:
-        found = self.get_object().pk
+        found = self.seen_pk()
         self.act(responses.respond, request, update_id=found, **parsed(RespondSerializer, request))
         return self.answer(found)
 
     @extend_schema(request=ClassifyUpdateSerializer, responses=UpdateSerializer)
     @action(detail=True, methods=["post"])
     def classify(self, request: Request, pk: str | None = None) -> Response:
-        found = self.get_object().pk
+        found = self.seen_pk()
         self.act(responses.classify, request, update_id=found, **parsed(ClassifyUpdateSerializer, request))
         return self.answer(found)
 

@@ -38,7 +38,7 @@ class BaselineViewSet(VerbViewSet):
     @action(detail=True, methods=["post"], url_path="request-approval")
     def request_approval(self, request: Request, pk: str | None = None) -> Response:
         """Puts a proposed baseline to the vote."""
-        baseline_id = self.get_object().pk
+        baseline_id = self.seen_pk()
         self.act(baselines.request_approval, request, baseline_id=baseline_id)
         return self.answer(baseline_id)
 
@@ -46,7 +46,7 @@ class BaselineViewSet(VerbViewSet):
     @action(detail=True, methods=["post"])
     def adopt(self, request: Request, pk: str | None = None) -> Response:
         """Puts a baseline in force that a signed manifest contains."""
-        baseline_id = self.get_object().pk
+        baseline_id = self.seen_pk()
         self.act(baselines.adopt, request, baseline_id=baseline_id)
         return self.answer(baseline_id)
 
@@ -54,7 +54,7 @@ class BaselineViewSet(VerbViewSet):
     @action(detail=True, methods=["post"])
     def retire(self, request: Request, pk: str | None = None) -> Response:
         """Ends a baseline without a successor."""
-        baseline_id = self.get_object().pk
+        baseline_id = self.seen_pk()
         self.act(baselines.retire, request, baseline_id=baseline_id, **parsed(ReasonSerializer, request))
         return self.answer(baseline_id)
 
@@ -93,7 +93,7 @@ class ExemptionViewSet(VerbViewSet):
     @action(detail=True, methods=["post"])
     def grant(self, request: Request, pk: str | None = None) -> Response:
         """Grants it; never by who asked."""
-        exemption_id = self.get_object().pk
+        exemption_id = self.seen_pk()
         self.act(exemptions.grant, request, exemption_id=exemption_id)
         return self.answer(exemption_id)
 
@@ -101,7 +101,7 @@ class ExemptionViewSet(VerbViewSet):
     @action(detail=True, methods=["post"])
     def refuse(self, request: Request, pk: str | None = None) -> Response:
         """Refuses it."""
-        exemption_id = self.get_object().pk
+        exemption_id = self.seen_pk()
         self.act(exemptions.refuse, request, exemption_id=exemption_id, **parsed(ReasonSerializer, request))
         return self.answer(exemption_id)
 
@@ -109,7 +109,7 @@ class ExemptionViewSet(VerbViewSet):
     @action(detail=True, methods=["post"])
     def revoke(self, request: Request, pk: str | None = None) -> Response:
         """Ends a granted one early."""
-        exemption_id = self.get_object().pk
+        exemption_id = self.seen_pk()
         self.act(exemptions.revoke, request, exemption_id=exemption_id, **parsed(ReasonSerializer, request))
         return self.answer(exemption_id)
 
@@ -127,6 +127,6 @@ class DiscrepancyViewSet(VerbViewSet):
     @action(detail=True, methods=["post"])
     def settle(self, request: Request, pk: str | None = None) -> Response:
         """Explains it, says that it was corrected, or hands it to problem management."""
-        found_id = self.get_object().pk
+        found_id = self.seen_pk()
         self.act(discrepancies.settle, request, discrepancy_id=found_id, **parsed(shapes.SettleSerializer, request))
         return self.answer(found_id)

@@ -43,7 +43,7 @@ class GroupViewSet(VerbViewSet):
     @action(detail=True, methods=["post"])
     def revise(self, request: Request, pk: str | None = None) -> Response:
         """Renames a group, or changes its rule; members follow."""
-        group_id = self.get_object().pk
+        group_id = self.seen_pk()
         self.act(groups.revise, request, group_id=group_id, **parsed(shapes.ReviseGroupSerializer, request))
         return self.answer(group_id)
 
@@ -51,7 +51,7 @@ class GroupViewSet(VerbViewSet):
     @action(detail=True, methods=["post"], url_path="set-members")
     def set_members(self, request: Request, pk: str | None = None) -> Response:
         """Makes the members of a static group exactly these hosts."""
-        group_id = self.get_object().pk
+        group_id = self.seen_pk()
         self.act(groups.set_members, request, group_id=group_id, **parsed(shapes.HostIdsSerializer, request))
         return self.answer(group_id)
 
@@ -59,7 +59,7 @@ class GroupViewSet(VerbViewSet):
     @action(detail=True, methods=["post"])
     def retire(self, request: Request, pk: str | None = None) -> Response:
         """Ends a group; its members leave it."""
-        group_id = self.get_object().pk
+        group_id = self.seen_pk()
         self.act(groups.retire, request, group_id=group_id, **parsed(ReasonSerializer, request))
         return self.answer(group_id)
 
@@ -95,7 +95,7 @@ class WindowViewSet(VerbViewSet):
     def revise(self, request: Request, pk: str | None = None) -> Response:
         """Changes a window; its revision rises."""
         given = parsed(shapes.ReviseWindowSerializer, request)
-        window = self.act(windows.revise, request, window_id=self.get_object().pk, **given)
+        window = self.act(windows.revise, request, window_id=self.seen_pk(), **given)
         return Response(self.get_serializer(window).data)
 
     @extend_schema(request=ReasonSerializer)
@@ -103,7 +103,7 @@ class WindowViewSet(VerbViewSet):
     def retire(self, request: Request, pk: str | None = None) -> Response:
         """Ends a window; it opens no more."""
         given = parsed(ReasonSerializer, request)
-        window = self.act(windows.retire, request, window_id=self.get_object().pk, **given)
+        window = self.act(windows.retire, request, window_id=self.seen_pk(), **given)
         return Response(self.get_serializer(window).data)
 
     @extend_schema(responses=shapes.OpeningSerializer(many=True))

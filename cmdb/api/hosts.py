@@ -73,7 +73,7 @@ class HostViewSet(VerbViewSet):
     def revise(self, request: Request, pk: str | None = None) -> Response:
         """Changes what people say of a host; groups by rule follow."""
         given = parsed(shapes.ReviseHostSerializer, request)
-        host = self.act(hosts.revise, request, host_id=self.get_object().pk, **given)
+        host = self.act(hosts.revise, request, host_id=self.seen_pk(), **given)
         return Response(self.get_serializer(host).data)
 
     @extend_schema(request=ReasonSerializer)
@@ -81,16 +81,14 @@ class HostViewSet(VerbViewSet):
     def retire(self, request: Request, pk: str | None = None) -> Response:
         """Ends a host; its rows stay."""
         given = parsed(ReasonSerializer, request)
-        return Response(
-            self.get_serializer(self.act(hosts.retire, request, host_id=self.get_object().pk, **given)).data
-        )
+        return Response(self.get_serializer(self.act(hosts.retire, request, host_id=self.seen_pk(), **given)).data)
 
     @extend_schema(request=shapes.ScanRequestSerializer, responses={202: shapes.ScanRunSerializer})
     @action(detail=True, methods=["post"])
     def scan(self, request: Request, pk: str | None = None) -> Response:
         """Queues a scan of this host."""
         given = parsed(shapes.ScanRequestSerializer, request)
-        run = self.act(scans.request, request, host_ids=[self.get_object().pk], **given)
+        run = self.act(scans.request, request, host_ids=[self.seen_pk()], **given)
         return Response(shapes.ScanRunSerializer(run).data, status=202)
 
     @extend_schema(responses=shapes.ConnectionSerializer)
@@ -107,14 +105,14 @@ class HostViewSet(VerbViewSet):
     def revise_connection(self, request: Request, pk: str | None = None) -> Response:
         """Changes how the host is reached; a new place voids the accepted key."""
         given = parsed(shapes.ReachSerializer, request)
-        changed = self.act(connections.revise, request, host_id=self.get_object().pk, **given)
+        changed = self.act(connections.revise, request, host_id=self.seen_pk(), **given)
         return Response(shapes.ConnectionSerializer(changed).data)
 
     @extend_schema(request=EmptySerializer, responses=shapes.ConnectionSerializer)
     @action(detail=True, methods=["post"], url_path="show-key")
     def show_key(self, request: Request, pk: str | None = None) -> Response:
         """Asks the host for its key and shows it; nothing is trusted by it."""
-        shown = self.act(connections.show_key, request, host_id=self.get_object().pk)
+        shown = self.act(connections.show_key, request, host_id=self.seen_pk())
         return Response(shapes.ConnectionSerializer(shown).data)
 
     @extend_schema(request=shapes.AcceptKeySerializer, responses=shapes.ConnectionSerializer)
@@ -122,14 +120,14 @@ class HostViewSet(VerbViewSet):
     def accept_key(self, request: Request, pk: str | None = None) -> Response:
         """A person's word that the shown key is the host's."""
         given = parsed(shapes.AcceptKeySerializer, request)
-        accepted = self.act(connections.accept_key, request, host_id=self.get_object().pk, **given)
+        accepted = self.act(connections.accept_key, request, host_id=self.seen_pk(), **given)
         return Response(shapes.ConnectionSerializer(accepted).data)
 
     @extend_schema(request=EmptySerializer, responses=shapes.ProbeSerializer)
     @action(detail=True, methods=["post"], url_path="test-connection")
     def test_connection(self, request: Request, pk: str | None = None) -> Response:
         """Tries the connection step by step; changes nothing on the host."""
-        found = self.act(connections.test, request, host_id=self.get_object().pk)
+        found = self.act(connections.test, request, host_id=self.seen_pk())
         return Response(shapes.ProbeSerializer({**asdict(found), "usable": found.usable}).data)
 
     @extend_schema(responses=shapes.FactSerializer(many=True))
@@ -174,7 +172,7 @@ class HostViewSet(VerbViewSet):
     @action(detail=True, methods=["get"], filter_backends=[])
     def pending(self, request: Request, pk: str | None = None) -> Response:
         """What the host's own package manager would bring in."""
-        return self._page(software.pending_of(self.get_object().pk).order_by(), shapes.PendingUpdateSerializer)
+        return self._page(software.pending_of(self.seen_pk()).order_by(), shapes.PendingUpdateSerializer)
 
     def _page(self, rows: QuerySet[Installation] | QuerySet[PendingUpdate], shape: Any) -> Response:
         page = self.paginate_queryset(rows)
@@ -184,7 +182,7 @@ class HostViewSet(VerbViewSet):
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
     def windows(self, request: Request, pk: str | None = None) -> Response:
         """The next 20 openings of the host's windows; empty: no window, so nothing is deployed here."""
-        found = windows.openings_of_host(self.get_object().pk, after=timezone.now(), count=OPENINGS)
+        found = windows.openings_of_host(self.seen_pk(), after=timezone.now(), count=OPENINGS)
         return Response(shapes.OpeningSerializer(found, many=True).data)
 
     @extend_schema(responses=AvailableSerializer(many=True))

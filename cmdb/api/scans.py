@@ -40,7 +40,7 @@ class ScanRunViewSet(VerbViewSet):
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str | None = None) -> Response:
         """Stops a scan: hosts not asked yet are left out."""
-        run_id = self.get_object().pk
+        run_id = self.seen_pk()
         self.act(scans.cancel, request, scan_run_id=run_id)
         return self.answer(run_id)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth import authenticate
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from knox.models import get_token_model
 from rest_framework import serializers
@@ -45,6 +46,7 @@ class LoginView(APIView):
         user = authenticate(request._request, username=given["username"], password=given["password"])
         if user is None:
             raise AuthenticationFailed("Name or password is wrong.")
+        get_token_model().objects.filter(user=user, expiry__lt=timezone.now()).delete()
         instance, token = get_token_model().objects.create(user=user)
         return Response({"token": token, "expiry": instance.expiry})
 

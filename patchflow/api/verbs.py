@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
+from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, viewsets
@@ -57,8 +59,20 @@ class VerbViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
         """Calls a domain verb as the caller, now: no route lets a caller choose the time of an act."""
         return function(actor=request.user, at=timezone.now(), **arguments)
 
+    def seen_pk(self) -> Any:
+        """The id in the address, if the caller may see that object; 404 otherwise. Cheaper than `get_object`."""
+        try:
+            found = list(self.get_queryset().filter(pk=self.kwargs["pk"]).order_by().values_list("pk", flat=True)[:1])
+        except (TypeError, ValueError, ValidationError):
+            found = []
+        if not found:
+            raise Http404
+        return found[0]
+
     def answer(self, pk: Any, *, status: int = 200) -> Response:
-        """The object as it is now."""
+        """The object as it is now; nothing where the caller asked for nothing (RFC 7240: `Prefer: return=minimal`)."""
+        if status == 200 and "return=minimal" in self.request.headers.get("Prefer", "").replace(" ", ""):
+            return Response(status=204, headers={"Preference-Applied": "return=minimal"})
         return Response(self.get_serializer(self.visible().get(pk=pk)).data, status=status)
 
     @extend_schema(responses=AvailableSerializer(many=True))

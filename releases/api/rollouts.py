@@ -209,7 +209,7 @@ class RolloutViewSet(VerbViewSet):
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
     def counts(self, request: Request, pk: str | None = None) -> Response:
         """How many hosts stand in which state, for each ring."""
-        found = ring_counts(self.get_object().pk)
+        found = ring_counts(self.seen_pk())
         return Response([{"ring": ring, "counts": counts} for ring, counts in sorted(found.items())])
 
 

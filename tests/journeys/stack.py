@@ -8,6 +8,7 @@ systemd does with the units in `docs/how-to/production`: Celery's worker does en
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import secrets
@@ -30,6 +31,7 @@ import pytest
 
 from patchflow.kernel.embedded import Child, broker_command, broker_urls, wait_for_socket
 
+log = logging.getLogger(__name__)
 CHECKOUT = Path(__file__).resolve().parents[2]
 SHORT_TIMES = {
     "PATCHFLOW_SWEEP_SECONDS": "1",
@@ -117,7 +119,7 @@ class Stack:
     def _supervise(self) -> None:
         while not self._over.wait(0.5):
             for child in list(self.children.values()):
-                child.supervise(lambda said: print(said, file=sys.stderr))
+                child.supervise(log.info)
 
     def start(self, name: str) -> None:
         """Starts one process: broker, web, worker or scheduler."""

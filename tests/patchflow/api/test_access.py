@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from django.test import Client
 from django.urls import get_resolver
+from knox.models import AuthToken
 
 from patchflow.kernel.models import AuditEntry, User
+from tests.factories.changes import draft, make_world
 from tests.factories.people import Cast
 
 pytestmark = pytest.mark.django_db
@@ -27,6 +31,25 @@ def test_name_and_password_give_a_token_that_works_and_ends(ann: User, client: C
     assert client.get("/api/v1/rfcs/", headers=token).status_code == 200
     assert client.post("/api/v1/logout/", headers=token).status_code == 204
     assert client.get("/api/v1/rfcs/", headers=token).status_code == 401
+
+
+def test_a_token_that_has_ended_opens_nothing_and_goes_with_the_next_log_in(ann: User, client: Client) -> None:
+    ended, text = AuthToken.objects.create(ann, expiry=timedelta(seconds=-1))
+    assert client.get("/api/v1/rfcs/", headers={"Authorization": f"Token {text}"}).status_code == 401
+    answer = client.post("/api/v1/login/", {"username": "ann", "password": "a long password of ann"}, JSON)
+    assert answer.status_code == 200
+    assert not AuthToken.objects.filter(pk=ended.pk).exists()
+
+
+def test_a_caller_may_ask_for_no_body(cast: Cast, client: Client) -> None:
+    """RFC 7240: the verb is done either way; an address that is not seen is 404 either way."""
+    headers = {"Authorization": f"Token {AuthToken.objects.create(cast.ann)[1]}", "Prefer": "return=minimal"}
+    rfc = draft(make_world(cast, datetime.now(UTC)))
+    answer = client.post(f"/api/v1/rfcs/{rfc.pk}/submit/", headers=headers)
+    assert (answer.status_code, answer.content, answer["Preference-Applied"]) == (204, b"", "return=minimal")
+    assert client.get(f"/api/v1/rfcs/{rfc.pk}/", headers=headers).json()["state"] == "submitted"
+    for strange in ("99999", "nobody"):
+        assert client.post(f"/api/v1/rfcs/{strange}/submit/", headers=headers).status_code == 404
 
 
 def test_a_wrong_password_is_a_problem_and_an_entry(ann: User, client: Client) -> None:
