@@ -37,7 +37,7 @@ check: .venv/.ok
 	$(BIN)/mypy
 	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
-	$(BIN)/python manage.py spectacular --validate --file /dev/null
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 	$(BIN)/djlint --lint --quiet patchflow cmdb changes releases
 
 # Ratios measured in one run; needs PostgreSQL (PATCHFLOW_TEST_DATABASE_URL). Never part of the tests.

@@ -98,6 +98,8 @@ class CloseCode(models.TextChoices):
 
 
 class WayBack(models.TextChoices):
+    """How a host gets back to where it was: signed with the request, and kept by its release."""
+
     REINSTALL_PREVIOUS = "reinstall_previous", _("reinstall the previous versions")
     SNAPSHOT = "snapshot", _("return to a snapshot")
     NONE = "none", _("none")

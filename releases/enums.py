@@ -72,14 +72,6 @@ class ReleaseOutcome(models.TextChoices):
     ROLLED_BACK_PARTLY = "rolled_back_partly", _("rolled back partly")
 
 
-class WayBack(models.TextChoices):
-    """How a host gets back to where it was; the kinds that an RFC's approval signs."""
-
-    REINSTALL_PREVIOUS = "reinstall_previous", _("reinstall the previous versions")
-    SNAPSHOT = "snapshot", _("return to a snapshot")
-    NONE = "none", _("none")
-
-
 class BuildState(models.TextChoices):
     PENDING = "pending", _("pending")
     BUILT = "built", _("built")

@@ -6,6 +6,8 @@ from typing import Any
 
 from django.contrib.auth import authenticate
 from django.utils import timezone
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.plumbing import build_bearer_security_scheme_object
 from drf_spectacular.utils import extend_schema
 from knox.models import get_token_model
 from rest_framework import serializers
@@ -17,6 +19,16 @@ from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
 from patchflow.api.verbs import parsed
+
+
+class TokenScheme(OpenApiAuthenticationExtension):
+    """How the API's own description says that a token is sent."""
+
+    target_class = "patchflow.api.tokens.TokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return build_bearer_security_scheme_object(header_name="Authorization", token_prefix="Token")  # noqa: S106
 
 
 class LoginSerializer(serializers.Serializer[Any]):

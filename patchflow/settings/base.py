@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+from patchflow.settings.enum_names import ENUM_NAMES
 from patchflow.settings.env import PROBLEMS, read, secret
 
 SETTINGS_PROBLEMS = PROBLEMS
@@ -207,7 +208,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {},
+    "ENUM_NAME_OVERRIDES": ENUM_NAMES,
 }
 
 # --- mail -------------------------------------------------------------------------------------------------------------

@@ -6,9 +6,10 @@ from typing import Any
 
 from rest_framework import serializers
 
+from changes.enums import WayBack
 from patchflow.api.verbs import BlockerSerializer
 from patchflow.kernel.enums import Verdict
-from releases.enums import ReleaseOutcome, RestartMode, WayBack
+from releases.enums import ReleaseOutcome, RestartMode
 from releases.models import (
     AcceptancePlan,
     AcceptanceRun,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from changes.enums import EvidenceKind
+from changes.enums import EvidenceKind, WayBack
 from changes.models import SoftwareUpdate
 from cmdb.enums import Environment
 from cmdb.models import Host
@@ -20,7 +20,7 @@ from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 from releases.domain import plans, releases
-from releases.enums import ReleaseState, RunState, StepKind, StepOutcome, WayBack
+from releases.enums import ReleaseState, RunState, StepKind, StepOutcome
 from releases.models import AcceptancePlan, AcceptanceRun, AcceptanceStep, Release
 from releases.queries.builds import updates_of
 from releases.queries.manifests import built

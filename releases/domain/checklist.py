@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from changes.enums import WayBack
 from changes.queries.files import verified
 from cmdb.models import ServiceWindow
 from cmdb.queries.hosts import target_facts
@@ -17,7 +18,7 @@ from patchflow.kernel import registry, signoffs
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.signoffs import passed_round_of
 from releases.domain import readiness
-from releases.enums import ReadinessState, ReleaseState, WayBack
+from releases.enums import ReadinessState, ReleaseState
 from releases.models import Manifest, ReadinessReview, Release
 from releases.queries.manifests import built, current, draft_document, intact
 from releases.queries.releases import authorizations, proof_of

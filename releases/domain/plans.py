@@ -10,13 +10,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from changes.enums import WayBack
 from cmdb.models import Host, ServiceWindow
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
-from releases.enums import ReleaseState, RestartMode, WayBack
+from releases.enums import ReleaseState, RestartMode
 from releases.executors.base import HealthCheck
 from releases.models import InstallProfile, PlannedRing, PlannedWindow, Release
 

@@ -12,13 +12,14 @@ from typing import Any
 
 import structlog
 
+from changes.enums import WayBack
 from cmdb.queries.connections import endpoint_of
 from cmdb.remote.errors import RemoteError
 from patchflow.kernel import queue, registry, workflow
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 from releases.domain import acceptance, files
-from releases.enums import ArtifactUse, RunState, StepKind, StepOutcome, WayBack
+from releases.enums import ArtifactUse, RunState, StepKind, StepOutcome
 from releases.executors.base import (
     Action,
     ArtifactSpec,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from changes.enums import WayBack
 from changes.models import Cycle
 from patchflow.kernel import registry
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.models import User
 from releases.domain import releases
-from releases.enums import ReleaseState, WayBack
+from releases.enums import ReleaseState
 from releases.models import Job, Release, Rollout
 from releases.queries.manifests import current
 from releases.queries.releases import authorization_blockers, authorizations

@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from changes.domain import cycles, evidence, rfcs, scope
-from changes.enums import EvidenceKind, RFCState, TargetOutcome
+from changes.enums import EvidenceKind, RFCState, TargetOutcome, WayBack
 from changes.models import RFC, Cycle, RFCTarget
 from patchflow.kernel import audit, registry, signoffs, workflow
 from patchflow.kernel.blockers import Blocker
@@ -20,7 +20,7 @@ from patchflow.kernel.errors import Blocked, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.numbers import next_number
 from patchflow.kernel.rules import capability, failing
-from releases.enums import BuildState, ReadinessState, ReleaseOutcome, ReleaseState, RunState, WayBack
+from releases.enums import BuildState, ReadinessState, ReleaseOutcome, ReleaseState, RunState
 from releases.enums_rollout import RolloutState
 from releases.models import AcceptanceRun, Build, PlannedHost, ReadinessReview, Release, ReleaseRFC, Rollout
 from releases.queries.manifests import current

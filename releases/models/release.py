@@ -16,13 +16,14 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from changes.enums import WayBack
 from cmdb.models import Host
 from cmdb.queries.groups import scope_keys_of
 from patchflow.kernel.fsm import state_field, transition
 from patchflow.kernel.models import Audited, User
 from patchflow.kernel.rules import capability
 from patchflow.kernel.signoffs import signers_of
-from releases.enums import ReleaseOutcome, ReleaseState, WayBack
+from releases.enums import ReleaseOutcome, ReleaseState
 from releases.rules import any_of, not_signer, signed_before, system
 
 S = ReleaseState

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from changes.enums import WayBack
 from changes.queries.authorization import Authorization
 from cmdb.queries.hosts import target_facts
 from cmdb.queries.software import installed
@@ -14,7 +15,7 @@ from cmdb.versions import InvalidVersion, key
 from patchflow.kernel.enums import RoundState
 from patchflow.kernel.integrity import difference, digest, plain
 from patchflow.kernel.models import SignOffRound
-from releases.enums import ArtifactUse, BuildState, WayBack
+from releases.enums import ArtifactUse, BuildState
 from releases.models import Build, BuildClass, InstallProfile, Manifest, Release
 from releases.queries.builds import updates_of
 from releases.queries.releases import authorizations

@@ -8,12 +8,13 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from changes.enums import WayBack
 from changes.models import RFC, SoftwareUpdate
 from changes.web.rfc_forms import Area, Moment, ReasonForm, refuse
 from cmdb.models import Host, ServiceWindow
 from patchflow.kernel.enums import Verdict
 from releases.domain.plans import RingPlan
-from releases.enums import ReleaseOutcome, RestartMode, WayBack
+from releases.enums import ReleaseOutcome, RestartMode
 from releases.models import InstallProfile, PlannedRing
 
 __all__ = ["ReasonForm", "refuse"]

@@ -42,8 +42,7 @@ def test_a_host_that_must_restart_is_found_again_and_looked_at(stack: Stack, est
     release = walk.ready_release(KERNEL)
     rollout = walk.deploy(release["id"])
 
-    ended = walk.rex.until_state(f"releases/{release['id']}/", "deployed", seconds=300)
-    assert ended["outcome"] == "full"
+    walk.until_deployed(release["id"], rollout["id"])
     at_work = ["claimed", "staged", "installing", "restarting", "verifying", "succeeded"]
     for job in walk.jobs(rollout["id"]).values():
         assert walk.states_in_trail("releases.job", job["id"]) == [(state, "bot") for state in at_work]
@@ -53,8 +52,9 @@ def test_a_host_that_must_restart_is_found_again_and_looked_at(stack: Stack, est
         assert estate.ssh(host, "ls /run/reboot-required", check=False) == ""
         assert estate.began(host) == [f"upgrade {KERNEL} 1.0 1.1"]
     assert _boot(estate, TEST) == boots[TEST], "a test restarts nothing"
-    for host in PRODUCTION:
-        seen = walk.cora.until(f"hosts/{walk.hosts[host]}/", lambda h: h["audited_at"] > ended["finished_at"])
+    for host, job in walk.jobs(rollout["id"]).items():
+        ended = job["ended_at"]
+        seen = walk.cora.until(f"hosts/{walk.hosts[host]}/", lambda h, ended=ended: h["audited_at"] > ended)  # type: ignore[misc]
         assert seen["restart_needed"] is False
 
 
@@ -81,8 +81,7 @@ def _installing(stack: Stack, estate: Estate) -> tuple[Walk, Any, Any]:
 def _ends_well(walk: Walk, release_id: int, rollout_id: int, before: Any) -> None:
     """All hosts done, by one attempt each, with one upgrade each in dpkg's own log."""
     estate = walk.estate
-    release = walk.rex.until_state(f"releases/{release_id}/", "deployed", seconds=300)
-    assert release["outcome"] == "full"
+    walk.until_deployed(release_id, rollout_id)
     jobs = walk.jobs(rollout_id)
     assert {name: (job["state"], job["attempt"]) for name, job in jobs.items()} == dict.fromkeys(
         PRODUCTION, ("succeeded", 1)

@@ -149,8 +149,7 @@ def _deploy(walk: Walk, release_id: int) -> None:
     refused = walk.gus.refused(f"releases/{release_id}/deploy/", status=403)
     assert refused.codes == ("release.four_eyes",), "gus has the role; only his signature stops him"
     rollout = walk.deploy(release_id)
-    release = walk.rex.until_state(f"releases/{release_id}/", "deployed", seconds=240)
-    assert release["outcome"] == "full"
+    walk.until_deployed(release_id, rollout["id"])
     rollout = walk.otto.get(f"rollouts/{rollout['id']}/")
     assert (rollout["state"], [r["state"] for r in rollout["rings"]]) == ("completed", ["passed", "passed"])
     jobs = walk.jobs(rollout["id"])

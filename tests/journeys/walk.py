@@ -229,6 +229,19 @@ class Walk:
         """Host name → its job."""
         return {job["host_name"]: job for job in self.otto.all(f"jobs/?rollout={rollout_id}")}
 
+    def until_deployed(self, release_id: int, rollout_id: int) -> Any:
+        """The release once all of it is deployed; a rollout that halts fails at once, with each job's own words."""
+        path = f"rollouts/{rollout_id}/"
+        try:
+            self.otto.until_state(path, "completed", seconds=300, bad=("halted", "stopped"))
+        except AssertionError as error:
+            jobs = self.jobs(rollout_id).values()
+            told = [f"{job['host_name']}: {job['state']} {job['code']} {job['statement']}" for job in jobs]
+            raise AssertionError("\n".join([str(error), *told])) from error
+        release = self.rex.until_state(f"releases/{release_id}/", "deployed")
+        assert release["outcome"] == "full"
+        return release
+
     def until_job(self, rollout_id: int, host: str, good: Callable[[Any], bool], *, seconds: float = 90) -> Any:
         """The host's job once `good` holds of it."""
         path = f"jobs/?rollout={rollout_id}&host={self.hosts[host]}"
