@@ -181,6 +181,8 @@ def _take(visit: Visit, progress: JobProgress) -> tuple[bool, Pause]:
         visit.move("lose", reason="The host does not know this job any more.")
         return False, None
     visit.keep(progress.events)
+    for event in progress.events:  # every stage is recorded, also one that began and ended between two looks
+        _reach(visit, event.stage, None)
     if progress.stage is not None:
         _reach(visit, progress.stage, progress.result)
     if progress.result is not None:

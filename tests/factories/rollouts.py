@@ -129,9 +129,10 @@ class Deployment:
 
 def make_deployment(
     cast: Cast, at: datetime, folder: Path, *, hosts: int = 3, rings: Sequence[dict[str, Any]] = (), earliest: datetime | None = None,
-    latest: datetime | None = None, habits: Habits = QUICK, window: dict[str, Any] | None = None,
+    latest: datetime | None = None, habits: Habits = QUICK, window: dict[str, Any] | None = None, profile: dict[str, Any] | None = None,
 ) -> Deployment:  # fmt: skip
-    """`rings`: dicts with `hosts` (how many) and any of a ring's numbers; default one ring with all hosts."""
+    """`rings`: dicts with `hosts` (how many) and any of a ring's numbers; default one ring with all hosts. `profile`: fields of
+    the sealed profile that differ from the usual."""
     world = changes.make_world(cast, at - timedelta(days=1), hosts=hosts)
     rfc = changes.implementing(world)
     opened = open_window(at, **(window or {}))
@@ -143,6 +144,7 @@ def make_deployment(
     registry.executors.add(executor, simulator)
     release = _release(cast, rfc, executor, at)
     document = _document(release, rfc, world, rings or [{"hosts": hosts}], opened, earliest, latest)
+    document["profile"] |= profile or {}
     manifest = seal(release, document, cast, at)
     verify_files(document, cast, at)
     return Deployment(cast, world, rfc, release, manifest, opened, clock, simulator, world.hosts)

@@ -46,6 +46,16 @@ def test_the_path_of_a_job_is_in_the_trail_step_by_step(make: Make) -> None:
     assert ScanRun.objects.filter(results__host=deployment.hosts[0]).exists(), "the inventory follows"
 
 
+def test_a_restart_that_was_over_before_anybody_looked_is_recorded_too(make: Make) -> None:
+    deployment = make(hosts=1, profile={"restart": "always"})
+    deployment.start()
+    deployment.tick()
+    slow = deployment.clock.wait
+    deployment.clock.wait = lambda seconds: slow(seconds + 600)  # type: ignore[method-assign]
+    deployment.work()
+    assert path(deployment) == ["claimed", "staged", "installing", "restarting", "verifying", "succeeded"]
+
+
 def test_doubled_and_lost_messages_change_nothing(make: Make) -> None:
     deployment = make(hosts=2)
     deployment.start()
