@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from patchflow.settings.enum_names import ENUM_NAMES
-from patchflow.settings.env import PROBLEMS, read, secret
+from patchflow.settings.env import PROBLEMS, read
 
 SETTINGS_PROBLEMS = PROBLEMS
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -17,8 +17,8 @@ VAR = Path(read("str", "PATCHFLOW_VAR", str(BASE_DIR / "var")))
 """Where the embedded database, journals, published audit heads and the content store live: a local disk (WAL)."""
 
 DEVELOPMENT_SECRET = "patchflow-development-only-" + "0" * 32
-SECRET_KEY = secret("PATCHFLOW_SECRET_KEY", DEVELOPMENT_SECRET)
-FIELD_KEY = secret("PATCHFLOW_FIELD_KEY", "")
+SECRET_KEY = read("str", "PATCHFLOW_SECRET_KEY", DEVELOPMENT_SECRET)
+FIELD_KEY = read("str", "PATCHFLOW_FIELD_KEY", "")
 """Key that encrypts stored private keys of connections; empty: keys are kept by reference only."""
 
 ALLOWED_HOSTS: list[str] = read(
@@ -238,7 +238,7 @@ PATCHFLOW = {
     "OUTBOUND_ALLOW": read("list", "PATCHFLOW_OUTBOUND_ALLOW", []),
     "EXECUTOR": read("str", "PATCHFLOW_EXECUTOR", "ansible"),
 }
-METRICS_TOKEN = secret("PATCHFLOW_METRICS_TOKEN", "")
+METRICS_TOKEN = read("str", "PATCHFLOW_METRICS_TOKEN", "")
 
 CELERY_BEAT_SCHEDULE = {
     "sweep": {

@@ -38,6 +38,19 @@ def test_good_production_settings_pass(tmp_path: Path) -> None:
     assert code == 0, said
 
 
+def test_any_value_may_be_in_a_file(tmp_path: Path) -> None:
+    given: dict[str, str | None] = {}
+    for name in ("PATCHFLOW_SECRET_KEY", "PATCHFLOW_DATABASE_URL"):
+        path = tmp_path / name.lower()
+        path.write_text(f"{GOOD[name]}\n")
+        given |= {name: None, f"{name}_FILE": str(path)}
+    code, said = check(tmp_path, **given)
+    assert code == 0, said
+    (tmp_path / "patchflow_database_url").write_text("nonsense\n")
+    code, said = check(tmp_path, **given)
+    assert (code, "PATCHFLOW_DATABASE_URL" in said) == (1, True), said
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
