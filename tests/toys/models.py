@@ -84,6 +84,7 @@ class Ball(DueWork):
     box = models.ForeignKey(Box, models.PROTECT, related_name="balls")
     color = models.CharField(max_length=10, default="red")
     speed = models.IntegerField(default=0)
+    throws = models.JSONField(default=list)
 
     def __str__(self) -> str:
         return f"{self.color} ball"
@@ -102,7 +103,10 @@ class Ball(DueWork):
         gated=True,
     )
     def throw(self, *, actor: User, at: datetime, speed: int = 1, **facts: Any) -> None:
-        self.speed = speed
+        if speed != 5:  # a body need not write the same columns for every row
+            self.speed = speed
+        if facts.get("spin") is not None:
+            self.throws.append({"spin": facts["spin"]})
 
     @transition(
         field=state,

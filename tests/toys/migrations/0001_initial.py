@@ -43,6 +43,7 @@ class Migration(migrations.Migration):
                 ('state', django_fsm.FSMField(choices=[('lying', 'Lying'), ('flying', 'Flying'), ('caught', 'Caught')], db_index=True, default='lying', editable=False, max_length=24, protected=True)),
                 ('color', models.CharField(default='red', max_length=10)),
                 ('speed', models.IntegerField(default=0)),
+                ('throws', models.JSONField(default=list)),
                 ('box', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='balls', to='toys.box')),
             ],
             options={
