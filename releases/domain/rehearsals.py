@@ -17,6 +17,7 @@ from cmdb.queries.connections import endpoint_of
 from cmdb.remote.errors import RemoteError
 from patchflow.kernel import queue, registry, workflow
 from patchflow.kernel.errors import Refusal
+from patchflow.kernel.instance import instance_key
 from patchflow.kernel.models import User
 from releases.domain import acceptance, files
 from releases.enums import ArtifactUse, RunState, StepKind, StepOutcome
@@ -223,7 +224,7 @@ class Rehearsal:
         key = self.run.job_key
         if not key:
             tried = int(self.run.ordered.get("tried", 0)) + 1
-            key = f"acc-{self.run.pk}-{self.run.steps.count() + 1}-{tried}"
+            key = f"{instance_key()}-acc-{self.run.pk}-{self.run.steps.count() + 1}-{tried}"
             self.remember(key, tried=tried)
             answer = self.executor.start(Batch(orders=(self.order(action, packages, use=use, key=key),))).jobs[0].answer
             if answer.has_it or answer.unknown:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from patchflow.kernel import queue, workflow
 from patchflow.kernel.errors import Blocked, Conflict
+from patchflow.kernel.instance import instance_key
 from patchflow.kernel.models import User
 from releases.domain import rollouts
 from releases.enums_rollout import JobState, RingState, RolloutState
@@ -39,8 +40,10 @@ def retry_ring(*, ring_id: int, actor: User, at: datetime, host_ids: Sequence[in
         workflow.fire(Ring, ring_id, "retry", actor=actor, at=at)
     elif ring.state != RingState.RUNNING:
         raise Conflict(f"The ring is {ring.get_state_display()}.", code="conflict.state")
+    mine = instance_key()
     keys = {
-        pk: rollouts.key_of(rollout, host, last + 1) for pk, host, last in rows.values_list("pk", "host_id", "attempt")
+        pk: rollouts.key_of(mine, rollout, host, last + 1)
+        for pk, host, last in rows.values_list("pk", "host_id", "attempt")
     }
     fired = workflow.fire_many(
         rows.prefetch_related("host__memberships"), "retry", actor=actor, at=at,

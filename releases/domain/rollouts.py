@@ -13,6 +13,7 @@ from typing import Any
 from cmdb.domain import recordsets
 from patchflow.kernel import audit, queue, workflow
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
+from patchflow.kernel.instance import instance_key
 from patchflow.kernel.models import User
 from patchflow.kernel.numbers import next_number
 from patchflow.kernel.rules import capability, failing
@@ -35,9 +36,9 @@ def said(reason: str, code: str = "rollout.reason") -> str:
     return reason.strip()
 
 
-def key_of(rollout: Rollout, host_id: int, attempt: int) -> str:
-    """The key of one attempt, as the host keeps it: never used for another."""
-    return f"{rollout.number}-{host_id}-{attempt}"
+def key_of(instance: str, rollout: Rollout, host_id: int, attempt: int) -> str:
+    """The key of one attempt, as the host keeps it: never used for another, nor by another Patchflow (`instance_key`)."""
+    return f"{instance}-{rollout.number}-{host_id}-{attempt}"
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,9 @@ def make(
 
 
 def _write_jobs(rollout: Rollout, lanes: Iterable[tuple[Ring, Lane]], *, at: datetime) -> None:
+    mine = instance_key()
     rows = [
-        {"ring_id": ring.pk, "host_id": host_id, "job_key": key_of(rollout, host_id, 1), "packages": packages}
+        {"ring_id": ring.pk, "host_id": host_id, "job_key": key_of(mine, rollout, host_id, 1), "packages": packages}
         for ring, lane in lanes
         for host_id, packages in lane.hosts.items()
     ]

@@ -14,6 +14,7 @@ from django.db.models import Q
 from cmdb.remote.errors import RemoteError
 from patchflow.kernel.errors import Conflict, Refusal
 from patchflow.kernel.faults import fault
+from patchflow.kernel.instance import instance_key
 from patchflow.kernel.queue import due
 from releases.domain import slips
 from releases.domain.gates import ask_whole
@@ -140,7 +141,7 @@ def _answered(visit: Visit, answer: StartAnswer) -> Pause:
 def _give_back(visit: Visit, why: str, pause: timedelta, *, code: str, new_attempt: bool = False) -> None:
     """Back to pending: nothing was done. A new attempt, where the host has ended this one, takes a new key."""
     later, job = visit.now() + pause, visit.job
-    facts = {"new_key": key_of(job.rollout, job.host_id, job.attempt + 1)} if new_attempt else {}
+    facts = {"new_key": key_of(instance_key(), job.rollout, job.host_id, job.attempt + 1)} if new_attempt else {}
     statement = f"Will be tried again at {later:%d %b %Y %H:%M} UTC, because {why}."
     visit.move("release", statement=statement, code=code, not_before=later, **facts)
 

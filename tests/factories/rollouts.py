@@ -17,7 +17,7 @@ from changes.models import RFC, Artifact, RepositoryIndex, Verification
 from cmdb.models import Connection, Host, HostGroup, ServiceWindow
 from patchflow.kernel import registry
 from patchflow.kernel.integrity import digest, plain
-from patchflow.kernel.models import SignOff, SignOffLevel, SignOffRound
+from patchflow.kernel.models import Instance, SignOff, SignOffLevel, SignOffRound
 from releases.domain import advance, jobs, rollouts
 from releases.executors.base import PackageChange
 from releases.executors.simulator import SimulatorExecutor, simulated_artifact
@@ -138,6 +138,9 @@ def make_deployment(
     opened = open_window(at, **(window or {}))
     for host in world.hosts:
         connect(host, cast, at)
+    Instance.objects.get_or_create(
+        pk=1, defaults={"key": "patchfl1"}
+    )  # the course of a simulated job follows from its key
     clock = Clock(at)
     executor = f"simulator-{next(_numbers)}"
     simulator = SimulatorExecutor(folder / f"{executor}.sqlite3", clock=clock.now, habits=habits)

@@ -1,7 +1,8 @@
-"""The kernel's tables: people and grants, audit, sign-offs, numbers."""
+"""The kernel's tables: people and grants, audit, sign-offs, numbers, this installation."""
 
 from patchflow.kernel.models.audit import Audited, AuditEntry, AuditLeaf, AuditSeal, NamedChain
 from patchflow.kernel.models.due import DueWork
+from patchflow.kernel.models.instance import Instance
 from patchflow.kernel.models.number import Number
 from patchflow.kernel.models.signoff import SignOff, SignOffLevel, SignOffRound, Voter
 from patchflow.kernel.models.user import RoleGrant, User
@@ -12,6 +13,7 @@ __all__ = [
     "AuditSeal",
     "Audited",
     "DueWork",
+    "Instance",
     "NamedChain",
     "Number",
     "RoleGrant",

@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from cmdb.models import ConfigurationItem, Host
+from patchflow.kernel.instance import instance_key
 from releases.domain import rollouts
 from releases.models import Job, Rollout
 from tests.factories.rollouts import Deployment, seal
@@ -50,5 +51,5 @@ def test_a_planned_job_says_what_it_will_change(make: Make) -> None:
     job = Job.objects.get(rollout=rollout, host=deployment.hosts[1])
     assert job.packages == deployment.manifest.document["hosts"][1]["packages"]
     assert (job.ring.position, job.attempt, job.state) == (1, 1, "pending")
-    assert job.job_key == f"{rollout.number}-{job.host_id}-1"
+    assert job.job_key == f"{instance_key()}-{rollout.number}-{job.host_id}-1"
     assert Rollout.objects.get().state == "planned"

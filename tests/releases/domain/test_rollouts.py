@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from patchflow.kernel.errors import Blocked, Conflict, NotAllowed
+from patchflow.kernel.instance import instance_key
 from patchflow.kernel.models import AuditEntry
 from releases.domain import rings, rollbacks, rollouts, switches
 from releases.enums_rollout import LIVE
@@ -104,6 +105,19 @@ def test_retry_takes_only_the_failed_hosts_each_under_a_new_key(make: Make) -> N
     assert deployment.job(0).attempt == 1
     assert len(deployment.simulator.effects()) == 3
     assert deployment.rollout.state == "completed"
+
+
+def test_a_job_named_before_keys_had_a_prefix_keeps_its_key_until_its_next_attempt(make: Make) -> None:
+    deployment = make(hosts=1)
+    deployment.habit(0, "lie")
+    deployment.start()
+    old = f"{deployment.rollout.number}-{deployment.hosts[0].pk}-1"
+    Job.objects.update(job_key=old)
+    deployment.work()
+    assert deployment.job().job_key == old
+    assert {effect.job_key for effect in deployment.simulator.effects()} <= {old}
+    assert rings.retry_ring(ring_id=deployment.ring().pk, actor=deployment.cast.otto, at=deployment.clock.at) == 1
+    assert deployment.job().job_key == f"{instance_key()}-{deployment.rollout.number}-{deployment.hosts[0].pk}-2"
 
 
 def test_retry_of_nothing_says_so(make: Make) -> None:
