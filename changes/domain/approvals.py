@@ -93,14 +93,12 @@ def _ask(rfc: RFC, round_: SignOffRound, *, at: datetime) -> None:
 def decide(
     *, round_id: int, verdict: str, actor: User, at: datetime, comment: str = "", digest_seen: str = ""
 ) -> SignOff:
-    """Signs for or against. Raises what `signoffs.decide` raises, and Blocked while the RFC is on hold."""
+    """Signs for or against. Raises what `signoffs.decide` raises: Blocked while the RFC is on hold."""
     peek = SignOffRound.objects.filter(pk=round_id).first()
     if peek is None:
         raise Conflict("This round does not exist.", code="conflict.gone")
     if peek.subject_type == RFC._meta.label_lower:
         rfc = workflow.lock(RFC, peek.subject_id)
-        if held := hold_blocker(rfc):
-            raise Blocked(held)
     signed = signoffs.decide(
         round_id=round_id, verdict=verdict, comment=comment, actor=actor, at=at, digest_seen=digest_seen
     )
@@ -176,6 +174,7 @@ signoff_subjects.add(
         on_refused=_refused,
         on_expired=_expired,
         on_voided=_voided,
+        not_now=hold_blocker,
         url=RFC.get_absolute_url,
     ),
 )

@@ -90,7 +90,8 @@ class SignOffSubject:
 
     `document(obj)` is what is signed; `excluded(obj)` maps user ids that may not sign to the reason; `capability` is what
     a voter must still hold at the moment of signing; `on_*` run in the transaction of the deciding verb, with
-    (obj, round_, actor=, at=). `veto`: one refusal refuses the level at once.
+    (obj, round_, actor=, at=). `veto`: one refusal refuses the level at once. `not_now(obj)` gives the reasons why nobody
+    may be asked or sign for the time being (a hold); a round that is open stays open, and its deadline runs on.
     """
 
     label: str
@@ -102,6 +103,7 @@ class SignOffSubject:
     on_expired: Callable[..., Any]
     on_voided: Callable[..., Any] = field(default=lambda *_a, **_k: None)
     veto: bool = False
+    not_now: Callable[[Any], list[Blocker]] = field(default=lambda _obj: [])
     url: Callable[[Any], str] = field(default=lambda _obj: "")
 
 

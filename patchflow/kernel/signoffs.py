@@ -132,12 +132,12 @@ def open_round(
 ) -> SignOffRound:
     """Opens a round on the subject's present document; voters are frozen, less those who are excluded.
 
-    Raises Blocked when a level has too few people left for its quorum, or a round is open already. The caller has the
-    subject's row lock.
+    Raises Blocked when a level has too few people left for its quorum, a round is open already, or the subject says not
+    now. The caller has the subject's row lock.
     """
     known = subject_of(subject)
     excluded = known.excluded(subject)
-    blockers: list[Blocker] = []
+    blockers = list(known.not_now(subject))
     chosen: list[tuple[LevelSpec, list[tuple[User, str]]]] = []
     for spec in levels:
         people = [(u, via) for u, via in spec.voters if u.pk not in excluded and u.is_active and not u.is_bot]
@@ -198,6 +198,10 @@ def open_round(
 
 def why_not_sign(round_: SignOffRound, subject: models.Model, actor: User) -> list[Blocker]:
     """Every reason why `actor` cannot sign this round now; the same list on the page and in `decide`."""
+    return _without_right(round_, subject, actor) + subject_of(subject).not_now(subject)
+
+
+def _without_right(round_: SignOffRound, subject: models.Model, actor: User) -> list[Blocker]:
     known = subject_of(subject)
     level = round_.levels.get(position=round_.position)
     reasons: list[Blocker] = []
@@ -222,8 +226,8 @@ def why_not_sign(round_: SignOffRound, subject: models.Model, actor: User) -> li
 def decide(*, round_id: int, verdict: str, comment: str, actor: User, at: datetime, digest_seen: str = "") -> SignOff:
     """Writes a decision and, when the tally closes, ends the round and fires what the subject says, in this transaction.
 
-    Raises Conflict (the round is over, or the subject changed since it was seen), NotAllowed (`why_not_sign`), Invalid
-    (a refusal without comment).
+    Raises Conflict (the round is over, or the subject changed since it was seen), NotAllowed (`why_not_sign`), Blocked
+    (the subject says not now), Invalid (a refusal without comment).
     """
     if verdict not in Verdict.values:
         raise Invalid("Say approve or refuse.", code="signoff.verdict")
@@ -243,7 +247,7 @@ def decide(*, round_id: int, verdict: str, comment: str, actor: User, at: dateti
     if now_signed != round_.digest or (digest_seen and digest_seen != round_.digest):
         raise Conflict("What you saw has been changed since. Read the difference, then decide.", code="signoff.changed")
     if reasons := why_not_sign(round_, subject, actor):
-        raise NotAllowed(reasons)
+        raise NotAllowed(reasons) if _without_right(round_, subject, actor) else Blocked(reasons)
     level = round_.levels.get(position=round_.position)
     signed = SignOff.objects.create(
         round=round_,

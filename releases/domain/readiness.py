@@ -7,13 +7,14 @@ does not sign; who signed neither builds nor starts. Any edit voids it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from changes.domain import approvals, cycles
 from changes.enums import EvidenceKind
 from changes.models import RFC
+from changes.queries.holds import hold_blocker
 from patchflow.kernel import audit, signoffs, workflow
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
@@ -181,6 +182,14 @@ def builders_of(rfc: RFC) -> dict[int, str]:
     return found
 
 
+def not_now(release: Release) -> list[Blocker]:
+    """Holds of the release and of the changes that it serves: nothing is signed that could not become ready."""
+    found = hold_blocker(release)
+    for link in release.links.select_related("rfc").order_by("rfc"):
+        found += [replace(held, sentence=f"{link.rfc.number}: {held.sentence}") for held in hold_blocker(link.rfc)]
+    return found
+
+
 def _review_of(round_: SignOffRound) -> ReadinessReview:
     return ReadinessReview.objects.get(round=round_)
 
@@ -214,6 +223,7 @@ signoff_subjects.add(
         on_passed=_passed,
         on_refused=_ended,
         on_expired=_ended,
+        not_now=not_now,
         url=lambda release: str(release.get_absolute_url()),
     ),
 )

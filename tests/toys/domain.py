@@ -59,5 +59,6 @@ signoff_subjects.add(
         on_refused=_outcome("refused"),
         on_expired=_outcome("expired"),
         on_voided=_outcome("voided"),
+        not_now=lambda page: [Blocker("page.held", "The page is on hold.", tone="wait")] if page.held else [],
     ),
 )

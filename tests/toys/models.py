@@ -126,6 +126,7 @@ class Page(Audited):
     text = models.CharField(max_length=100, default="")
     author = models.ForeignKey(User, models.PROTECT, related_name="+")
     outcome = models.CharField(max_length=20, default="")
+    held = models.BooleanField(default=False)
 
     def __str__(self) -> str:
         return self.text

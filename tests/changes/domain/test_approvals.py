@@ -9,6 +9,8 @@ import pytest
 from changes.domain import approvals, cycles, glass, holds, reminders, revisions, rfcs, risk, scope
 from changes.models import RFC
 from changes.queries.authorization import authorization_for
+from changes.queries.board import why_not
+from changes.queries.holds import hold_blocker
 from patchflow.kernel import audit, signoffs, workflow
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import AuditEntry, SignOffRound
@@ -77,8 +79,12 @@ def test_round_expires_on_hold_too(world: World) -> None:
     rfc = made.awaiting(world)
     round_ = made.round_of(rfc)
     holds.place(rfc_id=rfc.pk, reason="wait", actor=world.cast.che, at=world.at)
-    with pytest.raises(Blocked):
-        approvals.decide(round_id=round_.pk, verdict="approve", actor=world.cast.sam, at=world.at)
+    for door in (approvals.decide, signoffs.decide):
+        with pytest.raises(Blocked) as refused:
+            door(round_id=round_.pk, verdict="approve", comment="", actor=world.cast.sam, at=world.at)
+        assert refused.value.blockers == why_not(round_, world.cast.sam) == hold_blocker(rfc)
+        assert "On hold by che: wait" in str(refused.value)
+    assert not round_.signoffs.exists()
     assert signoffs.expire(round_id=round_.pk, actor=world.cast.bot, at=world.at + timedelta(days=10))
     assert state_of(rfc) == "evaluating"
 

@@ -205,6 +205,42 @@ def test_only_the_newest_round_on_this_digest_counts(page: Page, cast: Cast, now
     assert signoffs.passed_round_of(page, digest_now=round_.digest) is None
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("verdict", ["approve", "refuse"])
+def test_a_held_subject_takes_no_vote_and_says_so(verdict: str, page: Page, cast: Cast, now: datetime) -> None:
+    round_ = opened(page, cast, now)
+    Page.objects.update(held=True)
+    with pytest.raises(Blocked) as refused:
+        sign(round_, cast.cal, now, verdict, "because")
+    page.refresh_from_db()
+    assert refused.value.blockers == signoffs.why_not_sign(round_, page, cast.cal)
+    assert [b.code for b in refused.value.blockers] == ["page.held"]
+    assert not SignOff.objects.exists()
+    with pytest.raises(NotAllowed) as both:
+        sign(round_, cast.eve, now)
+    assert [b.code for b in both.value.blockers] == ["signoff.not_asked", "page.held"]
+
+    Page.objects.update(held=False)
+    sign(round_, cast.cal, now, verdict, "because")
+    assert SignOff.objects.get().verdict == verdict
+
+
+@pytest.mark.django_db
+def test_a_round_about_a_held_subject_is_not_opened_but_one_that_is_open_still_ends(
+    page: Page, cast: Cast, now: datetime
+) -> None:
+    round_ = opened(
+        page, cast, now, LevelSpec("Board", [(cast.cal, "cab_chair")], deadline_at=now + timedelta(hours=1))
+    )
+    Page.objects.update(held=True)
+    assert signoffs.expire(round_id=round_.pk, actor=cast.bot, at=now + timedelta(hours=1))
+    page.refresh_from_db()
+    assert page.outcome == "expired by bot"
+    with pytest.raises(Blocked) as refused:
+        opened(page, cast, now)
+    assert [b.code for b in refused.value.blockers] == ["page.held"]
+
+
 @pytest.mark.pg
 @pytest.mark.django_db(transaction=True)
 def test_fifty_at_once_have_exactly_one_outcome(now: datetime) -> None:

@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 
-from changes.models import Cycle, Evidence, Verification
+from changes.domain import holds
+from changes.models import RFC, Cycle, Evidence, Verification
 from cmdb.domain import windows
 from patchflow.kernel import append_only, signoffs, workflow
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
@@ -246,6 +247,28 @@ def test_a_signature_does_not_help_a_release_that_lost_its_authorization(yard: Y
     round_ = signoffs.open_round_of(release)
     assert round_ is not None
     assert not round_.signoffs.exists()
+
+
+def test_a_manifest_is_not_signed_while_its_release_or_its_change_is_on_hold(yard: Yard) -> None:
+    """The first of two levels, too: not only the signature that would make it ready."""
+    levels = [readiness.READINESS, readiness.BOARD]
+    readiness.configure_slot(slot="before_deploy", name="Go or no-go", levels=levels, actor=yard.cast.ada, at=yard.at)
+    release = sealed(yard)
+    rfc = RFC.objects.get(pk=release.rfc_ids()[0])
+    holds.place(rfc_id=rfc.pk, reason="ask the owner", actor=yard.cast.che, at=yard.at)
+    with transaction.atomic():
+        holds.place_on(subject=workflow.lock(Release, release.pk), reason="wait", actor=yard.cast.che, at=yard.at)
+    with pytest.raises(Blocked) as refused:
+        sign(yard, release)
+    assert [str(b) for b in refused.value.blockers] == [
+        "On hold by che: wait Resume it first.",
+        f"{rfc.number}: On hold by che: ask the owner Resume it first.",
+    ]
+    holds.resume(rfc_id=rfc.pk, actor=yard.cast.che, at=yard.at)
+    with transaction.atomic():
+        holds.resume_on(subject=workflow.lock(Release, release.pk), actor=yard.cast.che, at=yard.at)
+    assert sign(yard, release).state == "awaiting_readiness"
+    assert sign(yard, release, yard.cast.cal).state == "ready"
 
 
 def test_a_new_seal_is_a_new_revision_that_nobody_has_signed(yard: Yard) -> None:

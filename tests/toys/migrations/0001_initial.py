@@ -58,6 +58,7 @@ class Migration(migrations.Migration):
                 ('audit_head', models.CharField(default='0000000000000000000000000000000000000000000000000000000000000000', editable=False, max_length=64)),
                 ('text', models.CharField(default='', max_length=100)),
                 ('outcome', models.CharField(default='', max_length=20)),
+                ('held', models.BooleanField(default=False)),
                 ('author', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={
