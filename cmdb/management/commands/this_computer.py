@@ -25,7 +25,7 @@ class Command(BaseCommand):
         if host.audited_at and timezone.now() - host.audited_at < FRESH:
             return
         try:
-            run = scans.request(host_ids=[host.pk], actor=bot, at=timezone.now())
+            run = scans.request(host_ids=[host.pk], scanner="local", actor=bot, at=timezone.now())
         except Refusal as refusal:  # a scan is under way already
             self.stdout.write(f"{host}: {refusal}")
             return
