@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from django.db.models import Count, Q, QuerySet
@@ -47,6 +48,12 @@ def overdue(*, at: datetime, actor: User) -> list[RFC]:
     """Open RFCs whose clock has run out before production started."""
     rows = RFC.objects.visible_to(actor).open().filter(start_by__lte=at, clock_stopped_at__isnull=True)
     return list(rows.order_by("start_by"))
+
+
+def running_clocks(rfc_ids: Collection[int]) -> list[int]:
+    """Those of these RFCs whose start-by clock still runs, in the order in which they are locked."""
+    rows = RFC.objects.filter(pk__in=rfc_ids, clock_stopped_at__isnull=True)
+    return list(rows.order_by("pk").values_list("pk", flat=True))
 
 
 def on_the_same_hosts(rfc: RFC) -> list[tuple[RFC, int]]:

@@ -12,6 +12,9 @@ from typing import Any
 import structlog
 from django.db import IntegrityError, transaction
 
+from changes.domain import clocks
+from changes.queries.rfcs import running_clocks
+from cmdb.enums import Environment
 from patchflow.kernel import queue, registry, workflow
 from patchflow.kernel.faults import fault
 from patchflow.kernel.models import User
@@ -39,6 +42,8 @@ def advance(*, rollout_id: int, now: datetime) -> int:
     for _step in range(STEPS):
         done, claimed, end = _tick(rollout_id, now)
         through += claimed
+        if done or end is not None:
+            _stop_clocks(rollout_id, now)
         if end is not None:
             _end(rollout_id, now)
         if not done:
@@ -195,6 +200,17 @@ OUTCOMES = {
     True: {"full": ReleaseOutcome.ROLLED_BACK},
     False: {"full": ReleaseOutcome.FULL, "partial": ReleaseOutcome.PARTIAL, "failed": ReleaseOutcome.FAILED},
 }
+
+
+def _stop_clocks(rollout_id: int, now: datetime) -> None:
+    """The start-by clocks of the changes stop when the first ring with a production host has begun. A way back stops none."""
+    forward = Ring.objects.filter(rollout_id=rollout_id, rollout__reverses__isnull=True, started_at__isnull=False)
+    began = forward.filter(jobs__host__ci__environment=Environment.PRODUCTION).order_by("started_at").first()
+    if began is None or began.started_at is None:
+        return
+    release_id = Rollout.objects.values_list("release_id", flat=True).get(pk=rollout_id)
+    for rfc_id in running_clocks(Release.objects.get(pk=release_id).rfc_ids()):
+        clocks.stop(rfc_id=rfc_id, actor=User.bot(), at=began.started_at)
 
 
 def _end(rollout_id: int, now: datetime) -> None:

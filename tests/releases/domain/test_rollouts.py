@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from changes.models import RFC
 from patchflow.kernel.errors import Blocked, Conflict, NotAllowed
 from patchflow.kernel.instance import instance_key
 from patchflow.kernel.models import AuditEntry
@@ -42,6 +43,23 @@ def test_a_rollout_reaches_every_host_and_finishes_the_release(make: Make) -> No
     assert Job.objects.filter(events__stage="installing").count() == 3
     assert PermissionSlip.objects.filter(verdict="run", job__isnull=False).count() == 3
     assert deployment.cast.bot == AuditEntry.objects.filter(verb="release.job.succeeded").first().actor  # type: ignore[union-attr]
+
+
+def test_the_start_by_clock_stops_when_the_first_production_ring_begins(make: Make) -> None:
+    deployment = make(hosts=3, rings=[{"hosts": 1, "soak_seconds": 3600}, {"hosts": 2}])
+    pilot = deployment.hosts[0].ci
+    pilot.environment = "test"
+    pilot.save(update_fields=["environment"])
+    deployment.start()
+    deployment.work()
+    (rfc,) = RFC.objects.filter(pk__in=deployment.release.rfc_ids())
+    assert rfc.clock_stopped_at is None, "a ring of test hosts alone stops no clock"
+    deployment.pass_time(minutes=61)
+    deployment.work()
+    rfc.refresh_from_db()
+    assert rfc.clock_stopped_at == deployment.ring(1).started_at
+    entries = AuditEntry.objects.filter(verb="change.rfc.clock_stopped", object_id=str(rfc.pk))
+    assert [entry.actor for entry in entries] == [deployment.cast.bot]
 
 
 def test_rings_go_one_after_another_and_are_watched(make: Make) -> None:
