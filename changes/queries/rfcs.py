@@ -10,8 +10,9 @@ from django.db.models import Count, Q, QuerySet
 from changes.enums import RFCState
 from changes.models import RFC
 from changes.queries.applicability import hosts_missing
+from patchflow.kernel.enums import RoundState, Verdict
 from patchflow.kernel.integrity import difference, plain
-from patchflow.kernel.models import AuditEntry, User
+from patchflow.kernel.models import AuditEntry, SignOff, User
 from patchflow.kernel.signoffs import rounds_of
 
 Difference = list[dict[str, object]]
@@ -36,6 +37,14 @@ def changes_since_signed(rfc: RFC) -> Difference:
     """What differs from the newest round's document, field by field; empty if nothing does, or nobody was asked yet."""
     newest = rounds_of(rfc).first()
     return difference(newest.document, plain(rfc.change_document())) if newest else []
+
+
+def refusal_of(rfc: RFC) -> SignOff | None:
+    """The signature that refused the newest round, as long as what it refused is unchanged; None otherwise."""
+    newest = rounds_of(rfc).first()
+    if newest is None or newest.state != RoundState.REFUSED or newest.digest != rfc.change_digest:
+        return None
+    return newest.signoffs.filter(verdict=Verdict.REFUSE).select_related("user").order_by("-pk").first()
 
 
 def last_voided(rfc: RFC) -> Difference:

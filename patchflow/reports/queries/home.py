@@ -15,14 +15,16 @@ from django.utils.translation import ngettext
 from changes.enums import RFCState
 from changes.enums_identify import Response
 from changes.models import RFC, Feed, SoftwareUpdate
+from changes.queries import board
+from changes.queries.rfcs import refusal_of
 from cmdb.models import Host, ScanRun
 from patchflow.kernel.models import User
 from patchflow.web import words
 from patchflow.web.parts import Clock, Phase, Statement, Todo
 from patchflow.web.parts import Count as Figure
 from patchflow.web.states import look
-from releases.enums import ReleaseState
-from releases.models import Release
+from releases.enums import ReleaseState, ReviewState
+from releases.models import PostImplementationReview, Release
 
 MANY = 8
 """How many of each kind Home shows; the rest is behind "all"."""
@@ -42,14 +44,21 @@ RELEASE_DUE: dict[str, tuple[str, str, str]] = {
     S.TESTING: ("acceptance.run", _("Test"), _("Test")),
     S.SCHEDULING: ("release.seal", _("Schedule and seal"), _("Schedule")),
     S.READY: ("release.deploy", _("Start the deployment"), _("Open")),
-    S.DEPLOYED: ("release.accept", _("Review and accept"), _("Review")),
-    S.ROLLED_BACK: ("release.accept", _("Review and accept"), _("Review")),
+    S.DEPLOYED: ("release.accept", _("Complete"), _("Complete")),
+    S.ROLLED_BACK: ("release.accept", _("Complete"), _("Complete")),
 }
 
 
 def waiting_for(actor: User, *, at: datetime) -> list[Todo]:
     """What waits for `actor`: decisions first, then what their roles move on, the longest waiting first."""
-    return [*_votes(actor, at), *_release_votes(actor, at), *_rfcs(actor, at), *_releases(actor, at)]
+    return [
+        *_votes(actor, at),
+        *_release_votes(actor, at),
+        *_refused(actor, at),
+        *_rfcs(actor, at),
+        *_releases(actor, at),
+        *_reviews(actor, at),
+    ]
 
 
 def _age(since: datetime, at: datetime) -> str:
@@ -57,17 +66,36 @@ def _age(since: datetime, at: datetime) -> str:
 
 
 def _votes(actor: User, at: datetime) -> list[Todo]:
-    rows = RFC.objects.visible_to(actor).awaiting(actor).order_by("state_at")[:MANY]
+    """Rounds of the board whose present level asks `actor`; who is asked sees them without rights on the hosts."""
     return [
         Todo(
             "st-wait",
             _("Decide"),
-            f"{r.number} · {r.title}",
-            reverse("changes:board-item", args=[r.pk]),
-            due=_age(r.state_at, at),
+            round_.subject_label,
+            reverse("changes:board-item", args=[round_.pk]),
+            due=_age(round_.opened_at, at),
             button=_("Decide"),
         )
-        for r in rows
+        for round_ in board.waiting_for(actor)[:MANY]
+    ]
+
+
+def _refused(actor: User, at: datetime) -> list[Todo]:
+    """The actor's own requests that were refused and have not been changed since."""
+    rows = RFC.objects.visible_to(actor).filter(requested_by=actor, state=R.EVALUATING).order_by("state_at")[:MANY]
+    found = [(r, refusal_of(r)) for r in rows]
+    return [
+        Todo(
+            "st-bad",
+            _("Revise"),
+            f"{r.number} · {r.title}",
+            r.get_absolute_url(),
+            why=_("%(who)s refused: “%(why)s”") % {"who": refused.user, "why": refused.comment},
+            due=_age(r.state_at, at),
+            button=_("Revise"),
+        )
+        for r, refused in found
+        if refused is not None
     ]
 
 
@@ -117,7 +145,12 @@ def _rfcs(actor: User, at: datetime) -> list[Todo]:
 
 def _releases(actor: User, at: datetime) -> list[Todo]:
     states = [state for state, (right, _act, _button) in RELEASE_DUE.items() if actor.scopes_for(right) != frozenset()]
-    rows = Release.objects.visible_to(actor).filter(state__in=states).order_by("state_at")[:MANY]
+    rows = (
+        Release.objects.visible_to(actor)
+        .filter(state__in=states)
+        .exclude(state__in=[S.DEPLOYED, S.ROLLED_BACK], review__state=ReviewState.OPEN)
+        .order_by("state_at")[:MANY]
+    )
     return [
         Todo(
             look("releases.release", r.state).css,
@@ -127,6 +160,26 @@ def _releases(actor: User, at: datetime) -> list[Todo]:
             why=r.reason,
             due=_age(r.state_at, at),
             button=RELEASE_DUE[r.state][2],
+        )
+        for r in rows
+    ]
+
+
+def _reviews(actor: User, at: datetime) -> list[Todo]:
+    """Open reviews that `actor` may complete: who started the deployment does not."""
+    if actor.scopes_for("review.complete") == frozenset():
+        return []
+    rows = PostImplementationReview.objects.visible_to(actor).filter(state=ReviewState.OPEN)
+    rows = rows.exclude(release__started_by=actor).select_related("release").order_by("opened_at")[:MANY]
+    return [
+        Todo(
+            "st-wait",
+            _("Review"),
+            f"{r.release.number} · {r.release.title}",
+            r.get_absolute_url(),
+            why=_("What happened, and what we learn from it."),
+            due=_age(r.opened_at, at),
+            button=_("Review"),
         )
         for r in rows
     ]

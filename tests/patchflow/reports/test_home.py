@@ -9,10 +9,13 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from changes.domain import approvals, revisions, risk
+from changes.models import RFC
+from patchflow.kernel.models import User
 from patchflow.reports.queries import find
 from patchflow.reports.queries.compliance import interval
 from patchflow.reports.queries.home import waiting_for
-from tests.factories.changes import awaiting, make_host, make_world, submitted
+from tests.factories.changes import awaiting, make_host, make_world, round_of, submitted
 from tests.factories.people import Cast
 
 pytestmark = pytest.mark.django_db
@@ -63,3 +66,29 @@ def test_home_uses_a_fixed_number_of_queries(cast: Cast, client: Client) -> None
         counts.append(len(seen))
     assert counts[1] <= counts[0] + 1
     assert counts[1] <= 45
+
+
+def refuse(rfc: RFC, who: User, why: str, at: datetime) -> None:
+    round_ = round_of(rfc)
+    approvals.decide(round_id=round_.pk, actor=who, at=at, verdict="refuse", comment=why, digest_seen=round_.digest)
+
+
+def test_who_asked_sees_the_refusal_until_the_request_is_changed(cast: Cast, now: datetime) -> None:
+    rfc = awaiting(make_world(cast, now))
+    refuse(rfc, cast.sam, "Not on a Friday.", now)
+    (todo,) = [t for t in waiting_for(cast.ann, at=now) if rfc.number in t.title]
+    assert (todo.act, todo.why) == ("Revise", "sam refused: “Not on a Friday.”")
+    assert "Revise" not in {t.act for t in waiting_for(cast.che, at=now)}
+    revisions.revise(rfc_id=rfc.pk, actor=cast.ann, at=now, implementation_plan="On a Monday.", reason="As sam asked.")
+    assert waiting_for(cast.ann, at=now) == []
+
+
+def test_a_decision_leads_to_the_round_that_asks_also_the_second_time(cast: Cast, now: datetime) -> None:
+    rfc = awaiting(make_world(cast, now))
+    refuse(rfc, cast.sam, "Not on a Friday.", now)
+    revisions.revise(rfc_id=rfc.pk, actor=cast.ann, at=now, implementation_plan="On a Monday.", reason="As sam asked.")
+    risk.score(rfc_id=rfc.pk, actor=cast.che, at=now)
+    approvals.request_approval(rfc_id=rfc.pk, actor=cast.che, at=now)
+    (todo,) = [t for t in waiting_for(cast.sam, at=now) if rfc.number in t.title]
+    assert round_of(rfc).number == 2
+    assert todo.url == f"/changes/board/{round_of(rfc).pk}/"

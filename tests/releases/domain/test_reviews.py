@@ -11,6 +11,7 @@ from changes.models import RFC, Cycle, CycleEvent, Evidence, RFCTarget
 from cmdb.domain import baselines
 from cmdb.models import Baseline
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
+from patchflow.reports.queries.home import waiting_for
 from releases.domain import advance, jobs, releases, reviews, rollbacks
 from releases.models import Job, PostImplementationReview, Release, Rollout
 from releases.queries.reviews import figures
@@ -89,6 +90,16 @@ def completed(yard: Yard, release: Release) -> PostImplementationReview:
         actor=yard.cast.che,
         at=yard.at + timedelta(days=3),
     )
+
+
+def test_home_shows_the_review_to_who_may_complete_it_and_then_the_release(yard: Yard) -> None:
+    release = deployed(yard)
+    che, rex = yard.cast.che, yard.cast.rex
+    assert [(t.act, t.url) for t in waiting_for(che, at=yard.at)] == [("Review", f"/reviews/{review_of(release).pk}/")]
+    assert waiting_for(rex, at=yard.at) == [], "who started it waits for the review"
+    completed(yard, release)
+    assert waiting_for(che, at=yard.at) == []
+    assert [(t.act, t.url) for t in waiting_for(rex, at=yard.at)] == [("Complete", f"/releases/{release.pk}/")]
 
 
 def test_deploy_begins_the_rfcs_and_starts_the_rollout(yard: Yard) -> None:
