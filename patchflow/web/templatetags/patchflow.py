@@ -85,6 +85,15 @@ def toned(blockers: Iterable[Any]) -> list[tuple[str, Any]]:
     return [(TONES.get(getattr(blocker, "tone", "bad"), "st-bad"), blocker) for blocker in blockers]
 
 
+def by_reasons(refused: Iterable[Any]) -> list[tuple[list[Any], list[tuple[str, Any]]]]:
+    """(verbs, their reasons): verbs that are refused for the same reasons stand together, so that each is said once."""
+    groups: dict[Any, tuple[list[Any], list[tuple[str, Any]]]] = {}
+    for one in refused:
+        key = tuple((b.code, b.sentence, b.where) for b in one.blockers)
+        groups.setdefault(key, ([], toned(one.blockers)))[0].append(one)
+    return list(groups.values())
+
+
 @register.inclusion_tag("web/parts/verbs.html", takes_context=True, name="verbs")
 def verb_bar(context: Context, verbs: Iterable[Any], prefix: str = "why", small: bool = False) -> dict[str, Any]:
     """The bar of what can be done now; what is refused stands below it with reasons, greyed and never hidden."""
@@ -92,7 +101,7 @@ def verb_bar(context: Context, verbs: Iterable[Any], prefix: str = "why", small:
     return {
         "csrf_token": context.get("csrf_token"),
         "allowed": [one for one in listed if one.allowed],
-        "refused": [(one, toned(one.blockers)) for one in listed if not one.allowed],
+        "refused": by_reasons(one for one in listed if not one.allowed),
         "prefix": prefix,
         "small": small,
     }
