@@ -12,7 +12,7 @@ from changes.models import RFC
 from changes.queries.applicability import hosts_missing
 from patchflow.kernel.enums import RoundState, Verdict
 from patchflow.kernel.integrity import difference, plain
-from patchflow.kernel.models import AuditEntry, SignOff, User
+from patchflow.kernel.models import AuditEntry, SignOff, SignOffRound, User
 from patchflow.kernel.signoffs import rounds_of
 
 Difference = list[dict[str, object]]
@@ -45,6 +45,12 @@ def refusal_of(rfc: RFC) -> SignOff | None:
     if newest is None or newest.state != RoundState.REFUSED or newest.digest != rfc.change_digest:
         return None
     return newest.signoffs.filter(verdict=Verdict.REFUSE).select_related("user").order_by("-pk").first()
+
+
+def round_before(round_: SignOffRound) -> SignOffRound | None:
+    """The round on the same subject before this one."""
+    rows = SignOffRound.objects.filter(subject_type=round_.subject_type, subject_id=round_.subject_id)
+    return rows.filter(number__lt=round_.number).order_by("-number").first()
 
 
 def last_voided(rfc: RFC) -> Difference:

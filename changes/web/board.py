@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -19,11 +20,12 @@ from django.views.decorators.http import require_http_methods, require_safe
 from changes.domain import approvals
 from changes.models import RFC
 from changes.queries import board
-from changes.queries.rfcs import changes_since_signed, on_the_same_hosts
+from changes.queries.rfcs import changes_since_signed, on_the_same_hosts, round_before
 from changes.queries.risk import cost_of_waiting
 from changes.web import rfc_forms, rfc_parts
 from patchflow.kernel.enums import Verdict
 from patchflow.kernel.errors import Refusal
+from patchflow.kernel.integrity import difference
 from patchflow.kernel.models import SignOffRound
 from patchflow.web import states, words
 from patchflow.web.parts import Statement, Todo
@@ -115,7 +117,7 @@ def _item(round_: SignOffRound, actor: Any, form: DecideForm) -> dict[str, Any]:
         "place": place + 1,
     }
     if isinstance(subject, RFC):
-        context |= _rfc_item(subject, now)
+        context |= _rfc_item(subject, now) | _since_before(round_, now)
     else:
         context["document"] = [(str(k).replace("_", " "), str(v)) for k, v in round_.document.items()]
     return context
@@ -135,6 +137,19 @@ def _seats(rungs: list[board.Rung]) -> list[dict[str, Any]]:
     return seats
 
 
+def _since_before(round_: SignOffRound, now: Any) -> dict[str, Any]:
+    """What the round before ended with, and what is different in this one: whether an objection was met."""
+    before = round_before(round_)
+    if before is None:
+        return {"before": None}
+    said = before.signoffs.filter(verdict=Verdict.REFUSE).select_related("user").order_by("pk")
+    return {
+        "before": before,
+        "objections": [Statement("st-bad", f"{s.user}: “{s.comment}”", words.at(s.decided_at, now=now)) for s in said],
+        "since_before": rfc_parts.differences(difference(before.document, round_.document)),
+    }
+
+
 def _rfc_item(rfc: RFC, now: Any) -> dict[str, Any]:
     risk = rfc.risk
     cost = cost_of_waiting(rfc, at=now)
@@ -152,7 +167,7 @@ def _rfc_item(rfc: RFC, now: Any) -> dict[str, Any]:
         "updates": list(rfc.updates.filter(removed_at__isnull=True)),
         "target_count": len(targets),
         "vital_count": vital,
-        "scope_rows": rfc_parts.scope_rows(targets),
+        "places": sorted(Counter(t.environment or _("unknown") for t in targets).items()),
         "windows": list(rfc.windows.all()),
         "plans": [(label, getattr(rfc, name)) for name, label in rfc_parts.PLAN_NAMES],
         "evidence": rfc_parts.evidence_statements(rfc.evidence.all(), now=now),

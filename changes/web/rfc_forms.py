@@ -11,10 +11,12 @@ from django.utils.translation import gettext_lazy as _
 from changes.domain.rfc_gates import owed_documents
 from changes.enums import CloseCode, RFCKind, UpdateClass, WayBack
 from changes.models import RFC, ChangeModel
+from cmdb.enums import Environment
 from cmdb.models import Host, ServiceWindow
 from patchflow.kernel.errors import Refusal
 
 Choices = Collection[tuple[int, str]]
+BEFORE_APPROVAL = _("before approval is asked for")
 
 
 def refuse(form: forms.Form, refusal: Refusal) -> None:
@@ -34,6 +36,14 @@ class Moment(forms.DateTimeInput):
 
     def __init__(self) -> None:
         super().__init__(format="%Y-%m-%dT%H:%M")
+
+
+class Later(forms.CharField):
+    """A text that a draft may lack but a later step demands; `needed` says by when, where others are "optional"."""
+
+    def __init__(self, *, needed: Any, rows: int = 4, **kwargs: Any) -> None:
+        super().__init__(required=False, widget=Area(rows), **kwargs)
+        self.needed = needed
 
 
 class ReasonForm(forms.Form):
@@ -101,9 +111,9 @@ class ContentForm(forms.Form):
         widget=Area(2),
         help_text=_("Needed only where no host misses an update."),
     )
-    implementation_plan = forms.CharField(label=_("Implementation plan"), required=False, widget=Area())
-    test_plan = forms.CharField(label=_("Test plan"), required=False, widget=Area())
-    back_out_plan = forms.CharField(label=_("Back-out plan"), required=False, widget=Area())
+    implementation_plan = Later(label=_("Implementation plan"), needed=BEFORE_APPROVAL)
+    test_plan = Later(label=_("Test plan"), needed=BEFORE_APPROVAL)
+    back_out_plan = Later(label=_("Back-out plan"), needed=BEFORE_APPROVAL)
     communication_plan = forms.CharField(label=_("Communication plan"), required=False, widget=Area(2))
     way_back = forms.ChoiceField(label=_("Way back"), choices=WayBack.choices)
     not_before = forms.DateTimeField(label=_("Not before"), required=False, widget=Moment())
@@ -122,7 +132,7 @@ class ContentForm(forms.Form):
         }
         for name, choices in chosen.items():
             self.fields[name].choices = choices  # type: ignore[attr-defined]
-            if not choices:
+            if not any(value for value, _label in choices):
                 del self.fields[name]
 
     def content(self) -> dict[str, Any]:
@@ -140,8 +150,12 @@ class ReviseForm(ContentForm):
 
 
 def host_choices(host_ids: Collection[int]) -> Choices:
-    rows = Host.objects.filter(pk__in=host_ids).order_by("name").values_list("pk", "name")
-    return list(rows)
+    """Hosts by name; what is not in production says so."""
+    rows = Host.objects.filter(pk__in=host_ids).select_related("ci").order_by("name")
+    return [
+        (h.pk, h.name if h.ci.environment == Environment.PRODUCTION else f"{h.name} ({h.ci.get_environment_display()})")
+        for h in rows
+    ]
 
 
 def window_choices() -> Choices:

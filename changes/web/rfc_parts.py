@@ -15,9 +15,11 @@ from changes.enums import RFCKind, RFCState
 from changes.models import RFC, Evidence, RFCTarget, RiskAssessment
 from changes.queries.board import Rung, ladder_of
 from changes.queries.holds import open_hold_of
+from changes.queries.rfcs import refusal_of
 from changes.queries.risk import CostOfWaiting, Waiting
 from patchflow.kernel.enums import Quorum, Verdict
 from patchflow.kernel.models import SignOffRound
+from patchflow.kernel.roles import all_roles
 from patchflow.kernel.signoffs import open_round_of
 from patchflow.web import words
 from patchflow.web.parts import Clock, Difference, Level, Next, Signature, Statement
@@ -59,7 +61,7 @@ def _next_by_state(rfc: RFC, now: datetime) -> Next:
         case RFCState.SUBMITTED:
             return Next(_("A change manager takes it into evaluation."))
         case RFCState.EVALUATING:
-            return Next(_("A change manager asks for approval as soon as plans and risk are complete."))
+            return _next_evaluation(rfc)
         case RFCState.AWAITING_APPROVAL:
             return _next_signature(rfc, now)
         case RFCState.AUTHORIZED:
@@ -78,6 +80,19 @@ def _next_by_state(rfc: RFC, now: datetime) -> Next:
         case RFCState.CLOSED:
             return Next(_("Nothing more: closed as %(code)s.") % {"code": rfc.get_close_code_display()})
     return Next(_("Nothing more: it is %(state)s.") % {"state": rfc.get_state_display()})
+
+
+def _next_evaluation(rfc: RFC) -> Next:
+    """After a refusal: who refused and why, for as long as nothing was changed."""
+    refused = refusal_of(rfc)
+    if refused is not None:
+        sentence = _("%(who)s refused: “%(why)s”") % {"who": refused.user, "why": refused.comment}
+        detail = _("%(requester)s or a change manager revises it; then approval is asked for again.")
+        return Next(sentence, detail % {"requester": rfc.requested_by})
+    risk = rfc.risk
+    if risk is not None and risk.content_digest != rfc.content_digest():
+        return Next(_("A change manager assesses the risk of what was changed, then asks for approval."))
+    return Next(_("A change manager asks for approval as soon as plans and risk are complete."))
 
 
 def _next_signature(rfc: RFC, now: datetime) -> Next:
@@ -126,7 +141,7 @@ def ladder(round_: SignOffRound, *, now: datetime) -> list[Level]:
         if not rung.passed and (open_ or round_.is_open):
             word = _("waiting") if open_ else _("not asked yet")
             css = "st-wait" if open_ else "st-open"
-            signs += [Signature(css, f"{v.user} · {v.via.replace('_', ' ')}", word=word) for v in waiting]
+            signs += [Signature(css, f"{v.user} · {_via(v.via)}", word=word) for v in waiting]
         if rung.passed:
             look, said = "st-good", _("passed")
         elif rung.tally.refused:
@@ -142,6 +157,12 @@ def ladder(round_: SignOffRound, *, now: datetime) -> list[Level]:
             Level(title, look, said, _rule_of(rung, now), quorum, signs, cannot, locked=not open_ and not rung.passed)
         )
     return levels
+
+
+def _via(name: str) -> str:
+    """By which role, or which other way, somebody is asked."""
+    role = all_roles().get(name)
+    return role.title if role else name.replace("_", " ")
 
 
 def _signature(signed: Any) -> Signature:
@@ -190,6 +211,8 @@ def waiting_rows(cost: CostOfWaiting) -> list[dict[str, Any]]:
 
 def cost_head(cost: CostOfWaiting) -> tuple[str, str, str]:
     """(class, headline, remark) of the cost of waiting."""
+    if not cost.hosts:
+        return "st-good", _("Nothing waits"), _("no host is left to do")
     if cost.exploited:
         return "st-bad", _("High"), _("known exploited: %(names)s") % {"names": ", ".join(cost.exploited[:3])}
     if cost.missed:
@@ -197,7 +220,7 @@ def cost_head(cost: CostOfWaiting) -> tuple[str, str, str]:
     if cost.start_by:
         return (
             "st-warn",
-            _("Counts"),
+            _("The clock runs"),
             ngettext("%(n)d host is exposed", "%(n)d hosts are exposed", cost.hosts) % {"n": cost.hosts},
         )
     return "st-open", _("No date"), _("its class names no start-by target")

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from changes.domain.clocks import TERMINAL
 from changes.domain.glass import BEFORE
@@ -54,6 +55,13 @@ AT_A_CLICK = {"submit", "evaluate", "request_approval", "score"}
 """Verbs that need nothing typed."""
 
 
+LABELS = {
+    "cancel": gettext_lazy("Cancel the change"),
+    "stop": gettext_lazy("Stop the change"),
+    "close": gettext_lazy("Close the change"),
+}
+"""Where the machine's word alone would not say what it is done to."""
+
 ASIDE = {"score", "classify", "hold", "revise"}
 """Verbs that do not take the RFC on; they stand in a bar of their own unless they are what is due."""
 
@@ -68,7 +76,7 @@ def verbs_of_rfc(rfc: RFC, *, actor: User, at: datetime) -> tuple[list[Verb], li
         for one in workflow.available(rfc, actor=actor, at=at)
         if not any(b.code == "rfc.kind" for b in one.blockers)
     ]
-    everything = offered + _others(rfc, actor)
+    everything = sorted(offered + _others(rfc, actor), key=lambda verb: not verb.primary)
     main = [v for v in everything if v.primary or v.name not in ASIDE]
     return main, [v for v in everything if v not in main]
 
@@ -78,7 +86,7 @@ def _verb(
 ) -> Verb:
     return Verb(
         name=name,
-        label=label,
+        label=str(LABELS.get(name, label)),
         url=reverse(f"changes:rfc-{name.replace('_', '-')}", args=[rfc.pk]),
         allowed=not blockers,
         blockers=tuple(blockers),
@@ -121,7 +129,7 @@ def _others(rfc: RFC, actor: User) -> list[Verb]:
     if hold:
         offer("resume", _("Resume"), [capability("rfc.hold")])
     elif rfc.state not in TERMINAL:
-        offer("hold", _("Hold"), [capability("rfc.hold")])
+        offer("hold", _("Put on hold"), [capability("rfc.hold")])
     if rfc.kind == RFCKind.EMERGENCY:
         if rfc.state in BEFORE and rfc.open_glass() is None:
             offer("ask_break_glass", _("Ask to break the glass"), [capability("rfc.submit")], held)

@@ -233,7 +233,7 @@ def _verbs(update: SoftwareUpdate, stands: Standing, rfcs: list[RFC], actor: Use
     found = [
         Verb(
             "raise", _("Raise an RFC"), f"{here}?update={update.pk}", not raising, tuple(raising), method="get", icon="rfc",
-            primary=True, reach=str(stands.missing) if stands.missing else "",
+            primary=True, reach=_for_hosts(stands.missing),
         ),
         Verb(
             "classify", _("Change the class"), reverse("changes:update-classify", args=[update.pk]), not classify,
@@ -245,6 +245,10 @@ def _verbs(update: SoftwareUpdate, stands: Standing, rfcs: list[RFC], actor: Use
             0, Verb("open", _("Open %(rfc)s") % {"rfc": live[0].number}, live[0].get_absolute_url(), method="get")
         )
     return found
+
+
+def _for_hosts(n: int) -> str:
+    return ngettext("for %(n)d host", "for %(n)d hosts", n) % {"n": n} if n else ""
 
 
 def _may_raise(actor: User) -> bool:
