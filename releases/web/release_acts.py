@@ -90,6 +90,10 @@ VERB_PAGES: dict[str, VerbPage] = {
 }
 
 
+ROLLS = {"deploy", "roll_back"}
+"""Verbs that start a rollout; its live page is what one wants to see next."""
+
+
 @login_required
 @require_POST
 def release_click(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
@@ -120,7 +124,8 @@ def release_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
         else:
             now = Release.objects.get(pk=release.pk)
             messages.success(request, f"{now.number}: {states.look_of(now).label}.")
-            return redirect(now)
+            rollout = now.rollouts.order_by("-pk").first() if verb in ROLLS else None
+            return redirect(rollout or now)
     hosts = release.planned_hosts.count()
     context = {
         "title": f"{page.title}: {release.number}",

@@ -203,8 +203,10 @@ class StopForm(ReasonForm):
 class SignForm(forms.Form):
     """A decision over the manifest that was shown."""
 
-    verdict = forms.ChoiceField(label=_("Decision"), choices=Verdict.choices)
-    comment = forms.CharField(label=_("Reason"), required=False, widget=Area(2), max_length=4000)
+    verdict = forms.ChoiceField(label=_("Decision"), choices=Verdict.choices, widget=forms.HiddenInput)
+    comment = forms.CharField(
+        label=_("Reason"), required=False, widget=Area(2), max_length=4000, help_text=_("Needed for a no-go.")
+    )
     digest_seen = forms.CharField(widget=forms.HiddenInput)
 
 

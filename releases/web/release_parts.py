@@ -169,7 +169,7 @@ def ring_rows(document: dict[str, Any]) -> list[RingRow]:
             r["concurrency"],
             r["failure_limit"],
             r["success_percent"],
-            words.duration(timedelta(seconds=r["soak_seconds"])),
+            words.duration(timedelta(seconds=r["soak_seconds"])) if r["soak_seconds"] else _("not"),
         )
         for r in document["rings"]
     ]

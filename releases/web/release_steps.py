@@ -58,7 +58,7 @@ def steps_of(
             *_look(bool(rings) and not unplaced, bool(rings)),
             lines=[
                 *(_ring_line(r, len(r.hosts.all())) for r in rings),
-                *([_("%(n)d hosts in no ring") % {"n": unplaced}] if unplaced else []),
+                *([_("%(hosts)s in no ring") % {"hosts": hosts(unplaced)}] if unplaced else []),
             ],
             url=at("rings"),
             button=_("Plan rings"),
@@ -116,8 +116,10 @@ def _updates_step(release: Release, updates: Sequence[SoftwareUpdate]) -> Step:
 
 
 def _ring_line(ring: Any, count: int) -> str:
-    soak = words.duration(timedelta(seconds=ring.soak_seconds)) if ring.soak_seconds else _("not")
-    return _("%(name)s: %(hosts)s, %(c)d at once, watched %(soak)s, halts at %(f)s") % {
+    soak = _("not watched")
+    if ring.soak_seconds:
+        soak = _("watched %(span)s") % {"span": words.duration(timedelta(seconds=ring.soak_seconds))}
+    return _("%(name)s: %(hosts)s, %(c)d at once, %(soak)s, halts at %(f)s") % {
         "name": ring.name,
         "hosts": hosts(count),
         "c": ring.concurrency,

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from patchflow.kernel import workflow
 from patchflow.kernel.blockers import Blocker
@@ -45,13 +45,15 @@ LABELS = {
     "seal": gettext_lazy("Seal the manifest"),
     "accept": gettext_lazy("Complete"),
     "deploy": gettext_lazy("Start the deployment"),
+    "cancel": gettext_lazy("Cancel the release"),
+    "stop": gettext_lazy("End the deployment"),
 }
 
 
 def verbs_of_release(release: Release, *, actor: User, at: datetime) -> list[Verb]:
     """What can be done to the release where it stands; refused verbs with every reason."""
     hosts = release.planned_hosts.count()
-    reach = {"deploy": _("on %(n)d hosts") % {"n": hosts}}
+    reach = {"deploy": ngettext("on %(n)d host", "on %(n)d hosts", hosts) % {"n": hosts}}
     found = [
         _verb(
             release,
@@ -76,7 +78,8 @@ def _against_tests(release: Release, actor: User) -> list[Blocker]:
     ]
     live = [run for run in newest_runs(release).values() if run.state in ("planned", "running")]
     if live:
-        found.append(Blocker("acceptance.live", _("%(n)d tests are at work.") % {"n": len(live)}, tone="wait"))
+        sentence = ngettext("One test is at work.", "%(n)d tests are at work.", len(live)) % {"n": len(live)}
+        found.append(Blocker("acceptance.live", sentence, tone="wait"))
     return found
 
 

@@ -86,12 +86,15 @@ def release_compose(request: HttpRequest) -> HttpResponse:
 def release_rings(request: HttpRequest, pk: int) -> HttpResponse:
     """Rings, one row each; every host must end up in one."""
     release = visible_release(request, pk)
+    actor: Any = request.user
+    seen = Host.objects.within(actor, "release.view").filter(planned_in__release=release).order_by("name")
     planned = list(release.planned_rings.prefetch_related("hosts"))
     initial = [shapes.initial_ring(r) for r in planned] or [shapes.initial_plan(r) for r in plans.usual_rings(release)]
     extra = max(shapes.RINGS - len(initial), 1)
     rows = formset_factory(shapes.RingForm, extra=extra, max_num=20)(request.POST or None, initial=initial)
     for row in rows:
         row.release = release
+    numbered = list(enumerate(rows))
     problems: list[Any] = []
     if request.method == "POST" and rows.is_valid():
         wanted = [ring for row in rows if (ring := row.plan())]
@@ -106,8 +109,13 @@ def release_rings(request: HttpRequest, pk: int) -> HttpResponse:
         "title": _("Rings of %(number)s") % {"number": release.number},
         "lede": _("The first few hosts prove the release for the next."),
         "rows": rows,
+        "shown": numbered[: len(initial) + 1],
+        "more": numbered[len(initial) + 1 :],
+        "more_open": any(row.has_changed() for _number, row in numbered[len(initial) + 1 :]),
         "problems": problems,
         "hosts": release.planned_hosts.count(),
+        "phase": 3,
+        "names": list(seen.values_list("name", flat=True)[:CHOICES]),
         "usual": not planned,
         "cancel_url": release.get_absolute_url(),
     }
@@ -165,7 +173,7 @@ def release_profile(request: HttpRequest, pk: int) -> HttpResponse:
         back=release.get_absolute_url(),
         template="releases/release_profile.html",
         profiles=list(newest.values()),
-        define_url=reverse("releases:profile-define"),
+        define_url=f"{reverse('releases:profile-define')}?release={release.pk}",
     )
 
 
@@ -296,12 +304,15 @@ def profile_list(request: HttpRequest) -> HttpResponseBase:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile_define(request: HttpRequest) -> HttpResponse:
+    """A new profile, or the next revision of one; from a release (`?release=7`) it leads back to its choice."""
     form = shapes.DefineProfileForm(request.POST or None)
+    chosen = request.GET.get("release", "")
+    back = reverse("releases:release-profile", args=[chosen]) if chosen.isdigit() else reverse("releases:profile-list")
     return _page(
         request,
         form,
         title=_("Define an install profile"),
         act=plans.define_profile,
         submit=_("Define"),
-        back=reverse("releases:profile-list"),
+        back=back,
     )

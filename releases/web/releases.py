@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
@@ -39,6 +39,8 @@ def visible_release(request: HttpRequest, pk: int) -> Release:
     return get_object_or_404(rows, pk=pk)
 
 
+AT_WORK = {ReleaseState.BUILDING, ReleaseState.DEPLOYING, ReleaseState.ROLLING_BACK}
+"""States that it leaves by itself: the page asks for itself until then."""
 COLUMNS = (
     Column(gettext_lazy("Release"), "number", url=Release.get_absolute_url, mono=True, sort="number"),
     Column(gettext_lazy("Title"), "title", url=Release.get_absolute_url, wide=True),
@@ -116,6 +118,7 @@ def page_of(release: Release, *, actor: User, now: Any) -> dict[str, Any]:
         "ident": [release.number, _("%(kind)s release") % {"kind": RFCKind(release.kind).label}],
         "next": release_parts.next_of(release, now=now),
         "verbs": verbs_of_release(release, actor=actor, at=now),
+        "often": "3s" if release.state in AT_WORK else "",
         "everything": everything,
         "hidden": release.planned_hosts.count() - len(seen),
         "steps": release_steps.steps_of(
@@ -151,8 +154,6 @@ def _links(release: Release, actor: User) -> list[tuple[str, Any]]:
     ]
     if release.started_by:
         found.append((_("Started by"), release.started_by))
-    for rollout in release.rollouts.order_by("-id")[:3]:
-        found.append((_("Rollout"), format_html('<a href="{}">{}</a>', rollout.get_absolute_url(), rollout)))
     return found
 
 
@@ -163,13 +164,15 @@ def release_tests(request: HttpRequest, pk: int) -> HttpResponseBase:
     actor: Any = request.user
     release, now = visible_release(request, pk), timezone.now()
     everything = sees_all(release, actor)
+    rows = release_parts.test_rows(release, newest_runs(release), states.look, now) if everything else []
     context = {
         "release": release,
+        "often": "3s" if any(row.live for row in rows) else "",
         "title": _("Tests of %(number)s") % {"number": release.number},
         "lede": release.title,
         "phase": 3,
         "everything": everything,
-        "rows": release_parts.test_rows(release, newest_runs(release), states.look, now) if everything else [],
+        "rows": rows,
         "proof": proof_of(release),
         "verbs": [v for v in verbs_of_release(release, actor=actor, at=now) if v.name == "test"],
         "may_test": actor.holds("acceptance.run", over=release.scope_keys())

@@ -11,10 +11,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
-from changes.web.rfc_forms import Area
+from changes.web.rfc_forms import Later
 from patchflow.kernel import workflow
 from patchflow.kernel.audit import history
 from patchflow.kernel.errors import Refusal
@@ -90,10 +90,10 @@ class AnswersForm(forms.Form):
         super().__init__(*args)
         for n, row in enumerate(questions.answers(review)):
             given = row["answer"]
-            self.fields[f"q{n}"] = forms.CharField(
+            self.fields[f"q{n}"] = Later(
                 label=row["question"],
-                required=False,
-                widget=Area(3),
+                needed=_("before the review is completed"),
+                rows=3,
                 max_length=4000,
                 initial=given.answer if given else "",
             )
@@ -149,10 +149,11 @@ def _next(review: PostImplementationReview) -> Next:
     if review.state == ReviewState.COMPLETED:
         return Next(_("Nothing more: it is completed."), _("What was said stays."))
     left = len(questions.unanswered(review))
-    sentence = _("Every question is answered; somebody who did not start the deployment completes it.")
+    who = _("Somebody who did not start the deployment completes it.")
     if left:
-        sentence = _("%(n)d questions are open.") % {"n": left}
-    return Next(sentence, _("Hosts that were missed are listed as owed."))
+        sentence = ngettext("One question below is to be answered.", "%(n)d questions below are to be answered.", left)
+        return Next(sentence % {"n": left}, who)
+    return Next(_("Every question is answered."), who)
 
 
 def _verbs(review: PostImplementationReview, actor: Any, now: Any) -> list[Verb]:

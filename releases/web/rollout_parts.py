@@ -186,7 +186,11 @@ def next_step(rollout: Rollout, tally: Tally, current: Ring | None) -> parts.Nex
             return parts.Next(_("Ring %(ring)s is watched; the next one follows by itself.") % {"ring": name})
         case RolloutState.RUNNING:
             return parts.Next(
-                _("%(live)d hosts are at work in ring %(ring)s, %(pending)d wait.")
+                ngettext(
+                    "%(live)d host is at work in ring %(ring)s, %(pending)d wait.",
+                    "%(live)d hosts are at work in ring %(ring)s, %(pending)d wait.",
+                    tally.live,
+                )
                 % {"live": tally.live, "ring": name, "pending": tally.pending},
                 _("It halts by itself at the failure limit."),
             )

@@ -99,8 +99,7 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
             else _("rollout of %(release)s") % {"release": rollout.release.number}
         ],
         "rollout": rollout,
-        "is_open": rollout.state in OPEN_ROLLOUT or total.live > 0,
-        "often": "3s" if total.total <= OFTEN else "10s",
+        "often": ("3s" if total.total <= OFTEN else "10s") if rollout.state in OPEN_ROLLOUT or total.live > 0 else "",
         "tally": total,
         "done": total.ended,
         "legend": shown.legend(total, chosen=chosen),
