@@ -142,11 +142,12 @@ def _since_before(round_: SignOffRound, now: Any) -> dict[str, Any]:
     before = round_before(round_)
     if before is None:
         return {"before": None}
+    changed = difference(before.document, round_.document)
     said = before.signoffs.filter(verdict=Verdict.REFUSE).select_related("user").order_by("pk")
     return {
         "before": before,
         "objections": [Statement("st-bad", f"{s.user}: “{s.comment}”", words.at(s.decided_at, now=now)) for s in said],
-        "since_before": rfc_parts.differences(difference(before.document, round_.document)),
+        "since_before": rfc_parts.differences(sorted(changed, key=lambda row: str(row["field"]).startswith("risk"))),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from django.urls import reverse
@@ -17,6 +18,7 @@ from changes.domain.risk import SCORABLE
 from changes.enums import RFCKind, RFCState
 from changes.models import RFC
 from changes.queries.holds import hold_blocker, open_hold_of
+from changes.queries.rfcs import refusal_of
 from changes.rules import own_or_manager
 from patchflow.kernel import signoffs, workflow
 from patchflow.kernel.blockers import Blocker
@@ -76,7 +78,9 @@ def verbs_of_rfc(rfc: RFC, *, actor: User, at: datetime) -> tuple[list[Verb], li
         for one in workflow.available(rfc, actor=actor, at=at)
         if not any(b.code == "rfc.kind" for b in one.blockers)
     ]
-    everything = sorted(offered + _others(rfc, actor), key=lambda verb: not verb.primary)
+    first = _primary(rfc)
+    everything = [replace(v, primary=v.name == first) for v in (*offered, *_others(rfc, actor))]
+    everything.sort(key=lambda verb: not verb.primary)
     main = [v for v in everything if v.primary or v.name not in ASIDE]
     return main, [v for v in everything if v not in main]
 
@@ -94,13 +98,14 @@ def _verb(
         reach=reach,
         method="post" if name in AT_A_CLICK else "get",
         icon=ICONS.get(name, ""),
-        primary=name == _primary(rfc),
     )
 
 
 def _primary(rfc: RFC) -> str:
     if rfc.state == RFCState.SUBMITTED and rfc.kind == RFCKind.EMERGENCY:
         return "request_approval"
+    if rfc.state == RFCState.EVALUATING and refusal_of(rfc) is not None:
+        return "revise"
     risk = rfc.risk
     if rfc.state == RFCState.EVALUATING and (risk is None or risk.content_digest != rfc.content_digest()):
         return "score"

@@ -89,7 +89,7 @@ def by_reasons(refused: Iterable[Any]) -> list[tuple[list[Any], list[tuple[str, 
     """(verbs, their reasons): verbs that are refused for the same reasons stand together, so that each is said once."""
     groups: dict[Any, tuple[list[Any], list[tuple[str, Any]]]] = {}
     for one in refused:
-        key = tuple((b.code, b.sentence, b.where) for b in one.blockers)
+        key = tuple((str(b.sentence), b.where) for b in one.blockers)
         groups.setdefault(key, ([], toned(one.blockers)))[0].append(one)
     return list(groups.values())
 
