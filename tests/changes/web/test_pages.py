@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from changes.domain import cycles, holds
+from changes.domain import approvals, cycles, holds, revisions, risk
 from changes.models import RFC
 from changes.web.rfc_acts import AT_A_CLICK, VERB_PAGES
 from patchflow.kernel import fsm
@@ -204,3 +204,24 @@ def test_cycle_page_has_four_columns_and_its_steps_are_settled(world: World) -> 
     assert che.post(page, {"act": "waived", "text": "done last week"}).status_code == 302
     assert rfc.cycle.steps.get(key="threats").state == "waived"
     assert as_(world.cast.ann).post(page, {"act": "done", "text": "x"}).status_code == 400
+
+
+def test_a_refusal_is_what_happens_next_until_the_request_is_changed(world: World) -> None:
+    """The requester is told who refused and why; the board is shown the objection and what was done about it."""
+    cast, at = world.cast, world.at
+    rfc = made.awaiting(world)
+    first = made.round_of(rfc)
+    given = {"verdict": "refuse", "comment": "Not on a Friday.", "digest_seen": first.digest}
+    approvals.decide(round_id=first.pk, actor=cast.sam, at=at, **given)
+    page = as_(cast.ann).get(rfc.get_absolute_url()).text
+    assert "sam refused: “Not on a Friday.”" in page
+    assert page.index(f"/changes/rfcs/{rfc.pk}/revise/") < page.index(f"/changes/rfcs/{rfc.pk}/cancel/")
+    plan = {"implementation_plan": "On a Monday.", "reason": "As sam asked."}
+    revisions.revise(rfc_id=rfc.pk, actor=cast.ann, at=at, **plan)
+    assert "sam refused: “" not in as_(cast.ann).get(rfc.get_absolute_url()).text
+
+    risk.score(rfc_id=rfc.pk, actor=cast.che, at=at)
+    approvals.request_approval(rfc_id=rfc.pk, actor=cast.che, at=at)
+    page = as_(cast.sam).get(reverse("changes:board-item", args=[made.round_of(rfc).pk])).text
+    assert "Since round 1, refused" in page
+    assert page.index("sam: “Not on a Friday.”") < page.index("<span>On a Monday.</span>")

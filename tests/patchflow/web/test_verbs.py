@@ -38,6 +38,16 @@ def test_a_refused_verb_is_grey_and_says_every_reason(rendered: Render) -> None:
     assert "/authorize" not in html
 
 
+def test_verbs_refused_for_the_same_reasons_stand_together_and_name_them_once(rendered: Render) -> None:
+    role = Blocker("capability.a", "This needs the role Change manager.")
+    same = Blocker("capability.b", "This needs the role Change manager.")
+    verbs = [Verb(name, name, allowed=False, blockers=[why]) for name, why in (("hold", role), ("score", same))]
+    html = rendered("{% verbs v %}", v=[*verbs, REFUSED])
+    assert html.count("This needs the role Change manager.") == 1
+    assert html.count('aria-describedby="why-hold"') == 2
+    assert html.count("<dd ") == 2
+
+
 def test_a_reason_leads_to_the_place_that_clears_it_and_nowhere_else(rendered: Render) -> None:
     html = rendered("{% reasons b %}", b=REFUSED.blockers)
     assert html.count("<a ") == 1
