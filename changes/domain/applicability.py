@@ -38,6 +38,9 @@ def evaluate_all() -> int:
             cursor.execute("SET LOCAL enable_nestloop = off")
             cursor.execute("SET LOCAL work_mem = '64MB'")
         cursor.execute(f"CREATE TEMPORARY TABLE fresh_versionfix AS {matching.select()}")
+        if connection.vendor == "postgresql":  # a transaction around this one goes on with the planner's own judgement
+            cursor.execute("SET LOCAL enable_nestloop = DEFAULT")
+            cursor.execute("SET LOCAL work_mem = DEFAULT")
         cursor.execute("SELECT count(*) FROM fresh_versionfix")
         (count,) = cursor.fetchone()
         if connection.vendor == "postgresql":

@@ -32,7 +32,7 @@ VERSIONS = 11
 RELEASES = (("deb", "debian", "11"), ("deb", "debian", "12"), ("deb", "ubuntu", "22.04"), ("rpm", "almalinux", "9"))
 AT = datetime(2026, 11, 18, 9, 42, tzinfo=UTC)
 
-pytestmark = [pytest.mark.django_db, pytest.mark.pg, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.pg, pytest.mark.timeout(3600)]
 
 
 def timed(act: Callable[[], Any]) -> float:
@@ -53,7 +53,7 @@ def run(sql: str, *params: object) -> Any:
 
 
 @pytest.fixture
-def estate(db: None) -> None:
+def estate(transactional_db: None) -> None:
     """The rows: package versions and fixes by the keys' own encoder, installations by one INSERT."""
     chance = random.Random(7)
     run("SET session_replication_role = replica")  # the generator's rows refer to one another by construction
