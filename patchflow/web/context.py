@@ -12,7 +12,7 @@ from django.utils.functional import Promise, cached_property
 
 from patchflow.kernel.roles import all_roles
 from patchflow.web import words
-from patchflow.web.navigation import FootLine, Group, nav
+from patchflow.web.navigation import FootLine, Group, Link, nav
 
 
 class Shell:
@@ -30,6 +30,12 @@ class Shell:
     @cached_property
     def groups(self) -> list[Group]:
         return nav.groups(self.request, place=getattr(self.request, "place", "")) if self.known else []
+
+    @cached_property
+    def place(self) -> Link | None:
+        """The place of the navigation in which this page lies; None on the page of the place itself."""
+        links = [link for group in self.groups for link in group.links if link.current]
+        return next((link for link in links if link.url != self.request.path), None)
 
     @cached_property
     def feet(self) -> list[FootLine]:

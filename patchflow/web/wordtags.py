@@ -99,8 +99,8 @@ def at(context: Context, moment: datetime | None) -> SafeString | str:
 
 @register.simple_tag(takes_context=True)
 def when(context: Context, moment: datetime | None) -> SafeString | str:
-    """Both: "4 h 20 min ago, today 05:22 CET"."""
-    return format_html("{}, {}", ago(context, moment), at(context, moment)) if moment else "–"
+    """Both, so that it also reads after "since": "today 05:22 CET, 4 h 20 min ago"."""
+    return format_html("{}, {}", at(context, moment), ago(context, moment)) if moment else "–"
 
 
 @register.simple_tag(takes_context=True)
