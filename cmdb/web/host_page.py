@@ -120,6 +120,9 @@ def _window_step(opening: Opening | None, waiting: tuple[int, int], at: datetime
             _("It has no service window, so nothing can be deployed here."),
             _("%(offered)s. Put it into a group that has a window.") % {"offered": offered},
         )
+    if opening.is_open(at):
+        when = words.at(opening.ends_at, now=at)
+        return parts.Next(_("Its window is open until %(when)s.") % {"when": when}, f"{offered}. {opening.name}")
     when = words.at(opening.starts_at, now=at)
     return parts.Next(_("Its next window opens %(when)s.") % {"when": when}, f"{offered}. {opening.name}")
 

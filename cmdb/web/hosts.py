@@ -189,7 +189,7 @@ def host_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
     scanning, last = host_page.open_scan_of(host), host_page.last_scan_of(host)
     openings = windows.openings_of_host(host.pk, after=now, count=OPENINGS)
     waiting = software.pending_counts([host.pk]).get(host.pk, (0, 0))
-    upcoming = next((o for o in openings if o.starts_at > now), openings[0] if openings else None)
+    upcoming = openings[0] if openings else None
     context = {
         "host": host,
         "title": host.name,

@@ -15,7 +15,9 @@ from django.utils import timezone
 from cmdb.domain import baselines, connections, discrepancies, groups, inventory, scans, windows
 from cmdb.enums import BaselineState, DiscrepancyKind
 from cmdb.models import Baseline, Exemption, Host, HostGroup, ScanRun, ServiceWindow
+from cmdb.queries.windows import openings_of_host
 from cmdb.remote.connection import HostKey
+from cmdb.web import host_page
 from patchflow.kernel import fsm, signoffs
 from patchflow.kernel.models import User
 from patchflow.web import states
@@ -127,7 +129,18 @@ def test_host_says_what_happens_next_and_why_not(estate: Host, cast: Cast) -> No
     reader = text(client(cast.ann).get(place))
     assert "This needs the role Configuration manager" in reader
     scans.cancel(scan_run_id=ScanRun.objects.get().pk, actor=cast.otto, at=timezone.now())
-    assert "Its next window opens" in text(client(cast.cora).get(place))
+    assert "window" in text(client(cast.cora).get(place))
+
+
+@pytest.mark.parametrize(("minutes", "said"), [(-1, "Its next window opens"), (1, "Its window is open until")])
+def test_host_says_whether_its_window_is_open(estate: Host, minutes: int, said: str) -> None:
+    starts_at = openings_of_host(estate.pk, after=timezone.now(), count=2)[-1].starts_at
+    now = starts_at + timedelta(minutes=minutes)
+    Host.objects.filter(pk=estate.pk).update(audited_at=now)
+    estate.refresh_from_db()
+    opening = openings_of_host(estate.pk, after=now, count=1)[0]
+    step = host_page.next_step(estate, at=now, scanning=None, last=None, opening=opening, waiting=(0, 0))
+    assert said in step.sentence
 
 
 def queries_of(page: Client, place: str) -> int:
