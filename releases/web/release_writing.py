@@ -111,7 +111,7 @@ def release_rings(request: HttpRequest, pk: int) -> HttpResponse:
         "rows": rows,
         "shown": numbered[: len(initial) + 1],
         "more": numbered[len(initial) + 1 :],
-        "more_open": any(row.has_changed() for _number, row in numbered[len(initial) + 1 :]),
+        "more_open": any(row.is_bound and row.has_changed() for _number, row in numbered[len(initial) + 1 :]),
         "problems": problems,
         "hosts": release.planned_hosts.count(),
         "phase": 3,
