@@ -248,6 +248,7 @@ def _deploy(people: People, estate: Estate) -> None:
     rex.go("Estate")
     rex.follow(SECOND)
     assert TOOL not in rex.card("Updates").inner_text()
+    rex.sees("Its window is open until")
     rex.look("host")
 
 
