@@ -5,12 +5,13 @@ from __future__ import annotations
 import hmac
 
 import django_prometheus.exports
-from celery import current_app
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, JsonResponse
+
+from patchflow.kernel import queue
 
 
 def alive(_request: HttpRequest) -> HttpResponse:
@@ -54,8 +55,7 @@ def _cache() -> str:
 
 def _broker() -> str:
     try:
-        with current_app.connection_for_read(connect_timeout=2) as broker:
-            broker.ensure_connection(max_retries=1, timeout=2)
+        queue.reach_broker(seconds=2)
         return "ok"
     except Exception as error:
         return type(error).__name__

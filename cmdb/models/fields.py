@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Tags, register
-from django.db import connections, models
+from django.db import DatabaseError, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from cmdb.versions import KEY_MAX_LENGTH
@@ -50,7 +50,12 @@ def check_collation(databases: Collection[str] | None = None, **_: Any) -> list[
 
 
 def _bytewise(connection: BaseDatabaseWrapper) -> bool:
-    """Asks the column itself; a table that is not there yet has nothing to order wrongly."""
+    """Asks the column itself; a table that is not there yet has nothing to order wrongly, and `patchflow.E007` says it where
+    the database does not answer."""
+    try:
+        connection.ensure_connection()
+    except DatabaseError:
+        return True
     if "cmdb_packageversion" not in connection.introspection.table_names():
         return True
     with connection.cursor() as cursor:

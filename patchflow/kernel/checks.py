@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import cache
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import connection
 
-from patchflow.kernel import fsm, registry
+from patchflow.kernel import fsm, queue, registry
 
 
 @register(Tags.security)
@@ -51,6 +54,31 @@ def check_production(**_: Any) -> list[CheckMessage]:
                     f"{name} is not set for production.",
                     hint=f"Set {name}; docs/how-to/production.md shows the whole set.",
                     id="patchflow.E003",
+                )
+            )
+    return found
+
+
+@register(Tags.database)
+def check_services(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Database, broker and cache answer to the addresses and passwords given (`check --database default`, `migrate`)."""
+    if not databases:
+        return []
+    asked = {
+        "PATCHFLOW_DATABASE_URL": connection.ensure_connection,
+        "PATCHFLOW_BROKER_URL": queue.reach_broker,
+        "PATCHFLOW_CACHE_URL": lambda: cache.get("patchflow.check"),
+    }
+    found: list[CheckMessage] = []
+    for name, ask in asked.items():
+        try:
+            ask()
+        except Exception as error:  # each service's client raises its own kinds
+            found.append(
+                Error(
+                    f"{name}: {' '.join(str(error).split())[:300] or type(error).__name__}",
+                    hint=f"Is the service running, and are host, user, password and name in {name} right?",
+                    id="patchflow.E007",
                 )
             )
     return found

@@ -36,6 +36,12 @@ def enqueue(task: str, **ids: Any) -> None:
     transaction.on_commit(ring)
 
 
+def reach_broker(*, seconds: int = 3) -> None:
+    """Raises its client's own error if the broker does not answer in so many seconds."""
+    with current_app.connection_for_read(connect_timeout=seconds) as broker:
+        broker.ensure_connection(max_retries=1, timeout=seconds)
+
+
 def database_now() -> datetime:
     """The database's clock (UTC, aware): leases are kept by it, not by the worker's."""
     with connection.cursor() as cursor:

@@ -18,7 +18,6 @@ VAR = Path(read("str", "PATCHFLOW_VAR", str(BASE_DIR / "var")))
 
 DEVELOPMENT_SECRET = "patchflow-development-only-" + "0" * 32
 SECRET_KEY = read("str", "PATCHFLOW_SECRET_KEY", DEVELOPMENT_SECRET)
-FIELD_KEY = read("str", "PATCHFLOW_FIELD_KEY", "")
 """Key that encrypts stored private keys of connections; empty: keys are kept by reference only."""
 
 ALLOWED_HOSTS: list[str] = read(

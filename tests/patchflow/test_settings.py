@@ -24,11 +24,11 @@ GOOD = {
 pytestmark = [pytest.mark.integration, pytest.mark.native]
 
 
-def check(tmp_path: Path, **changes: str | None) -> tuple[int, str]:
+def check(tmp_path: Path, *tags: str, **changes: str | None) -> tuple[int, str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PATCHFLOW_")}
     environment |= {"DJANGO_SETTINGS_MODULE": "patchflow.settings", "PATCHFLOW_VAR": str(tmp_path)}
     environment |= {k: v for k, v in {**GOOD, **changes}.items() if v is not None}
-    command = [sys.executable, "manage.py", "check", "--tag", "security", "--tag", "compatibility"]
+    command = [sys.executable, "manage.py", "check", *(tags or ("--tag", "security", "--tag", "compatibility"))]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
     return done.returncode, done.stdout + done.stderr
 
@@ -73,6 +73,21 @@ def test_what_is_wrong_is_named_with_a_hint(tmp_path: Path, changes: dict[str, s
     assert code != 0
     assert said in output
     assert "HINT" in output
+    assert "Traceback" not in output
+
+
+def test_services_that_do_not_answer_are_named_and_no_password_is(tmp_path: Path) -> None:
+    """Nobody listens on port 1."""
+    addresses = {
+        "PATCHFLOW_DATABASE_URL": "postgres://patchflow:hunter2@127.0.0.1:1/patchflow",
+        "PATCHFLOW_BROKER_URL": "redis://:hunter2@127.0.0.1:1/0",
+        "PATCHFLOW_CACHE_URL": "redis://:hunter2@127.0.0.1:1/1",
+    }
+    code, output = check(tmp_path, "--database", "default", **addresses)
+    assert code == 1
+    assert output.count("(patchflow.E007)") == 3, output
+    assert all(f"{name}: " in output for name in addresses)
+    assert "hunter2" not in output
     assert "Traceback" not in output
 
 
