@@ -115,6 +115,13 @@ class Criticality(models.IntegerChoices):
     LOW = 4, _("4 · low")
 
 
+class MachineKind(models.TextChoices):
+    """What the fact `machine_kind` of a host says; another word, or none, is unknown."""
+
+    SERVER = "server", _("server")
+    WORKSTATION = "workstation", _("workstation")
+
+
 class RelationKind(models.TextChoices):
     DEPENDS_ON = "depends_on", _("depends on")
     RUNS_ON = "runs_on", _("runs on")

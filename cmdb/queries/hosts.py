@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from cmdb.enums import ItemKind, RelationKind
+from cmdb.enums import ItemKind, MachineKind, RelationKind
 from cmdb.models import ConfigurationItem, Exemption, Fact, GroupMember, Host, Relation
 from patchflow.kernel.models import AuditEntry
 
@@ -149,6 +149,16 @@ def _fact_row(host: Host, key: str, facts: list[Fact]) -> FactRow:
     others = tuple((f.source, f.value) for f in facts if f is not first and f.value != first.value)
     locked_by = first.locked_by.get_username() if first.locked_by else ""
     return FactRow(key, first.value, first.source, seen(first), locked_by, others)
+
+
+def machine_kinds(host_ids: Iterable[int]) -> dict[int, str]:
+    """Host id → server or workstation, by a person's word or else the newest; hosts of which nobody knows are missing.
+    One query."""
+    rows: dict[int, list[Fact]] = defaultdict(list)
+    for fact in Fact.objects.filter(host_id__in=list(host_ids), key="machine_kind"):
+        rows[fact.host_id].append(fact)
+    told = {pk: max(facts, key=lambda f: (f.locked_by_id is not None, f.seen_at)).value for pk, facts in rows.items()}
+    return {pk: kind for pk, kind in told.items() if kind in MachineKind.values}
 
 
 def history_of(host: Host) -> QuerySet[AuditEntry]:

@@ -28,6 +28,7 @@ NAMES = {
     "kernel_build": gettext_lazy("Kernel build"),
     "kernel_installed": gettext_lazy("Newest kernel installed"),
     "virtualization": gettext_lazy("Virtualization"),
+    "machine_kind": gettext_lazy("Kind of machine"),
     "hostname": gettext_lazy("Calls itself"),
     "cpus": gettext_lazy("Processors"),
     "memory_mib": gettext_lazy("Memory"),

@@ -10,6 +10,7 @@ ENUM_NAMES = {
     "Management": "cmdb.enums.Management.choices",
     "Environment": "cmdb.enums.Environment.choices",
     "Criticality": "cmdb.enums.Criticality.choices",
+    "MachineKind": "cmdb.enums.MachineKind.choices",
     "RelationKind": "cmdb.enums.RelationKind.choices",
     "Ecosystem": "cmdb.enums.Ecosystem.choices",
     "OriginClass": "cmdb.enums.OriginClass.choices",

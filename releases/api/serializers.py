@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from changes.enums import WayBack
+from cmdb.enums import MachineKind
 from patchflow.api.verbs import BlockerSerializer
 from patchflow.kernel.enums import Verdict
 from releases.enums import ReleaseOutcome, RestartMode
@@ -244,7 +245,7 @@ class StopSerializer(serializers.Serializer[Any]):
 class DefineProfileSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=60)
     restart = serializers.ChoiceField(RestartMode.choices, default=RestartMode.IF_NEEDED)
-    restart_kinds = serializers.ListField(child=serializers.ChoiceField(["server", "workstation"]), default=list)
+    restart_kinds = serializers.ListField(child=serializers.ChoiceField(MachineKind.choices), required=False)
     countdown_seconds = serializers.IntegerField(min_value=0, default=0)
     max_minutes_each = serializers.IntegerField(min_value=1, default=30)
     max_minutes_total = serializers.IntegerField(min_value=1, default=120)

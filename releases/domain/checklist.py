@@ -18,6 +18,7 @@ from patchflow.kernel import registry, signoffs
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.signoffs import passed_round_of
 from releases.domain import readiness
+from releases.domain.profiles import find_unkept
 from releases.enums import ReadinessState, ReleaseState
 from releases.models import Manifest, ReadinessReview, Release
 from releases.queries.manifests import built, current, draft_document, intact
@@ -138,6 +139,7 @@ def _planned(release: Release, document: dict[str, Any], *, at: datetime) -> Ite
         yield Blocker("readiness.windows", "No window is chosen.", tone="wait")
     if not document["profile"]:
         yield Blocker("readiness.profile", "No install profile is chosen.", tone="wait")
+    yield from find_unkept(document["profile"], release.executor)
     revisions = {w.pk: w for w in ServiceWindow.objects.filter(pk__in=[w["window"] for w in document["windows"]])}
     for window in document["windows"]:
         now = revisions.get(window["window"])

@@ -1,8 +1,8 @@
 """The gates of one host, asked when it would be let through and again at the moment of acting.
 
 Ring open → in the manifest, the same machine → not retired or exempt → between earliest and latest start → window open
-for long enough → redundancy of its services kept → audit current → no other live job → files verified → reachable by a
-registered executor. What a batch of hosts needs is read once, in a fixed number of queries.
+for long enough → redundancy of its services kept → audit current → no other live job → files verified → what it may be
+restarted by → reachable by a registered executor. What a batch of hosts needs is read once, in a fixed number of queries.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from changes.models import Artifact
 from changes.queries.files import verified
 from cmdb.models import Host, ServiceWindow
 from cmdb.queries.connections import endpoint_of
-from cmdb.queries.hosts import TargetFacts, supported_services, target_facts
+from cmdb.queries.hosts import TargetFacts, machine_kinds, supported_services, target_facts
 from cmdb.queries.windows import Opening, openings, windows_of
 from patchflow.kernel import registry
+from releases.domain.profiles import countdown_minutes, find_unkept, restart_for
 from releases.domain.slips import Answer, NamedGate, Slip, ask, never, passed, wait
 from releases.enums_rollout import BAD, JobState, RingState, RolloutState
 from releases.models import Job, Ring, Rollout
@@ -59,6 +60,10 @@ class Batch:
     @cached_property
     def facts(self) -> dict[int, TargetFacts]:
         return target_facts(self.host_ids, at=self.at)
+
+    @cached_property
+    def kinds(self) -> dict[int, str]:
+        return machine_kinds(self.host_ids)
 
     @cached_property
     def windows(self) -> dict[int, list[ServiceWindow]]:
@@ -117,11 +122,14 @@ class Batch:
 
     @cached_property
     def minutes(self) -> dict[str, int]:
-        """Class → expected minutes: run time per update for each source, at most the run time in all."""
+        """Class → expected minutes: run time per update for each source, at most the run time in all; and the notice before
+        a restart."""
         profile = self.signed.document["profile"]
         each, total = int(profile["max_minutes_each"]), int(profile["max_minutes_total"])
+        notice = countdown_minutes(profile)
         return {
-            one["class"]: min(total, each * max(1, len({p["source"] for p in one["packages"] if not p["dependency"]})))
+            one["class"]: notice
+            + min(total, each * max(1, len({p["source"] for p in one["packages"] if not p["dependency"]})))
             for one in self.signed.document["classes"]
         }
 
@@ -298,11 +306,24 @@ def files_verified(target: Target) -> Answer:
     return passed("its files are verified", files=len(wanted))
 
 
+def restart(target: Target) -> Answer:
+    """What the profile's restart rule means for this machine; it takes a restart away and never denies the work."""
+    kind = target.batch.kinds.get(target.job.host_id, "")
+    profile = target.batch.signed.document["profile"]
+    found = restart_for(profile, kind)
+    return passed(
+        found.sentence, mode=found.policy.mode, kind=kind or None, kinds=list(profile.get("restart_kinds", []))
+    )
+
+
 def reachable(target: Target) -> Answer:
-    """An executor is registered and the host's connection can be used; whether it answers is seen when it is asked."""
+    """An executor is registered that keeps the profile's rules, and the host's connection can be used; whether it answers
+    is seen when it is asked."""
     name = target.batch.rollout.executor
     if name not in registry.executors:
         return wait(f"no executor named {name} is registered", target.batch.at + BUSY * 10, executor=name)
+    if unkept := find_unkept(target.batch.signed.document["profile"], name):
+        return wait(unkept[0].sentence, target.batch.at + BUSY * 10, key="profile", executor=name)
     endpoint = endpoint_of(target.job.host_id)
     return passed(f"it is reached as {endpoint} by {name}", executor=name, endpoint=str(endpoint))
 
@@ -317,6 +338,7 @@ GATES: list[NamedGate[Target]] = [
     ("audit", audit_current),
     ("alone", alone),
     ("files", files_verified),
+    ("restart", restart),
     ("reach", reachable),
 ]
 

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cmdb.queries.connections import endpoint_of
+from cmdb.queries.hosts import machine_kinds
 from cmdb.remote.connection import Endpoint
 from patchflow.kernel.errors import Blocked
+from releases.domain.profiles import Restart, restart_for
 from releases.executors.base import (
     Action,
     ArtifactSpec,
@@ -15,7 +17,6 @@ from releases.executors.base import (
     JobOrder,
     ObserveSpec,
     PackageChange,
-    RestartPolicy,
 )
 from releases.models import Job
 from releases.queries.rollouts import Signed, signed
@@ -56,6 +57,11 @@ def _health(profile: Mapping[str, Any]) -> tuple[HealthCheck, ...]:
     return tuple(HealthCheck(**check) for check in profile["checks"])
 
 
+def restart_of(job: Job, profile: Mapping[str, Any]) -> Restart:
+    """The profile's restart rule for this host: what is signed, less what its kind of machine takes away."""
+    return restart_for(profile, machine_kinds([job.host_id]).get(job.host_id, ""))
+
+
 def order_for(job: Job, *, fence: int) -> JobOrder:
     """The order of this attempt. Raises Blocked: not in the manifest, a manifest that was changed, no usable connection."""
     document, back = _intact(job), job.rollout.is_way_back
@@ -68,7 +74,7 @@ def order_for(job: Job, *, fence: int) -> JobOrder:
         action=Action.ROLLBACK if back else Action.INSTALL,
         packages=packages,
         artifacts=artifacts_for(document, packages, back=back),
-        restart=RestartPolicy(mode=profile["restart"]),
+        restart=restart_of(job, profile).policy,
         health=() if back else _health(profile),
         machine_id=document.hosts[job.host_id]["fingerprint"].partition("/")[0],
     )

@@ -11,12 +11,14 @@ from datetime import datetime
 from typing import Any
 
 from changes.enums import WayBack
+from cmdb.enums import MachineKind
 from cmdb.models import Host, ServiceWindow
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
+from releases.domain.profiles import profile_problems
 from releases.enums import ReleaseState, RestartMode
 from releases.executors.base import HealthCheck
 from releases.models import InstallProfile, PlannedRing, PlannedWindow, Release
@@ -205,18 +207,21 @@ def drop_host(*, release_id: int, host_id: int, reason: str, actor: User, at: da
 def define_profile(*, name: str, actor: User, at: datetime, **values: Any) -> InstallProfile:
     """Defines an install profile, or its next revision; releases planned with an earlier one keep it.
 
-    `values` are the fields of InstallProfile; checks are {name, kind: http|tcp|service|command, target, expect}.
+    `values` are the fields of InstallProfile; without `restart_kinds` every kind of machine may be restarted;
+    checks are {name, kind: http|tcp|service|command, target, expect}.
     """
     if refused := failing([capability("release.plan")], None, actor):
         raise NotAllowed(refused)
     name = name.strip()
+    if values.get("restart", RestartMode.IF_NEEDED) != RestartMode.NEVER:
+        values.setdefault("restart_kinds", list(MachineKind.values))
     problems = [] if name else [Blocker("profile.name", "A profile needs a name.")]
     if values.get("restart", RestartMode.IF_NEEDED) not in RestartMode.values:
         problems.append(Blocker("profile.restart", "This restart rule is not known."))
     each, total = values.get("max_minutes_each", 30), values.get("max_minutes_total", 120)
     if not 1 <= each <= total:
         problems.append(Blocker("profile.max_minutes_total", "The run time in all is at least that of one update."))
-    problems += check_problems(values.get("checks", []), "profile.checks")
+    problems += profile_problems(values) + check_problems(values.get("checks", []), "profile.checks")
     if problems:
         raise Invalid(problems)
     last = InstallProfile.objects.filter(name=name).order_by("-revision").first()

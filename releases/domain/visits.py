@@ -22,10 +22,12 @@ from patchflow.kernel.queue import Claim
 from releases.executors.base import Executor, JobEvent, JobResult, Observed
 from releases.models import Job
 from releases.models import JobEvent as JobEventRow
+from releases.queries.rollouts import signed
 
 log = structlog.get_logger(__name__)
-CHANGED = ("succeed", "fail", "observe_succeeded", "observe_failed")
-"""After these the host may have other packages than the inventory says."""
+SUCCEEDED = ("succeed", "observe_succeeded")
+FAILED = ("fail", "observe_failed")
+"""After these the host may have other packages than the inventory says, and than was signed: they are always read."""
 
 
 class Visit:
@@ -57,7 +59,7 @@ class Visit:
             if not fired.done:
                 reasons = next(iter(fired.refused.values()), [])
                 raise Conflict(reasons or "Another holder has this job.", code="conflict.fence")
-            if name in CHANGED:
+            if name in FAILED or (name in SUCCEEDED and self._reads_after_success()):
                 self._ask_inventory()
         fault(f"after_{name}")
         self.load()
@@ -90,6 +92,11 @@ class Visit:
                 for event in events
             ]  # fmt: skip
             JobEventRow.objects.bulk_create(rows, ignore_conflicts=True)
+
+    def _reads_after_success(self) -> bool:
+        """As the signed profile says: inventory afterwards, or at the next regular scan."""
+        profile = signed(self.job.rollout.manifest_id).document["profile"]
+        return bool(profile.get("inventory_after", True))
 
     def _ask_inventory(self) -> None:
         """The inventory follows: a scan of this host, unless one is under way."""

@@ -19,14 +19,15 @@ from patchflow.kernel.queue import due
 from releases.domain import slips
 from releases.domain.gates import ask_whole
 from releases.domain.host_gates import Batch, ask_hosts
-from releases.domain.orders import look_of, order_for
+from releases.domain.orders import look_of, order_for, restart_of
 from releases.domain.rollouts import key_of
 from releases.domain.slips import Slip
 from releases.domain.visits import Visit, told
 from releases.enums_rollout import LIVE, JobState
 from releases.executors.base import Batch as Orders
-from releases.executors.base import Handle, JobOrder, JobProgress, JobResult, Stage, StartAnswer, Verdict
+from releases.executors.base import Handle, JobOrder, JobProgress, JobResult, Observed, Stage, StartAnswer, Verdict
 from releases.models import Job
+from releases.queries.rollouts import signed
 
 S = JobState
 POLL = timedelta(seconds=15)
@@ -271,8 +272,16 @@ def _confirm(visit: Visit, result: JobResult) -> Pause:
         visit.move("skip", reason=result.reason or "every package is there already.", result=told(result, seen))
     else:
         _reach(visit, Stage.VERIFYING, None)
-        visit.move("succeed", reason=seen.reason, result=told(result, seen))
+        visit.move("succeed", reason=seen.reason + _restart_owed(visit.job, seen), result=told(result, seen))
     return None
+
+
+def _restart_owed(job: Job, seen: Observed) -> str:
+    """What a person must know where a restart is needed that did not take place."""
+    if not seen.restart_needed:
+        return ""
+    profile = signed(job.rollout.manifest_id).document["profile"]
+    return f" A restart is still needed: {restart_of(job, profile).sentence}."
 
 
 def _too_long(visit: Visit, why: str) -> Pause:

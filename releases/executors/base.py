@@ -71,10 +71,12 @@ class ArtifactSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartPolicy:
-    """Whether the host may be restarted by the job, and how long it may take to be back (seconds)."""
+    """Whether the host may be restarted by the job, how long it may take to be back, and how long before the restart
+    those who are logged in are told (seconds)."""
 
     mode: Literal["never", "if_needed", "always"] = "never"
     timeout: int = 600
+    countdown: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,10 +290,16 @@ class DryRun:
     code: str = ""
 
 
+PROFILE_RULES = ("restart", "countdown_seconds", "postponements", "deadline_hours", "close_programs")
+"""Rules of an install profile that only whoever acts on the host can keep, by the names of their columns."""
+
+
 class Executor(Protocol):
     """One way to act on hosts. Nothing here raises for what a single host does; it is told in the answers."""
 
     name: str
+    honours: frozenset[str]
+    """The rules of an install profile that it can carry out, of `PROFILE_RULES`; a profile that wants another is refused."""
 
     def start(self, batch: Batch) -> Handle:
         """Gives the orders and returns; the work goes on without us. Repeating an order starts nothing twice."""

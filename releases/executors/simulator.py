@@ -45,6 +45,7 @@ class SimulatorExecutor:
     """Answers like a real executor. `clock` gives the present (aware); the same seed and keys give the same course."""
 
     name = "simulator"
+    honours = frozenset({"restart", "countdown_seconds"})
 
     def __init__(
         self, ledger: Path, *, clock: Callable[[], datetime], seed: int = 0, habits: Habits | None = None

@@ -98,7 +98,11 @@ def plan_for(order: JobOrder, *, habit: Habit, habits: Habits, chance: random.Ra
         return Plan(stages=(*head, end), effect="half", applied=done, code="package_state", reason=reason)
     verifying, restarts = done, order.restart.mode == "always"
     if restarts:
-        head.append((done, Stage.RESTARTING.value, "simulator: restarting the host"))
+        if order.restart.countdown:
+            words = f"simulator: restarts in {order.restart.countdown} s; its users are told"
+            head.append((done, Stage.INSTALLING.value, words))
+            verifying += order.restart.countdown
+        head.append((verifying, Stage.RESTARTING.value, "simulator: restarting the host"))
         verifying += span(habits.restarting)
     head.append((verifying, Stage.VERIFYING.value, "simulator: asking packages and services"))
     end = (verifying + span(habits.verifying), Stage.SUCCEEDED.value, "simulator: installed and verified")

@@ -35,6 +35,7 @@ class SshExecutor:
     """
 
     name = "ssh"
+    honours = frozenset({"restart", "countdown_seconds"})
 
     def __init__(self, *, timeout: float = 30, parallel: int = 10) -> None:
         self.timeout = timeout

@@ -21,16 +21,21 @@ class InstallProfile(Audited):
     revision = models.PositiveIntegerField(default=1)
     restart = models.CharField(max_length=10, choices=RestartMode, default=RestartMode.IF_NEEDED)
     restart_kinds = models.JSONField(
-        default=list, help_text="Kinds of machine that may be restarted: server, workstation."
+        default=list,
+        help_text="Kinds of machine that may be restarted: server, workstation. One of which nobody knows is not.",
     )
-    countdown_seconds = models.PositiveIntegerField(default=0, help_text="Notice before a restart, in seconds.")
+    countdown_seconds = models.PositiveIntegerField(
+        default=0, help_text="Notice before a restart, in seconds; whoever is logged in is told."
+    )
     max_minutes_each = models.PositiveIntegerField(default=30, help_text="Run time per update.")
     max_minutes_total = models.PositiveIntegerField(default=120, help_text="Run time in all; the rest is deferred.")
-    notify = models.BooleanField(default=True)
+    notify = models.BooleanField(default=True, help_text="Tell the owners of the hosts before their ring starts.")
     postponements = models.PositiveSmallIntegerField(default=0, help_text="How often a user may postpone.")
     deadline_hours = models.PositiveIntegerField(default=0, help_text="After this no postponement; 0: none is allowed.")
     close_programs = models.JSONField(default=list)
-    inventory_after = models.BooleanField(default=True)
+    inventory_after = models.BooleanField(
+        default=True, help_text="Read the packages of a host after success; after a failure they are always read."
+    )
     checks = models.JSONField(default=list, help_text="Health checks after the change: name, kind, target, expect.")
     defined_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     defined_at = models.DateTimeField()

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from changes.enums import WayBack
 from changes.models import RFC, SoftwareUpdate
 from changes.web.rfc_forms import Area, Moment, ReasonForm, refuse
+from cmdb.enums import MachineKind
 from cmdb.models import Host, ServiceWindow
 from patchflow.kernel.enums import Verdict
 from releases.domain.plans import RingPlan
@@ -217,7 +218,23 @@ class DefineProfileForm(forms.Form):
     restart = forms.ChoiceField(label=_("Restart"), choices=RestartMode.choices, initial=RestartMode.IF_NEEDED)
     max_minutes_each = forms.IntegerField(label=_("Run time per update, minutes"), min_value=1, initial=30)
     max_minutes_total = forms.IntegerField(label=_("Run time in all, minutes"), min_value=1, initial=120)
+    restart_kinds = forms.MultipleChoiceField(
+        label=_("Machines that may be restarted"),
+        choices=MachineKind.choices,
+        initial=list(MachineKind.values),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("A machine of which nobody knows what it is, is not restarted."),
+    )
     countdown_seconds = forms.IntegerField(label=_("Notice before a restart, seconds"), min_value=0, initial=0)
+    notify = forms.BooleanField(
+        label=_("Tell the owners of the hosts before their ring starts"), initial=True, required=False
+    )
+    inventory_after = forms.BooleanField(
+        label=_("Read the packages of a host after success (after a failure they are always read)"),
+        initial=True,
+        required=False,
+    )
     checks = ChecksField()
 
 

@@ -36,6 +36,7 @@ GATES = {
     "audit": _("Packages read lately"),
     "alone": _("No other job there"),
     "files": _("Files verified"),
+    "restart": _("Restart rule"),
     "reach": _("Reachable"),
 }
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from changes.enums_identify import VerificationOutcome
 from changes.models import RFC, Artifact, RepositoryIndex, Verification
-from cmdb.models import Connection, Host, HostGroup, ServiceWindow
+from cmdb.models import Connection, Fact, Host, HostGroup, ServiceWindow
 from patchflow.kernel import registry
 from patchflow.kernel.integrity import digest, plain
 from patchflow.kernel.models import Instance, SignOff, SignOffLevel, SignOffRound
@@ -170,6 +170,7 @@ def connect(host: Host, cast: Cast, at: datetime) -> None:
     key = host_key(host.name)
     Host.objects.filter(pk=host.pk).update(machine_id=f"{host.pk:032x}", ssh_host_key=key)
     host.refresh_from_db()
+    Fact.objects.create(host=host, key="machine_kind", value="server", source="ssh", seen_at=at)
     Connection.objects.create(
         host=host,
         address=host.name,

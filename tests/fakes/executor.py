@@ -47,6 +47,8 @@ class Machine:
 class FakeExecutor:
     """Acts at once when an order is started. `needs`: package → others that come along with it, at these versions."""
 
+    honours = frozenset({"restart", "countdown_seconds"})
+
     def __init__(self, repository: Repository, name: str = "fake") -> None:
         self.name = name
         self.repository = repository

@@ -59,7 +59,7 @@ def facts() -> Dict[str, Any]:
         "kernel_build": platform.version(),
         "boot_id": read("/proc/sys/kernel/random/boot_id"),
         "virtualization": virtualization(),
-        "facts": hardware(),
+        "facts": dict(hardware(), machine_kind=machine_kind()),
     }
 
 
@@ -68,6 +68,23 @@ def virtualization() -> str:
     if not shutil.which("systemd-detect-virt"):
         return ""
     return say(["systemd-detect-virt"], ok=(0, 1)).strip()
+
+
+PORTABLE = {"8", "9", "10", "11", "14", "30", "31", "32"}
+RACKED = {"17", "23", "25", "28", "29"}
+
+
+def machine_kind() -> str:
+    screen = os.path.lexists("/etc/systemd/system/display-manager.service")
+    return kind_of(read("/sys/class/dmi/id/chassis_type"), screen, virtualization())
+
+
+def kind_of(chassis: str, screen: bool, virtual: str) -> str:
+    """`workstation`: carried about, or people log in at its screen. `server`: racked or virtual, without that. Empty where
+    nobody can tell. The numbers are chassis types of SMBIOS."""
+    if screen or chassis in PORTABLE:
+        return "workstation"
+    return "server" if chassis in RACKED or virtual not in ("", "none") else ""
 
 
 def hardware() -> Dict[str, Any]:

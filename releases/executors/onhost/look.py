@@ -104,7 +104,22 @@ def machine_id() -> str:
 
 
 def restart_needed() -> bool:
-    return os.path.exists("/run/reboot-required")
+    """Whether something asks for a restart: the flag that packages leave, or a newer kernel than the one running."""
+    return os.path.exists("/run/reboot-required") or newer_kernel()
+
+
+def newer_kernel() -> bool:
+    """Whether a newer kernel package is installed than that of the kernel running; no where kernels are no packages here."""
+    form, kernels = "${Package}\\t${Version}\\t${db:Status-Status}\\n", {}
+    for line in say(["dpkg-query", "-W", "-f", form, "linux-image-[0-9]*"])[1].splitlines():
+        name, version, status = line.split("\t")
+        if status == "installed" and not name.endswith("-dbg"):
+            kernels[name[len("linux-image-") :].replace("unsigned-", "")] = version
+    mine = kernels.get(os.uname().release)
+    if mine is None:
+        return False
+    rebuilt = "Debian" in os.uname().version and mine not in os.uname().version
+    return rebuilt or any(compare(version, "gt", mine) for version in kernels.values())
 
 
 def ill(check: Mapping[str, Any]) -> str:

@@ -202,6 +202,7 @@ class Job:
             return self.end("failed", "; ".join(wrong) + (": " + quote if quote else ""), "package_state")
         policy = self.order["restart"]
         if policy["mode"] == "always" or (policy["mode"] == "if_needed" and look.restart_needed()):
+            self.announce(policy.get("countdown", 0))
             return self.restart(policy["timeout"])
         self.verify()
 
@@ -215,6 +216,19 @@ class Job:
                 wrong.append(f"{package['name']} is {has}, wanted {package['to_version'] or 'not there'}")
         unfinished = look.audit()
         return wrong + (["unfinished packages: " + unfinished[-400:]] if unfinished else [])
+
+    def announce(self, seconds: int) -> None:
+        """Tells those who are logged in, and gives them the time that was signed."""
+        if not seconds:
+            return
+        self.ledger.append("installing", f"restarts in {seconds} s; whoever is logged in is told")
+        words = f"Software was updated. This computer restarts in {seconds} seconds: save your work now."
+        status, text = (
+            apt.run(["wall", words], self.log, seconds=30) if shutil.which("wall") else (1, "there is no wall")
+        )
+        if status:
+            self.ledger.append("installing", "nobody could be told: " + text.strip()[-300:])
+        time.sleep(seconds)
 
     def restart(self, seconds: int) -> None:
         self.ledger.append("restarting", "restarting the host", boot_id=look.boot_id(), timeout=seconds)

@@ -209,8 +209,10 @@ def test_profiles_are_defined_and_listed(yard: Yard) -> None:
         "max_minutes_each": 10,
         "max_minutes_total": 30,
         "countdown_seconds": 60,
+        "restart_kinds": ["workstation"],
         "checks": "nonsense",
     }
+    assert rex.post(reverse("releases:profile-define"), {**given, "checks": "", "restart_kinds": []}).status_code == 400
     assert rex.post(reverse("releases:profile-define"), given).status_code == 400
     assert rex.post(reverse("releases:profile-define"), {**given, "checks": ""}).status_code == 302
     shown = text(page(yard.cast.rex, "profile-list"))

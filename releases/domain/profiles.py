@@ -1,0 +1,94 @@
+"""What the rules of a signed install profile mean for one machine, and which of them the release's executor cannot keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cmdb.enums import MachineKind
+from patchflow.kernel import registry
+from patchflow.kernel.blockers import Blocker
+from releases.enums import RestartMode
+from releases.executors.base import PROFILE_RULES, RestartPolicy
+
+SAID = {
+    "restart": "restart the host",
+    "countdown_seconds": "give notice before a restart",
+    "postponements": "let users postpone",
+    "deadline_hours": "keep a deadline of postponements",
+    "close_programs": "close programs",
+}
+
+
+@dataclass(frozen=True)
+class Restart:
+    """Whether a machine may be restarted, and the sentence that says why, or why not."""
+
+    policy: RestartPolicy
+    sentence: str
+
+
+def restart_for(profile: Mapping[str, Any], kind: str) -> Restart:
+    """The restart rule for a machine of this kind (empty: nobody knows). It only ever takes away from what was signed:
+    a kind that the profile does not name, or that nobody knows, is not restarted."""
+    mode, kinds = profile["restart"], profile.get("restart_kinds", [])
+    if mode == RestartMode.NEVER:
+        return Restart(RestartPolicy(), "the profile restarts nothing")
+    if not kind:
+        return Restart(RestartPolicy(), "nobody knows whether it is a server or a workstation, so it is not restarted")
+    if kind not in kinds:
+        named = " and ".join(f"{one}s" for one in kinds) or "no machine"
+        return Restart(RestartPolicy(), f"it is a {kind}, and the profile restarts {named}")
+    countdown = int(profile.get("countdown_seconds", 0))
+    when = "always" if mode == RestartMode.ALWAYS else "if something asks for it"
+    notice = f", {countdown} s after its users are told" if countdown else ""
+    return Restart(RestartPolicy(mode=mode, countdown=countdown), f"it is restarted {when}{notice}")
+
+
+def countdown_minutes(profile: Mapping[str, Any]) -> int:
+    """Minutes of a window that the notice before a restart takes."""
+    if profile["restart"] == RestartMode.NEVER or not profile.get("restart_kinds"):
+        return 0
+    return -(-int(profile.get("countdown_seconds", 0)) // 60)
+
+
+def wanted_rules(profile: Mapping[str, Any]) -> list[str]:
+    """The rules of a profile that need somebody on the host to keep them."""
+    wants = {rule: bool(profile.get(rule)) for rule in PROFILE_RULES}
+    wants["restart"] = profile.get("restart") != RestartMode.NEVER
+    wants["countdown_seconds"] = wants["restart"] and wants["countdown_seconds"]
+    return [rule for rule in PROFILE_RULES if wants[rule]]
+
+
+def find_unkept(profile: Mapping[str, Any], executor: str) -> list[Blocker]:
+    """Rules that the profile wants and the executor cannot keep: refused before anything is signed, never passed over.
+    An executor that is not registered keeps none; that it is missing is another gate's word."""
+    if not profile or executor not in registry.executors:
+        return []
+    honours = registry.executors[executor].honours
+    return [
+        Blocker(
+            "profile.unsupported",
+            f"Profile “{profile['name']}” asks to {SAID[rule]}; the executor {executor} cannot. Choose another profile.",
+        )
+        for rule in wanted_rules(profile)
+        if rule not in honours
+    ]
+
+
+def profile_problems(values: Mapping[str, Any]) -> list[Blocker]:
+    """What contradicts itself in a profile to be defined."""
+    found, kinds = [], values.get("restart_kinds", [])
+    if unknown := sorted(set(kinds) - set(MachineKind.values)):
+        found.append(Blocker("profile.restart_kinds", f"This kind of machine is not known: {', '.join(unknown)}."))
+    restarts = values.get("restart", RestartMode.IF_NEEDED) != RestartMode.NEVER
+    if restarts and not kinds:
+        found.append(
+            Blocker("profile.restart_kinds", "Say which kinds of machine may be restarted, or choose to never restart.")
+        )
+    if values.get("countdown_seconds", 0) and not restarts:
+        found.append(Blocker("profile.countdown_seconds", "A notice before a restart needs a restart."))
+    if values.get("countdown_seconds", 0) > 60 * values.get("max_minutes_total", 120):
+        found.append(Blocker("profile.countdown_seconds", "The notice is longer than the run time in all."))
+    return found
