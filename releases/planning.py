@@ -69,6 +69,13 @@ class RolloutView:
 
 
 @dataclass(frozen=True, slots=True)
+class NotifyRing:
+    """Tell the owners of the ring's hosts: it is the next to start."""
+
+    ring_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class StartRing:
     ring_id: int
 
@@ -134,7 +141,18 @@ class EndStopped:
 
 
 Action = (
-    StartRing | Claim | SoakRing | PassRing | FailRing | Halt | Withdraw | Expire | SkipRing | Complete | EndStopped
+    NotifyRing
+    | StartRing
+    | Claim
+    | SoakRing
+    | PassRing
+    | FailRing
+    | Halt
+    | Withdraw
+    | Expire
+    | SkipRing
+    | Complete
+    | EndStopped
 )
 
 OVER = (RingState.PASSED, RingState.SKIPPED)
@@ -164,11 +182,12 @@ def next_actions(view: RolloutView, now: datetime) -> list[Action]:
         case RingState.PENDING | RingState.NOTIFIED:
             if not ring.pending:
                 return [SkipRing(ring.id)]
-            return [StartRing(ring.id)] if view.open else []
+            told = ring.state == RingState.NOTIFIED
+            return [StartRing(ring.id) if told else NotifyRing(ring.id)] if view.open else []
         case RingState.RUNNING:
             return _running(ring, view.open)
         case RingState.SOAKING:
-            return _soaking(ring, now)
+            return _soaking(ring, now) or _announced(view)
     return [Halt(f"Ring {ring.name} has failed: retry its failed hosts, accept it as it is, or stop.")]
 
 
@@ -202,6 +221,13 @@ def _soaking(ring: RingView, now: datetime) -> list[Action]:
     if ring.live or ring.soak_until is None or now < ring.soak_until:
         return []
     return [PassRing(ring.id)]
+
+
+def _announced(view: RolloutView) -> list[Action]:
+    """While a ring is watched, the people of the next one are told."""
+    waiting = [r for r in view.rings if r.state in (RingState.PENDING, RingState.NOTIFIED) and r.pending]
+    following = waiting[0] if waiting and waiting[0].state == RingState.PENDING else None
+    return [NotifyRing(following.id)] if view.open and following else []
 
 
 def _failed(ring: RingView, why: str) -> list[Action]:

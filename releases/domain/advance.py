@@ -22,9 +22,10 @@ from releases import planning
 from releases.domain import releases, rollouts, slips
 from releases.domain.gates import ask_whole
 from releases.domain.host_gates import Batch, ask_hosts
+from releases.domain.owners import tell_owners
 from releases.domain.slips import Slip
 from releases.enums import ReleaseOutcome
-from releases.enums_rollout import JobState, RingState, RolloutState
+from releases.enums_rollout import JobState, RolloutState
 from releases.models import Job, PermissionSlip, Release, Ring, Rollout
 from releases.queries.rollouts import due_rollouts, signed, view_of
 
@@ -92,8 +93,10 @@ def _perform(rollout: Rollout, actions: list[planning.Action], now: datetime) ->
     done, claimed = False, 0
     for action in actions:
         match action:
+            case planning.NotifyRing(ring_id):
+                tell_owners(ring_id, actor=bot, at=now)
             case planning.StartRing(ring_id):
-                _start_ring(ring_id, now)
+                workflow.fire(Ring, ring_id, "start", actor=bot, at=now)
             case planning.SoakRing(ring_id):
                 workflow.fire(Ring, ring_id, "soak", actor=bot, at=now)
             case planning.PassRing(ring_id):
@@ -115,13 +118,6 @@ def _perform(rollout: Rollout, actions: list[planning.Action], now: datetime) ->
                 continue
         done = True
     return done, claimed
-
-
-def _start_ring(ring_id: int, now: datetime) -> None:
-    bot = User.bot()
-    if Ring.objects.get(pk=ring_id).state == RingState.PENDING:
-        workflow.fire(Ring, ring_id, "notify", actor=bot, at=now)
-    workflow.fire(Ring, ring_id, "start", actor=bot, at=now)
 
 
 def _expire(ring_id: int, now: datetime) -> None:

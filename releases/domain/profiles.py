@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from cmdb.enums import MachineKind
 from patchflow.kernel import registry
 from patchflow.kernel.blockers import Blocker
@@ -44,6 +46,17 @@ def restart_for(profile: Mapping[str, Any], kind: str) -> Restart:
     when = "always" if mode == RestartMode.ALWAYS else "if something asks for it"
     notice = f", {countdown} s after its users are told" if countdown else ""
     return Restart(RestartPolicy(mode=mode, countdown=countdown), f"it is restarted {when}{notice}")
+
+
+def restart_rule(profile: Mapping[str, Any]) -> str:
+    """The rule in words: when which machines are restarted, and after what notice."""
+    rule = str(RestartMode(profile["restart"]).label)
+    if profile["restart"] == RestartMode.NEVER:
+        return rule
+    kinds = ", ".join(str(MachineKind(kind).label) for kind in profile.get("restart_kinds", []))
+    seconds = profile.get("countdown_seconds", 0)
+    notice = [str(_("%(seconds)s s after a notice") % {"seconds": seconds})] if seconds else []
+    return " · ".join([rule, kinds or str(_("no kind of machine")), *notice])
 
 
 def countdown_minutes(profile: Mapping[str, Any]) -> int:

@@ -18,6 +18,7 @@ from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import SignOffRound
 from patchflow.kernel.signoffs import why_not_sign
 from releases.domain import readiness
+from releases.domain.profiles import restart_rule
 from releases.models import Manifest, ReadinessReview, Release
 from releases.queries.access import demand_all
 from releases.queries.manifests import intact, refinement, since_previous
@@ -96,7 +97,7 @@ def _page(
         "refinement": refinement(document, authorizations(release.rfc_ids(), at=now)),
         "since": rfc_parts.differences(since_previous(manifest)[:12]),
         "ladder": rfc_parts.ladder(round_, now=now) if round_ else [],
-        "restart": release_parts.restart_rule(document["profile"]),
+        "restart": restart_rule(document["profile"]),
         "may_sign": bool(round_ and round_.is_open and not reasons),
         "reasons": reasons,
         "proof": proof_of(release),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,12 +11,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as said
 from django.utils.translation import ngettext
 
-from cmdb.enums import MachineKind
 from patchflow.kernel.signoffs import open_round_of
 from patchflow.web import words
 from patchflow.web.parts import Next, Statement
 from releases.domain.checklist import Item
-from releases.enums import ReleaseState, RestartMode, RunState
+from releases.enums import ReleaseState, RunState
 from releases.models import AcceptancePlan, AcceptanceRun, Manifest, Release
 
 PHASE = {
@@ -221,14 +220,3 @@ def review_statements(figures: dict[str, Any]) -> list[Statement]:
 def moment(text: str | None) -> datetime | None:
     """A time of the figures."""
     return datetime.fromisoformat(text) if text else None
-
-
-def restart_rule(profile: Mapping[str, Any]) -> str:
-    """When which machines are restarted, and after what notice."""
-    rule = str(RestartMode(profile["restart"]).label)
-    if profile["restart"] == RestartMode.NEVER:
-        return rule
-    kinds = ", ".join(str(MachineKind(kind).label) for kind in profile.get("restart_kinds", []))
-    seconds = profile.get("countdown_seconds", 0)
-    notice = [_("%(seconds)s s after a notice") % {"seconds": seconds}] if seconds else []
-    return " · ".join([rule, kinds or str(_("no kind of machine")), *map(str, notice)])

@@ -17,6 +17,7 @@ from releases.planning import (
     Expire,
     FailRing,
     Halt,
+    NotifyRing,
     PassRing,
     RingView,
     RolloutView,
@@ -45,8 +46,10 @@ def kinds(found: list[Any]) -> list[type]:
 
 
 def test_the_first_ring_starts_when_the_gates_are_open() -> None:
-    assert actions(ring(1, "pending"), ring(2, "pending")) == [StartRing(1)]
+    assert actions(ring(1, "pending"), ring(2, "pending")) == [NotifyRing(1)]
+    assert actions(ring(1, "notified"), ring(2, "pending")) == [StartRing(1)]
     assert actions(ring(1, "pending"), is_open=False) == []
+    assert actions(ring(1, "notified"), is_open=False) == []
 
 
 def test_a_ring_lets_through_as_many_as_are_free_and_due() -> None:
@@ -85,11 +88,17 @@ def test_a_watched_ring_passes_after_its_time_and_fails_by_what_shows_later() ->
 
 
 def test_the_next_ring_waits_for_the_one_before() -> None:
-    assert (
-        actions(ring(1, "soaking", counts={"succeeded": 1}, soak_until=NOW + timedelta(hours=1)), ring(2, "pending"))
-        == []
-    )
-    assert actions(ring(1, "passed", counts={"succeeded": 1}), ring(2, "pending")) == [StartRing(2)]
+    watched = ring(1, "soaking", counts={"succeeded": 1}, soak_until=NOW + timedelta(hours=1))
+    assert actions(watched, ring(2, "notified")) == []
+    assert actions(ring(1, "passed", counts={"succeeded": 1}), ring(2, "notified")) == [StartRing(2)]
+
+
+def test_the_people_of_the_next_ring_are_told_while_the_one_before_is_watched() -> None:
+    watched = ring(1, "soaking", counts={"succeeded": 1}, soak_until=NOW + timedelta(hours=1))
+    assert actions(watched, ring(2, "pending"), ring(3, "pending")) == [NotifyRing(2)]
+    assert actions(watched, ring(2, "notified"), ring(3, "pending")) == []
+    assert actions(watched, ring(2, "pending", counts={"cancelled": 2})) == []
+    assert actions(watched, ring(2, "pending"), is_open=False) == []
 
 
 def test_a_failed_ring_stands_in_the_way_until_somebody_decides() -> None:
