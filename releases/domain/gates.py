@@ -22,7 +22,7 @@ from releases.containment import contained
 from releases.domain.slips import Answer, NamedGate, Slip, ask, halt, passed, wait
 from releases.enums import ReleaseState
 from releases.models import KillSwitch, Release, Ring, Rollout
-from releases.queries.manifests import current
+from releases.queries.manifests import newest_manifest
 from releases.queries.releases import authorizations
 from releases.queries.rollouts import Signed, live_jobs, signed
 
@@ -87,11 +87,11 @@ def release_state(whole: Whole) -> Answer:
 def digests(whole: Whole) -> Answer:
     """The manifest is intact, the current one, signed by a passed round; a way forward lies within every change digest."""
     manifest, given = whole.signed, {"manifest": whole.signed.digest}
-    newest = current(whole.rollout.release_id)
+    newest, revision = newest_manifest(whole.rollout.release_id)
     if not manifest.intact:
         return halt("the stored manifest has not the digest that was signed", **given)
-    if newest is None or newest.pk != manifest.manifest_id:
-        return halt("a newer manifest was sealed since", newest=newest.revision if newest else None, **given)
+    if newest != manifest.manifest_id:
+        return halt("a newer manifest was sealed since", newest=revision, **given)
     if passed_round_of(whole.release, digest_now=manifest.digest) is None:
         return halt(f"no passed round has signed manifest {manifest.digest[:12]}…", **given)
     if whole.rollout.is_way_back:

@@ -28,6 +28,12 @@ def current(release_id: int) -> Manifest | None:
     return Manifest.objects.filter(release_id=release_id).order_by("-revision").first()
 
 
+def newest_manifest(release_id: int) -> tuple[int | None, int | None]:
+    """(id, revision) of the newest sealed manifest, without its document; None twice if there is none."""
+    rows = Manifest.objects.filter(release_id=release_id).order_by("-revision")
+    return rows.values_list("pk", "revision").first() or (None, None)
+
+
 def next_revision(release_id: int) -> int:
     last = current(release_id)
     return last.revision + 1 if last else 1

@@ -9,24 +9,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet, TextField
-from django.db.models.functions import SHA256, Cast
+from django.db.models.functions import Cast
 
 from patchflow.kernel import queue
 from patchflow.kernel.integrity import digest
 from patchflow.kernel.models import User
+from patchflow.kernel.sums import TextHash
 from releases.enums_rollout import JobState, RolloutState
 from releases.models import Job, Manifest, Rollout
 from releases.planning import RingView, RolloutView
 
 KEPT = 4
-
-
-class TextHash(SHA256):
-    """SHA-256 of a text in hex, by what PostgreSQL has built in: Django's own asks for an extension (pgcrypto)."""
-
-    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        template = "ENCODE(SHA256(CONVERT_TO(%(expressions)s, 'UTF8')), 'hex')"
-        return self.as_sql(compiler, connection, template=template, **extra)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from changes.models import RFCTarget
 from patchflow.kernel.integrity import digest
+from patchflow.kernel.models import SignOffRound
 from releases.domain.gates import ask_whole
 from releases.models import Job, Manifest
 from tests.factories.rollouts import Deployment, seal
@@ -91,3 +93,28 @@ def test_nothing_wider_than_what_was_approved_is_let_through(make: Make) -> None
     tried()
     assert Manifest.objects.count() == 1
     assert deployment.tick() == 2, "what was approved does run"
+
+
+def test_an_authorization_lost_between_two_hosts_stops_the_second(make: Make) -> None:
+    """Both are let through by one tick. What the first act has read is no answer for the second."""
+    deployment = make(hosts=2)
+    deployment.start()
+    assert deployment.tick() == 2
+    deployment.visit(0)
+    assert deployment.job(0).ordered_at
+    SignOffRound.objects.filter(subject_type="changes.rfc", subject_id=deployment.rfc.pk).update(state="void")
+    deployment.visit(1)
+    job = deployment.job(1)
+    assert (job.state, job.code, job.ordered_at) == ("pending", "changes", None)
+    assert {effect.address for effect in deployment.simulator.effects()} <= {deployment.hosts[0].name}
+
+
+def test_a_change_altered_between_two_hosts_stops_the_second(make: Make) -> None:
+    deployment = make(hosts=2)
+    deployment.start()
+    assert deployment.tick() == 2
+    deployment.visit(0)
+    RFCTarget.objects.filter(rfc=deployment.rfc, host=deployment.hosts[1]).delete()
+    deployment.visit(1)
+    job = deployment.job(1)
+    assert (job.state, job.code, job.ordered_at) == ("pending", "digests", None)
