@@ -16,7 +16,7 @@ from patchflow.web import words
 from patchflow.web.parts import Next, Statement
 from releases.domain.checklist import Item
 from releases.enums import ReleaseState, RunState
-from releases.models import AcceptancePlan, AcceptanceRun, Manifest, Release
+from releases.models import AcceptancePlan, AcceptanceRun, Manifest, PostImplementationReview, Release
 
 PHASE = {
     ReleaseState.DEPLOYING,
@@ -65,12 +65,12 @@ NEXT: dict[str, tuple[str, str]] = {
     ),
     ReleaseState.DEPLOYING: (said("Its rollout goes through the rings."), ""),
     ReleaseState.DEPLOYED: (
-        said("Its review is completed, by somebody who did not start it; then it is completed."),
+        said("Somebody who did not start it completes its review; then a release manager completes it."),
         "",
     ),
     ReleaseState.ROLLING_BACK: (said("The hosts go back to their previous versions."), ""),
     ReleaseState.ROLLED_BACK: (
-        said("Its review is completed, by somebody who did not start it; then it is completed."),
+        said("Somebody who did not start it completes its review; then a release manager completes it."),
         "",
     ),
     ReleaseState.COMPLETED: (said("Nothing more: it is completed and reviewed."), ""),
@@ -78,11 +78,20 @@ NEXT: dict[str, tuple[str, str]] = {
 }
 
 
+REVIEWED = {ReleaseState.DEPLOYED, ReleaseState.ROLLED_BACK}
+"""States that the review ends."""
+
+
 def next_of(release: Release, *, now: datetime) -> Next:
     """Who must act, and by when; why it came back, if it did."""
     if release.state == ReleaseState.AWAITING_READINESS:
         return _next_signature(release, now)
     sentence, detail = NEXT[ReleaseState(release.state)]
+    if (
+        release.state in REVIEWED
+        and PostImplementationReview.objects.filter(release=release, state="completed").exists()
+    ):
+        return Next(_("Its review is completed: a release manager completes the release."))
     if release.reason:
         detail = _("Last time: %(why)s") % {"why": release.reason}
     return Next(_(sentence), _(detail) if detail and not release.reason else detail)

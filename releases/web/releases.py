@@ -131,6 +131,7 @@ def page_of(release: Release, *, actor: User, now: Any) -> dict[str, Any]:
             now=now,
         ),
         "items": release_parts.readiness_rows(items),
+        "planning": everything and release_parts.phase_of(release) == 3,
         "open_reasons": sum(1 for i in items if not i.holds),
         "manifest": manifest if everything else None,
         "manifest_url": reverse("releases:manifest-detail", args=[release.pk, manifest.revision]) if manifest else "",

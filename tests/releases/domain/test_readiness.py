@@ -360,3 +360,10 @@ def test_a_scoped_approver_is_asked_only_for_hosts_of_the_scope(yard: Yard) -> N
     assert round_ is not None
     assert not round_.levels.filter(voters__user=stranger).exists()
     assert acceptance.uncovered(release) == []
+
+
+def test_before_the_tests_the_files_of_the_way_back_wait_they_do_not_fail(yard: Yard) -> None:
+    release = in_testing(yard)
+    about = ("readiness.way_back_file", "manifest.artifact_missing")
+    found = {(b.code, b.tone) for b in checklist.find_blockers(release, at=yard.at) if b.code in about}
+    assert found == {(code, "wait") for code in about}
