@@ -79,18 +79,27 @@ def _with_content(rfc_id: int) -> tuple[RFC, _Content]:
     column of every row that the document is made of, each time, and only rows that this process has not yet read under that
     sum are read. Whatever was changed since, past the verbs too, has another sum. Two queries at most where nothing was.
     """
+    rfc, key = _summed(rfc_id)
+    content = _read.get(key)
+    while content is None:
+        document = plain(rfc.change_document())
+        hosts = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True).values_list("host_id", flat=True)
+        read = _Content(document, digest(document), frozenset(hosts))
+        before = key
+        rfc, key = _summed(rfc_id)
+        if key == before:  # nobody wrote while it was read, so that it is what these sums stand for
+            content = _read[key] = read
+            while len(_read) > KEPT:
+                _read.pop(next(iter(_read)), None)
+    return rfc, content
+
+
+def _summed(rfc_id: int) -> tuple[RFC, tuple[Any, ...]]:
+    """The RFC, and the sum of everything that its change document is made of, by one statement."""
     sums = {f"sum_{model._meta.model_name}": rows_sum(model, "rfc") for model in MADE_OF}
     rfc = RFC.objects.annotate(**sums).get(pk=rfc_id)
     own = repr([(field.attname, getattr(rfc, field.attname)) for field in RFC._meta.concrete_fields])
-    key = (own, *(getattr(rfc, name) for name in sums))
-    if key not in _read:
-        document = plain(rfc.change_document())
-        hosts = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True).values_list("host_id", flat=True)
-        content = _Content(document, digest(document), frozenset(hosts))
-        while len(_read) >= KEPT:
-            _read.pop(next(iter(_read)), None)
-        _read[key] = content
-    return rfc, _read[key]
+    return rfc, (own, *(getattr(rfc, name) for name in sums))
 
 
 def authorization_for(*, rfc_id: int, at: datetime) -> Authorization:

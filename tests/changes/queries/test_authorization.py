@@ -87,4 +87,4 @@ def test_rows_that_did_not_change_are_not_read_again(world: World) -> None:
         with CaptureQueriesContext(connection) as seen:
             authorization_for(rfc_id=rfc.pk, at=world.at)
         counts.append(len(seen))
-    assert counts[0] - counts[1] == 5  # updates, targets twice, windows, risk
+    assert counts[0] - counts[1] == 6  # updates, targets twice, windows, risk; and the sums once more
