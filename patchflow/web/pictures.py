@@ -5,12 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Request, sync_playwright
 from playwright.sync_api import Page as Tab
 
 WIDTHS: Final[dict[int, int]] = {1280: 900, 390: 844}
@@ -51,11 +50,12 @@ class NoBrowser(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page to photograph; `status` is what it is expected to answer."""
+    """A page to photograph; `status` is what it is expected to answer, `cookie` a session of its own."""
 
     name: str
     path: str
     status: int = 200
+    cookie: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,45 +90,51 @@ def photograph(
 ) -> list[Finding]:
     """Writes `out/<name>-<width>-<theme>.png` of every page, whole length, and says what was wrong with each.
 
-    `cookie` is the (name, value) of a session. Wrong are: another status than expected, anything on the console, a
-    breach of the content security policy, a file that did not load, a page wider than its window at 390 pixels. Only
-    the server at `base_url` is asked; every other address is cut off.
+    A page is loaded once and its window narrowed for each width. `cookie` is the (name, value) of a session. Wrong are:
+    another status than expected, anything on the console, a breach of the content security policy, a file that did not
+    load, a page wider than its window at 390 pixels. Only the server at `base_url` is asked; every other address is cut
+    off.
     """
     out.mkdir(parents=True, exist_ok=True)
     wanted = list(pages)
     findings: list[Finding] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path(), args=list(ARGUMENTS))
-        for theme, width in product(themes, widths):
-            context = _context(browser, base_url, cookie, theme, width, time_zone)
+        for theme in themes:
+            context = _context(browser, base_url, theme, time_zone)
+            tab = context.new_page()
             for page in wanted:
-                findings += _shoot(context, urljoin(base_url, page.path), page, width, theme, out)
+                _enter(context, base_url, page.cookie or cookie)
+                findings += _shoot(tab, urljoin(base_url, page.path), page, tuple(widths), theme, out)
             context.close()
         browser.close()
     return findings
 
 
-def _context(
-    browser: Browser, base_url: str, cookie: tuple[str, str] | None, theme: str, width: int, time_zone: str
-) -> BrowserContext:
+def _context(browser: Browser, base_url: str, theme: str, time_zone: str) -> BrowserContext:
     """A fresh profile that reaches nothing but the server."""
     home = urlsplit(base_url).netloc
     context = browser.new_context(
-        viewport={"width": width, "height": WIDTHS.get(width, 900)},
         color_scheme="dark" if theme == "dark" else "light",
         reduced_motion="reduce",
         timezone_id=time_zone,
     )
     context.add_init_script(WATCH)
     context.route("**/*", lambda r: r.continue_() if urlsplit(r.request.url).netloc == home else r.abort())
-    if cookie:
-        context.add_cookies([{"name": cookie[0], "value": cookie[1], "url": base_url}])
     return context
 
 
-def _shoot(context: BrowserContext, url: str, wanted: Page, width: int, theme: str, out: Path) -> list[Finding]:
-    """The picture of one page, and what was wrong with it."""
+def _enter(context: BrowserContext, base_url: str, cookie: tuple[str, str] | None) -> None:
+    """Comes as the owner of this session, or as nobody."""
+    context.clear_cookies()
+    if cookie:
+        context.add_cookies([{"name": cookie[0], "value": cookie[1], "url": base_url}])
+
+
+def _shoot(tab: Tab, url: str, wanted: Page, widths: Sequence[int], theme: str, out: Path) -> list[Finding]:
+    """The pictures of one page, and what was wrong with it."""
     found: list[Finding] = []
+    width = widths[0]
 
     def note(kind: str, text: str) -> None:
         found.append(Finding(f"{wanted.name} at {width}, {theme}", kind, text))
@@ -138,28 +144,40 @@ def _shoot(context: BrowserContext, url: str, wanted: Page, width: int, theme: s
         if message.type in ("error", "warning") and not own_answer:
             note("console", message.text)
 
-    tab = context.new_page()
+    def broken(error: Error) -> None:
+        note("console", str(error))
+
+    def lost(request: Request) -> None:
+        note("request", request.url)
+
     tab.on("console", heard)
-    tab.on("pageerror", lambda error: note("console", str(error)))
-    tab.on("requestfailed", lambda request: note("request", request.url))
+    tab.on("pageerror", broken)
+    tab.on("requestfailed", lost)
     try:
-        answer = tab.goto(url, wait_until="networkidle", timeout=30_000)
+        _resize(tab, width)
+        answer = tab.goto(url, wait_until="load", timeout=30_000)
         if answer is None or answer.status != wanted.status:
             note("status", f"{answer.status if answer else 'no answer'} instead of {wanted.status}")
+        for width in widths:
+            _resize(tab, width)
+            if width <= 390 and (wide := tab.evaluate(WIDER)):
+                note("overflow", ", ".join(wide))
+            _resize(tab, width, tall=True)
+            tab.screenshot(path=str(out / f"{wanted.name}-{width}-{theme}.png"), full_page=True)
         for text in tab.evaluate("window.__violations"):
             note("policy", text)
-        if width <= 390 and (wide := tab.evaluate(WIDER)):
-            note("overflow", ", ".join(wide))
-        _stretch(tab, width)
-        tab.screenshot(path=str(out / f"{wanted.name}-{width}-{theme}.png"), full_page=True)
     except Error as error:
         note("request", str(error).splitlines()[0])
     finally:
-        tab.close()
+        tab.remove_listener("console", heard)
+        tab.remove_listener("pageerror", broken)
+        tab.remove_listener("requestfailed", lost)
     return found
 
 
-def _stretch(tab: Tab, width: int) -> None:
-    """Makes the window as tall as the page: what sticks to its edges is then where a reader of the picture expects it."""
-    height = int(tab.evaluate("document.documentElement.scrollHeight"))
-    tab.set_viewport_size({"width": width, "height": max(WIDTHS.get(width, 900), height)})
+def _resize(tab: Tab, width: int, *, tall: bool = False) -> None:
+    """Sets the window; `tall`: as tall as the page, so that what sticks to its edges is where a reader expects it."""
+    height = WIDTHS.get(width, 900)
+    if tall:
+        height = max(height, int(tab.evaluate("document.documentElement.scrollHeight")))
+    tab.set_viewport_size({"width": width, "height": height})

@@ -83,7 +83,7 @@ def make_update(
         known_at=at,
         notified_at=at,
     )
-    fix = Fix.objects.create(
+    Fix.objects.create(
         advisory=advisory,
         update=update,
         ecosystem="deb",
@@ -96,22 +96,24 @@ def make_update(
         fixed_key=versions.key("deb", fixed),
         known_at=at,
     )
-    if hosts:
-        installed = "1.0-1"
-        package = PackageVersion.objects.get_or_create(
-            platform=make_platform(),
-            name=name,
-            version=installed,
-            arch="amd64",
-            source_name=name,
-            source_version=installed,
-            origin_class="distribution",
-            defaults={"key": versions.key("deb", installed), "source_key": versions.key("deb", installed)},
-        )[0]
-        VersionFix.objects.create(package_version=package, fix=fix, verdict="applicable", basis="below")
-        for host in hosts:
-            Installation.objects.get_or_create(host=host, package_version=package, defaults={"installed_seen_at": at})
+    miss(update, hosts, at=at)
     return update
+
+
+def miss(update: SoftwareUpdate, hosts: Sequence[Host], *, at: datetime, installed: str = "1.0-1") -> None:
+    """`hosts` have an older version of what `update` mends, and are known to miss it."""
+    key = versions.key("deb", installed)
+    package = PackageVersion.objects.get_or_create(
+        platform=make_platform(), name=update.name, version=installed, arch="amd64", source_name=update.name,
+        source_version=installed, origin_class="distribution", defaults={"key": key, "source_key": key},
+    )[0]  # fmt: skip
+    for fix in update.fixes.all():
+        verdict = {"verdict": "applicable", "basis": "below"}
+        VersionFix.objects.get_or_create(package_version=package, fix=fix, defaults=verdict)
+    there = set(Installation.objects.open().filter(package_version=package).values_list("host_id", flat=True))
+    Installation.objects.bulk_create(
+        [Installation(host=h, package_version=package, installed_seen_at=at) for h in hosts if h.pk not in there]
+    )
 
 
 @dataclass
@@ -124,9 +126,12 @@ class World:
     at: datetime
 
 
-def make_world(cast: Cast, at: datetime, *, hosts: int = 3) -> World:
-    made = [make_host(at=at) for _ in range(hosts)]
-    return World(cast, made, make_update(at=at - timedelta(hours=3), hosts=made), at)
+def make_world(
+    cast: Cast, at: datetime, *, hosts: int = 3, names: Sequence[str] = (), source: str = "openssl"
+) -> World:
+    """New hosts, `hosts` of them or these names, that miss the update of `source`."""
+    made = [make_host(name, at=at) for name in names or [""] * hosts]
+    return World(cast, made, make_update(source, at=at - timedelta(hours=3), hosts=made), at)
 
 
 # --- RFCs, through the verbs ---------------------------------------------------------------------------------------------------

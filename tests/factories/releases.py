@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -34,6 +35,7 @@ class Yard:
     test_host: Host
     window: ServiceWindow
     profile: InstallProfile
+    old: str = OLD
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -48,14 +50,17 @@ class Yard:
         return self.executor.machines[f"{host.name}.test"]
 
 
-def make_yard(cast: Cast, at: datetime, repository: Repository, keyrings: Path, *, hosts: int = 3) -> Yard:
+def make_yard(
+    cast: Cast, at: datetime, repository: Repository, keyrings: Path, *, hosts: int = 3, names: Sequence[str] = (),
+    source: str = "openssl",
+) -> Yard:  # fmt: skip
     """Hosts with fingerprints, connections, sources and a window; the repository has the old and the new version."""
-    world = make_world(cast, at, hosts=hosts)
+    world = make_world(cast, at, hosts=hosts, names=names, source=source)
     world.update.fixed_key = versions.key("deb", world.update.fixed_version)
     world.update.save()
     cycles.notified(update_ids=[world.update.pk], actor=cast.bot, at=at)
     test_host = make_host(name="bench", at=at, environment="test")
-    repository.packages += [Package("openssl", OLD), Package("openssl", NEW)]
+    repository.packages += [Package(source, OLD), Package(source, NEW)]
     keyrings.mkdir(exist_ok=True)
     (keyrings / "archive.pgp").write_bytes(repository.public_key())
     executor = registry.executors.get("fake")
@@ -86,8 +91,8 @@ def furnish(host: Host, world: World, executor: FakeExecutor, repository: Reposi
         "enabled": True,
     }
     Fact.objects.create(host=host, key="sources", value=[source], source="ssh", seen_at=world.at)
-    install(host, "openssl", OLD, at=world.at)
-    executor.machines[f"{host.name}.test"] = Machine(packages={"openssl": OLD})
+    install(host, world.update.name, OLD, at=world.at)
+    executor.machines[f"{host.name}.test"] = Machine(packages={world.update.name: OLD})
 
 
 def install(host: Host, name: str, version: str, *, at: datetime, source: str = "") -> None:
@@ -161,7 +166,7 @@ def run_tests(yard: Yard, release: Release, *, rounds: int = 20) -> list[Accepta
 
 def scheduling(yard: Yard, *rfcs: RFC, **given: Any) -> Release:
     release = in_testing(yard, *rfcs, **given)
-    yard.machine(yard.test_host).packages["openssl"] = OLD  # set back after an earlier test
+    yard.machine(yard.test_host).packages[yard.world.update.name] = yard.old  # set back after an earlier test
     runs = run_tests(yard, release)
     assert {run.state for run in runs} == {"passed"}, [run.reason for run in runs]
     return Release.objects.get(pk=release.pk)

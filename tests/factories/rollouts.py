@@ -18,6 +18,7 @@ from cmdb.models import Connection, Fact, Host, HostGroup, ServiceWindow
 from patchflow.kernel import registry
 from patchflow.kernel.integrity import digest, plain
 from patchflow.kernel.models import Instance, SignOff, SignOffLevel, SignOffRound
+from patchflow.kernel.numbers import next_number
 from releases.domain import advance, jobs, rollouts
 from releases.executors.base import PackageChange
 from releases.executors.simulator import SimulatorExecutor, simulated_artifact
@@ -130,10 +131,12 @@ class Deployment:
 def make_deployment(
     cast: Cast, at: datetime, folder: Path, *, hosts: int = 3, rings: Sequence[dict[str, Any]] = (), earliest: datetime | None = None,
     latest: datetime | None = None, habits: Habits = QUICK, window: dict[str, Any] | None = None, profile: dict[str, Any] | None = None,
+    names: Sequence[str] = (),
 ) -> Deployment:  # fmt: skip
     """`rings`: dicts with `hosts` (how many) and any of a ring's numbers; default one ring with all hosts. `profile`: fields of
-    the sealed profile that differ from the usual."""
-    world = changes.make_world(cast, at - timedelta(days=1), hosts=hosts)
+    the sealed profile that differ from the usual. `names`: of its hosts."""
+    world = changes.make_world(cast, at - timedelta(days=1), hosts=hosts, names=names)
+    hosts = len(world.hosts)
     rfc = changes.implementing(world)
     opened = open_window(at, **(window or {}))
     for host in world.hosts:
@@ -190,7 +193,7 @@ def _release(cast: Cast, rfc: RFC, executor: str, at: datetime) -> Release:
         defined_at=at,
     )
     release = Release.objects.create(
-        number=f"REL-2026-{next(_numbers):05d}", title="Made", kind=rfc.kind, executor=executor, profile=profile, composed_by=cast.rex,
+        number=next_number("REL", at=at), title="OpenSSL on the application servers", kind=rfc.kind, executor=executor, profile=profile, composed_by=cast.rex,
         composed_at=at, state_at=at, state="deploying", started_by=cast.rex, started_at=at,
     )  # fmt: skip
     ReleaseRFC.objects.create(release=release, rfc=rfc, digest=rfc.change_digest, joined_at=at)

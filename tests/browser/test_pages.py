@@ -1,0 +1,169 @@
+"""Every page as a picture, in an empty, a small and a large world, 1280 and 390 wide; the browser complains about none.
+
+`make pictures` runs this and keeps the pictures in pictures/<world>/, to be looked at.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import time_machine
+from django.conf import settings as django_settings
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils.text import slugify
+
+from patchflow.kernel.models import User
+from patchflow.web.pictures import Page, photograph
+from tests.browser import worlds
+from tests.browser.worlds import Scene
+from tests.factories.people import Cast, make_cast
+from tests.fakes.repository import Repository
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium: apt install chromium"),
+]
+PICTURES = Path(django_settings.BASE_DIR) / "pictures"
+APPS = ("cmdb", "changes", "releases", "reports")
+
+WHO = {
+    "host": "cora", "group": "cora", "window": "cora", "baseline": "cora", "discrepancy": "cora", "scan": "otto",
+    "update": "ann", "feed": "sam", "feedrun": "sam",
+    "rfc": "che", "board": "mia", "cycle": "che",
+    "release": "rex", "profile": "rex", "manifest": "gus", "review": "che", "rollout": "rex", "ring": "otto", "job": "otto",
+    "home": "che", "find": "che", "audit": "aud", "account": "ann",
+}  # fmt: skip
+"""Noun of an address → who looks at it."""
+
+AT_A_CLICK = ("cmdb:baseline-adopt", "cmdb:baseline-ask", "cmdb:baseline-decide")
+"""Verbs that are done on the page of their object; to look at their address leads back there."""
+
+ACCOUNT = ("account_logout", "account_change_password")
+SIGNED_OUT = ("account_login", "account_reset_password", "account_signup")
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A page to photograph and the person who looks; nobody is logged in where `who` is empty."""
+
+    who: str
+    page: Page
+
+
+def addresses() -> Iterator[tuple[str, bool]]:
+    """Every address of the web UI by its name, and whether it needs an object."""
+
+    def walk(resolver: URLResolver, spaces: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
+        for entry in resolver.url_patterns:
+            if isinstance(entry, URLResolver):
+                yield from walk(entry, (*spaces, entry.namespace) if entry.namespace else spaces)
+            elif isinstance(entry, URLPattern) and spaces and spaces[0] in APPS:
+                yield f"{spaces[0]}:{entry.name}", bool(entry.pattern.converters)
+
+    found: set[tuple[str, bool]] = set(walk(get_resolver("patchflow.urls"), ()))
+    return iter(sorted(found))
+
+
+def things_of(name: str, scene: Scene) -> dict[str, Any]:
+    """The object that stands for this address: its own, else its noun's. A new noun wants an object in worlds.py."""
+    local = name.partition(":")[2]
+    noun = local.partition("-")[0]
+    assert local in scene.things or noun in scene.things, f"{name}: no object in this world, so no picture"
+    return scene.things.get(local) or scene.things[noun]
+
+
+def shots_of(scene: Scene, *, whole: bool) -> list[Shot]:
+    """A picture of every address that shows a page; with `whole` False only of those that need no object.
+
+    Left out is only what is no page: verbs at a click (GET is refused with 405, or leads back) and files.
+    """
+    people = vars(scene.cast)
+    clients: dict[str, Client] = {}
+    shots, wrong = [], []
+    for name, needs_object in addresses():
+        if needs_object and not whole:
+            continue
+        who = WHO[name.partition(":")[2].partition("-")[0]]
+        if who not in clients:
+            clients[who] = logged_in(people[who])
+        seen = {"": things_of(name, scene) if needs_object else {}, **scene.more.get(name, {})}
+        for variant, given in seen.items():
+            arguments = {key: value for key, value in given.items() if key != "query"}
+            path = reverse(name, kwargs=arguments) + (f"?{given['query']}" if "query" in given else "")
+            answer = clients[who].get(path)
+            at_a_click = answer.status_code == 405 or name in AT_A_CLICK
+            a_file = answer.status_code == 200 and not answer.headers["Content-Type"].startswith("text/html")
+            if at_a_click or a_file:
+                continue
+            if answer.status_code != 200:
+                wrong.append(f"{path} answers {who} with {answer.status_code}")
+            shots.append(Shot(who, Page(slugify(f"{name.replace(':', '-')} {variant}"), path)))
+    assert wrong == []
+    return shots
+
+
+def entrance(scene: Scene) -> list[Shot]:
+    """Log-in and its sisters, and the pages that say no."""
+    shots = [Shot("", Page(name.replace("_", "-"), reverse(name))) for name in SIGNED_OUT]
+    shots += [Shot("ann", Page(name.replace("_", "-"), reverse(name))) for name in ACCOUNT]
+    shots += [Shot("eve", Page("home-without-a-role", "/")), Shot("root", Page("home-of-a-superuser", "/"))]
+    shots += [Shot(who, Page(f"home-of-{who}", "/")) for who in ("ann", "mia", "rex", "otto", "aud")]
+    return [
+        *shots,
+        Shot("ann", Page("error-403", reverse("reports:audit-list"), 403)),
+        Shot("ann", Page("error-404", "/changes/rfcs/99999/", 404)),
+        Shot("ann", Page("error-409", "/styleguide/blocked/", 409)),
+        Shot("ann", Page("error-500", "/styleguide/500/", 500)),
+    ]
+
+
+def logged_in(person: User) -> Client:
+    client = Client()
+    client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def take(shots: list[Shot], scene: Scene, address: str, folder: Path) -> list[str]:
+    """The pictures, each page as its person; returns what the browser complained about."""
+    shutil.rmtree(folder, ignore_errors=True)
+    key = django_settings.SESSION_COOKIE_NAME
+    people = {shot.who for shot in shots if shot.who}
+    sessions = {who: (key, logged_in(vars(scene.cast)[who]).cookies[key].value) for who in people}
+    pages = [replace(shot.page, cookie=sessions.get(shot.who)) for shot in shots]
+    return [str(finding) for finding in photograph(address, pages, folder)]
+
+
+@pytest.fixture
+def now() -> Iterator[datetime]:
+    """The moment at which the tests play, also for the server; it passes as usual."""
+    at = datetime(2026, 11, 18, 9, 42, tzinfo=UTC)
+    with time_machine.travel(at, tick=True):
+        yield at
+
+
+@pytest.fixture
+def people(transactional_db: None, settings: Any, tmp_path: Path) -> Cast:
+    settings.PATCHFLOW = {
+        **settings.PATCHFLOW, "KEYRINGS": tmp_path / "keyrings", "OUTBOUND_ALLOW": ["127.0.0.1"], "EXECUTOR": "fake",
+    }  # fmt: skip
+    return make_cast()
+
+
+def test_every_page_of_an_empty_installation(live_server: Any, people: Cast, now: datetime) -> None:
+    scene = Scene(people)
+    shots = [*shots_of(scene, whole=False), *entrance(scene)]
+    assert take(shots, scene, live_server.url, PICTURES / "empty") == []
+
+
+def test_every_page_of_a_small_installation(live_server: Any, people: Cast, now: datetime, tmp_path: Path) -> None:
+    with Repository(at=now - timedelta(days=30)).served() as repository:
+        scene = worlds.make_little(people, now, tmp_path, repository).scene
+    assert take(shots_of(scene, whole=True), scene, live_server.url, PICTURES / "little") == []

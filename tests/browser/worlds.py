@@ -1,0 +1,326 @@
+"""Worlds to look at: a fresh installation (nothing but people), and one with one of each thing in its interesting states.
+
+`Scene.things` says which object stands for a noun of the addresses (`rfc` of `changes:rfc-detail`), `Scene.more` which
+others deserve a picture of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+from changes.domain import holds
+from changes.models import SoftwareUpdate, Vulnerability
+from cmdb.domain import baselines, discrepancies, exemptions, groups, inventory, scans, windows
+from cmdb.enums import DiscrepancyKind
+from cmdb.models import Host, ScanRun
+from cmdb.scanners.base import InstalledPackage, RestartEvidence, Source
+from patchflow.kernel import trail
+from patchflow.kernel.models import AuditEntry
+from releases.domain import releases, reviews
+from releases.models import Job, PostImplementationReview, Release
+from tests.factories import changes as made
+from tests.factories import cmdb as estate
+from tests.factories import identify
+from tests.factories import releases as stages
+from tests.factories.people import Cast
+from tests.factories.rollouts import Deployment, make_deployment
+from tests.fakes.repository import SUITE, Package, Repository
+from tests.releases.domain.test_reviews import answered, review_of, rolled_out
+
+Arguments = dict[str, Any]
+INSTALLED = {
+    "nginx": "1.22.1-9",
+    "gnutls28": "3.7.9-2+deb12u2",
+    "linux": "6.1.137-1",
+    "postgresql-15": "15.10-0+deb12u1",
+    "sudo": "1.9.13p3-1",
+}
+FIXED = {
+    "nginx": "1.22.1-9+deb12u3",
+    "gnutls28": "3.7.9-2+deb12u5",
+    "linux": "6.1.148-1",
+    "postgresql-15": "15.14-0+deb12u1",
+    "sudo": "1.9.13p3-1+deb12u2",
+}
+WORDS = {
+    "nginx": "A crafted request makes a worker read memory that is not its own. Sites that serve MP4 files are concerned.",
+    "gnutls28": "Certificates with very many name constraints keep a handshake busy for minutes.",
+    "linux": "Several flaws let a local user become root. The flaw in the packet scheduler is exploited in the wild.",
+    "postgresql-15": "A dump of a hostile database runs commands as the user who restores it.",
+    "sudo": "The option --host is honoured by commands other than --list.",
+}
+KERNEL = "6.1.0-35-amd64"
+BULK = ("apt", "base-files", "bash", "coreutils", "curl", "dpkg", "grep", "gzip", "htop", "openssh", "systemd", "tar")
+
+
+@dataclass
+class Scene:
+    """A world as the photographer finds it."""
+
+    cast: Cast
+    things: dict[str, Arguments] = field(default_factory=dict)
+    more: dict[str, dict[str, Arguments]] = field(default_factory=dict)
+
+    def also(self, page: str, name: str, **arguments: Any) -> None:
+        """One more picture of a page: another object, or (`query`) another question."""
+        self.more.setdefault(page, {})[name] = arguments
+
+
+@dataclass
+class Little:
+    """What the small world consists of, for those who build on it."""
+
+    scene: Scene
+    yard: stages.Yard
+    updates: dict[str, SoftwareUpdate]
+    deployment: Deployment
+
+
+def make_little(cast: Cast, now: datetime, folder: Path, repository: Repository) -> Little:
+    """Three web and database hosts that were patched once, miss five updates, and a rollout over nine more."""
+    scene = Scene(cast)
+    yard = stages.make_yard(
+        cast, now - timedelta(days=21), repository, folder / "keyrings", names=["web-01", "web-02", "db-01"],
+        source="curl",
+    )  # fmt: skip
+    review = finished(yard)
+    yard.world.at = now - timedelta(hours=6)
+    for host in [*yard.world.hosts, yard.test_host]:
+        report(host, yard, at=now - timedelta(minutes=40))
+    updates = heard(scene, yard, now)
+    known(scene, yard, now)
+    decided(scene, yard, updates, now)
+    released(scene, yard, updates["nginx"])
+    deployment = rolling(cast, now, folder)
+    scene.things |= {
+        "review": {"pk": review.pk},
+        "rollout": {"pk": deployment.rollout.pk},
+        "ring": {"pk": deployment.ring(1).pk},
+        "job": {"pk": deployment.job(2).pk},
+    }
+    scene.also("releases:rollout-detail", "target", pk=deployment.rollout.pk, query=f"job={deployment.job(2).pk}")
+    trail.seal(at=now)
+    refused = AuditEntry.objects.exclude(outcome="done").order_by("-pk").first()
+    entry = AuditEntry.objects.filter(verb="change.rfc.authorized").latest("pk")
+    scene.things["audit"] = {"pk": entry.pk}
+    scene.things["audit-object"] = {"object_type": entry.object_type, "object_id": entry.object_id}
+    if refused:
+        scene.also("reports:audit-detail", "refused", pk=refused.pk)
+    scene.also("reports:find", "openssl", query="q=openssl")
+    scene.also("reports:find", "nothing", query="q=no+such+thing")
+    return Little(scene, yard, updates, deployment)
+
+
+# --- Deploy, once through -----------------------------------------------------------------------------------------------
+def finished(yard: stages.Yard) -> PostImplementationReview:
+    """A change that was released three weeks ago, rolled out, reviewed, accepted; answers without gaps."""
+    cast = yard.cast
+    release = stages.ready(yard)
+    releases.deploy(release_id=release.pk, actor=cast.rex, at=yard.at)
+    release = rolled_out(yard, release)
+    assert release.state == "deployed", release.state
+    answered(yard, release)
+    end = yard.at + timedelta(days=16)
+    review = reviews.complete(
+        review_id=review_of(release).pk, lessons="Tell the help desk on the day before.", actions="Shorten the soak of ring 0.",
+        actor=cast.che, at=end,
+    )  # fmt: skip
+    releases.accept(release_id=release.pk, actor=cast.rex, at=end)
+    return review
+
+
+def rolling(cast: Cast, now: datetime, folder: Path) -> Deployment:
+    """A rollout whose first ring has passed and whose second has a failed host and a silent one."""
+    names = [f"app-{n:02}" for n in range(1, 13)]
+    deployment = make_deployment(
+        cast, now - timedelta(minutes=50), folder, names=names,
+        rings=[
+            {"hosts": 2, "name": "Canary"},
+            {"hosts": 4, "name": "Pilot", "failure_limit": 3, "success_percent": 90, "soak_seconds": 3600},
+            {"hosts": 6, "name": "Rest"},
+        ],
+    )  # fmt: skip
+    deployment.habit(2, "fail")
+    deployment.habit(4, "lose")
+    deployment.start()
+    deployment.work(turns=12, until=lambda: Job.objects.filter(rollout=deployment.rollout, state="unknown").exists())
+    return deployment
+
+
+# --- Assess ---------------------------------------------------------------------------------------------------------------
+def packages(old: dict[str, str]) -> list[InstalledPackage]:
+    return [
+        *(estate.make_package(name, version) for name, version in old.items() if name != "linux"),
+        estate.make_package(f"linux-image-{KERNEL}", old["linux"], source_name="linux", source_version=old["linux"]),
+        estate.make_package("curl", stages.NEW),
+        *(estate.make_package(name, "1.0-1") for name in BULK if name != "curl"),
+    ]
+
+
+def report(host: Host, yard: stages.Yard, *, at: datetime) -> None:
+    """A complete scan, as the collector on the host makes it."""
+    inventory.record(
+        host_id=host.pk,
+        report=estate.make_report(
+            host,
+            packages=packages(INSTALLED),
+            pending=[
+                estate.make_pending(name, INSTALLED[name], FIXED[name]) for name in ("nginx", "linux", "sudo")
+            ],
+            restart=RestartEvidence(
+                needed=True, reasons=("A newer kernel is installed.",), kernel_running=KERNEL, kernel_installed="6.1.0-37-amd64"
+            ),
+            kernel=KERNEL,
+            sources=[
+                Source(
+                    uris=(yard.repository.uri,), suites=(SUITE,), components=("main",), signed_by="/etc/apt/archive.pgp"
+                )
+            ],
+            collected_at=at,
+        ),
+        source="ssh",
+        actor=yard.cast.bot,
+        at=at,
+    )  # fmt: skip
+    machine = yard.machine(host) if host.name == yard.test_host.name else yard.executor.machines[f"{host.name}.test"]
+    machine.packages.update(INSTALLED)
+
+
+def known(scene: Scene, yard: stages.Yard, now: datetime) -> None:
+    """Groups, windows, baselines, exemptions, scans, a discrepancy; and a host that was only just added."""
+    cast, hosts, at = yard.cast, yard.world.hosts, now - timedelta(hours=5)
+    group = groups.add(
+        name="Web tier", description="What the public sees", host_ids=[h.pk for h in hosts[:2]], actor=cast.cora, at=at
+    )
+    rule = groups.add(name="Test", kind="rule", rule_environment="test", actor=cast.cora, at=at)
+    window = windows.add(
+        name="Web tier, second Tuesday", starts_local=time(2), length_minutes=180, cutoff_minutes=30, from_on=date(2026, 1, 1),
+        zone="Europe/Berlin", group_ids=[group.pk], actor=cast.cora, at=at,
+    )  # fmt: skip
+    items = [(name, "amd64", version) for name, version in FIXED.items()]
+    platform = made.make_platform().pk
+    draft = baselines.draft(name="Databases", platform_id=platform, items=items[:2], actor=cast.cora, at=at)
+    asked = baselines.propose(name="Debian 12", platform_id=platform, items=items, actor=cast.cora, at=at)
+    subject = hosts[2]
+    exemptions.request(
+        kind="package", subject="postgresql-15", reason="The vendor certifies 15.10 only.", compensating_control="No restore on this host.",
+        expires_at=now + timedelta(days=60), host_id=subject.pk, actor=cast.cora, at=at,
+    )  # fmt: skip
+    clone = discrepancies.note(
+        host=hosts[1], kind=DiscrepancyKind.CLONE, key="machine-id", sentence="web-02 and web-03 show one machine-id with two live keys.",
+        source="ssh", actor=cast.bot, at=at,
+    )  # fmt: skip
+    for run in ScanRun.objects.filter(state__in=scans.OPEN):
+        scans.cancel(scan_run_id=run.pk, actor=cast.otto, at=at)
+    scan = scans.request(host_ids=[hosts[0].pk, hosts[1].pk], actor=cast.otto, at=now - timedelta(minutes=3))
+    fresh = estate.make_host("new-01", groups=[group])
+    estate.make_connection(fresh, shown_key=estate.host_key("new-01"))
+    scene.things |= {
+        "host": {"pk": subject.pk},
+        "group": {"pk": group.pk},
+        "window": {"pk": window.pk},
+        "baseline": {"pk": asked.pk},
+        "scan": {"pk": scan.pk},
+        "discrepancy": {"pk": clone.pk},
+    }
+    scene.also("cmdb:host-detail", "new", pk=fresh.pk)
+    scene.also("cmdb:host-connect", "new", pk=fresh.pk)
+    scene.also("cmdb:group-detail", "rule", pk=rule.pk)
+    scene.also("cmdb:baseline-detail", "draft", pk=draft.pk)
+    scene.also("cmdb:group-revise", "rule", pk=rule.pk)
+
+
+# --- Identify -------------------------------------------------------------------------------------------------------------
+def heard(scene: Scene, yard: stages.Yard, now: datetime) -> dict[str, SoftwareUpdate]:
+    """A feed that announced five updates and then lost records, and one that was never polled."""
+    cast = yard.cast
+    feed = identify.make_feed(cast.sam, at=now - timedelta(days=9), name="debian-security")
+    documents = [
+        identify.record(
+            f"DSA-{6000 + n}-1",
+            [(name, FIXED[name])],
+            summary=f"{name} - security update",
+            details=WORDS[name],
+            cves=[f"CVE-2026-{40100 + n * 10 + each}" for each in range(1 + n % 3)],
+        )
+        for n, name in enumerate(INSTALLED)
+    ]
+    others = [identify.record(f"DSA-{5900 + n}-1", [(f"package{n}", "2")]) for n in range(7)]
+    identify.poll(feed, [*documents, *others], actor=cast.sam, at=now - timedelta(days=2))
+    Vulnerability.objects.filter(cve="CVE-2026-40121").update(
+        exploited_since_on=now.date() - timedelta(days=3), epss="0.91000"
+    )
+    run = identify.poll(
+        feed,
+        [*documents, *others[:1], identify.quarantined("DSA-6009-1.json")],
+        actor=cast.sam,
+        at=now - timedelta(hours=1),
+    )
+    assert run.state == "held", run.state
+    identify.make_feed(cast.sam, at=now - timedelta(days=1), name="vendor-feed")
+    updates = {u.name: u for u in SoftwareUpdate.objects.filter(name__in=INSTALLED)}
+    assert set(updates) == set(INSTALLED), updates
+    SoftwareUpdate.objects.filter(name="linux").update(exploited=True)
+    scene.things |= {
+        "update": {"pk": updates["linux"].pk},
+        "feed": {"pk": feed.pk},
+        "feedrun": {"pk": run.pk},
+    }
+    return {u.name: u for u in SoftwareUpdate.objects.filter(name__in=INSTALLED)}
+
+
+# --- Evaluate and plan ------------------------------------------------------------------------------------------------------
+def decided(scene: Scene, yard: stages.Yard, updates: dict[str, SoftwareUpdate], now: datetime) -> None:
+    """An RFC in every state; on the board one that waits for mia, on hold another, broken glass asked for a third."""
+    cast, at = yard.cast, now - timedelta(hours=4)
+    names = list(updates)
+    for n, state in enumerate(made.AT_STATE):
+        world = made.World(cast, yard.world.hosts, updates[names[n % len(names)]], at)
+        rfc = made.AT_STATE[state](world)
+        scene.also("changes:rfc-detail", state, pk=rfc.pk)
+        if state == "awaiting_approval":
+            made.approve(rfc, cast.sam, at=at)
+            scene.things |= {
+                "rfc": {"pk": rfc.pk},
+                "board": {"pk": made.round_of(rfc).pk},
+                "cycle": {"pk": rfc.cycle_id},
+                "cycle-step": {"pk": rfc.cycle_id, "key": "threats"},
+            }
+    world = made.World(cast, yard.world.hosts, updates["sudo"], at)
+    held = made.evaluating(world)
+    holds.place(rfc_id=held.pk, reason="The vendor withdrew the first build.", actor=cast.che, at=at)
+    scene.also("changes:rfc-detail", "on-hold", pk=held.pk)
+    scene.also("changes:rfc-detail", "glass", pk=made.glass_asked(world).pk)
+    made.licensed_model(world, name="Routine browser updates")
+    scene.also("changes:rfc-raise", "update", query=f"update={updates['linux'].pk}")
+
+
+def released(scene: Scene, yard: stages.Yard, update: SoftwareUpdate) -> None:
+    """A release at every stage before the deployment; the last one is shown by default."""
+    old, new = INSTALLED[update.name], FIXED[update.name]
+    yard.repository.packages += [Package(update.name, old), Package(update.name, new)]
+    stage_yard = replace(yard, world=made.World(yard.cast, yard.world.hosts, update, yard.at), old=old)
+    for name, make in stages.AT_STATE.items():
+        yard.machine(yard.test_host).packages[update.name] = old
+        release = make(stage_yard)
+        scene.also("releases:release-detail", name, pk=release.pk)
+        if name == "testing":
+            scene.also("releases:release-tests", name, pk=release.pk)
+        if name == "planning":
+            planning = release
+    run = release.acceptance_plans.get().runs.latest("pk")
+    manifest = stages.manifest_of(release)
+    plan = planning.acceptance_plans.get()
+    scene.things |= {
+        "release": {"pk": release.pk},
+        "manifest": {"pk": release.pk, "revision": manifest.revision},
+        "release-judge": {"pk": release.pk, "run": run.pk},
+        "release-drop-test": {"pk": planning.pk, "plan": plan.pk},
+    }
+    for verb in ("rings", "windows", "profile", "way-back", "drop-host", "plan-test"):
+        scene.things[f"release-{verb}"] = {"pk": planning.pk}
+    done = Release.objects.filter(state="completed").latest("pk")
+    scene.also("releases:release-detail", "completed", pk=done.pk)
