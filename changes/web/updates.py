@@ -79,6 +79,12 @@ def _filters() -> list[Filter]:
         ),
         Filter("response", gettext_lazy("Response"), "response", Response.choices),
         Filter("exploited", gettext_lazy("Known exploited"), _exploited, [("yes", gettext_lazy("yes"))]),
+        Filter(
+            "clock",
+            gettext_lazy("Start-by"),
+            _by_clock,
+            [("over", gettext_lazy("past")), ("running", gettext_lazy("still to come"))],
+        ),
         Filter("origin", gettext_lazy("Origin"), "origin", UpdateOrigin.choices),
         Filter(
             "missing",
@@ -96,6 +102,11 @@ def _with_cve(rows: QuerySet[Any], value: str) -> QuerySet[Any]:
 
 def _exploited(rows: QuerySet[Any], _value: str) -> QuerySet[Any]:
     return rows.filter(exploited=True)
+
+
+def _by_clock(rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+    now = timezone.now()
+    return rows.filter(start_by__lt=now) if value == "over" else rows.filter(start_by__gte=now)
 
 
 def _missed(rows: QuerySet[Any], value: str) -> QuerySet[Any]:

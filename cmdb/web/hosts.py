@@ -47,10 +47,9 @@ def _pending() -> Any:
 
 def _by_freshness(rows: QuerySet[Host], value: str) -> QuerySet[Host]:
     limit = timezone.now() - stale_after()
+    stale, never = Q(audited_at__lt=limit), Q(audited_at__isnull=True)
     return rows.filter(
-        {"fresh": Q(audited_at__gte=limit), "stale": Q(audited_at__lt=limit), "never": Q(audited_at__isnull=True)}[
-            value
-        ]
+        {"fresh": Q(audited_at__gte=limit), "stale": stale, "never": never, "silent": stale | never}[value]
     )
 
 
@@ -90,7 +89,10 @@ def _filters(request: HttpRequest) -> list[Filter]:
             "facts",
             gettext_lazy("Facts"),
             _by_freshness,
-            [(name, look.label) for name, look in states.table("cmdb.freshness").items()],
+            [
+                *((name, look.label) for name, look in states.table("cmdb.freshness").items()),
+                ("silent", gettext_lazy("stale or never audited")),
+            ],
         ),
         Filter(
             "restart",

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Count, Q
 from django.urls import reverse
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -17,6 +18,7 @@ from changes.enums_identify import Response
 from changes.models import RFC, Feed, SoftwareUpdate
 from changes.queries import board
 from changes.queries.rfcs import refusal_of
+from changes.queries.updates import relevant
 from cmdb.models import Host, ScanRun
 from patchflow.kernel.models import User
 from patchflow.web import words
@@ -29,7 +31,18 @@ from releases.models import PostImplementationReview, Release
 MANY = 8
 """How many of each kind Home shows; the rest is behind "all"."""
 
+SHOWN = 12
+"""How many of all that wait stand on Home."""
+
+WAITING = 100
+"""How much of each kind that waits is counted."""
+
 R, S = RFCState, ReleaseState
+UNDER_WAY = (
+    S.DEPLOYING, S.ROLLING_BACK, S.DEPLOYED, S.ROLLED_BACK, S.READY, S.AWAITING_READINESS, S.SCHEDULING, S.TESTING, S.BUILDING, S.PLANNING,
+)  # fmt: skip
+"""Releases that are not completed, what touches hosts first."""
+
 STANDING = (R.AWAITING_APPROVAL, R.EVALUATING, R.SUBMITTED, R.DRAFT, R.AUTHORIZED)
 RFC_DUE: dict[str, tuple[str, str, str]] = {
     # state: (capability that moves it on, act, button)
@@ -76,7 +89,7 @@ def _votes(actor: User, at: datetime) -> list[Todo]:
             due=_age(round_.opened_at, at),
             button=_("Decide"),
         )
-        for round_ in board.waiting_for(actor)[:MANY]
+        for round_ in board.waiting_for(actor)[:WAITING]
     ]
 
 
@@ -107,7 +120,7 @@ def _release_votes(actor: User, at: datetime) -> list[Todo]:
         subject_type="releases.release", state=RoundState.OPEN, levels__voters__user=actor
     )
     rows = Release.objects.visible_to(actor).filter(pk__in=asked.exclude(signoffs__user=actor).values("subject_id"))[
-        :MANY
+        :WAITING
     ]
     return [
         Todo(
@@ -139,7 +152,7 @@ def _rfcs(actor: User, at: datetime) -> list[Todo]:
             due=_age(r.state_at, at),
             button=RFC_DUE[r.state][2],
         )
-        for r in rows.order_by("state_at")[:MANY]
+        for r in rows.order_by("state_at")[:WAITING]
     ]
 
 
@@ -149,7 +162,7 @@ def _releases(actor: User, at: datetime) -> list[Todo]:
         Release.objects.visible_to(actor)
         .filter(state__in=states)
         .exclude(state__in=[S.DEPLOYED, S.ROLLED_BACK], review__state=ReviewState.OPEN)
-        .order_by("state_at")[:MANY]
+        .order_by("state_at")[:WAITING]
     )
     return [
         Todo(
@@ -198,34 +211,38 @@ def phases(actor: User, *, at: datetime) -> list[Phase]:
             restart=Count("pk", filter=Q(restart_needed=True)),
         )
     )
-    updates = SoftwareUpdate.objects.visible_to(actor).filter(
-        withdrawn_at__isnull=True, reach__gt=0, superseded_by__isnull=True
-    )
-    identified = updates.aggregate(
-        all=Count("pk"),
-        undecided=Count("pk", filter=Q(response=Response.UNDECIDED)),
-        exploited=Count("pk", filter=Q(exploited=True)),
-        late=Count("pk", filter=Q(start_by__lt=at)),
+    identified = (
+        relevant(actor)
+        .filter(reach__gt=0)
+        .aggregate(
+            all=Count("pk"),
+            undecided=Count("pk", filter=Q(response=Response.UNDECIDED)),
+            exploited=Count("pk", filter=Q(exploited=True)),
+            late=Count("pk", filter=Q(start_by__lt=at)),
+        )
     )
     rfcs = dict(RFC.objects.visible_to(actor).open().values_list("state").annotate(Count("pk")))
     releases = dict(Release.objects.visible_to(actor).open().values_list("state").annotate(Count("pk")))
-    estate, catalogue = reverse("cmdb:host-list"), reverse("changes:update-list")
+    estate, catalogue = reverse("cmdb:host-list"), reverse("changes:update-list") + "?missing=yes"
     return [
         Phase(
             1, _("hosts"), hosts["all"],
             [
-                Figure(_("audited in %(span)s") % {"span": words.duration(stale)}, hosts["fresh"], "st-good", estate),
-                Figure(_("not reporting"), hosts["all"] - hosts["fresh"], "st-unk", estate),
-                Figure(_("restart pending"), hosts["restart"], "st-warn", estate),
+                Figure(
+                    _("audited in %(span)s") % {"span": words.duration(stale)},
+                    hosts["fresh"], "st-good", estate + "?facts=fresh",
+                ),
+                Figure(_("not reporting"), hosts["all"] - hosts["fresh"], "st-unk", estate + "?facts=silent"),
+                Figure(_("restart pending"), hosts["restart"], "st-warn", estate + "?restart=yes"),
             ],
             _("notification of an update"), estate,
         ),
         Phase(
             2, _("updates that hosts miss"), identified["all"],
             [
-                Figure(_("response undecided"), identified["undecided"], "st-wait", catalogue + "?response=undecided"),
-                Figure(_("known exploited"), identified["exploited"], "st-bad", catalogue),
-                Figure(_("past their start-by"), identified["late"], "st-bad", catalogue),
+                Figure(_("response undecided"), identified["undecided"], "st-wait", catalogue + "&response=undecided"),
+                Figure(_("known exploited"), identified["exploited"], "st-bad", catalogue + "&exploited=yes"),
+                Figure(_("past their start-by"), identified["late"], "st-bad", catalogue + "&clock=over"),
             ],
             _("submission of an RFC"), catalogue,
         ),
@@ -236,10 +253,15 @@ def phases(actor: User, *, at: datetime) -> list[Phase]:
         ),
         Phase(
             4, _("releases"), sum(releases.values()),
-            _figures("releases.release", releases, tuple(S), reverse("releases:release-list")),
+            _figures("releases.release", releases, UNDER_WAY, reverse("releases:release-list")),
             _("completion; then Assess again"), reverse("releases:release-list"),
         ),
     ]  # fmt: skip
+
+
+def late(found: list[Phase]) -> int:
+    """How many updates that hosts miss are past their start-by, from `phases`."""
+    return found[1].counts[-1].count
 
 
 def _figures(machine: str, counts: dict[str, int], states: tuple[Any, ...], url: str) -> list[Figure]:
@@ -247,7 +269,46 @@ def _figures(machine: str, counts: dict[str, int], states: tuple[Any, ...], url:
         Figure(str(look(machine, s).label), counts[s], look(machine, s).css, f"{url}?state={s}")
         for s in states
         if counts.get(s)
-    ][:5]
+    ]
+
+
+def first_steps(actor: User) -> list[Todo]:
+    """What a fresh installation needs before anything can be found: hosts, and somebody who tells what is fixed. Empty as
+    soon as both are there, and for who sees neither."""
+    steps = []
+    if actor.scopes_for("host.view") is None and not Host.objects.live().exists():
+        may = actor.scopes_for("host.add") != frozenset()
+        steps.append(
+            Todo(
+                "st-open",
+                _("First"),
+                _("Add a host"),
+                reverse("cmdb:host-add" if may else "cmdb:host-list"),
+                why=_("Say where it is and accept its key; the first scan shows what it runs and what it misses.")
+                if may
+                else _(
+                    "A configuration manager says where it is and accepts its key; the first scan shows what it runs."
+                ),
+                button=_("Add a host") if may else "",
+            )
+        )
+    if actor.scopes_for("update.view") is None and not Feed.objects.exists():
+        may = actor.scopes_for("feed.manage") != frozenset()
+        steps.append(
+            Todo(
+                "st-open",
+                _("Then") if steps else _("First"),
+                _("Add an advisory feed"),
+                reverse("changes:feed-add" if may else "changes:feed-list"),
+                why=_("Without one, only what package managers report is known.")
+                if may
+                else _(
+                    "A security officer or administrator does it. Without one, only what package managers report is known."
+                ),
+                button=_("Add a feed") if may else "",
+            )
+        )
+    return steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +358,7 @@ def feeds(*, at: datetime) -> list[Statement]:
         found.append(
             Statement(
                 css,
-                f"{text}: {feed.problem[:80]}" if feed.problem else text,
+                f"{text}: {Truncator(feed.problem).chars(110)}" if feed.problem else text,
                 age,
                 reverse("changes:feed-detail", args=[feed.pk]),
             )

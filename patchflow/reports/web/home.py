@@ -24,7 +24,8 @@ def home(request: HttpRequest) -> HttpResponse:
     at = timezone.now()
     todo = asked.waiting_for(actor, at=at)
     clocks = asked.clocks(actor, at=at)
-    late = sum(1 for risk in clocks if risk.clock.ends_at <= at)
+    phases = asked.phases(actor, at=at)
+    late = asked.late(phases)
     title = (
         ngettext("One thing waits for you", "%(n)d things wait for you", len(todo)) % {"n": len(todo)}
         if todo
@@ -38,8 +39,10 @@ def home(request: HttpRequest) -> HttpResponse:
     context = {
         "title": title,
         "lede": lede,
-        "todo": todo,
-        "phases": asked.phases(actor, at=at),
+        "todo": todo[: asked.SHOWN],
+        "more": max(0, len(todo) - asked.SHOWN),
+        "first": asked.first_steps(actor),
+        "phases": phases,
         "clocks": clocks,
         "interval": interval(actor, at=at),
         "feeds": asked.feeds(at=at),

@@ -11,11 +11,12 @@ from django.test.utils import CaptureQueriesContext
 
 from changes.domain import approvals, revisions, risk
 from changes.models import RFC
+from cmdb.models import Host
 from patchflow.kernel.models import User
 from patchflow.reports.queries import find
 from patchflow.reports.queries.compliance import interval
-from patchflow.reports.queries.home import waiting_for
-from tests.factories.changes import awaiting, make_host, make_world, round_of, submitted
+from patchflow.reports.queries.home import first_steps, phases, waiting_for
+from tests.factories.changes import awaiting, make_host, make_update, make_world, round_of, submitted
 from tests.factories.people import Cast
 
 pytestmark = pytest.mark.django_db
@@ -38,6 +39,56 @@ def test_the_board_member_who_is_asked_sees_the_decision_first(cast: Cast, now: 
     asked = [t.title for t in waiting_for(cast.sam, at=now)]
     assert any(rfc.number in title for title in asked)
     assert not any(rfc.number in t.title for t in waiting_for(cast.ann, at=now))
+
+
+def test_the_decision_on_home_leads_to_its_round_on_the_board(cast: Cast, now: datetime, client: Client) -> None:
+    world = make_world(cast, now)
+    submitted(world)
+    rfc = awaiting(world)
+    (todo,) = waiting_for(cast.sam, at=now)
+    assert rfc.number in todo.title
+    client.force_login(cast.sam, backend="django.contrib.auth.backends.ModelBackend")
+    assert rfc.number in client.get(todo.url).content.decode()
+    assert client.get(todo.url).context["round"] == round_of(rfc)
+
+
+def test_every_figure_of_the_phases_opens_the_list_that_it_counts(cast: Cast, client: Client) -> None:
+    at = datetime.now(UTC)
+    world = make_world(cast, at, hosts=4)
+    make_host(at=at - timedelta(days=30))
+    Host.objects.filter(pk=world.hosts[0].pk).update(restart_needed=True)
+    Host.objects.filter(pk=world.hosts[1].pk).update(audited_at=None)
+    world.update.reach, world.update.exploited, world.update.start_by = 4, True, at - timedelta(hours=1)
+    world.update.save()
+    make_update("curl", at=at)
+    submitted(world)
+    awaiting(world)
+    client.force_login(cast.che, backend="django.contrib.auth.backends.ModelBackend")
+    found = phases(cast.che, at=at)
+    figures = [count for phase in found for count in phase.counts]
+    assert [(count.label, client.get(count.url).context["listing"].queryset.count()) for count in figures] == [
+        (count.label, count.count) for count in figures
+    ]
+    assert [client.get(one.url).context["listing"].queryset.count() for one in found[:2]] == [
+        one.total for one in found[:2]
+    ]
+
+
+def test_a_fresh_installation_says_what_to_do_first(cast: Cast, now: datetime, client: Client) -> None:
+    assert [(step.title, step.button) for step in first_steps(cast.cora)] == [
+        ("Add a host", "Add a host"),
+        ("Add an advisory feed", ""),
+    ]
+    assert [(step.title, step.button) for step in first_steps(cast.sam)] == [
+        ("Add a host", ""),
+        ("Add an advisory feed", "Add a feed"),
+    ]
+    assert first_steps(cast.eve) == []
+    client.force_login(cast.cora, backend="django.contrib.auth.backends.ModelBackend")
+    assert "what to do first" in client.get("/").content.decode()
+    make_world(cast, now)
+    assert first_steps(cast.cora) == []
+    assert "what to do first" not in client.get("/").content.decode()
 
 
 def test_the_change_manager_sees_what_was_submitted(cast: Cast, now: datetime) -> None:
