@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from changes.enums_identify import FeedRunState
 from changes.models import Feed, FeedRun
@@ -25,14 +25,20 @@ def visible_runs(actor: User) -> QuerySet[FeedRun]:
     return FeedRun.objects.filter(feed__in=visible_feeds(actor)).select_related("feed", "requested_by")
 
 
+def with_last_run(feeds: QuerySet[Feed]) -> QuerySet[Feed]:
+    """The feeds with the state of their newest run, for `standing_of` over many."""
+    newest = FeedRun.objects.filter(feed=OuterRef("pk")).order_by("-pk").values("state")[:1]
+    return feeds.annotate(last_state=Subquery(newest))
+
+
 def standing_of(feed: Feed, *, at: datetime) -> str:
     """off, polling, held, failed, new, stale or fresh: what a page says of a feed."""
-    last = feed.runs.first()
     if not feed.enabled:
         return "off"
-    if last is not None and last.state in (FeedRunState.QUEUED, FeedRunState.RUNNING):
+    last = feed.last_state if hasattr(feed, "last_state") else feed.runs.values_list("state", flat=True).first()
+    if last in (FeedRunState.QUEUED, FeedRunState.RUNNING):
         return "polling"
-    if last is not None and last.state == FeedRunState.HELD:
+    if last == FeedRunState.HELD:
         return "held"
     if feed.last_good_at is None:
         return "failed" if feed.problem else "new"

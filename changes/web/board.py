@@ -45,9 +45,13 @@ def board_list(request: HttpRequest) -> HttpResponse:
     """What awaits me, and what was decided lately."""
     actor: Any = request.user
     now = timezone.now()
-    waiting = list(board.waiting_for(actor))
+    waiting = list(board.waiting_for(actor).prefetch_related("levels"))
     decided = list(board.decided_recently(actor, since=now - timedelta(days=14))[:20])
-    others = [r for r in board.rounds_visible_to(actor).filter(state="open")[:50] if r not in waiting]
+    others = [
+        r
+        for r in board.rounds_visible_to(actor).filter(state="open").prefetch_related("levels")[:50]
+        if r not in waiting
+    ]
     context = {
         "title": _("Board"),
         "phase": 3,
@@ -59,7 +63,7 @@ def board_list(request: HttpRequest) -> HttpResponse:
 
 
 def _todo(round_: SignOffRound, now: Any, *, mine: bool = True) -> Todo:
-    level = round_.levels.get(position=round_.position)
+    level = next(level for level in round_.levels.all() if level.position == round_.position)
     due = words.at(level.deadline_at, now=now) if level.deadline_at else ""
     return Todo(
         css="st-wait" if not level.deadline_at or level.deadline_at > now else "st-bad",

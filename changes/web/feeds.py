@@ -20,7 +20,7 @@ from changes.domain import feeds, polls
 from changes.enums_identify import FeedRunState
 from changes.models import Feed, FeedRun, QuarantinedDocument
 from changes.queries.coverage import coverage
-from changes.queries.feeds import standing_of, visible_feeds, visible_runs
+from changes.queries.feeds import standing_of, visible_feeds, visible_runs, with_last_run
 from changes.rules_identify import may_manage_feeds, may_poll_feeds
 from changes.web.update_forms import FeedForm, FeedReviseForm, ReasonForm, refuse
 from changes.web.update_parts import coverage_statements
@@ -64,7 +64,7 @@ def feed_list(request: HttpRequest) -> HttpResponseBase:
     ]
     listing = Listing(
         request,
-        visible_feeds(actor),
+        with_last_run(visible_feeds(actor)),
         columns,
         sorts={"name": ("name",), "records": ("records", "pk"), "good": ("last_good_at", "pk")},
         default="name",

@@ -1,0 +1,200 @@
+"""No list asks the database more often because it has more rows: 5 or 50, the number of queries is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from changes.models import Cycle, Feed, FeedRun
+from cmdb.domain import baselines, discrepancies, groups, scans, windows
+from cmdb.enums import DiscrepancyKind
+from cmdb.models import PendingUpdate
+from patchflow.kernel import audit
+from patchflow.kernel.models import SignOffLevel, SignOffRound, User
+from patchflow.kernel.numbers import next_number
+from releases.models import InstallProfile, Job, PostImplementationReview, Release, ReleaseRFC, Ring, Rollout
+from tests.factories import changes as made
+from tests.factories.people import Cast
+from tests.factories.rollouts import make_deployment
+
+pytestmark = pytest.mark.django_db
+FEW, MANY = 5, 50
+LIMIT = 40
+"""Queries that no list may exceed, the rail and the session included."""
+
+
+class Filler:
+    """Adds rows to a list; each row with relations of its own, so that a query per row shows."""
+
+    def __init__(self, cast: Cast, now: datetime, folder: Path) -> None:
+        self.cast, self.at, self.folder, self.number = cast, now, folder, 0
+
+    def fill(self, name: str, count: int) -> None:
+        add: Callable[[int], None] = getattr(self, name.partition(":")[2].replace("-", "_"))
+        for _row in range(count):
+            self.number += 1
+            add(self.number)
+
+    def world(self, n: int) -> made.World:
+        host = made.make_host(f"budget-{n}", at=self.at, group=f"group {n}", environment=("production", "test")[n % 2])
+        return made.World(self.cast, [host], made.make_update(f"source{n}", at=self.at, hosts=[host]), self.at)
+
+    # --- Assess ---
+    def host_list(self, n: int) -> None:
+        (host,) = self.world(n).hosts
+        PendingUpdate.objects.create(
+            host=host, name="sudo", arch="amd64", installed_version="1", candidate_version="2", seen_at=self.at
+        )
+
+    def group_list(self, n: int) -> None:
+        groups.add(name=f"Group {n}", host_ids=[self.world(n).hosts[0].pk], actor=self.cast.cora, at=self.at)
+
+    def window_list(self, n: int) -> None:
+        self.world(n)
+        windows.add(
+            name=f"Window {n}", starts_local=time(2), length_minutes=60, from_on=date(2026, 1, 1), actor=self.cast.cora, at=self.at,
+            group_ids=[made.make_group(f"group {n}", at=self.at).pk],
+        )  # fmt: skip
+
+    def baseline_list(self, n: int) -> None:
+        self.world(n)
+        baselines.propose(
+            name=f"Baseline {n}", platform_id=made.make_platform().pk, items=[("bash", "amd64", "5.2-1")], actor=self.cast.cora, at=self.at,
+            group_id=made.make_group(f"group {n}", at=self.at).pk,
+        )  # fmt: skip
+
+    def scan_list(self, n: int) -> None:
+        scans.request(host_ids=[self.world(n).hosts[0].pk], actor=self.cast.otto, at=self.at)
+
+    def discrepancy_list(self, n: int) -> None:
+        discrepancies.note(
+            host=self.world(n).hosts[0], kind=DiscrepancyKind.CLONE, key=str(n), sentence="Two.", source="ssh", actor=self.cast.bot,
+            at=self.at, other=self.world(n + 1000).hosts[0],
+        )  # fmt: skip
+
+    # --- Identify ---
+    def update_list(self, n: int) -> None:
+        self.world(n)
+
+    def feed_list(self, n: int) -> None:
+        feed = Feed.objects.create(name=f"feed-{n}", kind="osv", location_kind="file", location="x", created_at=self.at)
+        FeedRun.objects.create(feed=feed, state="held", requested_by=self.cast.sam, requested_at=self.at)
+
+    # --- Evaluate and plan ---
+    def rfc_list(self, n: int) -> None:
+        made.submitted(self.world(n))
+
+    def board_list(self, n: int) -> None:
+        rfc = made.draft(self.world(n))
+        over = {"state": "passed", "closed_at": self.at} if n % 3 == 0 else {"state": "open"}
+        round_ = SignOffRound.objects.create(
+            subject_type="changes.rfc", subject_id=rfc.pk, subject_label=str(rfc), number=1, kind="approval", digest="0" * 64, document={},
+            opened_by=self.cast.che, opened_at=self.at, **over,
+        )  # fmt: skip
+        level = SignOffLevel.objects.create(round=round_, position=1, name="CAB", quorum="first", deadline_at=self.at)
+        level.voters.create(user=self.cast.mia, via="planted")
+
+    def cycle_list(self, n: int) -> None:
+        Cycle.objects.create(
+            name=f"Cycle {n}", kind="out_of_band", state="identify", state_at=self.at, opened_at=self.at
+        )
+
+    def release_list(self, n: int) -> None:
+        self._release(n)
+
+    def profile_list(self, n: int) -> None:
+        InstallProfile.objects.create(
+            name=f"Profile {n}", restart="always", defined_by=self.cast.rex, defined_at=self.at
+        )
+
+    # --- Deploy ---
+    def rollout_list(self, n: int) -> None:
+        rollout = Rollout.objects.create(
+            number=next_number("RO", at=self.at), release=self._release(n), manifest=self.like.manifest, state="completed",
+            executor="simulator", planned_by=self.cast.rex, planned_at=self.at, state_at=self.at,
+            started_by=self.cast.rex, started_at=self.at,
+        )  # fmt: skip
+        ring = Ring.objects.create(
+            rollout=rollout, position=0, name="All", concurrency=1, failure_limit=1, success_percent=95, soak_seconds=0, state="passed",
+            state_at=self.at,
+        )  # fmt: skip
+        for place, state in enumerate(("succeeded", "failed")):
+            Job.objects.create(
+                rollout=rollout, ring=ring, host=self.like.hosts[place], state=state, state_at=self.at, job_key=f"{n}-{place}",
+            )  # fmt: skip
+
+    def review_list(self, n: int) -> None:
+        PostImplementationReview.objects.create(
+            release=self._release(n),
+            name="Review",
+            opened_at=self.at,
+            state="completed",
+            completed_at=self.at,
+            completed_by=self.cast.che,
+            figures={"hosts": {"done": 1, "manifest": 1}},
+        )
+
+    @property
+    def like(self) -> Any:
+        """One real deployment whose manifest and hosts the others borrow."""
+        if not hasattr(self, "_like"):
+            self._like = make_deployment(self.cast, self.at, self.folder, hosts=2)
+        return self._like
+
+    def _release(self, n: int) -> Release:
+        profile = InstallProfile.objects.create(
+            name=f"For {n}", restart="always", defined_by=self.cast.rex, defined_at=self.at
+        )
+        release = Release.objects.create(
+            number=next_number("REL", at=self.at), title=f"Release {n}", kind="normal", executor="simulator", profile=profile,
+            composed_by=self.cast.rex, composed_at=self.at, state_at=self.at, state="planning",
+        )  # fmt: skip
+        rfc = self.like.rfc
+        ReleaseRFC.objects.create(
+            release=release, rfc=rfc, digest=rfc.change_digest, joined_at=self.at, left_at=self.at
+        )
+        return release
+
+    # --- Prove ---
+    def audit_list(self, n: int) -> None:
+        group = made.make_group(f"group {n}", at=self.at)
+        audit.record(group, "cmdb.group.added", actor=self.cast.cora, at=self.at)
+
+
+def lists() -> list[str]:
+    """The names of all list pages."""
+    found = []
+    for outer in get_resolver("patchflow.urls").url_patterns:
+        if isinstance(outer, URLResolver) and outer.namespace:
+            found += [f"{outer.namespace}:{p.name}" for p in outer.url_patterns if isinstance(p, URLPattern)]
+    return sorted(name for name in found if name.endswith("-list"))
+
+
+@pytest.mark.parametrize("name", lists())
+def test_a_list_asks_as_often_for_few_rows_as_for_many(name: str, cast: Cast, now: datetime, tmp_path: Path) -> None:
+    filler = Filler(cast, now, tmp_path)
+    counts = []
+    for more in (FEW, MANY - FEW):
+        filler.fill(name, more)
+        counts.append([asked(name, person) for person in (cast.aud, cast.mia)])
+    assert counts[0] == counts[1], f"{name}: {counts}"
+    assert max(counts[1]) <= LIMIT
+
+
+def asked(name: str, person: User) -> int:
+    """How many queries the page costs this person, once it is warm; 0 where they may not look."""
+    client = Client()
+    client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
+    if client.get(reverse(name)).status_code == 403:
+        return 0
+    with CaptureQueriesContext(connection) as seen:
+        assert client.get(reverse(name)).status_code == 200
+    return len(seen)
