@@ -18,6 +18,7 @@ from patchflow.kernel import trail
 from patchflow.kernel.enums import Outcome
 from patchflow.kernel.models import AuditEntry
 from patchflow.reports.queries import trail as asked
+from patchflow.web import states
 from patchflow.web.tables import Column, Filter, Listing
 
 COLUMNS = [
@@ -93,13 +94,21 @@ def entry_detail(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "title": entry.verb_label,
         "ident": [_("Audit"), f"{entry.chain} #{entry.seq}"],
+        "lede": entry.object_label,
         "entry": entry,
+        "before": _state_label(entry, entry.before_state),
+        "after": _state_label(entry, entry.after_state),
         "blockers": detail.pop("blockers", []),
         "difference": detail.pop("difference", []),
         "detail": json.dumps(detail, indent=2, ensure_ascii=False) if detail else "",
         "leaf": getattr(entry, "leaf", None),
     }
     return render(request, "reports/audit_entry.html", context)
+
+
+def _state_label(entry: AuditEntry, state: str) -> str:
+    """The word of the state as its pages say it; the bare name where the machine has no look."""
+    return str(states.look(entry.object_type, state).label) if state else ""
 
 
 @login_required
