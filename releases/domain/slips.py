@@ -110,20 +110,25 @@ def _answer(gate: Gate[T], subject: T, at: datetime) -> Answer:
 def _slip(rows: list[dict[str, Any]], denied: tuple[str, Answer] | None, last: str, at: datetime) -> Slip:
     if denied is None:
         why = "; ".join(r["sentence"] for r in rows if r["gate"] in ("window", "ring") and r["sentence"]) or last
-        return Slip(SlipVerdict.RUN, f"Runs at {_said(at)}, because {why}.", rows, key="run")
+        return Slip(SlipVerdict.RUN, f"Runs at {_said(at)}, because {_plain(why)}.", rows, key="run")
     name, answer = denied
     if answer.word == "defer":
         until = answer.not_before or at + ASK_AGAIN
-        statement = f"Will be asked again at {_said(until)}, because {answer.sentence}."
+        statement = f"Will be asked again at {_said(until)}, because {_plain(answer.sentence)}."
         if name in ("window", "start"):
-            statement = f"Will run at {_said(until)}, because {answer.sentence}."
+            statement = f"Will run at {_said(until)}, because {_plain(answer.sentence)}."
         return Slip(
             SlipVerdict.DEFER, statement, rows, name, answer.sentence, until, f"defer:{name}:{answer.key}"[:120]
         )
     return Slip(
-        SlipVerdict.REFUSE, f"Will not run, because {answer.sentence}.", rows, name, answer.sentence,
+        SlipVerdict.REFUSE, f"Will not run, because {_plain(answer.sentence)}.", rows, name, answer.sentence,
         key=f"refuse:{name}:{answer.key}"[:120], halts=answer.halts,
     )  # fmt: skip
+
+
+def _plain(sentence: str) -> str:
+    """A reason as the end of a longer sentence."""
+    return sentence.rstrip().rstrip(".")
 
 
 def _said(moment: datetime) -> str:
