@@ -64,7 +64,7 @@ LABELS = {
 }
 """Where the machine's word alone would not say what it is done to."""
 
-ASIDE = {"score", "classify", "hold", "revise"}
+ASIDE = {"score", "classify", "hold", "revise", "reject", "cancel"}
 """Verbs that do not take the RFC on; they stand in a bar of their own unless they are what is due."""
 
 

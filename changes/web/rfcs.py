@@ -87,6 +87,7 @@ def rfc_list(request: HttpRequest) -> HttpResponseBase:
         return listing.csv("changes.csv")
     context = {
         "title": _("Changes"),
+        "phase": 3,
         "listing": listing,
         "may_raise": request.user.scopes_for("rfc.raise") != frozenset(),  # type: ignore[union-attr]
         "raise_url": reverse("changes:rfc-raise"),

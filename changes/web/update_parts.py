@@ -27,7 +27,7 @@ from patchflow.web import parts, states
 from patchflow.web.tables import Column, Table
 from patchflow.web.verbs import Verb
 
-SHOWN_HOSTS = 100
+SHOWN_HOSTS = 25
 SHOWN_CVES = 50
 V = AppliesVerdict
 

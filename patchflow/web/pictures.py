@@ -35,7 +35,7 @@ WIDER: Final = """() => {
   const width = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= width) return [];
   const wide = [...document.querySelectorAll("main *, header *")].filter((e) => {
-    if (e.closest(".scroll, pre, svg, .visually-hidden")) return false;
+    if (e.closest(".scroll, pre, svg, .visually-hidden, details:not([open]) > :not(summary)")) return false;
     const box = e.getBoundingClientRect();
     return box.width > 0 && box.right > width + 1;
   });

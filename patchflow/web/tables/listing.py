@@ -123,6 +123,11 @@ class Listing:
         return [control for control in self.controls if control.value]
 
     @property
+    def rest_active(self) -> bool:
+        """Whether one of the filters behind the first four is set: they are folded away otherwise."""
+        return any(control.value for control in self.controls[4:])
+
+    @property
     def heads(self) -> list[Head]:
         return [Head(c, *self._sorting(c.sort)) if c.sort in self.sorts else Head(c) for c in self.columns]
 

@@ -30,6 +30,13 @@ register.filters.update(wordtags.register.filters)
 
 
 # --- blocks -----------------------------------------------------------------------------------------------------------
+@register.inclusion_tag("web/parts/some.html")
+def some(things: Iterable[Any], nothing: str = "–", shown: int = 4) -> dict[str, Any]:
+    """The first few of many by name, the rest folded away: `{% some windows "none" %}`."""
+    every = [str(getattr(one, "name", one)) for one in things]
+    return {"first": every[:shown], "rest": every[shown:], "nothing": nothing}
+
+
 @register.simple_block_tag
 def card(
     content: str, title: str = "", more: Any = "", slug: str = "", flush: bool = False, css: str = ""
