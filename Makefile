@@ -44,9 +44,10 @@ check: .venv/.ok
 bench: .venv/.ok
 	PATCHFLOW_DATABASE_URL=$(PATCHFLOW_TEST_DATABASE_URL) $(BIN)/python -m pytest tests/bench -q -s -p no:xdist --create-db -o norecursedirs=
 
-# Every place of the navigation of a running Patchflow (make run) at 1280 and 390, in a real browser, into pictures/.
+# Every page of an empty, a small and a large Patchflow at 1280 and 390, in a real browser, into pictures/<world>/: look at each.
+# A running Patchflow (make run) is photographed by: .venv/bin/python manage.py pictures --user admin
 pictures: .venv/.ok
-	$(BIN)/python manage.py pictures --user $(or $(AS),admin) --base-url http://$(HOST):$(PORT)
+	$(PYTEST) --create-db tests/browser/test_pages.py
 
 docs: .venv/.ok
 	$(BIN)/python manage.py reference --out docs/reference

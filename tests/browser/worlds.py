@@ -15,7 +15,7 @@ from changes.domain import holds
 from changes.models import SoftwareUpdate, Vulnerability
 from cmdb.domain import baselines, discrepancies, exemptions, groups, inventory, scans, windows
 from cmdb.enums import DiscrepancyKind
-from cmdb.models import Host, ScanRun
+from cmdb.models import ConfigurationItem, Host, ScanRun
 from cmdb.scanners.base import InstalledPackage, RestartEvidence, Source
 from patchflow.kernel import trail
 from patchflow.kernel.models import AuditEntry
@@ -82,6 +82,7 @@ class Little:
 def make_little(cast: Cast, now: datetime, folder: Path, repository: Repository) -> Little:
     """Three web and database hosts that were patched once, miss five updates, and a rollout over nine more."""
     scene = Scene(cast)
+    deployment = rolling(cast, now, folder)
     yard = stages.make_yard(
         cast, now - timedelta(days=21), repository, folder / "keyrings", names=["web-01", "web-02", "db-01"],
         source="curl",
@@ -94,14 +95,14 @@ def make_little(cast: Cast, now: datetime, folder: Path, repository: Repository)
     known(scene, yard, now)
     decided(scene, yard, updates, now)
     released(scene, yard, updates["nginx"])
-    deployment = rolling(cast, now, folder)
+    settle(now)
     scene.things |= {
         "review": {"pk": review.pk},
         "rollout": {"pk": deployment.rollout.pk},
         "ring": {"pk": deployment.ring(1).pk},
         "job": {"pk": deployment.job(2).pk},
     }
-    scene.also("releases:rollout-detail", "target", pk=deployment.rollout.pk, query=f"job={deployment.job(2).pk}")
+    scene.also("releases:rollout-detail", "target", pk=deployment.rollout.pk, query=f"target={deployment.job(2).pk}")
     trail.seal(at=now)
     refused = AuditEntry.objects.exclude(outcome="done").order_by("-pk").first()
     entry = AuditEntry.objects.filter(verb="change.rfc.authorized").latest("pk")
@@ -112,6 +113,12 @@ def make_little(cast: Cast, now: datetime, folder: Path, repository: Repository)
     scene.also("reports:find", "openssl", query="q=openssl")
     scene.also("reports:find", "nothing", query="q=no+such+thing")
     return Little(scene, yard, updates, deployment)
+
+
+def settle(now: datetime) -> None:
+    """What the factories leave at its first value: hosts stand in service, updates know whom they reach."""
+    ConfigurationItem.objects.filter(host__audited_at__isnull=False).update(state="in_service")
+    SoftwareUpdate.objects.filter(name="openssl").update(reach=12, start_by=now + timedelta(days=5, hours=20))
 
 
 # --- Deploy, once through -----------------------------------------------------------------------------------------------
@@ -249,7 +256,7 @@ def heard(scene: Scene, yard: stages.Yard, now: datetime) -> dict[str, SoftwareU
         for n, name in enumerate(INSTALLED)
     ]
     others = [identify.record(f"DSA-{5900 + n}-1", [(f"package{n}", "2")]) for n in range(7)]
-    identify.poll(feed, [*documents, *others], actor=cast.sam, at=now - timedelta(days=2))
+    identify.poll(feed, [*documents, *others], actor=cast.sam, at=now - timedelta(hours=30))
     Vulnerability.objects.filter(cve="CVE-2026-40121").update(
         exploited_since_on=now.date() - timedelta(days=3), epss="0.91000"
     )

@@ -193,7 +193,8 @@ def _release(cast: Cast, rfc: RFC, executor: str, at: datetime) -> Release:
         defined_at=at,
     )
     release = Release.objects.create(
-        number=next_number("REL", at=at), title="OpenSSL on the application servers", kind=rfc.kind, executor=executor, profile=profile, composed_by=cast.rex,
+        number=next_number("REL", at=at), title="OpenSSL on the application servers",
+        kind=rfc.kind, executor=executor, profile=profile, composed_by=cast.rex,
         composed_at=at, state_at=at, state="deploying", started_by=cast.rex, started_at=at,
     )  # fmt: skip
     ReleaseRFC.objects.create(release=release, rfc=rfc, digest=rfc.change_digest, joined_at=at)
