@@ -29,6 +29,7 @@ from tests.fakes.repository import Repository
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium: apt install chromium"),
 ]
 PICTURES = Path(django_settings.BASE_DIR) / "pictures"
