@@ -17,6 +17,7 @@ from changes.enums import RFCState
 from changes.enums_identify import Response
 from changes.models import RFC, Feed, SoftwareUpdate
 from changes.queries import board
+from changes.queries.feeds import visible_feeds
 from changes.queries.rfcs import refusal_of
 from changes.queries.updates import relevant
 from cmdb.models import Host, ScanRun
@@ -347,10 +348,10 @@ def clocks(actor: User, *, at: datetime) -> list[Risk]:
     ]
 
 
-def feeds(*, at: datetime) -> list[Statement]:
+def feeds(actor: User, *, at: datetime) -> list[Statement]:
     """Each feed with its last good poll; a stale one is not good."""
     found = []
-    for feed in Feed.objects.filter(enabled=True).order_by("name")[:MANY]:
+    for feed in visible_feeds(actor).filter(enabled=True).order_by("name")[:MANY]:
         good = feed.last_good_at is not None and not feed.is_stale(at) and not feed.problem
         css = "st-good" if good else "st-unk" if feed.last_good_at is None else "st-warn"
         age = words.duration(at - feed.last_good_at) if feed.last_good_at else _("never")

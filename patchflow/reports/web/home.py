@@ -12,6 +12,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
+from changes.rules_identify import may_manage_feeds
+from patchflow.kernel.rules import failing
 from patchflow.reports.queries import find as found
 from patchflow.reports.queries import home as asked
 from patchflow.reports.queries.compliance import interval
@@ -45,7 +47,8 @@ def home(request: HttpRequest) -> HttpResponse:
         "phases": phases,
         "clocks": clocks,
         "interval": interval(actor, at=at),
-        "feeds": asked.feeds(at=at),
+        "feeds": asked.feeds(actor, at=at),
+        "may_manage_feeds": not failing([may_manage_feeds], None, actor),
         "scans": asked.scans(actor, at=at),
         "recent": asked.recent(actor, at=at),
     }

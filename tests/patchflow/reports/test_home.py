@@ -10,12 +10,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from changes.domain import approvals, revisions, risk
-from changes.models import RFC
+from changes.models import RFC, Feed
 from cmdb.models import Host
 from patchflow.kernel.models import User
 from patchflow.reports.queries import find
 from patchflow.reports.queries.compliance import interval
-from patchflow.reports.queries.home import first_steps, phases, waiting_for
+from patchflow.reports.queries.home import feeds, first_steps, phases, waiting_for
 from tests.factories.changes import awaiting, make_host, make_update, make_world, round_of, submitted
 from tests.factories.people import Cast
 
@@ -89,6 +89,16 @@ def test_a_fresh_installation_says_what_to_do_first(cast: Cast, now: datetime, c
     make_world(cast, now)
     assert first_steps(cast.cora) == []
     assert "what to do first" not in client.get("/").content.decode()
+
+
+def test_only_who_may_look_at_feeds_is_told_of_them(cast: Cast, now: datetime, client: Client) -> None:
+    make_world(cast, now)
+    assert feeds(cast.sam, at=now)
+    assert feeds(cast.eve, at=now) == []
+    for person, offered in ((cast.sam, True), (cast.che, False), (cast.eve, False)):
+        Feed.objects.update(enabled=False)
+        client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
+        assert ("Add a feed" in client.get("/").content.decode()) is offered, person
 
 
 def test_the_change_manager_sees_what_was_submitted(cast: Cast, now: datetime) -> None:
