@@ -24,7 +24,7 @@ from releases.enums import ReleaseState
 from releases.models import KillSwitch, Release, Ring, Rollout
 from releases.queries.manifests import newest_manifest
 from releases.queries.releases import authorizations
-from releases.queries.rollouts import Signed, live_jobs, signed
+from releases.queries.rollouts import Signed, at_work, live_jobs, signed
 
 SOON = timedelta(seconds=30)
 FORWARD = (ReleaseState.READY, ReleaseState.DEPLOYING)
@@ -198,7 +198,7 @@ def find_ring_blockers(ring: Ring, **_: object) -> list[Blocker]:
         found.append(
             Blocker(
                 "ring.live_jobs",
-                f"{live} hosts of the ring are at work or out of sight: wait until it is known.",
+                f"{at_work(live)} in this ring: wait until it is known.",
                 tone="wait",
             )
         )
@@ -213,7 +213,7 @@ def find_live_jobs(release: Release, **_: object) -> list[Blocker]:
         found.append(
             Blocker(
                 "release.live_jobs",
-                f"{live} hosts are at work or out of sight: stop the rollout and wait.",
+                f"{at_work(live)}: stop the rollout and wait.",
                 tone="wait",
             )
         )

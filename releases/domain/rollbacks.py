@@ -11,7 +11,7 @@ from patchflow.kernel.models import User
 from releases.domain import releases, rollouts
 from releases.enums_rollout import OPEN_ROLLOUT, TOUCHED, RolloutState
 from releases.models import Job, Release, Rollout
-from releases.queries.rollouts import Signed, forward_of, live_jobs, signed
+from releases.queries.rollouts import Signed, at_work, forward_of, live_jobs, signed
 
 
 @workflow.verb("release.rollout.rolled_back", Release, "release_id")
@@ -29,7 +29,7 @@ def roll_back(*, release_id: int, reason: str, actor: User, at: datetime) -> Rol
     forward = workflow.lock(Rollout, forward.pk)
     if live := live_jobs(rollout__release_id=release_id).count():
         raise Blocked(
-            f"{live} hosts are at work or out of sight: stop the rollout and wait until it is known.",
+            f"{at_work(live)}: stop the rollout and wait until it is known.",
             code="rollback.live_jobs",
         )
     document = signed(forward.manifest_id)

@@ -111,6 +111,11 @@ def live_jobs(**which: Any) -> QuerySet[Job]:
     return Job.objects.live().filter(**which)
 
 
+def at_work(live: int) -> str:
+    """How many hosts are acted on, or may be, in words."""
+    return f"{live} {'host is' if live == 1 else 'hosts are'} at work or out of sight"
+
+
 def open_rollout_of(release_id: int) -> Rollout | None:
     """The one open rollout of a release."""
     return Rollout.objects.open().filter(release_id=release_id).first()

@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from patchflow.kernel import workflow
 from patchflow.kernel.blockers import Blocker
@@ -80,7 +81,12 @@ def _back_verb(rollout: Rollout, tally: Tally, actor: User) -> Verb:
         blockers.append(
             Blocker(
                 "rollback.live_jobs",
-                _("%(n)d hosts are at work: stop first and wait.") % {"n": tally.live},
+                ngettext(
+                    "%(n)d host is at work: stop first and wait.",
+                    "%(n)d hosts are at work: stop first and wait.",
+                    tally.live,
+                )
+                % {"n": tally.live},
                 tone="wait",
             )
         )

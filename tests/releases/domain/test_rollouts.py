@@ -300,7 +300,7 @@ def test_no_way_back_where_nothing_was_touched_or_hosts_are_at_work(make: Make) 
             release_id=deployment.release.pk, reason="x", actor=deployment.cast.rex, at=deployment.clock.at
         )
     deployment.tick()
-    with pytest.raises(Blocked, match="1 hosts are at work"):
+    with pytest.raises(Blocked, match="1 host is at work"):
         rollbacks.roll_back(
             release_id=deployment.release.pk, reason="x", actor=deployment.cast.rex, at=deployment.clock.at
         )
