@@ -61,6 +61,7 @@ verbs(
         "licence_lost": "Licence lost",
         "retired": "Model retired",
     },
+    change__freeze={"declared": "Freeze declared", "lifted": "Freeze lifted"},
     change__hold={"placed": "Put on hold", "resumed": "Resumed"},
 )
 

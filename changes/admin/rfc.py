@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin
 
-from changes.domain import approvals, cycles, holds, rfcs, risk
+from changes.domain import approvals, cycles, freezes, holds, rfcs, risk
 from changes.models import (
     RFC,
     BreakGlass,
@@ -15,6 +15,7 @@ from changes.models import (
     Cycle,
     CycleEvent,
     Evidence,
+    FreezeWindow,
     Hold,
     PhaseStep,
     RFCRevision,
@@ -137,6 +138,16 @@ class CycleAdmin(VerbAdmin):
 class ChangeModelAdmin(VerbAdmin):
     list_display = ("name", "kind", "state", "max_score", "max_hosts", "written_by", "approved_at")
     list_filter = ("state", "kind")
+
+
+def _lift(freeze: Any, actor: Any, at: Any, said: str) -> None:
+    freezes.lift(freeze_id=freeze.pk, reason=said, actor=actor, at=at)
+
+
+@admin.register(FreezeWindow)
+class FreezeAdmin(VerbAdmin):
+    list_display = ("name", "starts_at", "ends_at", "passes", "declared_by", "lifted_at")
+    verbs = (AdminVerb("lift", "Lift at once", _lift, needs_reason=True),)
 
 
 @admin.register(Hold)

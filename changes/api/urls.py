@@ -2,6 +2,7 @@
 
 from changes.api.cycles import CycleViewSet
 from changes.api.feeds import FeedRunViewSet, FeedViewSet
+from changes.api.freezes import FreezeViewSet
 from changes.api.rfcs import RFCViewSet
 from changes.api.rounds import RoundViewSet
 from changes.api.updates import UpdateViewSet
@@ -10,6 +11,7 @@ from patchflow.api import routes
 routes.register("rfcs", RFCViewSet, basename="rfc")
 routes.register("rounds", RoundViewSet, basename="round")
 routes.register("cycles", CycleViewSet, basename="cycle")
+routes.register("freezes", FreezeViewSet, basename="freeze")
 routes.register("updates", UpdateViewSet, basename="update")
 routes.register("feeds", FeedViewSet, basename="feed")
 routes.register("feed-runs", FeedRunViewSet, basename="feedrun")

@@ -7,6 +7,7 @@ from changes.models.change_model import ChangeModel
 from changes.models.cycle import Cycle, CycleEvent, CycleUpdate, PhaseStep
 from changes.models.evidence import Evidence
 from changes.models.feed import Feed, FeedRun, QuarantinedDocument
+from changes.models.freeze import FreezeWindow
 from changes.models.hold import Hold
 from changes.models.rfc import RFC
 from changes.models.rfc_parts import BreakGlass, RFCRevision, RFCTarget, RFCUpdate, RFCWindow
