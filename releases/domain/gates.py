@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from changes.models import RFC
+from changes.models import RFC, FreezeWindow
 from changes.queries.authorization import Authorization
 from changes.queries.holds import hold_blocker
 from cmdb.models import ServiceWindow
@@ -124,8 +124,19 @@ def changes_authorized(whole: Whole) -> Answer:
 
 
 def freeze(whole: Whole) -> Answer:
-    """No freeze calendar is kept yet; the slip says that nothing was asked."""
-    return passed("no freeze calendar is kept", calendar=None)
+    """Each kind of its changes passes every freeze in force. What is at work runs on, and a way back waits for no freeze."""
+    if whole.rollout.is_way_back:
+        return passed("a way back does not wait for a freeze", kinds=[])
+    kinds = {str(change.kind) for change in whole.changes}
+    for found in FreezeWindow.objects.in_force(whole.at).order_by("-ends_at"):
+        if stopped := kinds - set(found.passes):
+            given = {"kinds": sorted(kinds), "freeze": found.pk, "passes": found.passes, "ends_at": found.ends_at}
+            until = f"until {found.ends_at:%d %b %Y %H:%M} UTC"
+            sentence = (
+                f"freeze “{found.name}” lets no {' or '.join(sorted(stopped))} change start {until}: {found.reason}"
+            )
+            return wait(sentence, whole.soon, **given)
+    return passed("no freeze is in force for its kinds", kinds=sorted(kinds))
 
 
 def windows_as_signed(whole: Whole) -> Answer:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from changes.domain import holds, rfcs
+from changes.domain import freezes, holds, rfcs
 from changes.enums_identify import VerificationOutcome
 from changes.models import Artifact, Verification
 from cmdb.models import ConfigurationItem, Connection, Exemption, GroupMember, Host, Relation, ServiceWindow
@@ -188,9 +188,32 @@ def test_a_hold_waits(running: Deployment) -> None:
     assert "ask the owner" in slip.statement
 
 
-def test_no_freeze_calendar_is_said(running: Deployment) -> None:
+def test_a_freeze_stops_the_kinds_that_it_does_not_let_pass(running: Deployment) -> None:
+    at, che = running.clock.at, running.cast.che
     row = whole(running).gates[NAMES.index("freeze")]
-    assert (row["verdict"], row["sentence"]) == ("pass", "no freeze calendar is kept")
+    assert (row["verdict"], row["sentence"]) == ("pass", "no freeze is in force for its kinds")
+    span = {"starts_at": at, "ends_at": at + timedelta(hours=2), "actor": che, "at": at}
+    freezes.declare(name="Ours", reason="Normal ones pass.", passes=["normal", "emergency"], **span)
+    assert whole(running).runs
+    freeze = freezes.declare(name="Year's end", reason="The books are closed.", **span)
+    slip = whole(running)
+    assert (slip.verdict, slip.code) == ("defer", "freeze")
+    assert "freeze “Year's end” lets no normal change start until 18 Nov 2026" in slip.statement
+    assert "The books are closed." in slip.statement
+    running.tick()
+    assert running.states() == ["pending", "pending"], "nobody is let through"
+    freezes.lift(freeze_id=freeze.pk, reason="Closed early.", actor=che, at=at)
+    assert whole(running).runs
+
+
+def test_a_freeze_begins_and_ends_by_itself(running: Deployment) -> None:
+    at = running.clock.at
+    freezes.declare(
+        name="Night", reason="Backup.", starts_at=at + timedelta(minutes=5), ends_at=at + timedelta(minutes=9),
+        actor=running.cast.che, at=at,
+    )  # fmt: skip
+    asked = [ask_whole(running.rollout, at=at + timedelta(minutes=minutes)).runs for minutes in (4, 5, 8, 9)]
+    assert asked == [True, False, False, True]
 
 
 @pytest.mark.parametrize(
