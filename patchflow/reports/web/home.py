@@ -17,6 +17,7 @@ from patchflow.kernel.rules import failing
 from patchflow.reports.queries import find as found
 from patchflow.reports.queries import home as asked
 from patchflow.reports.queries.compliance import interval
+from patchflow.web.parts import Statement
 
 
 @login_required
@@ -63,4 +64,5 @@ def find(request: HttpRequest) -> HttpResponse:
     hits = found.find(text, actor) if text else []
     if len(hits) == 1 and hits[0].exact:
         return redirect(hits[0].url)
-    return render(request, "reports/find.html", {"title": _("Find"), "text": text, "hits": hits})
+    shown = [Statement("st-open", hit.title, hit.kind, hit.url, icon="search") for hit in hits]
+    return render(request, "reports/find.html", {"title": _("Find"), "text": text, "hits": hits, "statements": shown})
