@@ -260,7 +260,7 @@ PROFILE_COLUMNS = (
     Column(gettext_lazy("Name"), "name", sort="name"),
     Column(gettext_lazy("Revision"), "revision", numeric=True),
     Column(gettext_lazy("Restart"), lambda p: p.get_restart_display()),
-    Column(gettext_lazy("Minutes per update"), "max_minutes_each", numeric=True),
+    Column(gettext_lazy("Minutes each"), "max_minutes_each", numeric=True),
     Column(gettext_lazy("Minutes in all"), "max_minutes_total", numeric=True),
     Column(gettext_lazy("Checks"), lambda p: len(p.checks), numeric=True),
     Column(gettext_lazy("Defined by"), "defined_by.username"),
