@@ -7,7 +7,9 @@ from typing import Any
 
 from django.contrib import admin
 
-from changes.domain import approvals, cycles, freezes, holds, rfcs, risk
+from changes.domain import approvals, change_models, clocks, cycles, freezes, glass, holds, rfcs, risk
+from changes.domain.rfc_gates import PLANS
+from changes.enums import CloseCode, UpdateClass
 from changes.models import (
     RFC,
     BreakGlass,
@@ -66,6 +68,26 @@ class GlassInline(ReadOnlyInline):
     fields = ("asked_by", "asked_at", "broken_by", "broken_at", "reviewed_by", "reviewed_at", "justified", "reason")
 
 
+JUSTIFIED = (("yes", "It was justified"), ("no", "It was not justified"))
+OWED = tuple((name, name.replace("_", " ").capitalize()) for name in PLANS)
+
+
+def _review_glass(rfc: Any, actor: Any, at: Any, said: str, choice: str) -> None:
+    glass.review(rfc_id=rfc.pk, justified=choice == "yes", finding=said, actor=actor, at=at)
+
+
+def _classify(rfc: Any, actor: Any, at: Any, said: str, choice: str) -> None:
+    clocks.classify(rfc_id=rfc.pk, update_class=choice, reason=said, actor=actor, at=at)
+
+
+def _bring_owed(rfc: Any, actor: Any, at: Any, said: str, choice: str) -> None:
+    rfcs.bring_owed(rfc_id=rfc.pk, name=choice, text=said, actor=actor, at=at)
+
+
+def _close(rfc: Any, actor: Any, at: Any, said: str, choice: str) -> None:
+    rfcs.close(rfc_id=rfc.pk, code=choice, summary=said, actor=actor, at=at)
+
+
 @admin.register(RFC)
 class RFCAdmin(VerbAdmin):
     list_display = ("number", "title", "kind", "state", "update_class", "start_by", "requested_by", "raised_at")
@@ -85,6 +107,12 @@ class RFCAdmin(VerbAdmin):
         on_rfc("stop", "Stop", rfcs.stop, transition="stop", reason=True),
         on_rfc("hold", "Put on hold", holds.place, reason=True),
         on_rfc("resume", "Resume", holds.resume, reason=True),
+        on_rfc("ask_break_glass", "Ask to break the glass", glass.ask, reason=True),
+        on_rfc("break_glass", "Break the glass", glass.break_glass, transition="break_glass", reason=True),
+        AdminVerb("review_glass", "Review the broken glass", _review_glass, needs_reason=True, choices=JUSTIFIED),
+        AdminVerb("classify", "Change the class", _classify, needs_reason=True, choices=UpdateClass.choices),
+        AdminVerb("bring_owed", "Bring an owed document", _bring_owed, needs_reason=True, choices=OWED),
+        AdminVerb("close", "Close", _close, transition="close", needs_reason=True, choices=CloseCode.choices),
     )
 
 
@@ -134,10 +162,27 @@ class CycleAdmin(VerbAdmin):
     )
 
 
+def _propose(model: Any, actor: Any, at: Any, said: str) -> None:
+    change_models.propose(model_id=model.pk, actor=actor, at=at)
+
+
+def _lose_licence(model: Any, actor: Any, at: Any, said: str) -> None:
+    change_models.withdraw(model_id=model.pk, reason=said, actor=actor, at=at)
+
+
+def _retire(model: Any, actor: Any, at: Any, said: str) -> None:
+    change_models.retire(model_id=model.pk, reason=said, actor=actor, at=at)
+
+
 @admin.register(ChangeModel)
 class ChangeModelAdmin(VerbAdmin):
     list_display = ("name", "kind", "state", "max_score", "max_hosts", "written_by", "approved_at")
     list_filter = ("state", "kind")
+    verbs = (
+        AdminVerb("propose", "Propose to the board", _propose, transition="propose"),
+        AdminVerb("withdraw", "Withdraw the approval", _lose_licence, transition="lose_licence", needs_reason=True),
+        AdminVerb("retire", "Retire", _retire, transition="retire", needs_reason=True),
+    )
 
 
 def _lift(freeze: Any, actor: Any, at: Any, said: str) -> None:

@@ -13,8 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from changes.domain import approvals, clocks, evidence, glass, holds, revisions, rfcs, risk
+from changes.domain.rfc_gates import owed
 from changes.enums import CloseCode, EvidenceKind, RFCKind, UpdateClass, WayBack
-from changes.models import RFC, Evidence, RFCTarget, RFCUpdate
+from changes.models import RFC, BreakGlass, Evidence, RFCTarget, RFCUpdate
 from changes.queries.authorization import authorization_for
 from changes.queries.rfcs import changes_since_signed
 from cmdb.models import Host
@@ -44,6 +45,18 @@ class EvidenceSerializer(serializers.ModelSerializer[Evidence]):
         read_only_fields = fields
 
 
+class GlassSerializer(serializers.ModelSerializer[BreakGlass]):
+    asked_by = serializers.CharField(source="asked_by.username", read_only=True)
+    broken_by = serializers.CharField(source="broken_by.username", default=None, read_only=True)
+    reviewed_by = serializers.CharField(source="reviewed_by.username", default=None, read_only=True)
+
+    class Meta:
+        model = BreakGlass
+        fields = ("reason", "asked_by", "asked_at", "broken_by", "broken_at", "withdrawn_at", "review_due_at",
+                  "reviewed_by", "reviewed_at", "justified", "finding")  # fmt: skip
+        read_only_fields = fields
+
+
 class RFCListSerializer(serializers.ModelSerializer[RFC]):
     requested_by = serializers.CharField(source="requested_by.username", read_only=True)
 
@@ -58,17 +71,28 @@ class RFCSerializer(RFCListSerializer):
     updates = serializers.SerializerMethodField()
     risk = serializers.SerializerMethodField()
     change_digest = serializers.CharField(read_only=True)
+    owed = serializers.SerializerMethodField()
+    glass = serializers.SerializerMethodField()
 
     class Meta(RFCListSerializer.Meta):
         fields = (*RFCListSerializer.Meta.fields, "other_reason", "implementation_plan", "test_plan", "back_out_plan",
                   "communication_plan", "way_back", "not_before", "not_after", "change_model", "clock_started_at",
                   "submitted_at", "authorized_at", "begun_at", "closed_at", "outcome", "updates", "risk",
-                  "change_digest")  # fmt: skip
+                  "change_digest", "owed", "glass")  # fmt: skip
         read_only_fields = fields
 
     @extend_schema(responses=RFCUpdateSerializer(many=True))
     def get_updates(self, rfc: RFC) -> Any:
         return RFCUpdateSerializer(rfc.updates.filter(removed_at__isnull=True), many=True).data
+
+    @extend_schema(responses=BlockerSerializer(many=True))
+    def get_owed(self, rfc: RFC) -> Any:
+        return BlockerSerializer(owed(rfc), many=True).data
+
+    @extend_schema(responses=GlassSerializer(many=True))
+    def get_glass(self, rfc: RFC) -> Any:
+        rows = rfc.glass.select_related("asked_by", "broken_by", "reviewed_by")
+        return GlassSerializer(rows, many=True).data
 
     def get_risk(self, rfc: RFC) -> dict[str, Any] | None:
         found = rfc.risk

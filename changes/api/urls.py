@@ -1,5 +1,6 @@
 """REST routes of this app."""
 
+from changes.api.change_models import ChangeModelViewSet
 from changes.api.cycles import CycleViewSet
 from changes.api.feeds import FeedRunViewSet, FeedViewSet
 from changes.api.freezes import FreezeViewSet
@@ -10,6 +11,7 @@ from patchflow.api import routes
 
 routes.register("rfcs", RFCViewSet, basename="rfc")
 routes.register("rounds", RoundViewSet, basename="round")
+routes.register("change-models", ChangeModelViewSet, basename="changemodel")
 routes.register("cycles", CycleViewSet, basename="cycle")
 routes.register("freezes", FreezeViewSet, basename="freeze")
 routes.register("updates", UpdateViewSet, basename="update")

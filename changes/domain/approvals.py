@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from changes.domain import policy, risk, scope
 from changes.domain.rfc_gates import unplanned
-from changes.enums import RFCState
-from changes.models import RFC
+from changes.enums import ModelState, RFCState
+from changes.models import RFC, ChangeModel
 from changes.queries.holds import hold_blocker
 from patchflow.kernel import signoffs, workflow
 from patchflow.kernel.enums import Verdict
@@ -24,6 +25,11 @@ from patchflow.notices.delivery import tell
 
 Excluder = Callable[[RFC], dict[int, str]]
 EXCLUDERS: list[Excluder] = []
+BACK: dict[str, tuple[Any, str, str]] = {
+    "changes.rfc": (RFC, RFCState.AWAITING_APPROVAL, "voided"),
+    "changes.changemodel": (ChangeModel, ModelState.PROPOSED, "void"),
+}
+"""Subject of a round → its model, the state in which it is asked about, and how it leaves it when the question is taken back."""
 
 
 def excludes(function: Excluder) -> Excluder:
@@ -109,21 +115,23 @@ def decide(
 
 
 @workflow.verb("signoff.round.withdrawn", SignOffRound, "round_id")
-def withdraw(*, round_id: int, reason: str, actor: User, at: datetime) -> RFC:
-    """Takes a question back: the round ends, the RFC is evaluated again. Needs round.withdraw."""
-    peek = SignOffRound.objects.filter(pk=round_id, subject_type=RFC._meta.label_lower).first()
+def withdraw(*, round_id: int, reason: str, actor: User, at: datetime) -> RFC | ChangeModel:
+    """Takes a question back: the round ends, the RFC is evaluated again, the model is a draft again. Needs round.withdraw."""
+    peek = SignOffRound.objects.filter(pk=round_id, subject_type__in=BACK).first()
     if peek is None:
         raise Conflict("This round does not exist.", code="conflict.gone")
-    rfc = workflow.lock(RFC, peek.subject_id)
-    if refused := failing([capability("round.withdraw")], rfc, actor):
+    model, asked, back = BACK[peek.subject_type]
+    subject: Any = workflow.lock(model, peek.subject_id)
+    if refused := failing([capability("round.withdraw")], subject, actor):
         raise NotAllowed(refused)
     if not reason.strip():
         raise Blocked("Say why the question is taken back.", code="round.reason")
-    if signoffs.withdraw(subject=rfc, actor=actor, at=at, reason=reason.strip()) is None:
+    if signoffs.withdraw(subject=subject, actor=actor, at=at, reason=reason.strip()) is None:
         raise Conflict("This round has ended.", code="signoff.round_over")
-    if rfc.state == RFCState.AWAITING_APPROVAL:
-        workflow.fire(RFC, rfc.pk, "voided", actor=actor, at=at, reason=f"Withdrawn: {reason.strip()}")
-    return RFC.objects.get(pk=rfc.pk)
+    if subject.state == asked:
+        workflow.fire(model, subject.pk, back, actor=actor, at=at, reason=f"Withdrawn: {reason.strip()}")
+    found: RFC | ChangeModel = model.objects.get(pk=subject.pk)
+    return found
 
 
 # --- what the ends of a round do --------------------------------------------------------------------------------------------------

@@ -109,6 +109,7 @@ def apply(rfc: RFC, changes: Changes, *, actor: User, at: datetime) -> None:
         raise Invalid("The last permitted date must come after the first.", code="rfc.not_after")
     if "change_model_id" in changes:
         rfc.change_model = _model_of(changes["change_model_id"])
+        _fill_from(rfc)
     if rfc.change_model and rfc.change_model.kind != rfc.kind:
         raise Invalid(
             f"“{rfc.change_model}” is a model of {rfc.change_model.kind} changes.", code="rfc.change_model_id"
@@ -124,6 +125,13 @@ def apply(rfc: RFC, changes: Changes, *, actor: User, at: datetime) -> None:
         if len(windows) != len(set(changes["window_ids"])):
             raise Invalid("One of these windows does not exist or is retired.", code="rfc.window_ids")
         scope.set_windows(rfc, windows)
+
+
+def _fill_from(rfc: RFC) -> None:
+    """A model is the template of its changes: plans that nobody wrote are the model's."""
+    for name in ("implementation_plan", "test_plan", "back_out_plan"):
+        if rfc.change_model is not None and not getattr(rfc, name):
+            setattr(rfc, name, getattr(rfc.change_model, name))
 
 
 def _model_of(pk: int | None) -> ChangeModel | None:

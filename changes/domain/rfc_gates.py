@@ -115,8 +115,7 @@ def is_reviewed(rfc: RFC, *, actor: User, at: datetime, facts: Facts) -> list[Bl
     found: list[Blocker] = []
     if not rfc.evidence.filter(kind=EvidenceKind.REVIEW).exists():
         found.append(Blocker("rfc.review_missing", "Its post-implementation review is not there yet.", tone="wait"))
-    if rfc.kind == RFCKind.EMERGENCY:
-        found += _owed(rfc)
+    found += owed(rfc)
     if rfc.glass.filter(broken_at__isnull=False, reviewed_at__isnull=True).exists():
         sentence = "The glass was broken for it, and nobody has reviewed that yet."
         found.append(Blocker("rfc.glass_review_missing", sentence, rfc.get_absolute_url(), tone="wait"))
@@ -125,9 +124,13 @@ def is_reviewed(rfc: RFC, *, actor: User, at: datetime, facts: Facts) -> list[Bl
     return found
 
 
-def _owed(rfc: RFC) -> list[Blocker]:
-    owed = [what for name, what in PLANS.items() if name in owed_documents(rfc)]
-    found = [Blocker("rfc.owed", f"As an emergency it still owes {what}.", tone="wait") for what in owed]
+def owed(rfc: RFC) -> list[Blocker]:
+    """What an emergency was authorized without, and that nobody has brought since: it is not closed before."""
+    if rfc.kind != RFCKind.EMERGENCY:
+        return []
+    missing = set(owed_documents(rfc))
+    names = [what for name, what in PLANS.items() if name in missing]
+    found = [Blocker("rfc.owed", f"As an emergency it still owes {what}.", tone="wait") for what in names]
     if not rfc.evidence.filter(kind=EvidenceKind.ACCEPTANCE).exists():
         found.append(Blocker("rfc.owed", "As an emergency it still owes the evidence of a test.", tone="wait"))
     return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from changes.enums import ModelState, RFCKind
@@ -23,6 +24,18 @@ if TYPE_CHECKING:
     from patchflow.kernel.models import User
 
 S = ModelState
+
+
+class ChangeModelQuerySet(models.QuerySet["ChangeModel"]):
+    def visible_to(self, actor: User) -> ChangeModelQuerySet:
+        """All, for everybody who sees changes somewhere: a model names no host."""
+        scopes = actor.scopes_for("rfc.view")
+        return self if scopes is None or scopes else self.none()
+
+    def usable(self, kind: str = "") -> ChangeModelQuerySet:
+        """Those that give something to a change now: approved, of that kind."""
+        rows = self.filter(state=ModelState.APPROVED)
+        return rows.filter(kind=kind) if kind else rows
 
 
 class ChangeModel(Audited):
@@ -45,12 +58,17 @@ class ChangeModel(Audited):
     revised_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True, blank=True)
     approved_at = models.DateTimeField(null=True, blank=True)
 
+    objects = ChangeModelQuerySet.as_manager()
+
     class Meta:
         ordering = ["kind", "name"]
         verbose_name = _("change model")
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("changes:model-detail", args=[self.pk])
 
     def author_ids(self) -> set[int]:
         return {pk for pk in (self.written_by_id, self.revised_by_id) if pk}
@@ -98,7 +116,8 @@ class ChangeModel(Audited):
         self.approved_at = None
 
     @transition(field=state, source=S.APPROVED, target=S.DRAFT, verb="change.model.licence_lost",
-                allowed=[capability("rfc.lapse")], by_system=True)  # fmt: skip
+                allowed=[capability("rfc.lapse")], by_system=True, dangerous=True,
+                label="Withdraw the approval")  # fmt: skip
     def lose_licence(self, *, actor: User, at: datetime, reason: str) -> None:
         self.approved_at = None
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from django import forms
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from changes.domain.rfc_gates import owed_documents
@@ -94,7 +95,11 @@ class ContentForm(forms.Form):
     title = forms.CharField(label=_("Title"), max_length=200, required=False, help_text=_("Empty: it names itself."))
     kind = forms.ChoiceField(label=_("Kind"), choices=RFCKind.choices, initial=RFCKind.NORMAL)
     change_model_id = forms.TypedChoiceField(
-        label=_("Model"), required=False, coerce=int, empty_value=None, help_text=_("Needed for a standard change.")
+        label=_("Model"),
+        required=False,
+        coerce=int,
+        empty_value=None,
+        help_text=_("Signed by the board. A standard change needs one; plans left empty are the model's."),
     )
     update_ids = forms.TypedMultipleChoiceField(
         label=_("Updates"), coerce=int, required=False, widget=forms.CheckboxSelectMultiple
@@ -123,7 +128,7 @@ class ContentForm(forms.Form):
         self, *args: Any, updates: Choices = (), hosts: Choices = (), windows: Choices = (), **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        models = ChangeModel.objects.exclude(state="retired")
+        models = ChangeModel.objects.filter(Q(state="approved") | Q(pk=self.initial.get("change_model_id")))
         chosen: dict[str, list[Any]] = {
             "update_ids": list(updates),
             "host_ids": list(hosts),

@@ -20,3 +20,6 @@ def sees_changes(request: HttpRequest) -> bool:
 nav.add("evaluate", _("Changes"), "changes:rfc-list", "rfc", 10, permission=sees_changes, under=("changes:rfc-",))
 nav.add("evaluate", _("Board"), "changes:board-list", "board", 20, badge=waits, under=("changes:board-",))
 nav.add("evaluate", _("Cycles"), "changes:cycle-list", "cycle", 30, permission=sees_changes, under=("changes:cycle-",))
+nav.add(
+    "evaluate", _("Change models"), "changes:model-list", "rfc", 40, permission=sees_changes, under=("changes:model-",)
+)

@@ -15,7 +15,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from changes.enums import RFCKind, RFCState, UpdateClass
+from changes.domain.rfc_gates import owed
+from changes.enums import TERMINAL, RFCKind, RFCState, UpdateClass
 from changes.models import RFC, Cycle
 from changes.queries.rfcs import changes_since_signed, history_of, last_voided, on_the_same_hosts
 from changes.queries.risk import cost_of_waiting
@@ -135,6 +136,7 @@ def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:
         "cost_rows": rfc_parts.waiting_rows(cost),
         "round": round_,
         "ladder": rfc_parts.ladder(round_, now=now) if round_ else [],
+        "owed": [] if rfc.state in TERMINAL else [Statement("st-warn", str(b)) for b in owed(rfc)],
         "glass": list(rfc.glass.select_related("asked_by", "broken_by", "reviewed_by")),
         "target_count": len(targets),
         "scope_rows": rfc_parts.scope_rows(targets),
@@ -158,7 +160,9 @@ def _links(rfc: RFC) -> list[tuple[str, Any]]:
         (_("Cycle"), format_html('<a href="{}">{}</a>', rfc.cycle.get_absolute_url(), rfc.cycle)),
     ]
     if rfc.change_model:
-        found.append((_("Model"), f"{rfc.change_model} ({rfc.change_model.get_state_display()})"))
+        model = rfc.change_model
+        link = format_html('<a href="{}">{}</a> ({})', model.get_absolute_url(), model, model.get_state_display())
+        found.append((_("Model"), link))
     return found
 
 

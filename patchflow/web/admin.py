@@ -30,13 +30,17 @@ SHOWN = 200
 
 @dataclass(frozen=True)
 class AdminVerb:
-    """An action: `call(obj, actor, at, reason)` runs one verb on one row. `transition` lets the page ask its gates beforehand."""
+    """An action: `call(obj, actor, at, reason)` runs one verb on one row. `transition` lets the page ask its gates beforehand.
+
+    `choices` are the answers that the verb needs besides the reason; the chosen one is given as keyword `choice`.
+    """
 
     name: str
     label: str | Promise
-    call: Callable[[Any, User, Any, str], Any]
+    call: Callable[..., Any]
     transition: str = ""
     needs_reason: bool = False
+    choices: Sequence[tuple[str, str | Promise]] = ()
 
 
 def fires(name: str, label: str | Promise, *, needs_reason: bool = False) -> AdminVerb:
@@ -102,8 +106,10 @@ def _action(verb: AdminVerb) -> Callable[[VerbAdmin, HttpRequest, QuerySet[Any]]
     def run(modeladmin: VerbAdmin, request: HttpRequest, rows: QuerySet[Any]) -> Any:
         actor: Any = request.user
         reason = request.POST.get("reason", "").strip()
+        choice = request.POST.get("choice", "")
+        unsaid = bool(verb.choices) and choice not in {str(value) for value, _label in verb.choices}
         chosen = list(rows)
-        if "confirmed" not in request.POST or (verb.needs_reason and not reason):
+        if "confirmed" not in request.POST or (verb.needs_reason and not reason) or unsaid:
             at = timezone.now()
             shown = [(obj, modeladmin.explain(verb, obj, actor, at)) for obj in chosen[:SHOWN]]
             context = {
@@ -116,7 +122,8 @@ def _action(verb: AdminVerb) -> Callable[[VerbAdmin, HttpRequest, QuerySet[Any]]
                 "refused": sum(bool(why) for _obj, why in shown),
                 "more": max(len(chosen) - SHOWN, 0),
                 "checkbox": ACTION_CHECKBOX_NAME,
-                "reason_missing": "confirmed" in request.POST,
+                "reason_missing": "confirmed" in request.POST and verb.needs_reason and not reason,
+                "reason": reason,
                 "rows": chosen,
                 "select_across": request.POST.get("select_across", "0"),
             }
@@ -124,7 +131,7 @@ def _action(verb: AdminVerb) -> Callable[[VerbAdmin, HttpRequest, QuerySet[Any]]
         done = 0
         for obj in chosen:
             try:
-                verb.call(obj, actor, timezone.now(), reason)
+                verb.call(obj, actor, timezone.now(), reason, **({"choice": choice} if verb.choices else {}))
                 done += 1
             except Refusal as refusal:
                 modeladmin.message_user(request, f"{obj}: {refusal}", messages.ERROR)

@@ -38,7 +38,7 @@ APPS = ("cmdb", "changes", "releases", "reports")
 WHO = {
     "host": "cora", "group": "cora", "window": "cora", "baseline": "cora", "discrepancy": "cora", "scan": "otto",
     "update": "ann", "feed": "sam", "feedrun": "sam",
-    "rfc": "che", "board": "mia", "cycle": "che",
+    "rfc": "che", "board": "mia", "cycle": "che", "model": "che",
     "release": "rex", "profile": "rex", "manifest": "gus", "review": "che", "rollout": "rex", "ring": "otto", "job": "otto",
     "home": "che", "find": "che", "audit": "aud", "account": "ann",
 }  # fmt: skip
@@ -46,6 +46,7 @@ WHO = {
 
 NO_PAGE = {
     # verbs at a click: done by POST on the page of their object
+    "changes:model-propose",
     "changes:feed-poll", "changes:feed-switch", "changes:rfc-evaluate", "changes:rfc-request-approval", "changes:rfc-score",
     "changes:rfc-submit", "changes:update-respond", "cmdb:baseline-adopt", "cmdb:baseline-ask", "cmdb:baseline-decide",
     "cmdb:host-accept-key", "cmdb:host-scan", "cmdb:host-show-key", "cmdb:host-test", "cmdb:scan-cancel", "releases:release-accept",

@@ -11,7 +11,7 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
-from changes.domain import holds
+from changes.domain import change_models, holds
 from changes.models import SoftwareUpdate, Vulnerability
 from cmdb.domain import baselines, discrepancies, exemptions, groups, inventory, scans, windows
 from cmdb.enums import DiscrepancyKind
@@ -301,7 +301,24 @@ def decided(scene: Scene, yard: stages.Yard, updates: dict[str, SoftwareUpdate],
     holds.place(rfc_id=held.pk, reason="The vendor withdrew the first build.", actor=cast.che, at=at)
     scene.also("changes:rfc-detail", "on-hold", pk=held.pk)
     scene.also("changes:rfc-detail", "glass", pk=made.glass_asked(world).pk)
-    made.licensed_model(world, name="Routine browser updates")
+    routine = made.licensed_model(
+        world, name="Routine browser updates", packages=["curl", "firefox-esr"], description="Monthly updates of browsers.",
+        implementation_plan="Ring by ring, one host at a time.", back_out_plan="Install the previous version.",
+    )  # fmt: skip
+    proposed = change_models.draft(
+        kind="emergency", name="Exploited in the wild", max_score=40, actor=cast.che, at=at,
+        levels=[{"name": "Chair", "roles": ["cab_chair"], "quorum": "first", "hours": 2, "escalate_to": "change_manager"}],
+    )  # fmt: skip
+    change_models.propose(model_id=proposed.pk, actor=cast.che, at=at)
+    urgent = made.submitted(world, kind="emergency", test_plan="", implementation_plan="")
+    scene.also("changes:rfc-detail", "emergency", pk=urgent.pk)
+    scene.also(
+        "changes:rfc-detail", "licence", pk=made.submitted(world, kind="standard", change_model_id=routine.pk).pk
+    )
+    scene.things["model"] = {"pk": routine.pk}
+    scene.also("changes:model-detail", "proposed", pk=proposed.pk)
+    draft = change_models.draft(kind="normal", name="Database servers", actor=cast.che, at=at)
+    scene.things["model-revise"] = {"pk": draft.pk}
     scene.also("changes:rfc-raise", "update", query=f"update={updates['linux'].pk}")
 
 

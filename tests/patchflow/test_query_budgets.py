@@ -13,7 +13,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from changes.models import Cycle, Feed, FeedRun
+from changes.domain import change_models
+from changes.models import RFC, Cycle, Feed, FeedRun
 from cmdb.domain import baselines, discrepancies, groups, scans, windows
 from cmdb.enums import DiscrepancyKind
 from cmdb.models import PendingUpdate
@@ -101,6 +102,10 @@ class Filler:
         )  # fmt: skip
         level = SignOffLevel.objects.create(round=round_, position=1, name="CAB", quorum="first", deadline_at=self.at)
         level.voters.create(user=self.cast.mia, via="planted")
+
+    def model_list(self, n: int) -> None:
+        model = change_models.draft(kind="standard", name=f"Model {n}", actor=self.cast.che, at=self.at)
+        RFC.objects.filter(pk=made.draft(self.world(n)).pk).update(kind="standard", change_model=model)
 
     def cycle_list(self, n: int) -> None:
         Cycle.objects.create(
