@@ -113,4 +113,12 @@ class WindowViewSet(VerbViewSet):
         found = openings(self.get_object(), after=timezone.now(), count=OPENINGS)
         return Response(shapes.OpeningSerializer(found, many=True).data)
 
+    @extend_schema(request=shapes.PreviewWindowSerializer, responses=shapes.OpeningSerializer(many=True))
+    @action(detail=False, methods=["post"], pagination_class=None, filter_backends=[])
+    def preview(self, request: Request) -> Response:
+        """The next 20 openings that a window would have, before it is made. Nothing is saved."""
+        window = windows.proposed(actor=request.user, **parsed(shapes.PreviewWindowSerializer, request))  # type: ignore[arg-type]
+        found = openings(window, after=timezone.now(), count=OPENINGS)
+        return Response(shapes.OpeningSerializer(found, many=True).data)
+
     available: Any = None  # a window has no machine

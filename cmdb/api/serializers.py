@@ -311,6 +311,13 @@ class AddWindowSerializer(ReviseWindowSerializer):
     from_on = serializers.DateField()
 
 
+class PreviewWindowSerializer(AddWindowSerializer):
+    """When a window would open: without name and groups."""
+
+    name: Any = None
+    group_ids: Any = None
+
+
 class GroupSerializer(serializers.ModelSerializer[HostGroup]):
     hosts = serializers.IntegerField(read_only=True, source="host_count")
 

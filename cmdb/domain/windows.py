@@ -13,8 +13,9 @@ from cmdb.enums import Recurrence
 from cmdb.models import HostGroup, Nth, ServiceWindow, Weekday
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import Blocker
-from patchflow.kernel.errors import Blocked, Invalid
+from patchflow.kernel.errors import Blocked, Invalid, NotAllowed
 from patchflow.kernel.models import User
+from patchflow.kernel.rules import capability
 
 FIELDS = (
     "name",
@@ -64,6 +65,17 @@ def add(
     return window
 
 
+def proposed(*, actor: User, **fields: Any) -> ServiceWindow:
+    """The window that `add` would make of these fields, checked but not saved: for a look at its openings beforehand.
+    Takes no name. Needs window.edit somewhere. Raises NotAllowed, Invalid."""
+    if actor.scopes_for("window.edit") == frozenset():
+        raise NotAllowed(capability("window.edit").refusal())
+    window = ServiceWindow(**{field: fields[field] for field in FIELDS if field in fields})
+    if wrong := _find_wrong_times(window):
+        raise Invalid(wrong)
+    return window
+
+
 def _demand_for(groups: list[HostGroup], actor: User) -> None:
     if not groups:
         demand("window.edit", None, actor)
@@ -81,9 +93,18 @@ def _groups(group_ids: Iterable[int]) -> list[HostGroup]:
 
 def _check(window: ServiceWindow) -> None:
     window.name = said("name", window.name, what="A name", limit=80)
+    wrong = _find_wrong_times(window)
+    if ServiceWindow.objects.live().filter(name=window.name).exclude(pk=window.pk).exists():
+        wrong.append(Blocker("invalid.name", f"There is a window named {window.name} already."))
+    if wrong:
+        raise Invalid(wrong)
+
+
+def _find_wrong_times(window: ServiceWindow) -> list[Blocker]:
+    """What cannot be in when it opens; what a weekly window does not use takes its first value."""
     if window.recurrence == Recurrence.WEEKLY:
         window.nth, window.offset_days = Nth.FIRST, 0
-    wrong = [
+    return [
         Blocker(f"invalid.{field}", sentence)
         for field, good, sentence in (
             ("recurrence", window.recurrence in Recurrence.values, "A window recurs weekly or monthly."),
@@ -113,10 +134,6 @@ def _check(window: ServiceWindow) -> None:
         )
         if not good
     ]
-    if ServiceWindow.objects.live().filter(name=window.name).exclude(pk=window.pk).exists():
-        wrong.append(Blocker("invalid.name", f"There is a window named {window.name} already."))
-    if wrong:
-        raise Invalid(wrong)
 
 
 def describe(window: ServiceWindow) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Wall-clock times become instants as RFC 5545 section 3.3.5 says: a time in the gap of a change to summer time is read
 with the offset before the gap, so it moves forward by the gap (02:30 becomes 03:30); an ambiguous time in autumn means
 the first of the two. The length is elapsed time: a window of two hours has two hours, on those nights too.
+`docs/reference/windows.md` tells it to users, `tests/cmdb/queries/test_dst_nights.py` compares it with a library.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 
 from dateutil.rrule import MONTHLY, WEEKLY, rrule, weekday
 
@@ -63,6 +65,27 @@ def each_opening(window: ServiceWindow, *, after: datetime) -> Iterator[Opening]
         ends_at = starts_at + length
         if ends_at > after:
             yield Opening(window.pk, window.revision, window.name, starts_at, ends_at, ends_at - cutoff)
+
+
+class Shift(StrEnum):
+    """What a change of the clocks does to an opening."""
+
+    MOVED = "moved"
+    """Its wall-clock start does not exist that night: it starts later by the gap."""
+    FIRST = "first"
+    """Its wall-clock start comes twice: the first is meant."""
+    WITHIN = "within"
+    """The clocks change while it is open: it closes at another hour, its length is the same."""
+
+
+def shift_of(window: ServiceWindow, opening: Opening) -> Shift | None:
+    """What the change of the clocks does to this opening of `window`; None where they do not change."""
+    starts, ends = opening.starts_at.astimezone(window.tz), opening.ends_at.astimezone(window.tz)
+    if starts.time() != window.starts_local:
+        return Shift.MOVED
+    if starts.utcoffset() != starts.replace(fold=1).utcoffset():
+        return Shift.FIRST
+    return Shift.WITHIN if starts.utcoffset() != ends.utcoffset() else None
 
 
 def openings(window: ServiceWindow, *, after: datetime, count: int) -> list[Opening]:

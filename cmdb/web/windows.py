@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,11 +21,13 @@ from django.utils.translation import gettext as _
 from cmdb.domain import windows
 from cmdb.enums import Recurrence
 from cmdb.models import ServiceWindow
-from cmdb.queries.windows import each_opening, openings
+from cmdb.queries.windows import Shift, each_opening, openings, shift_of
 from cmdb.web.forms import ReasonForm, WindowForm, posted
 from cmdb.web.host_verbs import tried
 from cmdb.web.hosts import who
 from patchflow.kernel import audit
+from patchflow.kernel.errors import Refusal
+from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 from patchflow.web import parts, words
 from patchflow.web.tables import Column, Filter, Listing, Table
@@ -190,7 +194,11 @@ def _edit(request: HttpRequest, window: ServiceWindow | None) -> HttpResponseBas
         initial = {field: getattr(window, field) for field in windows.FIELDS}
         initial["group_ids"] = [group.pk for group in window.groups.all()]
     form = WindowForm(posted(request), viewer=user, initial=initial)
-    if request.method == "POST" and form.is_valid():
+    ahead = request.method == "POST" and "preview" in request.POST
+    preview = _ahead(form, window, user, now) if ahead or window else None
+    if ahead and request.headers.get("HX-Request"):
+        return render(request, "cmdb/_window_ahead.html", {"preview": preview})
+    if request.method == "POST" and not ahead and form.is_valid():
         given = form.cleaned_data
         if window:
             saved = tried(form, windows.revise, window_id=window.pk, actor=user, at=now, **given)
@@ -204,13 +212,72 @@ def _edit(request: HttpRequest, window: ServiceWindow | None) -> HttpResponseBas
         "title": title,
         "phase": 1,
         "form": form,
+        "window": window,
+        "preview": preview,
         "lede": _("Each edit raises the revision: what was signed for the old one must be signed again.")
         if window
         else "",
         "cancel_url": reverse("cmdb:window-detail", args=[window.pk]) if window else reverse("cmdb:window-list"),
         "crumbs": [parts.Crumb(_("Windows"), reverse("cmdb:window-list")), parts.Crumb(title)],
     }
-    return render(request, "web/form.html", context, status=400 if form.errors else 200)
+    return render(request, "cmdb/window_form.html", context, status=400 if form.errors and not ahead else 200)
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What a window would do, before it is saved: its openings, and what each falls on; or why it cannot be."""
+
+    sentence: str = ""
+    table: Table | None = None
+    problems: Sequence[str] = ()
+
+
+def _ahead(form: WindowForm, window: ServiceWindow | None, user: User, now: datetime) -> Ahead:
+    """The next openings of what the form says now; of what is saved, while nothing was typed."""
+    if not form.is_bound and window is not None:
+        planned = window
+    else:
+        form.is_valid()
+        missing = [f"{form[name].label}: {' '.join(form.errors[name])}" for name in form.errors if name in TIMES]
+        if missing:
+            return Ahead(problems=missing)
+        given = {name: form.cleaned_data[name] for name in TIMES}
+        try:
+            planned = windows.proposed(actor=user, **given)
+        except Refusal as refusal:
+            return Ahead(problems=[b.sentence for b in refusal.blockers])
+    found = openings(planned, after=now, count=NEXT)
+    return Ahead(capfirst(in_words(planned)), Table(_ahead_columns(planned), found, now, _("Next openings")))
+
+
+TIMES = tuple(name for name in windows.FIELDS if name != "name")
+
+
+def _ahead_columns(window: ServiceWindow) -> list[Column]:
+    """In the window's own zone, in the viewer's, and what the clocks do in that night."""
+
+    def local(moment: datetime) -> str:
+        return date_format(moment.astimezone(window.tz), "D j M Y H:i")
+
+    return [
+        Column(window.zone, lambda o: f"{local(o.starts_at)} {o.starts_at.astimezone(window.tz):%Z}"),
+        Column(_("Yours"), lambda o: f"{_clock(o.starts_at)} {words.zone(o.starts_at)}"),
+        Column(_("Until"), lambda o: f"{o.ends_at.astimezone(window.tz):%H:%M}"),
+        Column(_("Clocks"), lambda o: shift_words(shift_of(window, o)), wide=True),
+    ]
+
+
+def shift_words(shift: str) -> str:
+    """What a change of the clocks does to an opening; empty on all other nights."""
+    return (
+        {
+            Shift.MOVED: _("its hour is left out that night: it starts after the gap"),
+            Shift.FIRST: _("its hour comes twice: the first one counts"),
+            Shift.WITHIN: _("the clocks change while it is open: its length stays"),
+        }.get(Shift(shift), "")
+        if shift
+        else ""
+    )
 
 
 @login_required

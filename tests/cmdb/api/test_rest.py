@@ -168,6 +168,10 @@ def test_groups_windows_and_openings(cast: Cast) -> None:
     openings = cora.get(f"{URL}/hosts/{host.pk}/windows/").data
     assert (len(openings), openings[0]["window_id"]) == (20, window.data["id"])
     assert cora.get(f"{URL}/service-windows/{window.data['id']}/openings/").data == openings
+    times = {key: value for key, value in said.items() if key not in ("name", "group_ids")}
+    ahead = cora.post(f"{URL}/service-windows/preview/", times, format="json")
+    assert [o["starts_at"] for o in ahead.data] == [o["starts_at"] for o in openings]
+    assert client(cast.otto).post(f"{URL}/service-windows/preview/", times, format="json").status_code == 403
     changed = cora.post(f"{URL}/service-windows/{window.data['id']}/revise/", {"length_minutes": 60}, format="json")
     assert changed.data["revision"] == 2
     for person in (cast.otto, cast.eve):

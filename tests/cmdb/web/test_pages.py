@@ -236,6 +236,27 @@ def test_window_is_made_and_revised(cast: Cast) -> None:
     assert (window.revision, window.cutoff_minutes) == (2, 15)
 
 
+def test_window_shows_its_openings_before_it_is_saved(cast: Cast) -> None:
+    cora, place = client(cast.cora), reverse("cmdb:window-add")
+    said = {"recurrence": "monthly", "nth": "-1", "weekday": "6", "offset_days": "0", "starts_local": "02:30"}
+    said |= {
+        "zone": "Europe/Berlin",
+        "length_minutes": "120",
+        "cutoff_minutes": "30",
+        "from_on": "2027-03-01",
+        "preview": "1",
+    }
+    page = text(cora.post(place, said))
+    assert "Sun 28 Mar 2027 03:30 CEST" in page
+    assert "its hour is left out that night: it starts after the gap" in page
+    part = text(cora.post(place, said, HTTP_HX_REQUEST="true"))
+    assert part.count("<tr") == 21
+    assert "<html" not in part
+    wrong = text(cora.post(place, {**said, "cutoff_minutes": "120"}, HTTP_HX_REQUEST="true"))
+    assert "The cut-off is shorter than the window." in wrong
+    assert not ServiceWindow.objects.exists()
+
+
 def test_baseline_from_a_host_is_approved_by_another(estate: Host, cast: Cast) -> None:
     cora = client(cast.cora)
     cora.post(reverse("cmdb:baseline-propose"), {"host_id": estate.pk, "name": "fleet"})
