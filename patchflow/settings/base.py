@@ -236,6 +236,7 @@ PATCHFLOW = {
     "AUDIT_HEADS_SYSLOG": read("bool", "PATCHFLOW_AUDIT_SYSLOG", False),
     "OUTBOUND_ALLOW": read("list", "PATCHFLOW_OUTBOUND_ALLOW", []),
     "EXECUTOR": read("str", "PATCHFLOW_EXECUTOR", "ansible"),
+    "SIMULATOR": read("str", "PATCHFLOW_SIMULATOR", ""),
 }
 METRICS_TOKEN = read("str", "PATCHFLOW_METRICS_TOKEN", "")
 

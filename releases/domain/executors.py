@@ -9,13 +9,15 @@ from django.utils import timezone
 
 from patchflow.kernel import registry
 from releases.executors.simulator import SimulatorExecutor
+from releases.executors.simulator_client import SimulatorClient
 from releases.executors.simulator_ledger import SimulatorLedger
 from releases.executors.simulator_plan import Habits
 from releases.executors.ssh import SshExecutor
 
 
 class HouseSimulator(SimulatorExecutor):
-    """The simulator of this installation; its file is made when it is first asked."""
+    """The simulator inside the worker, where no process of its own runs (`manage.py simulator`); its file is made when it
+    is first asked."""
 
     def __init__(self) -> None:
         self.clock, self.seed, self.habits = timezone.now, 0, Habits()
@@ -27,4 +29,5 @@ class HouseSimulator(SimulatorExecutor):
 
 registry.executors.add("ssh", SshExecutor())
 if not settings.PRODUCTION:
-    registry.executors.add("simulator", HouseSimulator())
+    where = settings.PATCHFLOW["SIMULATOR"]
+    registry.executors.add("simulator", SimulatorClient(where) if where else HouseSimulator())

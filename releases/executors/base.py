@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from cmdb.remote.connection import Endpoint
+from cmdb.remote.errors import RemoteError
 
 
 class Action(StrEnum):
@@ -315,6 +316,10 @@ class Executor(Protocol):
 
     def observe(self, spec: ObserveSpec) -> Observed:
         """Looks at the host itself. Raises RemoteError when it cannot be asked."""
+        ...
+
+    def observe_all(self, specs: Sequence[ObserveSpec]) -> list[Observed | RemoteError]:
+        """Looks at many hosts together, in the order given; the error in the place of a host that cannot be asked."""
         ...
 
     def cancel(self, handle: Handle) -> list[CancelAnswer]:

@@ -1,4 +1,4 @@
-"""The simulator: hosts that exist in a file only. Same port, same words, no host is touched.
+"""The simulator: hosts that exist in a ledger only. Same port, same words, no host is touched.
 
 For a demo without a fleet, a rehearsal, and tests that need a witness: its ledger remembers what was really
 "installed", apart from what its jobs claim. The course of a job is fixed when it starts, by the seed and the job's
@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cmdb.remote.connection import Endpoint
-from cmdb.remote.errors import Unreachable
+from cmdb.remote.errors import RemoteError, Unreachable
 from releases.executors.base import (
     ArtifactSpec,
     Batch,
@@ -33,7 +33,7 @@ from releases.executors.base import (
     StartedJob,
     StartWord,
 )
-from releases.executors.simulator_ledger import Effect, KnownJob, Moment, SimulatorLedger
+from releases.executors.simulator_ledger import Effect, KnownJob, Ledger, Moment, SimulatorLedger
 from releases.executors.simulator_plan import HABITS, Habit, Habits, plan_for
 from releases.executors.verdicts import verdict_of
 from releases.executors.wire import order_said
@@ -48,9 +48,9 @@ class SimulatorExecutor:
     honours = frozenset({"restart", "countdown_seconds"})
 
     def __init__(
-        self, ledger: Path, *, clock: Callable[[], datetime], seed: int = 0, habits: Habits | None = None
+        self, ledger: Path | Ledger, *, clock: Callable[[], datetime], seed: int = 0, habits: Habits | None = None
     ) -> None:
-        self.ledger = SimulatorLedger(ledger)
+        self.ledger = SimulatorLedger(ledger) if isinstance(ledger, Path) else ledger
         self.clock = clock
         self.seed = seed
         self.habits = habits or Habits()
@@ -91,6 +91,10 @@ class SimulatorExecutor:
         with self.ledger.at(self.clock()) as moment:
             return _observed(moment, spec)
 
+    def observe_all(self, specs: Sequence[ObserveSpec]) -> list[Observed | RemoteError]:
+        with self.ledger.at(self.clock()) as moment:
+            return [_seen(moment, spec) for spec in specs]
+
     def cancel(self, handle: Handle) -> list[CancelAnswer]:
         with self.ledger.at(self.clock()) as moment:
             return [CancelAnswer(job_key=job.job_key, word=(said := _cancel(moment, job))[0], reason=f"simulator: {said[1]}")
@@ -124,22 +128,23 @@ class SimulatorExecutor:
         address, habit = order.endpoint.address, moment.habit(order.endpoint.address)
         if habit == "unreachable":
             return _answer("unreachable", "the host does not answer")
-        known = moment.job(order.job_key)
+        known = None if habit == "forget" else moment.job(order.job_key)
+        said = json.dumps(order_said(order), sort_keys=True)
         if known and order.fence < known.fence:
             return _answer("stale", f"a newer claim was here: {known.fence}")
         if known and known.course:
             moment.raise_fence(order.job_key, order.fence)
-            if known.said != json.dumps(order_said(order), sort_keys=True):
+            if known.said != said:
                 return _answer("different", "this key is known for another order")
             return _answer("already", f"at {known.course.stage(moment.now)}")
-        if other := moment.busy_job(address, but=order.job_key):
+        if other := moment.busy_job(address, but="" if habit == "forget" else order.job_key):
             return _answer("busy", f"job {other} lives on this host")
         moment.take_for_granted(address, order.packages)
         states = moment.states(address, order.packages)
         there = bool(states) and all(_is(s, c) for s, c in zip(states, order.packages, strict=True))
         chance = random.Random(f"{self.seed}:{order.job_key}")  # noqa: S311 - a course, not a secret
         habit = habit or self.habits.drawn(chance)
-        moment.accept(order, plan_for(order, habit=habit, habits=self.habits, chance=chance, there=there))
+        moment.accept(order, said, plan_for(order, habit=habit, habits=self.habits, chance=chance, there=there))
         return _answer("accepted", "")
 
     def _handle(self, orders: Sequence[JobOrder], answers: Sequence[StartAnswer]) -> Handle:
@@ -172,7 +177,7 @@ def _progress(moment: Moment, job: StartedJob, after: int) -> JobProgress:
     if moment.habit(job.endpoint.address) == "unreachable":
         return JobProgress(job_key=job.job_key, reachable=False, reason=SILENT)
     known = moment.job(job.job_key)
-    if known is None or known.course is None:
+    if known is None or known.course is None or moment.habit(job.endpoint.address) == "forget":
         return JobProgress(job_key=job.job_key, reachable=True, reason="simulator: the host does not know this job")
     return JobProgress(
         job_key=job.job_key,
@@ -222,6 +227,8 @@ def _observed(moment: Moment, spec: ObserveSpec) -> Observed:
     if moment.habit(address) == "unreachable":
         raise Unreachable(SILENT)
     states, known = moment.states(address, spec.packages), moment.job(spec.job_key)
+    if moment.habit(address) == "forget" and known and not (known.course and known.course.busy(moment.now)):
+        known = None  # its package database remembers, its ledger does not
     course, now = known.course if known else None, moment.now
     running = ("simulator",) if course and course.busy(now) else ()
     interrupted = not running and any(state.status not in ("", "installed") for state in states)
@@ -252,6 +259,13 @@ def _observed(moment: Moment, spec: ObserveSpec) -> Observed:
         ledger_alive=alive,
         result=result,
     )
+
+
+def _seen(moment: Moment, spec: ObserveSpec) -> Observed | RemoteError:
+    try:
+        return _observed(moment, spec)
+    except Unreachable as error:
+        return error
 
 
 def _boot_id(moment: Moment, address: str) -> str:

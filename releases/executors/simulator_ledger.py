@@ -1,16 +1,19 @@
-"""What simulated hosts have, and what was really done to them: one SQLite file, shared by whoever opens it."""
+"""What simulated hosts have, and what was really done to them: the port of a ledger, and one SQLite file that does it.
+
+The file is shared by whoever opens it. For thousands of hosts a process of its own keeps a `simulator_journal`.
+"""
 
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from releases.executors.base import JobOrder, PackageChange, PackageState
 from releases.executors.simulator_plan import Course, Habit, Plan
-from releases.executors.wire import order_said
 
 SCHEMA = """
 create table if not exists jobs (key text primary key, address text not null, fence integer not null,
@@ -47,6 +50,30 @@ class KnownJob:
     packages: tuple[PackageChange, ...]
 
 
+class Moment(Protocol):
+    """The ledger as it is at one moment, under its lock: everything due has happened."""
+
+    now: datetime
+
+    def job(self, key: str) -> KnownJob | None: ...
+    def busy_job(self, address: str, *, but: str) -> str: ...
+    def accept(self, order: JobOrder, said: str, plan: Plan) -> None: ...
+    def raise_fence(self, key: str, fence: int) -> None: ...
+    def cancel(self, key: str, address: str, fence: int) -> None: ...
+    def habit(self, address: str) -> Habit | None: ...
+    def switch(self, address: str, habit: Habit | None) -> None: ...
+    def starts(self, address: str) -> int: ...
+    def states(self, address: str, changes: Sequence[PackageChange]) -> tuple[PackageState, ...]: ...
+    def all_states(self, address: str) -> tuple[PackageState, ...]: ...
+    def put(self, address: str, state: PackageState) -> None: ...
+    def take_for_granted(self, address: str, changes: Sequence[PackageChange]) -> None: ...
+    def effects(self, job_key: str) -> list[Effect]: ...
+
+
+class Ledger(Protocol):
+    def at(self, now: datetime) -> AbstractContextManager[Moment]: ...
+
+
 class SimulatorLedger:
     """One file. `at` lets everything due happen first, then gives one transaction to read and write in."""
 
@@ -57,10 +84,10 @@ class SimulatorLedger:
             db.executescript(SCHEMA)
 
     @contextmanager
-    def at(self, now: datetime) -> Iterator["Moment"]:
+    def at(self, now: datetime) -> Iterator["SqliteMoment"]:
         with self._open() as db:
             db.execute("begin immediate")
-            moment = Moment(db, now)
+            moment = SqliteMoment(db, now)
             moment.settle()
             yield moment
             db.execute("commit")
@@ -73,8 +100,8 @@ class SimulatorLedger:
             yield db  # an error closes without commit
 
 
-class Moment:
-    """The ledger as it is at one moment, under its lock."""
+class SqliteMoment:
+    """A moment of the file, in one transaction."""
 
     def __init__(self, db: sqlite3.Connection, now: datetime) -> None:
         self.db, self.now = db, now
@@ -90,13 +117,14 @@ class Moment:
         courses = [known.course for known in map(_known, rows.fetchall())]
         return next((course.job_key for course in courses if course and course.busy(self.now)), "")
 
-    def accept(self, order: JobOrder, plan: Plan) -> None:
+    def accept(self, order: JobOrder, said: str, plan: Plan) -> None:
         """Writes a job down. One that was cancelled before it came stays cancelled."""
-        said = (json.dumps(order_said(order), sort_keys=True), json.dumps(asdict(plan)), self.now.isoformat())
+        written = (said, json.dumps(asdict(plan)), self.now.isoformat())
         self.db.execute(
             "insert into jobs values (?, ?, ?, ?, ?, ?, null, 0) on conflict (key) do update set"
-            " fence = excluded.fence, said = excluded.said, plan = excluded.plan, accepted_at = excluded.accepted_at",
-            (order.job_key, order.endpoint.address, order.fence, *said),
+            " fence = excluded.fence, said = excluded.said, plan = excluded.plan, accepted_at = excluded.accepted_at,"
+            " applied = 0",
+            (order.job_key, order.endpoint.address, order.fence, *written),
         )
 
     def raise_fence(self, key: str, fence: int) -> None:

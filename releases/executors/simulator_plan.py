@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from releases.executors.base import Action, JobEvent, JobOrder, Stage
 
-Habit = Literal["well", "slow", "fail", "lie", "lose", "vanish", "refuse", "unreachable"]
+Habit = Literal["well", "slow", "fail", "lie", "lose", "vanish", "refuse", "forget", "unreachable"]
 HABITS: Mapping[Habit, str] = {
     "well": "does what was ordered",
     "slow": "the same, ten times slower",
@@ -17,6 +17,7 @@ HABITS: Mapping[Habit, str] = {
     "lose": "falls silent while installing; the change is made all the same",
     "vanish": "falls silent before anything is installed",
     "refuse": "refuses before anything is installed",
+    "forget": "does what was ordered and keeps no ledger: asked again by the same key, it does it again",
     "unreachable": "does not answer",
 }
 

@@ -75,6 +75,15 @@ class SshExecutor:
         except (KeyError, TypeError, ValueError) as error:
             raise BadAnswer(f"{spec.endpoint}: unreadable answer: {error!r}") from error
 
+    def observe_all(self, specs: Sequence[ObserveSpec]) -> list[Observed | RemoteError]:
+        def one(spec: ObserveSpec) -> Observed | RemoteError:
+            try:
+                return self.observe(spec)
+            except RemoteError as error:
+                return error
+
+        return self._each(specs, one)
+
     def cancel(self, handle: Handle) -> list[CancelAnswer]:
         def one(job: StartedJob) -> CancelAnswer:
             try:

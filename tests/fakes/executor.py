@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cmdb.remote.connection import Endpoint
-from cmdb.remote.errors import Unreachable
+from cmdb.remote.errors import RemoteError, Unreachable
 from releases.executors.base import (
     Action,
     ArtifactSpec,
@@ -167,6 +167,9 @@ class FakeExecutor:
             interrupted=False, boot_id="b", machine_id="m", restart_needed=False, health_failures=(), ledger_stage=None,
             ledger_alive=False, result=None,
         )  # fmt: skip
+
+    def observe_all(self, specs: Sequence[ObserveSpec]) -> list[Observed | RemoteError]:
+        return [self.observe(spec) for spec in specs]
 
     def cancel(self, handle: Handle) -> list[CancelAnswer]:
         return [CancelAnswer(job_key=job.job_key, word="too_late") for job in handle.jobs]

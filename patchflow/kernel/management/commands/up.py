@@ -58,9 +58,11 @@ class Command(BaseCommand):
         signal.signal(signal.SIGHUP, _stop)
         try:
             environment = self._broker(var, runtime, children)
+            environment = self._simulator(var, runtime, environment, children)
             self._prepare(options["demo"])
-            children += self._processes(host, port, options["workers"], environment, var)
-            for child in children[-3:]:
+            mine = self._processes(host, port, options["workers"], environment, var)
+            children += mine
+            for child in mine:
                 child.start()
             self.stdout.write(self.style.SUCCESS(f"Patchflow runs at http://{host}:{port}  (Ctrl-C stops it)"))
             self._watch(children)
@@ -84,6 +86,20 @@ class Command(BaseCommand):
             wait_for_socket(socket_path)
             environment |= broker_urls(socket_path)
         return environment
+
+    def _simulator(
+        self, var: Path, runtime: Path, environment: dict[str, str], children: list[Child]
+    ) -> dict[str, str]:
+        """Simulated hosts are a process of their own: killing workers never kills what remembers."""
+        if settings.PRODUCTION or environment.get("PATCHFLOW_SIMULATOR"):
+            return environment
+        where = str(runtime / "hosts.sock")
+        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "simulator", "--socket", where]
+        command += ["--ledger", str(var / "simulator.journal")]
+        child = Child("simulator", command, environment, var / "log" / "simulator.log")
+        child.start()
+        children.append(child)
+        return environment | {"PATCHFLOW_SIMULATOR": where}
 
     def _prepare(self, demo: bool) -> None:
         """Migrations, and the first administrator, whose credentials are printed once."""

@@ -1,0 +1,112 @@
+"""What the simulator's process and its clients say to each other: one JSON document a line, many jobs in each."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from cmdb.remote.connection import Endpoint
+from cmdb.remote.errors import RemoteError, Unreachable
+from releases.executors.base import (
+    Action,
+    ArtifactSpec,
+    HealthCheck,
+    JobOrder,
+    JobProgress,
+    JobResult,
+    Observed,
+    ObserveSpec,
+    PackageChange,
+    RestartPolicy,
+    Stage,
+    StartedJob,
+    Timeouts,
+    Verdict,
+)
+from releases.executors.wire import order_said, progress_heard, result_heard, states_heard
+
+Said = dict[str, Any]
+
+
+def order_sent(order: JobOrder) -> Said:
+    return {"key": order.job_key, "fence": order.fence, "address": order.endpoint.address, **order_said(order)}
+
+
+def order_received(said: Mapping[str, Any]) -> JobOrder:
+    return JobOrder(
+        job_key=said["key"],
+        fence=said["fence"],
+        endpoint=Endpoint(address=said["address"]),
+        action=Action(said["action"]),
+        packages=tuple(PackageChange(**package) for package in said["packages"]),
+        artifacts=tuple(ArtifactSpec(**artifact) for artifact in said["artifacts"]),
+        restart=RestartPolicy(**said["restart"]),
+        health=tuple(HealthCheck(**check) for check in said["health"]),
+        timeouts=Timeouts(**said["timeouts"]),
+        machine_id=said["machine_id"],
+        refresh=said["refresh"],
+    )
+
+
+def job_sent(job: StartedJob, after: int = 0) -> list[Any]:
+    return [job.job_key, job.fence, job.endpoint.address, after]
+
+
+def result_sent(result: JobResult | None) -> Said | None:
+    return asdict(result) if result else None
+
+
+def progress_sent(progress: JobProgress) -> Said:
+    if not progress.known:
+        return {"known": False, "reachable": progress.reachable, "reason": progress.reason}
+    return {
+        "known": True,
+        "reachable": True,
+        "alive": progress.alive,
+        "stage": progress.stage,
+        "events": [
+            {"seq": e.seq, "at": e.at.isoformat(), "stage": e.stage, "message": e.message, "data": dict(e.data)}
+            for e in progress.events
+        ],
+        "result": result_sent(progress.result),
+    }
+
+
+def progress_received(key: str, said: Mapping[str, Any]) -> JobProgress:
+    if not said["known"]:
+        return JobProgress(job_key=key, reachable=said["reachable"], reason=said["reason"])
+    return progress_heard(key, said)
+
+
+def spec_sent(spec: ObserveSpec) -> list[Any]:
+    changes = [[c.name, c.arch, c.from_version, c.to_version] for c in spec.packages]
+    return [spec.endpoint.address, spec.job_key, spec.action, changes]
+
+
+def spec_received(said: list[Any]) -> ObserveSpec:
+    address, key, action, changes = said
+    return ObserveSpec(
+        endpoint=Endpoint(address=address),
+        job_key=key,
+        action=Action(action),
+        packages=tuple(PackageChange(name=n, arch=a, from_version=f, to_version=t) for n, a, f, t in changes),
+    )
+
+
+def seen_sent(seen: Observed | RemoteError) -> Said:
+    return {"unreachable": seen.reason} if isinstance(seen, RemoteError) else asdict(seen)
+
+
+def seen_received(said: Said) -> Observed | RemoteError:
+    if "unreachable" in said:
+        return Unreachable(said["unreachable"])
+    return Observed(
+        **{
+            **said,
+            "verdict": Verdict(said["verdict"]),
+            "packages": states_heard(said["packages"]),
+            "apt_running": tuple(said["apt_running"]),
+            "health_failures": tuple(said["health_failures"]),
+            "ledger_stage": Stage(said["ledger_stage"]) if said["ledger_stage"] else None,
+            "result": result_heard(said["result"]),
+        }
+    )
