@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from releases import confidence
 from releases.enums_rollout import BAD, GOOD, LIVE, REPORTED, JobState, RingState, RolloutState
 
 
 @dataclass(frozen=True, slots=True)
 class RingView:
-    """A ring as it stands: `counts` job state → number; `due`: pending jobs whose time has come."""
+    """A ring as it stands: `counts` job state → number; `due`: pending jobs whose time has come; `bound_percent`: what the
+    lower bound of the share of success must reach at this confidence, 0 where it is not asked."""
 
     id: int
     name: str
@@ -20,6 +22,8 @@ class RingView:
     failure_limit: int
     success_percent: int
     soak_until: datetime | None = None
+    confidence_percent: int = confidence.USUAL_CONFIDENCE
+    bound_percent: int = 0
     accepted_partly: bool = False
     due: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -203,14 +207,27 @@ def _running(ring: RingView, is_open: bool) -> list[Action]:
 
 
 def _judged(ring: RingView) -> list[Action]:
-    """All have ended: enough of those that reported succeeded, or the ring has failed. Nobody reported: nothing is proven."""
+    """All have ended: enough of those that reported succeeded, or the ring has failed."""
+    why = _unproven(ring)
+    return _failed(ring, why) if why else [SoakRing(ring.id)]
+
+
+def _unproven(ring: RingView) -> str:
+    """Why what was reported does not promote the ring; empty: it does. Nobody reported: nothing is proven."""
     if not ring.reported:
-        return _failed(ring, f"none of {ring.total} hosts reported")
+        return f"none of {ring.total} hosts reported"
     if ring.good * 100 < ring.success_percent * ring.reported:
-        return _failed(
-            ring, f"{ring.good} of {ring.reported} that reported succeeded; {ring.success_percent} % are asked"
+        return f"{ring.good} of {ring.reported} that reported succeeded; {ring.success_percent} % are asked"
+    sure, bound = ring.confidence_percent, ring.bound_percent
+    if not confidence.proves(ring.good, ring.reported, bound, confidence=sure):
+        low = confidence.lower_bound(ring.good, ring.reported, confidence=sure)
+        failed = ring.reported - ring.good
+        count = confidence.hosts_needed(bound, confidence=sure, failed=failed)
+        return (
+            f"{ring.good} of {ring.reported} that reported succeeded, which proves {low} % with {sure} % confidence; "
+            f"{bound} % are asked, and with {failed} failed they take {count} hosts that reported"
         )
-    return [SoakRing(ring.id)]
+    return ""
 
 
 def _soaking(ring: RingView, now: datetime) -> list[Action]:
@@ -220,6 +237,8 @@ def _soaking(ring: RingView, now: datetime) -> list[Action]:
         )
     if ring.live or ring.soak_until is None or now < ring.soak_until:
         return []
+    if not ring.accepted_partly and (why := _unproven(ring)):
+        return _failed(ring, why)
     return [PassRing(ring.id)]
 
 

@@ -39,6 +39,10 @@ def _rings(*, rings: list[dict[str, Any]], **given: Any) -> Any:
     return plans.plan_rings(rings=[plans.RingPlan(**ring) for ring in rings], **given)
 
 
+def _move(*, wanted: dict[str, Any], **given: Any) -> Any:
+    return plans.move_hosts(wanted=plans.Wanted(**wanted), **given)
+
+
 def _judge(*, release_id: int, run_id: int, **given: Any) -> Any:
     if not Release.objects.filter(pk=release_id, acceptance_plans__runs=run_id).exists():
         raise Conflict("This run is not one of this release.", code="conflict.gone")
@@ -70,6 +74,9 @@ class ReleaseViewSet(VerbViewSet):
 
     # --- planning ---------------------------------------------------------------------------------------------------
     rings = _verb(shapes.RingsSerializer, _rings, "rings", "Plans the rings; every host ends up in one.")
+    move_hosts = _verb(
+        shapes.MoveHostsSerializer, _move, "move_hosts", "Moves all hosts that match into one of the planned rings."
+    )
     windows = _verb(
         shapes.WindowsSerializer,
         plans.plan_windows,

@@ -32,6 +32,8 @@ class RingSerializer(serializers.ModelSerializer[Ring]):
             "concurrency",
             "failure_limit",
             "success_percent",
+            "confidence_percent",
+            "bound_percent",
             "soak_seconds",
             "soak_until",
             "accepted_partly",

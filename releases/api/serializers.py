@@ -7,9 +7,10 @@ from typing import Any
 from rest_framework import serializers
 
 from changes.enums import WayBack
-from cmdb.enums import MachineKind
+from cmdb.enums import Criticality, Environment, MachineKind
 from patchflow.api.verbs import BlockerSerializer
 from patchflow.kernel.enums import Verdict
+from releases.confidence import LEAST_CONFIDENCE, MOST_CONFIDENCE, USUAL_CONFIDENCE
 from releases.enums import ReleaseOutcome, RestartMode
 from releases.models import (
     AcceptancePlan,
@@ -173,10 +174,49 @@ class RingSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=60)
     host_ids = serializers.ListField(child=serializers.IntegerField(), required=False, default=list)
     percent = serializers.IntegerField(min_value=1, max_value=100, required=False, allow_null=True, default=None)
+    environments = serializers.ListField(
+        child=serializers.ChoiceField(Environment.choices), required=False, default=list
+    )
+    group_ids = serializers.ListField(child=serializers.IntegerField(), required=False, default=list)
+    criticalities = serializers.ListField(
+        child=serializers.ChoiceField(Criticality.choices), required=False, default=list
+    )
+    diverse = serializers.BooleanField(default=False, help_text="A host of every class of machine first.")
     concurrency = serializers.IntegerField(min_value=1, default=1)
-    failure_limit = serializers.IntegerField(min_value=1, default=1)
+    concurrency_percent = serializers.IntegerField(min_value=1, max_value=100, allow_null=True, default=None)
+    failure_limit = serializers.IntegerField(
+        min_value=1, allow_null=True, default=None, help_text="Neither this nor the share: 5 %, at least one."
+    )
+    failure_percent = serializers.IntegerField(min_value=1, max_value=100, allow_null=True, default=None)
     success_percent = serializers.IntegerField(min_value=1, max_value=100, default=95)
+    confidence_percent = serializers.IntegerField(
+        min_value=LEAST_CONFIDENCE, max_value=MOST_CONFIDENCE, default=USUAL_CONFIDENCE
+    )
+    bound_percent = serializers.IntegerField(
+        min_value=0, max_value=99, allow_null=True, default=None,
+        help_text="What the lower bound of the share of success must reach; null: the usual of the environment; 0: not asked.",
+    )  # fmt: skip
     soak_seconds = serializers.IntegerField(min_value=0, default=86400)
+
+
+class WantedSerializer(serializers.Serializer[Any]):
+    """Which hosts of the release: all that is given must hold."""
+
+    host_ids = serializers.ListField(child=serializers.IntegerField(), required=False, default=list)
+    name = serializers.CharField(
+        max_length=80, required=False, allow_blank=True, default="", help_text="Is in the name."
+    )
+    group_id = serializers.IntegerField(allow_null=True, default=None)
+    environment = serializers.ChoiceField(["", *Environment.values], required=False, default="")
+    ring = serializers.IntegerField(allow_null=True, default=None, help_text="The ring they are in now.")
+
+
+class MoveHostsSerializer(serializers.Serializer[Any]):
+    ring = serializers.IntegerField(help_text="Number of the ring they go into.")
+    wanted = WantedSerializer()
+    count_seen = serializers.IntegerField(
+        allow_null=True, default=None, help_text="How many hosts are meant; refused if others match by now."
+    )
 
 
 class RingsSerializer(serializers.Serializer[Any]):

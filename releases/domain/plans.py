@@ -6,9 +6,11 @@ What is sealed is edited by `releases.revise` (or `releases.void`), which voids 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
+
+from django.db.models import QuerySet
 
 from changes.enums import WayBack
 from cmdb.enums import MachineKind
@@ -19,27 +21,30 @@ from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 from releases.domain.profiles import profile_problems
+from releases.domain.ring_plans import RingPlan as RingPlan
+from releases.domain.ring_plans import candidates, distribute, numbers, provable
 from releases.enums import ReleaseState, RestartMode
 from releases.executors.base import HealthCheck
-from releases.models import InstallProfile, PlannedRing, PlannedWindow, Release
+from releases.models import InstallProfile, PlannedHost, PlannedRing, PlannedWindow, Release
 
+AT_ONCE = 500
+"""Rows of one statement."""
 PLANNABLE = (ReleaseState.PLANNING, ReleaseState.BUILDING, ReleaseState.TESTING, ReleaseState.SCHEDULING)
 
 
+DIVERSE_FROM = 20
+"""Up to so many hosts the proposed pilot is one host, whatever the others are."""
+
+
 @dataclass(frozen=True)
-class RingPlan:
-    """One ring: chosen hosts, or a percentage of all hosts (rounded up) taken from those not in an earlier ring.
+class Wanted:
+    """Which hosts of a release are meant: all that is given must hold."""
 
-    `percent` 100 takes all that are left. `soak_seconds`: how long it is watched before the next ring.
-    """
-
-    name: str
-    host_ids: Sequence[int] = field(default=())
-    percent: int | None = None
-    concurrency: int = 1
-    failure_limit: int = 1
-    success_percent: int = 95
-    soak_seconds: int = 86400
+    host_ids: Sequence[int] = ()
+    name: str = ""
+    group_id: int | None = None
+    environment: str = ""
+    ring: int | None = None
 
 
 def _plannable(release_id: int, actor: User) -> Release:
@@ -63,75 +68,108 @@ def _record(release: Release, actor: User, at: datetime, **detail: Any) -> Relea
 def plan_rings(*, release_id: int, rings: Sequence[RingPlan], actor: User, at: datetime) -> Release:
     """Replaces the rings. Every host of the release must end up in exactly one; a ring without hosts is refused."""
     release = _plannable(release_id, actor)
-    places = _distribute(release, rings)
+    places = distribute(release, rings)
     release.planned_hosts.update(ring=None)
     release.planned_rings.all().delete()
-    for number, ring in enumerate(rings):
-        row = PlannedRing.objects.create(
-            release=release, number=number, name=ring.name.strip()[:60], concurrency=ring.concurrency,
-            failure_limit=ring.failure_limit, success_percent=ring.success_percent, soak_seconds=ring.soak_seconds,
-        )  # fmt: skip
-        release.planned_hosts.filter(host_id__in=places[number]).update(ring=row)
-    detail = [{**asdict(ring), "host_ids": places[number]} for number, ring in enumerate(rings)]
+    for number, (ring, place) in enumerate(zip(rings, places, strict=True)):
+        row = PlannedRing.objects.create(release=release, number=number, **numbers(ring, place))
+        _place(release, row, [one.host_id for one in place])
+    detail = [
+        {**asdict(ring), "host_ids": [one.host_id for one in place]} for ring, place in zip(rings, places, strict=True)
+    ]
     return _record(release, actor, at, rings=detail)
 
 
-def _distribute(release: Release, rings: Sequence[RingPlan]) -> list[list[int]]:
-    """Host ids of each ring. Raises Invalid with every reason."""
-    hosts = list(
-        release.planned_hosts.order_by("host__ci__criticality", "host__name").values_list("host_id", flat=True)
-    )
-    hosts.reverse()  # criticality 1 is the highest: what matters most comes last
-    found: list[Blocker] = [] if rings else [Blocker("release.rings", "Plan at least one ring.")]
-    for ring in rings:
-        if not ring.name.strip():
-            found.append(Blocker("release.rings.name", "Every ring needs a name."))
-        if (
-            ring.concurrency < 1
-            or ring.failure_limit < 1
-            or not 1 <= ring.success_percent <= 100
-            or ring.soak_seconds < 0
-        ):
-            found.append(Blocker("release.rings.bounds", f"Ring {ring.name}: numbers are out of their range."))
-    chosen = [host_id for ring in rings for host_id in ring.host_ids]
-    if len(chosen) != len(set(chosen)):
-        found.append(Blocker("release.rings.twice", "A host was chosen for two rings."))
-    if strangers := set(chosen) - set(hosts):
-        found.append(Blocker("release.rings.stranger", f"{len(strangers)} chosen hosts are not in this release."))
-    free = [host_id for host_id in hosts if host_id not in set(chosen)]
-    places: list[list[int]] = []
-    for ring in rings:
-        taken = list(ring.host_ids)
-        if ring.percent is not None:
-            share = len(free) if ring.percent >= 100 else min(len(free), -(-len(hosts) * ring.percent // 100))
-            taken, free = taken + free[:share], free[share:]
-        if not taken:
-            found.append(Blocker("release.rings.empty", f"Ring {ring.name} has no host."))
-        places.append(sorted(taken))
-    if free and not found:
-        found.append(
-            Blocker(
-                "release.rings.left_over", f"{len(free)} hosts are in no ring; let the last one take all that are left."
-            )
-        )
+def _place(release: Release, ring: PlannedRing, host_ids: Sequence[int]) -> None:
+    for start in range(0, len(host_ids), AT_ONCE):
+        release.planned_hosts.filter(host_id__in=host_ids[start : start + AT_ONCE]).update(ring=ring)
+
+
+@workflow.verb("release.release.planned", Release, "release_id")
+def move_hosts(
+    *, release_id: int, ring: int, wanted: Wanted, actor: User, at: datetime, count_seen: int | None = None
+) -> Release:
+    """Moves hosts into the ring with this number: those of `wanted`, by id, name, group, environment or present ring.
+
+    `count_seen`: how many a person was shown; if others match by now it is refused. A ring must not be left empty, nor
+    with fewer hosts than its bound takes. Raises Invalid, Conflict.
+    """
+    release = _plannable(release_id, actor)
+    target = release.planned_rings.filter(number=ring).first()
+    if target is None:
+        raise Invalid("There is no such ring.", code="release.ring")
+    rows = list(wanted_hosts(release, wanted).exclude(ring=target).values_list("host_id", "ring__name"))
+    if count_seen is not None and count_seen != len(rows):
+        raise Conflict(f"{len(rows)} hosts match now, not {count_seen}: look again.", code="conflict.changed")
+    if not rows:
+        raise Invalid("No host of the other rings matches.", code="release.hosts")
+    moved = {host_id for host_id, _ring in rows}
+    _place(release, target, sorted(moved))
+    for row in release.planned_rings.all():  # what a person has placed stays so when the rings are planned again
+        chosen = set(row.rule.get("hosts", [])) - moved | (moved if row.pk == target.pk else set())
+        row.rule = {**row.rule, "hosts": sorted(chosen)}
+        row.save(update_fields=["rule"])
+    _renumber(release)
+    came_from = {str(name or "-"): sum(1 for _pk, one in rows if one == name) for _pk, name in rows}
+    return _record(release, actor, at, moved=sorted(moved), into=target.name, came_from=came_from)
+
+
+def wanted_hosts(release: Release, wanted: Wanted) -> QuerySet[PlannedHost]:
+    """The planned hosts that all given conditions name; nothing given names none."""
+    rows = release.planned_hosts.select_related("host__ci", "ring")
+    given = {
+        "host_id__in": list(wanted.host_ids) or None, "host__name__icontains": wanted.name.strip() or None,
+        "host__memberships__group_id": wanted.group_id, "host__ci__environment": wanted.environment or None,
+        "ring__number": wanted.ring,
+    }  # fmt: skip
+    asked = {lookup: value for lookup, value in given.items() if value is not None}
+    return rows.filter(**asked) if asked else rows.none()
+
+
+def _renumber(release: Release) -> None:
+    """After hosts have moved: shares become numbers anew, the usual bound is chosen anew."""
+    every = {one.host_id: one for one in candidates(release)}
+    found: list[Blocker] = []
+    for row in release.planned_rings.all():
+        place = [every[pk] for pk in row.hosts.values_list("host_id", flat=True)]
+        if not place:
+            found.append(Blocker("release.rings.empty", f"Ring {row.name} would have no host."))
+            continue
+        plan = plan_of(row)
+        found += provable(plan, len(place))
+        PlannedRing.objects.filter(pk=row.pk).update(**{k: v for k, v in numbers(plan, place).items() if k != "rule"})
     if found:
         raise Invalid(found)
-    return places
+
+
+def plan_of(row: PlannedRing) -> RingPlan:
+    """The plan by which a ring was made, as it would be given again."""
+    rule: dict[str, Any] = {
+        "hosts": [], "percent": None, "environments": [], "groups": [], "criticalities": [], "diverse": False,
+        "bound": row.bound_percent, **row.rule,
+    }  # fmt: skip
+    return RingPlan(
+        name=row.name, host_ids=rule["hosts"], percent=rule["percent"], environments=rule["environments"],
+        group_ids=rule["groups"], criticalities=rule["criticalities"], diverse=rule["diverse"],
+        concurrency=row.concurrency, concurrency_percent=row.concurrency_percent,
+        failure_limit=None if row.failure_percent else row.failure_limit, failure_percent=row.failure_percent,
+        success_percent=row.success_percent, confidence_percent=row.confidence_percent, bound_percent=rule["bound"],
+        soak_seconds=row.soak_seconds,
+    )  # fmt: skip
 
 
 def usual_rings(release: Release) -> list[RingPlan]:
-    """The rings proposed for this many hosts: a pilot, a tenth, the rest (one ring for one host)."""
+    """The rings proposed for this many hosts: a pilot with each class of machine, a tenth, the rest (one for one host)."""
     count = release.planned_hosts.count()
-    first = RingPlan("Pilot", percent=1, soak_seconds=3600)
     if count <= 1:
         return [RingPlan("All", percent=100)]
+    first = RingPlan("Pilot", percent=1, diverse=count > DIVERSE_FROM, soak_seconds=3600)
     if count <= 5:
         return [first, RingPlan("All others", percent=100, concurrency=2)]
-    limit = max(1, count // 20)
     return [
         first,
         RingPlan("Early", percent=10, concurrency=max(1, count // 40)),
-        RingPlan("All others", percent=100, concurrency=max(2, count // 10), failure_limit=limit),
+        RingPlan("All others", percent=100, concurrency=max(2, count // 10)),
     ]
 
 

@@ -17,6 +17,7 @@ from patchflow.kernel.instance import instance_key
 from patchflow.kernel.models import User
 from patchflow.kernel.numbers import next_number
 from patchflow.kernel.rules import capability, failing
+from releases.confidence import USUAL_CONFIDENCE
 from releases.enums_rollout import LIVE, JobState, RolloutState
 from releases.models import Job, Manifest, Release, Ring, Rollout
 from releases.queries.manifests import current
@@ -95,7 +96,8 @@ def make(
         Ring(
             rollout=rollout, position=lane.ring["ring"], name=lane.ring["name"], concurrency=lane.ring["concurrency"],
             failure_limit=lane.ring["failure_limit"], success_percent=lane.ring["success_percent"],
-            soak_seconds=lane.ring["soak_seconds"], state_at=at,
+            confidence_percent=lane.ring.get("confidence_percent", USUAL_CONFIDENCE),
+            bound_percent=lane.ring.get("bound_percent", 0), soak_seconds=lane.ring["soak_seconds"], state_at=at,
         )
         for lane in lanes
     ])  # fmt: skip

@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from patchflow.kernel.models import Audited
+from releases.confidence import LEAST_CONFIDENCE, MOST_CONFIDENCE, USUAL_CONFIDENCE
 from releases.enums import RestartMode
 
 
@@ -55,17 +56,27 @@ class InstallProfile(Audited):
 
 
 class PlannedRing(models.Model):
-    """One ring: how many hosts at once, how many may fail, what share must succeed, and how long it is watched."""
+    """One ring: how many hosts at once, how many may fail, what share must succeed, and how long it is watched.
+
+    Where a share was given (`concurrency_percent`, `failure_percent`) the number is worked out of the ring's hosts, again
+    when the manifest is sealed. `bound_percent`: what the lower bound of the share of success must reach, with
+    `confidence_percent`; 0: not asked. `rule`: how its hosts were chosen, as it was asked.
+    """
 
     release = models.ForeignKey("releases.Release", models.CASCADE, related_name="planned_rings")
     number = models.PositiveSmallIntegerField()
     name = models.CharField(max_length=60)
     concurrency = models.PositiveIntegerField(default=1)
+    concurrency_percent = models.PositiveSmallIntegerField(null=True, blank=True)
     failure_limit = models.PositiveIntegerField(
         default=1, help_text="Failures that halt the rollout: this many, not one more."
     )
+    failure_percent = models.PositiveSmallIntegerField(null=True, blank=True)
     success_percent = models.PositiveSmallIntegerField(default=95)
+    confidence_percent = models.PositiveSmallIntegerField(default=USUAL_CONFIDENCE)
+    bound_percent = models.PositiveSmallIntegerField(default=0)
     soak_seconds = models.PositiveIntegerField(default=86400)
+    rule = models.JSONField(default=dict, help_text="How its hosts were chosen: groups, environments, share, by hand.")
 
     class Meta:
         ordering = ["release", "number"]
@@ -78,10 +89,38 @@ class PlannedRing(models.Model):
                 & Q(success_percent__gte=1),
                 name="releases_plannedring_bounds",
             ),
+            models.CheckConstraint(
+                condition=Q(
+                    confidence_percent__gte=LEAST_CONFIDENCE,
+                    confidence_percent__lte=MOST_CONFIDENCE,
+                    bound_percent__lt=100,
+                ),
+                name="releases_plannedring_confidence",
+            ),
+            models.CheckConstraint(
+                condition=(
+                    Q(concurrency_percent__isnull=True) | Q(concurrency_percent__gte=1, concurrency_percent__lte=100)
+                )
+                & (Q(failure_percent__isnull=True) | Q(failure_percent__gte=1, failure_percent__lte=100)),
+                name="releases_plannedring_shares",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.number} · {self.name}"
+
+    def at_once(self, hosts: int) -> int:
+        """How many of so many hosts are at work at once."""
+        return share(self.concurrency_percent, hosts) if self.concurrency_percent else self.concurrency
+
+    def halts_at(self, hosts: int) -> int:
+        """The failures at which it halts, of so many hosts."""
+        return share(self.failure_percent, hosts) if self.failure_percent else self.failure_limit
+
+
+def share(percent: int, hosts: int) -> int:
+    """So many percent of the hosts, rounded down, and one at least."""
+    return max(1, hosts * percent // 100)
 
 
 class PlannedHost(models.Model):

@@ -20,6 +20,7 @@ from cmdb.queries.groups import scope_keys_of
 from patchflow.kernel.fsm import state_field, transition
 from patchflow.kernel.models import Audited, User
 from patchflow.kernel.rules import capability
+from releases.confidence import LEAST_CONFIDENCE, MOST_CONFIDENCE, USUAL_CONFIDENCE
 from releases.enums_rollout import OPEN_ROLLOUT, RingState, RolloutState
 from releases.rules_rollout import advances, either, not_signer, not_starter
 
@@ -148,7 +149,8 @@ class Rollout(Audited):
 
 
 class Ring(Audited):
-    """A lane of hosts. `concurrency` at once; `failure_limit` failures halt; `success_percent` of those that reported."""
+    """A lane of hosts. `concurrency` at once; `failure_limit` failures halt; `success_percent` of those that reported, and
+    a share of success that is proven to be `bound_percent` at least (0: not asked)."""
 
     rollout = models.ForeignKey(Rollout, models.PROTECT, related_name="rings")
     position = models.PositiveSmallIntegerField(help_text="The ring's number in the manifest.")
@@ -156,6 +158,8 @@ class Ring(Audited):
     concurrency = models.PositiveIntegerField()
     failure_limit = models.PositiveIntegerField()
     success_percent = models.PositiveSmallIntegerField()
+    confidence_percent = models.PositiveSmallIntegerField(default=USUAL_CONFIDENCE)
+    bound_percent = models.PositiveSmallIntegerField(default=0)
     soak_seconds = models.PositiveIntegerField()
     state = state_field(RingState)
     state_at = models.DateTimeField()
@@ -173,6 +177,14 @@ class Ring(Audited):
             models.CheckConstraint(
                 condition=Q(concurrency__gte=1, failure_limit__gte=1, success_percent__gte=1, success_percent__lte=100),
                 name="releases_ring_bounds",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    confidence_percent__gte=LEAST_CONFIDENCE,
+                    confidence_percent__lte=MOST_CONFIDENCE,
+                    bound_percent__lt=100,
+                ),
+                name="releases_ring_confidence",
             ),
         ]
 

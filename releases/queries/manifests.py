@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -66,7 +67,7 @@ def draft_document(release: Release, *, at: datetime) -> dict[str, Any]:
                 "classes": [_class(c) for c in sorted(classes, key=lambda c: c.label) if c.label in used],
                 "artifacts": _artifacts(build, ArtifactUse.FORWARD, _wanted(classes, used)),
                 "hosts": hosts,
-                "rings": _rings(release),
+                "rings": _rings(release, hosts),
                 "windows": [
                     {"window": w.window_id, "revision": w.revision, "name": w.name}
                     for w in release.planned_windows.order_by("window_id")
@@ -157,11 +158,14 @@ def _there(ecosystem: str, have: str, to: str) -> bool:
         return False
 
 
-def _rings(release: Release) -> list[dict[str, Any]]:
+def _rings(release: Release, hosts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rings with numbers: a share is worked out of the hosts that the manifest names."""
+    count = Counter(host["ring"] for host in hosts)
     return [
         {
-            "ring": r.number, "name": r.name, "concurrency": r.concurrency, "failure_limit": r.failure_limit,
-            "success_percent": r.success_percent, "soak_seconds": r.soak_seconds,
+            "ring": r.number, "name": r.name, "concurrency": r.at_once(count[r.number]),
+            "failure_limit": r.halts_at(count[r.number]), "success_percent": r.success_percent,
+            "confidence_percent": r.confidence_percent, "bound_percent": r.bound_percent, "soak_seconds": r.soak_seconds,
         }
         for r in release.planned_rings.order_by("number")
     ]  # fmt: skip

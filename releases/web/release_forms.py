@@ -14,14 +14,10 @@ from changes.web.rfc_forms import Area, Moment, ReasonForm, refuse
 from cmdb.enums import MachineKind
 from cmdb.models import Host, ServiceWindow
 from patchflow.kernel.enums import Verdict
-from releases.domain.plans import RingPlan
 from releases.enums import ReleaseOutcome, RestartMode
-from releases.models import InstallProfile, PlannedRing
+from releases.models import InstallProfile
 
 __all__ = ["ReasonForm", "refuse"]
-
-RINGS = 5
-"""Rings that the form offers; more go over REST."""
 
 
 class ComposeForm(forms.Form):
@@ -41,74 +37,6 @@ class ComposeForm(forms.Form):
 
 class ReviseForm(ReasonForm):
     """Why it goes back to planning."""
-
-
-class RingForm(forms.Form):
-    """One ring. A row without a name is no ring."""
-
-    name = forms.CharField(label=_("Name"), max_length=60, required=False)
-    hosts = forms.CharField(label=_("Hosts"), required=False, widget=Area(1))
-    percent = forms.IntegerField(
-        label=_("Percent"),
-        min_value=1,
-        max_value=100,
-        required=False,
-    )
-    concurrency = forms.IntegerField(label=_("At once"), min_value=1, initial=1, required=False)
-    failure_limit = forms.IntegerField(label=_("Failures that halt"), min_value=1, initial=1, required=False)
-    success_percent = forms.IntegerField(
-        label=_("Must succeed, percent"), min_value=1, max_value=100, initial=95, required=False
-    )
-    soak_hours = forms.IntegerField(label=_("Watched, hours"), min_value=0, initial=24, required=False)
-
-    def clean_hosts(self) -> tuple[int, ...]:
-        names = self.cleaned_data["hosts"].replace("\n", ",").replace(";", ",").split(",")
-        wanted = [n.strip() for n in names if n.strip()]
-        found = dict(Host.objects.filter(name__in=wanted, planned_in__release=self.release).values_list("name", "pk"))
-        if unknown := [n for n in wanted if n not in found]:
-            raise forms.ValidationError(_("Not in this release: %(names)s.") % {"names": ", ".join(unknown[:5])})
-        return tuple(found[n] for n in wanted)
-
-    release: Any = None
-
-    def plan(self) -> RingPlan | None:
-        """The ring as the verb takes it; None for an empty row."""
-        given = self.cleaned_data
-        if not given.get("name"):
-            return None
-        return RingPlan(
-            name=given["name"],
-            host_ids=given.get("hosts") or (),
-            percent=given.get("percent"),
-            concurrency=given.get("concurrency") or 1,
-            failure_limit=given.get("failure_limit") or 1,
-            success_percent=given.get("success_percent") or 95,
-            soak_seconds=(24 if given.get("soak_hours") is None else given["soak_hours"]) * 3600,
-        )
-
-
-def initial_ring(ring: PlannedRing) -> dict[str, Any]:
-    """A planned ring as the form shows it: its hosts by name."""
-    return {
-        "name": ring.name,
-        "hosts": ", ".join(ring.hosts.order_by("host__name").values_list("host__name", flat=True)),
-        "percent": None,
-        "concurrency": ring.concurrency,
-        "failure_limit": ring.failure_limit,
-        "success_percent": ring.success_percent,
-        "soak_hours": ring.soak_seconds // 3600,
-    }
-
-
-def initial_plan(ring: RingPlan) -> dict[str, Any]:
-    return {
-        "name": ring.name,
-        "percent": ring.percent,
-        "concurrency": ring.concurrency,
-        "failure_limit": ring.failure_limit,
-        "success_percent": ring.success_percent,
-        "soak_hours": ring.soak_seconds // 3600,
-    }
 
 
 class WindowsForm(forms.Form):

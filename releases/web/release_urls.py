@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from releases.web import manifests, release_acts, release_writing, releases, reviews
+from releases.web import manifests, release_acts, release_writing, releases, reviews, ring_pages
 
 BUILDER = {
-    "rings": release_writing.release_rings,
+    "rings": ring_pages.release_rings,
+    "hosts": ring_pages.release_hosts,
     "windows": release_writing.release_windows,
     "profile": release_writing.release_profile,
     "way-back": release_writing.release_way_back,

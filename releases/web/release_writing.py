@@ -8,7 +8,6 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.forms import formset_factory
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -78,52 +77,6 @@ def release_compose(request: HttpRequest) -> HttpResponse:
         back=reverse("releases:release-list"),
         template="releases/release_compose.html",
         free=free,
-    )
-
-
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
-def release_rings(request: HttpRequest, pk: int) -> HttpResponse:
-    """Rings, one row each; every host must end up in one."""
-    release = visible_release(request, pk)
-    actor: Any = request.user
-    seen = Host.objects.within(actor, "release.view").filter(planned_in__release=release).order_by("name")
-    planned = list(release.planned_rings.prefetch_related("hosts"))
-    initial = [shapes.initial_ring(r) for r in planned] or [shapes.initial_plan(r) for r in plans.usual_rings(release)]
-    extra = max(shapes.RINGS - len(initial), 1)
-    rows = formset_factory(shapes.RingForm, extra=extra, max_num=20)(request.POST or None, initial=initial)
-    for row in rows:
-        row.release = release
-    numbered = list(enumerate(rows))
-    problems: list[Any] = []
-    if request.method == "POST" and rows.is_valid():
-        wanted = [ring for row in rows if (ring := row.plan())]
-        try:
-            plans.plan_rings(release_id=release.pk, rings=wanted, actor=request.user, at=timezone.now())  # type: ignore[arg-type]
-        except Refusal as refusal:
-            problems = refusal.blockers
-        else:
-            messages.success(request, _("Rings are planned."))
-            return redirect(release)
-    context = {
-        "title": _("Rings of %(number)s") % {"number": release.number},
-        "lede": _("The first few hosts prove the release for the next."),
-        "rows": rows,
-        "shown": numbered[: len(initial) + 1],
-        "more": numbered[len(initial) + 1 :],
-        "more_open": any(row.is_bound and row.has_changed() for _number, row in numbered[len(initial) + 1 :]),
-        "problems": problems,
-        "hosts": release.planned_hosts.count(),
-        "phase": 3,
-        "names": list(seen.values_list("name", flat=True)[:CHOICES]),
-        "usual": not planned,
-        "cancel_url": release.get_absolute_url(),
-    }
-    return render(
-        request,
-        "releases/release_rings.html",
-        context,
-        status=400 if problems or (request.method == "POST" and not rows.is_valid()) else 200,
     )
 
 

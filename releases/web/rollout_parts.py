@@ -14,6 +14,7 @@ from django.utils.translation import ngettext
 
 from patchflow.kernel.models import User
 from patchflow.web import parts, states
+from releases import confidence
 from releases.enums_rollout import BAD, GOOD, LIVE, REPORTED, JobState, RingState, RolloutState
 from releases.models import Job, PermissionSlip, Ring, Rollout
 
@@ -159,18 +160,42 @@ def figures(ring: Ring, tally: Tally, at: datetime) -> list[str]:
     lines.append(
         _("%(bad)d failed or out of sight, halts at %(limit)d") % {"bad": tally.bad, "limit": ring.failure_limit}
     )
-    reported = tally.number(*REPORTED)
-    if reported:
-        lines.append(
-            _("%(good)d of %(reported)d that reported are good, needs %(percent)d %%")
-            % {"good": tally.good, "reported": reported, "percent": ring.success_percent}
-        )
+    lines += proof_lines(ring, tally)
     if ring.state == RingState.SOAKING and ring.soak_until:
         left = max(0, int((ring.soak_until - at).total_seconds() // 60))
         lines.append(ngettext("watched for %(n)d minute more", "watched for %(n)d minutes more", left) % {"n": left})
     if ring.reason:
         lines.append(ring.reason)
     return lines
+
+
+def proof_lines(ring: Ring, tally: Tally) -> list[str]:
+    """What the hosts that reported prove, as an interval; and what is asked of it."""
+    reported, sure = tally.number(*REPORTED), ring.confidence_percent
+    if not reported:
+        return []
+    between = confidence.interval(tally.good, reported, confidence=sure)
+    lines = [
+        _("%(good)d of %(reported)d that reported are good, needs %(percent)d %%")
+        % {"good": tally.good, "reported": reported, "percent": ring.success_percent},
+        _("that proves %(low)d–%(high)d %% success, with %(sure)d %% confidence")
+        % {"low": between.low, "high": between.high, "sure": sure},
+    ]
+    bound = ring.bound_percent
+    if not bound:
+        return lines
+    if confidence.proves(tally.good, reported, bound, confidence=sure):
+        return [*lines, _("at least %(bound)d %% are proven, as asked") % {"bound": bound}]
+    needed = confidence.hosts_needed(bound, confidence=sure, failed=reported - tally.good)
+    return [
+        *lines,
+        ngettext(
+            "%(bound)d %% must be proven: it takes %(n)d host that reported",
+            "%(bound)d %% must be proven: it takes %(n)d hosts that reported",
+            needed,
+        )
+        % {"bound": bound, "n": needed},
+    ]
 
 
 def next_step(rollout: Rollout, tally: Tally, current: Ring | None) -> parts.Next:

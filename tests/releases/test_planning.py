@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from releases.enums_rollout import BAD, LIVE, JobState, RingState, RolloutState
@@ -77,6 +77,21 @@ def test_a_ring_of_which_nobody_reported_proves_nothing() -> None:
     assert kinds(actions(ring(counts={"lost": 1, "cancelled": 3}))) == [FailRing, Halt]
 
 
+def test_a_ring_that_proves_too_little_is_not_promoted() -> None:
+    """3 of 3 is no 80 %: the reason says what they prove, and how many it would take."""
+    asked = {"bound_percent": 80, "confidence_percent": 95}
+    found = actions(ring(counts={"succeeded": 3}, **asked))
+    assert kinds(found) == [FailRing, Halt]
+    assert found[0].cause == (
+        "Ring r1: 3 of 3 that reported succeeded, which proves 52 % with 95 % confidence; 80 % are asked, and with 0 failed "
+        "they take 11 hosts that reported."
+    )
+    assert actions(ring(counts={"succeeded": 11}, **asked)) == [SoakRing(1)]
+    assert actions(ring(counts={"succeeded": 19, "failed": 1}, **asked)) == [SoakRing(1)]
+    worse = ring(1, "soaking", counts={"succeeded": 18, "failed": 2}, soak_until=NOW, failure_limit=9, **asked)
+    assert kinds(actions(worse)) == [FailRing, Halt]
+
+
 def test_a_watched_ring_passes_after_its_time_and_fails_by_what_shows_later() -> None:
     good = {"succeeded": 4}
     assert actions(ring(1, "soaking", counts=good, soak_until=NOW + timedelta(seconds=1))) == []
@@ -145,6 +160,7 @@ views = st.builds(
 )  # fmt: skip
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(views, max_size=4), st.sampled_from([s.value for s in RolloutState]), st.booleans(), st.booleans())
 def test_nothing_is_let_through_past_a_limit(rings: list[RingView], state: str, is_open: bool, expired: bool) -> None:
     """Whatever the snapshot: no claim unless running and open, in one ring, within its concurrency, under its failure limit,

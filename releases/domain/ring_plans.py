@@ -1,0 +1,244 @@
+"""How the hosts of a release are shared out among rings: by hand, by rule, by share, so that each class of machine comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cmdb.enums import Criticality, Environment
+from cmdb.models import Host, HostGroup
+from cmdb.queries.hosts import machine_classes
+from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.errors import Invalid
+from releases import confidence
+from releases.models import PlannedRing, Release
+from releases.models.plan import share
+
+FAILURE_PERCENT = 5
+"""Where nothing else is said a ring halts at 5 % of its hosts, and at the first failure of a small one."""
+BY_DEMAND = (Environment.PRODUCTION, Environment.STAGING, Environment.TEST, Environment.LAB)
+
+
+@dataclass(frozen=True)
+class RingPlan:
+    """One ring: hosts chosen by hand, and those that a rule names, of which `percent` are taken (rounded up).
+
+    The rule asks for environments, groups and criticalities; what is empty is not asked. Without a rule `percent` is of all
+    hosts of the release, 100 takes all that are left. `diverse`: a host of every class of machine that is still free is
+    taken first, also beyond the share. At once: a number or `concurrency_percent`; failures that halt: a number or
+    `failure_percent` (neither: 5 %, at least one). `bound_percent`: what the lower bound of the share of success must reach
+    with `confidence_percent`; None: the usual of the environment, if so many hosts can prove it; 0: not asked.
+    `soak_seconds`: how long it is watched before the next ring.
+    """
+
+    name: str
+    host_ids: Sequence[int] = field(default=())
+    percent: int | None = None
+    environments: Sequence[str] = field(default=())
+    group_ids: Sequence[int] = field(default=())
+    criticalities: Sequence[int] = field(default=())
+    diverse: bool = False
+    concurrency: int = 1
+    concurrency_percent: int | None = None
+    failure_limit: int | None = None
+    failure_percent: int | None = None
+    success_percent: int = 95
+    confidence_percent: int = confidence.USUAL_CONFIDENCE
+    bound_percent: int | None = None
+    soak_seconds: int = 86400
+
+    @property
+    def has_rule(self) -> bool:
+        return bool(self.environments or self.group_ids or self.criticalities)
+
+    def rule(self) -> dict[str, Any]:
+        """How its hosts are chosen, as it is kept with the ring and shown again."""
+        return {
+            "hosts": list(self.host_ids), "percent": self.percent, "environments": list(self.environments),
+            "groups": list(self.group_ids), "criticalities": list(self.criticalities), "diverse": self.diverse,
+            "bound": self.bound_percent,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A host of the release as a rule sees it. `look`: its class of machine."""
+
+    host_id: int
+    environment: str
+    criticality: int
+    groups: frozenset[int]
+    look: str
+
+
+def candidates(release: Release) -> list[Candidate]:
+    """The hosts of the release; what matters most comes last. A fixed number of queries."""
+    rows = release.planned_hosts.order_by("-host__ci__criticality", "-host__name").values_list(
+        "host_id", "host__ci__environment", "host__ci__criticality"
+    )
+    ids = [pk for pk, _environment, _criticality in rows]
+    groups: dict[int, set[int]] = {pk: set() for pk in ids}
+    members = Host.objects.filter(planned_in__release=release, memberships__isnull=False)
+    for pk, group in members.values_list("pk", "memberships__group_id"):
+        groups[pk].add(group)
+    looks = machine_classes(ids)
+    return [Candidate(pk, env, crit, frozenset(groups[pk]), looks.get(pk, "")) for pk, env, crit in rows]
+
+
+def distribute(release: Release, rings: Sequence[RingPlan]) -> list[list[Candidate]]:
+    """The hosts of each ring. Raises Invalid with every reason."""
+    hosts = candidates(release)
+    known = {one.host_id: one for one in hosts}
+    found: list[Blocker] = [] if rings else [Blocker("release.rings", "Plan at least one ring.")]
+    for ring in rings:
+        found += _problems(ring)
+    chosen = [host_id for ring in rings for host_id in ring.host_ids]
+    if len(chosen) != len(set(chosen)):
+        found.append(Blocker("release.rings.twice", "A host was chosen for two rings."))
+    if strangers := set(chosen) - set(known):
+        found.append(Blocker("release.rings.stranger", f"{len(strangers)} chosen hosts are not in this release."))
+    if found:
+        raise Invalid(found)
+    reserved = set(chosen)
+    free = [one for one in hosts if one.host_id not in reserved]
+    places: list[list[Candidate]] = []
+    for ring in rings:
+        taken = _taken(ring, free, hosts)
+        gone = {one.host_id for one in taken}
+        free = [one for one in free if one.host_id not in gone]
+        place = sorted([*(known[pk] for pk in ring.host_ids), *taken], key=lambda one: one.host_id)
+        if not place:
+            found.append(Blocker("release.rings.empty", f"Ring {ring.name} has no host."))
+        places.append(place)
+    if free and not found:
+        count = "1 host is" if len(free) == 1 else f"{len(free)} hosts are"
+        found.append(
+            Blocker("release.rings.left_over", f"{count} in no ring; let the last one take all that are left.")
+        )
+    for ring, place in zip(rings, places, strict=True):
+        found += provable(ring, len(place))
+    if found:
+        raise Invalid(found)
+    return places
+
+
+def _taken(ring: RingPlan, free: list[Candidate], hosts: list[Candidate]) -> list[Candidate]:
+    if ring.percent is None and not ring.has_rule:
+        return []
+    fits, of = [one for one in free if _fits(ring, one)], [one for one in hosts if _fits(ring, one)]
+    percent = 100 if ring.percent is None else ring.percent
+    count = len(fits) if percent >= 100 else min(len(fits), -(-len(of) * percent // 100))
+    if not ring.diverse:
+        return fits[:count]
+    first: dict[str, Candidate] = {}
+    for one in fits:
+        first.setdefault(one.look, one)
+    picked = {one.host_id for one in first.values()}
+    rest = [one for one in fits if one.host_id not in picked]
+    return [*first.values(), *rest[: max(0, count - len(first))]]
+
+
+def _fits(ring: RingPlan, one: Candidate) -> bool:
+    return (
+        (not ring.environments or one.environment in ring.environments)
+        and (not ring.criticalities or one.criticality in ring.criticalities)
+        and (not ring.group_ids or not one.groups.isdisjoint(ring.group_ids))
+    )
+
+
+def _problems(ring: RingPlan) -> list[Blocker]:
+    found = []
+    if not ring.name.strip():
+        found.append(Blocker("release.rings.name", "Every ring needs a name."))
+    shares = [one for one in (ring.percent, ring.concurrency_percent, ring.failure_percent) if one is not None]
+    limit = 1 if ring.failure_limit is None else ring.failure_limit
+    least, most = confidence.LEAST_CONFIDENCE, confidence.MOST_CONFIDENCE
+    if (
+        ring.concurrency < 1
+        or limit < 1
+        or not 1 <= ring.success_percent <= 100
+        or not least <= ring.confidence_percent <= most
+        or not 0 <= (ring.bound_percent or 0) <= 99
+        or any(not 1 <= one <= 100 for one in shares)
+        or ring.soak_seconds < 0
+    ):
+        found.append(Blocker("release.rings.bounds", f"Ring {ring.name}: numbers are out of their range."))
+    if ring.failure_limit is not None and ring.failure_percent is not None:
+        found.append(
+            Blocker("release.rings.failures", f"Ring {ring.name}: say failures as a number or as a share, not as both.")
+        )
+    if set(ring.environments) - set(Environment.values) or set(ring.criticalities) - set(Criticality.values):
+        found.append(Blocker("release.rings.rule", f"Ring {ring.name}: its rule names what is not known."))
+    if ring.group_ids and HostGroup.objects.filter(pk__in=ring.group_ids).count() != len(set(ring.group_ids)):
+        found.append(Blocker("release.rings.rule", f"Ring {ring.name}: its rule names a group that is not known."))
+    return found
+
+
+def provable(ring: RingPlan, hosts: int) -> list[Blocker]:
+    """A bound that so many hosts cannot prove, were all of them good, would only ever fail."""
+    bound, sure = ring.bound_percent or 0, ring.confidence_percent
+    if not hosts or confidence.proves(hosts, hosts, bound, confidence=sure):
+        return []
+    said = "1 host proves" if hosts == 1 else f"{hosts} hosts prove"
+    return [
+        Blocker(
+            "release.rings.unprovable",
+            f"Ring {ring.name}: {said} at most {confidence.lower_bound(hosts, hosts, confidence=sure)} % with {sure} % "
+            f"confidence; {bound} % take {confidence.hosts_needed(bound, confidence=sure)} hosts.",
+        )
+    ]
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+def numbers(ring: RingPlan, place: Sequence[Candidate]) -> Mapping[str, Any]:
+    """The columns of the planned ring."""
+    by_share = ring.failure_percent or (FAILURE_PERCENT if ring.failure_limit is None else None)
+    at_once = share(ring.concurrency_percent, len(place)) if ring.concurrency_percent else ring.concurrency
+    return {
+        "name": ring.name.strip()[:60], "concurrency": at_once, "concurrency_percent": ring.concurrency_percent,
+        "failure_limit": share(by_share, len(place)) if by_share else ring.failure_limit, "failure_percent": by_share,
+        "success_percent": ring.success_percent, "confidence_percent": ring.confidence_percent,
+        "bound_percent": usual_bound(ring, place) if ring.bound_percent is None else ring.bound_percent,
+        "soak_seconds": ring.soak_seconds, "rule": ring.rule(),
+    }  # fmt: skip
+
+
+def environment_of(place: Sequence[Candidate]) -> str:
+    """The most demanding environment of a ring's hosts."""
+    present = {one.environment for one in place}
+    return next((str(one) for one in BY_DEMAND if one in present), "")
+
+
+def usual_bound(ring: RingPlan, place: Sequence[Candidate]) -> int:
+    """The usual bound of the environment; 0 where so few hosts could not prove it, were all of them good."""
+    bound = confidence.USUAL_BOUND.get(environment_of(place), 0)
+    provable = confidence.proves(len(place), len(place), bound, confidence=ring.confidence_percent)
+    return bound if provable else 0
+
+
+def unasked_bound(ring: PlannedRing) -> int:
+    """The usual bound that the ring's hosts are too few to prove, where nothing else was asked; else 0."""
+    if ring.bound_percent or ring.rule.get("bound") == 0:
+        return 0
+    present = set(ring.hosts.values_list("host__ci__environment", flat=True))
+    return max((confidence.USUAL_BOUND.get(one, 0) for one in present), default=0)
+
+
+# --- what is said of a planned ring -------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Coverage:
+    """Which classes of machine of the release the hosts of a ring stand for."""
+
+    present: int
+    every: int
+    missing: tuple[str, ...]
+
+
+def coverage(release: Release, ring: PlannedRing) -> Coverage:
+    """How many classes of machine of the whole release are in the ring."""
+    rows = dict(release.planned_hosts.values_list("host_id", "ring_id"))
+    looks = machine_classes(rows)
+    every = set(looks.values())
+    present = {look for pk, look in looks.items() if rows[pk] == ring.pk}
+    return Coverage(len(present), len(every), tuple(sorted(every - present)))
