@@ -13,6 +13,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from patchflow import health
 from patchflow.api import routes
 from patchflow.api.access import LoginView, LogoutView
+from patchflow.api.preferences import PreferencesView
 
 APPS = ("cmdb", "changes", "releases", "patchflow.reports")
 
@@ -37,6 +38,7 @@ urlpatterns = [
             [
                 path("login/", LoginView.as_view(), name="login"),
                 path("logout/", LogoutView.as_view(), name="logout"),
+                path("preferences/", PreferencesView.as_view(), name="preferences"),
                 *routes.router.urls,
             ]
         ),

@@ -168,6 +168,9 @@ def _tell_requester(rfc: RFC, round_: SignOffRound, ended: str, *, at: datetime)
         rfc=rfc,
         round=round_,
         ended=ended,
+        refusals=[
+            [str(s.user), s.comment] for s in round_.signoffs.filter(verdict=Verdict.REFUSE).select_related("user")
+        ],
     )
 
 

@@ -1,4 +1,4 @@
-"""Notices: what people are told, through which channel, exactly once."""
+"""Notices: what people are told, in whose words, through which channel, and once."""
 
 from django.apps import AppConfig
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.functional import Promise, cached_property
+from django.utils.translation import gettext as _
 
 from patchflow.kernel.roles import all_roles
 from patchflow.web import words
@@ -49,6 +50,19 @@ class Shell:
             return reverse(nav.search_url_name)
         except NoReverseMatch:
             return ""
+
+    @cached_property
+    def inbox(self) -> Link | None:
+        """The bell: where the person's notices are, and how many are unread."""
+        if not (self.known and nav.inbox_url_name):
+            return None
+        url = reverse(nav.inbox_url_name)
+        return Link(_("Notices"), url, "bell", nav.unread(self.request), url == self.request.path)
+
+    @cached_property
+    def personal(self) -> list[Link]:
+        """Pages of the person's own."""
+        return [Link(label, reverse(name), icon, None, False) for label, name, icon in nav.personal]
 
     @property
     def search_hint(self) -> str | Promise:

@@ -93,6 +93,9 @@ class Navigation:
 
     places: list[Place] = field(default_factory=list)
     feet: list[tuple[int, Foot]] = field(default_factory=list)
+    inbox_url_name: str = ""
+    unread: Callable[[HttpRequest], int] = lambda _request: 0
+    personal: list[tuple[Label, str, str]] = field(default_factory=list)
     search_url_name: str = ""
     search_hint: Label = ""
 
@@ -121,6 +124,15 @@ class Navigation:
         if all(other is not line for _, other in self.feet):
             self.feet.append((order, line))
             self.feet.sort(key=lambda entry: entry[0])
+
+    def inbox(self, url_name: str, unread: Callable[[HttpRequest], int]) -> None:
+        """Says which page lists a person's notices, and how many of them are unread: the bell of the top bar."""
+        self.inbox_url_name, self.unread = url_name, unread
+
+    def own(self, label: Label, url_name: str, icon: str) -> None:
+        """Adds a page of a person's own to the menu under their name."""
+        if all(name != url_name for _, name, _icon in self.personal):
+            self.personal.append((label, url_name, icon))
 
     def search(self, url_name: str, hint: Label = "") -> None:
         """Says which page answers the search of the top bar (as `?q=`). Without it the bar has no search."""

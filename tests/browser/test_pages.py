@@ -40,7 +40,7 @@ WHO = {
     "update": "ann", "feed": "sam", "feedrun": "sam",
     "rfc": "che", "board": "mia", "cycle": "che", "model": "che",
     "release": "rex", "profile": "rex", "manifest": "gus", "review": "che", "rollout": "rex", "ring": "otto", "job": "otto",
-    "home": "che", "find": "che", "audit": "aud", "account": "ann",
+    "home": "che", "find": "che", "audit": "aud", "account": "ann", "notice": "mia", "undelivered": "otto", "settings": "mia",
 }  # fmt: skip
 """Noun of an address → who looks at it."""
 
@@ -51,6 +51,7 @@ NO_PAGE = {
     "changes:rfc-submit", "changes:update-respond", "cmdb:baseline-adopt", "cmdb:baseline-ask", "cmdb:baseline-decide",
     "cmdb:host-accept-key", "cmdb:host-scan", "cmdb:host-show-key", "cmdb:host-test", "cmdb:scan-cancel", "releases:release-accept",
     "releases:release-build", "releases:release-seal", "releases:release-test",
+    "reports:notice-read-all", "reports:settings-notices",
     # files
     "changes:update-hosts", "releases:manifest-document",
 }  # fmt: skip

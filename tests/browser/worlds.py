@@ -19,6 +19,7 @@ from cmdb.models import ConfigurationItem, Host, ScanRun
 from cmdb.scanners.base import InstalledPackage, RestartEvidence, Source
 from patchflow.kernel import trail
 from patchflow.kernel.models import AuditEntry
+from patchflow.notices.models import Delivery
 from releases.domain import releases, reviews
 from releases.models import Job, PostImplementationReview, Release
 from tests.factories import changes as made
@@ -103,6 +104,7 @@ def make_little(cast: Cast, now: datetime, folder: Path, repository: Repository)
         "job": {"pk": deployment.job(2).pk},
     }
     scene.also("releases:rollout-detail", "target", pk=deployment.rollout.pk, query=f"target={deployment.job(2).pk}")
+    told(scene, now)
     trail.seal(at=now)
     refused = AuditEntry.objects.exclude(outcome="done").order_by("-pk").first()
     entry = AuditEntry.objects.filter(verb="change.rfc.authorized").latest("pk")
@@ -113,6 +115,18 @@ def make_little(cast: Cast, now: datetime, folder: Path, repository: Repository)
     scene.also("reports:find", "openssl", query="q=openssl")
     scene.also("reports:find", "nothing", query="q=no+such+thing")
     return Little(scene, yard, updates, deployment)
+
+
+def told(scene: Scene, now: datetime) -> None:
+    """Mail on its way, sent, and refused by its server."""
+    rows = Delivery.objects.filter(channel="mail")
+    rows.update(state="sent", sent_at=now - timedelta(hours=3))
+    rows.filter(user=scene.cast.ann).update(
+        state="failed", attempts=1, error="SMTPRecipientsRefused: {'ann@example.org': (550, b'5.1.1 No such mailbox')}"
+    )
+    asked = rows.filter(user=scene.cast.mia).latest("pk")
+    failed = rows.filter(state="failed").latest("pk")
+    scene.things |= {"notice": {"pk": asked.pk}, "undelivered": {"pk": failed.pk}}
 
 
 def settle(now: datetime) -> None:

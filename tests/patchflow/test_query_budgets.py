@@ -19,11 +19,12 @@ from cmdb.domain import baselines, discrepancies, groups, scans, windows
 from cmdb.enums import DiscrepancyKind
 from cmdb.models import PendingUpdate
 from patchflow.kernel import audit
-from patchflow.kernel.models import SignOffLevel, SignOffRound, User
+from patchflow.kernel.models import RoleGrant, SignOffLevel, SignOffRound, User
 from patchflow.kernel.numbers import next_number
 from releases.models import InstallProfile, Job, PostImplementationReview, Release, ReleaseRFC, Ring, Rollout
 from tests.factories import changes as made
-from tests.factories.people import Cast
+from tests.factories.notices import make_delivery
+from tests.factories.people import Cast, make_user
 from tests.factories.rollouts import make_deployment
 
 pytestmark = pytest.mark.django_db
@@ -167,6 +168,15 @@ class Filler:
             release=release, rfc=rfc, digest=rfc.change_digest, joined_at=self.at, left_at=self.at
         )
         return release
+
+    # --- Home ---
+    def notice_list(self, n: int) -> None:
+        for person in (self.cast.aud, self.cast.mia):
+            make_delivery(person, at=self.at)
+
+    def undelivered_list(self, n: int) -> None:
+        RoleGrant.objects.get_or_create(user=self.cast.mia, role="operator")
+        make_delivery(make_user(f"reader-{n}"), at=self.at, state="failed", error="550 no such mailbox")
 
     # --- Prove ---
     def audit_list(self, n: int) -> None:

@@ -2,5 +2,8 @@
 
 from patchflow.api import routes
 from patchflow.reports.api.audit import AuditViewSet
+from patchflow.reports.api.notices import NoticeViewSet, UndeliveredViewSet
 
 routes.register("audit", AuditViewSet, basename="audit")
+routes.register("notices", NoticeViewSet, basename="notice")
+routes.register("undelivered", UndeliveredViewSet, basename="undelivered")

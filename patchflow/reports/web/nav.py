@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
+from patchflow.notices import subscriptions
+from patchflow.notices.models import Delivery
 from patchflow.reports.queries import trail
 from patchflow.web import states, words
 from patchflow.web.navigation import FootLine, nav
@@ -30,6 +33,35 @@ def trail_health(_request: HttpRequest) -> FootLine | None:
     return FootLine("st-good", _("Trail sealed"))
 
 
+def mail_health(request: HttpRequest) -> FootLine | None:
+    """Mail that did not arrive, for who looks after that; nothing while all did."""
+    user: Any = request.user
+    if not user.holds("notice.oversee"):
+        return None
+    failed = Delivery.objects.undelivered(user).order_by()[:100].count()
+    if not failed:
+        return None
+    text = ngettext("%(n)d notice did not arrive", "%(n)d notices did not arrive", failed) % {"n": failed}
+    return FootLine("st-bad", text, reverse("reports:undelivered-list"))
+
+
+def unread_of(request: HttpRequest) -> int:
+    user: Any = request.user
+    return subscriptions.unread(user)
+
+
+states.register(
+    "notices.delivery",
+    {
+        "queued": ("st-wait", gettext_lazy("on its way")),
+        "sent": ("st-good", gettext_lazy("sent")),
+        "failed": ("st-bad", gettext_lazy("did not arrive")),
+        "none": ("st-open", gettext_lazy("here only")),
+    },
+)
+states.register(
+    "notices.reading", {"unread": ("st-wait", gettext_lazy("new")), "read": ("st-open", gettext_lazy("read"))}
+)
 states.register(
     "audit.outcome", {"done": ("st-good", gettext_lazy("done")), "refused": ("st-warn", gettext_lazy("refused"))}
 )
@@ -38,4 +70,7 @@ nav.add(
     "prove", gettext_lazy("Audit"), "reports:audit-list", "audit", 90, permission=may_audit, under=("reports:audit-",)
 )
 nav.foot(trail_health, order=20)
+nav.foot(mail_health, order=30)
+nav.inbox("reports:notice-list", unread_of)
+nav.own(gettext_lazy("Settings"), "reports:settings", "settings")
 nav.search("reports:find", gettext_lazy("RFC, update, CVE, host"))

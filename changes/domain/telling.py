@@ -1,0 +1,46 @@
+"""The kinds of notices that changes tells, with their facts; the words are in `templates/notices`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.utils.translation import gettext_lazy as _
+
+from patchflow.notices.kinds import kind
+
+RFC = {"rfc.number": str, "rfc.title": str}
+LEVEL = {"level.position": int, "level.name": str, "level.deadline_at": datetime}
+GLASS = {"asked.asked_by": str, "asked.broken_by": str, "asked.reason": str, "asked.review_due_at": datetime}
+
+kind(
+    "approval_requested",
+    _("A change waits for your decision"),
+    facts=RFC | LEVEL,
+    about="rfc",
+    view="rfc.view",
+    duty=True,
+)
+kind(
+    "approval_reminded", _("A change still waits for your decision"), facts=RFC | LEVEL, about="rfc", view="rfc.view",
+    duty=True, urgent=True,
+)  # fmt: skip
+kind(
+    "approval_escalated", _("A board stays silent"), facts=RFC | LEVEL | {"silent": list}, about="rfc", view="rfc.view",
+    duty=True, urgent=True,
+)  # fmt: skip
+kind(
+    "approval_ended", _("A change is authorized or refused"),
+    facts=RFC | {"ended": str, "round.reason": str, "refusals": list}, about="rfc", view="rfc.view", open_to_all=True,
+)  # fmt: skip
+kind(
+    "glass_asked", _("Somebody asks you to break the glass"), facts=RFC | GLASS, about="rfc", view="rfc.view", duty=True,
+    urgent=True,
+)  # fmt: skip
+kind(
+    "glass_review_due",
+    _("Broken glass waits for its review"),
+    facts=RFC | GLASS,
+    about="rfc",
+    view="rfc.view",
+    duty=True,
+)
