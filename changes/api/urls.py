@@ -6,12 +6,14 @@ from changes.api.feeds import FeedRunViewSet, FeedViewSet
 from changes.api.freezes import FreezeViewSet
 from changes.api.rfcs import RFCViewSet
 from changes.api.rounds import RoundViewSet
+from changes.api.substitutes import SubstitutionViewSet
 from changes.api.updates import UpdateViewSet
 from patchflow.api import routes
 
 routes.register("rfcs", RFCViewSet, basename="rfc")
 routes.register("rounds", RoundViewSet, basename="round")
 routes.register("change-models", ChangeModelViewSet, basename="changemodel")
+routes.register("substitutes", SubstitutionViewSet, basename="substitute")
 routes.register("cycles", CycleViewSet, basename="cycle")
 routes.register("freezes", FreezeViewSet, basename="freeze")
 routes.register("updates", UpdateViewSet, basename="update")

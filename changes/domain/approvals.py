@@ -10,9 +10,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from changes.domain import policy, risk, scope
+from changes.domain import policy, reminders, risk, scope
 from changes.domain.rfc_gates import unplanned
-from changes.enums import ModelState, RFCState
+from changes.enums import ModelState, RFCKind, RFCState
 from changes.models import RFC, ChangeModel
 from changes.queries.holds import hold_blocker
 from patchflow.kernel import signoffs, workflow
@@ -68,7 +68,7 @@ def request_approval(*, rfc_id: int, actor: User, at: datetime) -> SignOffRound:
     rfc = workflow.lock(RFC, rfc_id)
     levels = policy.level_specs(policy.levels_for(rfc), over=rfc.scope_keys(), at=at)
     round_ = signoffs.open_round(subject=rfc, levels=levels, actor=actor, at=at)
-    _ask(rfc, round_, at=at)
+    reminders.ask(round_, at=at)
     return round_
 
 
@@ -82,35 +82,28 @@ def _may_ask_for_the_rest(rfc: RFC, actor: User) -> None:
         raise Blocked("No target is left to be done: stop the change instead.", code="rfc.targets_missing")
 
 
-def _ask(rfc: RFC, round_: SignOffRound, *, at: datetime) -> None:
-    level = round_.levels.get(position=round_.position)
-    tell(
-        kind="approval_requested",
-        people=[v.user for v in level.voters.select_related("user")],
-        key=f"round:{round_.pk}:{level.position}:asked",
-        at=at,
-        url=f"/changes/board/{round_.pk}/",
-        rfc=rfc,
-        level=level,
-    )
-
-
 @workflow.verb("signoff.round.signed", SignOffRound, "round_id")
 def decide(
-    *, round_id: int, verdict: str, actor: User, at: datetime, comment: str = "", digest_seen: str = ""
-) -> SignOff:
-    """Signs for or against. Raises what `signoffs.decide` raises: Blocked while the RFC is on hold."""
-    peek = SignOffRound.objects.filter(pk=round_id).first()
+    *, round_id: int, verdict: str, actor: User, at: datetime, comment: str = "", digest_seen: str = "",
+    authenticated_at: datetime | None = None,
+) -> SignOff:  # fmt: skip
+    """Signs any round for or against, by the verb of its subject; tells whoever the next level asks.
+
+    Raises what `signoffs.decide` raises: Blocked while the subject is on hold.
+    """
+    peek = SignOffRound.objects.defer("document").filter(pk=round_id).first()
     if peek is None:
         raise Conflict("This round does not exist.", code="conflict.gone")
     if peek.subject_type == RFC._meta.label_lower:
-        rfc = workflow.lock(RFC, peek.subject_id)
-    signed = signoffs.decide(
-        round_id=round_id, verdict=verdict, comment=comment, actor=actor, at=at, digest_seen=digest_seen
-    )
-    now = SignOffRound.objects.get(pk=round_id)
-    if now.is_open and now.position != peek.position and now.subject_type == RFC._meta.label_lower:
-        _ask(rfc, now, at=at)
+        workflow.lock(RFC, peek.subject_id)
+    sign = signoff_subjects[peek.subject_type].decide or signoffs.decide
+    signed: SignOff = sign(
+        round_id=round_id, verdict=verdict, comment=comment, actor=actor, at=at, digest_seen=digest_seen,
+        authenticated_at=authenticated_at,
+    )  # fmt: skip
+    now = SignOffRound.objects.defer("document").get(pk=round_id)
+    if now.is_open and now.position != peek.position:
+        reminders.ask(now, at=at)
     return signed
 
 
@@ -187,5 +180,7 @@ signoff_subjects.add(
         on_voided=_voided,
         not_now=hold_blocker,
         url=RFC.get_absolute_url,
+        visible=lambda actor: RFC.objects.visible_to(actor).values("pk"),
+        emergency=lambda rfc: rfc.kind == RFCKind.EMERGENCY,
     ),
 )

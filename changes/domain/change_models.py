@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db.models import Max
 
-from changes.domain import policy
+from changes.domain import policy, reminders
 from changes.enums import ModelState, RFCKind
 from changes.models import RFC, ChangeModel
 from changes.rules import LICENCE
@@ -79,7 +79,7 @@ def propose(*, model_id: int, actor: User, at: datetime) -> ChangeModel:
     """Asks the board to approve a model: opens a round with the levels of a normal change, over all hosts."""
     model = workflow.fire(ChangeModel, model_id, "propose", actor=actor, at=at)
     levels = policy.level_specs(policy.default_levels(RFCKind.NORMAL), over=None, at=at)
-    signoffs.open_round(subject=model, levels=levels, actor=actor, at=at)
+    reminders.ask(signoffs.open_round(subject=model, levels=levels, actor=actor, at=at), at=at)
     return model
 
 
@@ -190,6 +190,7 @@ signoff_subjects.add(
     "changes.changemodel",
     SignOffSubject(
         label="changes.changemodel",
+        visible=lambda actor: ChangeModel.objects.values("pk") if actor.scopes_for("rfc.view") != frozenset() else (),
         document=ChangeModel.model_document,
         excluded=_excluded,
         capability="rfc.approve",

@@ -9,23 +9,24 @@ from django.utils.translation import gettext_lazy as _
 from patchflow.notices.kinds import kind
 
 RFC = {"rfc.number": str, "rfc.title": str}
+ASKED = {"what": str, "title": str}
 LEVEL = {"level.position": int, "level.name": str, "level.deadline_at": datetime}
 GLASS = {"asked.asked_by": str, "asked.broken_by": str, "asked.reason": str, "asked.review_due_at": datetime}
 
 kind(
     "approval_requested",
-    _("A change waits for your decision"),
-    facts=RFC | LEVEL,
-    about="rfc",
+    _("Something waits for your decision"),
+    facts=ASKED | LEVEL,
+    about="subject",
     view="rfc.view",
     duty=True,
 )
 kind(
-    "approval_reminded", _("A change still waits for your decision"), facts=RFC | LEVEL, about="rfc", view="rfc.view",
+    "approval_reminded", _("Something still waits for your decision"), facts=ASKED | LEVEL, about="subject", view="rfc.view",
     duty=True, urgent=True,
 )  # fmt: skip
 kind(
-    "approval_escalated", _("A board stays silent"), facts=RFC | LEVEL | {"silent": list}, about="rfc", view="rfc.view",
+    "approval_escalated", _("A board stays silent"), facts=ASKED | LEVEL | {"silent": list}, about="subject", view="rfc.view",
     duty=True, urgent=True,
 )  # fmt: skip
 kind(

@@ -8,48 +8,51 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import F, Q, QuerySet
+from django.apps import apps
+from django.db.models import F, Model, Q, QuerySet
 
-from changes.models import RFC, ChangeModel
+from changes.models import RFC
 from patchflow.kernel.blockers import Blocker
-from patchflow.kernel.enums import RoundState
-from patchflow.kernel.models import SignOffLevel, SignOffRound, User
-from patchflow.kernel.signoffs import Tally, tally, why_not_sign
+from patchflow.kernel.enums import RoundState, Verdict
+from patchflow.kernel.models import SignOff, SignOffLevel, SignOffRound, User
+from patchflow.kernel.registry import signoff_subjects
+from patchflow.kernel.signoffs import Tally, needed, why_not_sign
+from patchflow.kernel.substitutes import absent_for
 
 RFC_LABEL = "changes.rfc"
-MODEL_LABEL = "changes.changemodel"
 
 
-def rounds_visible_to(actor: User) -> QuerySet[SignOffRound]:
-    """Rounds of RFCs that the actor may see, of models for all who see changes, and those that ask the actor."""
-    rounds = SignOffRound.objects.filter(subject_type__in=[RFC_LABEL, MODEL_LABEL])
-    scopes = actor.scopes_for("rfc.view")
-    seen = Q(levels__voters__user=actor)
-    if scopes is None or scopes:
-        rfcs = RFC.objects.visible_to(actor).values("pk")
-        seen |= Q(subject_type=RFC_LABEL, subject_id__in=rfcs) | Q(subject_type=MODEL_LABEL)
-    return SignOffRound.objects.filter(pk__in=rounds.filter(seen).values("pk")).order_by("-pk")
+def rounds_visible_to(actor: User, *, at: datetime) -> QuerySet[SignOffRound]:
+    """Rounds about what the actor may see, and those that ask the actor or somebody for whom the actor stands in."""
+    seen = Q(levels__voters__user__in=[actor.pk, *absent_for(actor, at=at)])
+    for label in signoff_subjects:
+        seen |= Q(subject_type=label, subject_id__in=signoff_subjects[label].visible(actor))
+    return SignOffRound.objects.filter(pk__in=SignOffRound.objects.filter(seen).values("pk")).order_by("-pk")
 
 
-def subject_of_round(round_: SignOffRound) -> RFC | ChangeModel:
+def subject_of_round(round_: SignOffRound) -> Model:
     """What a round is about."""
-    if round_.subject_type == RFC_LABEL:
-        return RFC.objects.select_related("requested_by", "cycle").get(pk=round_.subject_id)
-    return ChangeModel.objects.get(pk=round_.subject_id)
+    model: type[Model] = apps.get_model(round_.subject_type)
+    rows = model._default_manager.all()
+    if model is RFC:
+        rows = rows.select_related("requested_by", "cycle")
+    return rows.get(pk=round_.subject_id)
 
 
-def waiting_for(actor: User) -> QuerySet[SignOffRound]:
-    """Open rounds whose present level asks `actor`, who has not signed and is not left out; the tightest deadline first."""
+def waiting_for(actor: User, *, at: datetime) -> QuerySet[SignOffRound]:
+    """Open rounds whose present level asks `actor`, or somebody for whom the actor stands in, neither of whom is counted or
+    left out; the tightest deadline first."""
+    seats = Q(levels__voters__user=actor)
+    gone = SignOff.objects.filter(Q(user=actor) | Q(on_behalf_of=actor))
+    for absent in absent_for(actor, at=at):
+        counts = SignOff.objects.filter(Q(user=absent) | Q(on_behalf_of=absent))
+        seats |= Q(levels__voters__user=absent) & ~Q(pk__in=counts.values("round")) & ~Q(excluded__has_key=str(absent))
     return (
-        SignOffRound.objects.filter(
-            subject_type__in=[RFC_LABEL, MODEL_LABEL],
-            state=RoundState.OPEN,
-            levels__position=F("position"),
-            levels__voters__user=actor,
-        )
-        .exclude(signoffs__user=actor)
+        SignOffRound.objects.filter(seats, state=RoundState.OPEN, levels__position=F("position"))
+        .exclude(pk__in=gone.values("round"))
         .exclude(excluded__has_key=str(actor.pk))
         .order_by(F("not_before").asc(nulls_last=True), "pk")
+        .defer("document")
         .distinct()
     )
 
@@ -64,29 +67,42 @@ class Rung:
     passed: bool
 
 
+def counted(level: SignOffLevel) -> Tally:
+    """The level's count from rows that are at hand (`voters` and `signoffs` prefetched)."""
+    verdicts = [s.verdict for s in level.signoffs.all()]
+    asked = len(level.voters.all())
+    return Tally(
+        asked,
+        needed(level.quorum, level.amount, asked),
+        verdicts.count(Verdict.APPROVE),
+        verdicts.count(Verdict.REFUSE),
+    )
+
+
 def ladder_of(round_: SignOffRound) -> list[Rung]:
     """The levels of a round with their counts."""
     rungs = []
-    for level in round_.levels.prefetch_related("voters__user", "signoffs__user"):
-        count = tally(level)
+    for level in round_.levels.prefetch_related("voters__user", "signoffs__user", "signoffs__on_behalf_of"):
+        count = counted(level)
         current = round_.is_open and level.position == round_.position
         rungs.append(Rung(level, count, current, count.passed))
     return rungs
 
 
-def why_not(round_: SignOffRound, actor: User) -> list[Blocker]:
+def why_not(round_: SignOffRound, actor: User, *, at: datetime) -> list[Blocker]:
     """Every reason why `actor` cannot decide now, the same as the verb raises."""
     if not round_.is_open:
         return [Blocker("signoff.round_over", f"This round is {round_.get_state_display()}.")]
-    return why_not_sign(round_, subject_of_round(round_), actor)
+    return why_not_sign(round_, subject_of_round(round_), actor, at=at)
 
 
-def next_item(actor: User, *, after: SignOffRound | None = None) -> SignOffRound | None:
+def next_item(actor: User, *, at: datetime, after: SignOffRound | None = None) -> SignOffRound | None:
     """The next round that waits for `actor`, other than `after`."""
-    rows = waiting_for(actor)
+    rows = waiting_for(actor, at=at)
     return rows.exclude(pk=after.pk).first() if after else rows.first()
 
 
-def decided_recently(actor: User, *, since: datetime) -> QuerySet[SignOffRound]:
+def decided_recently(actor: User, *, since: datetime, at: datetime) -> QuerySet[SignOffRound]:
     """Rounds that the actor may see and that ended since then, newest first."""
-    return rounds_visible_to(actor).filter(closed_at__gte=since).order_by("-closed_at")
+    rows = rounds_visible_to(actor, at=at).filter(closed_at__gte=since)
+    return rows.defer("document").order_by("-closed_at")

@@ -28,6 +28,7 @@ from patchflow.kernel.errors import Refusal
 from patchflow.kernel.integrity import difference
 from patchflow.kernel.models import SignOffRound
 from patchflow.web import states, words
+from patchflow.web.accounts import authenticated_at, confirmed
 from patchflow.web.parts import Statement, Todo
 
 
@@ -45,11 +46,14 @@ def board_list(request: HttpRequest) -> HttpResponse:
     """What awaits me, and what was decided lately."""
     actor: Any = request.user
     now = timezone.now()
-    waiting = list(board.waiting_for(actor).prefetch_related("levels"))
-    decided = list(board.decided_recently(actor, since=now - timedelta(days=14))[:20])
+    waiting = list(board.waiting_for(actor, at=now).prefetch_related("levels"))
+    decided = list(board.decided_recently(actor, since=now - timedelta(days=14), at=now)[:20])
     others = [
         r
-        for r in board.rounds_visible_to(actor).filter(state="open").prefetch_related("levels")[:50]
+        for r in board.rounds_visible_to(actor, at=now)
+        .filter(state="open")
+        .defer("document")
+        .prefetch_related("levels")[:50]
         if r not in waiting
     ]
     context = {
@@ -78,19 +82,26 @@ def _todo(round_: SignOffRound, now: Any, *, mine: bool = True) -> Todo:
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
+@confirmed
 def board_item(request: HttpRequest, pk: int) -> HttpResponse:
     """One round: all evidence, the vote, and the next item. Who is asked sees it without rights on its hosts."""
     actor: Any = request.user
-    round_ = get_object_or_404(board.rounds_visible_to(actor), pk=pk)
+    round_ = get_object_or_404(board.rounds_visible_to(actor, at=timezone.now()), pk=pk)
     form = DecideForm(request.POST or None, initial={"digest_seen": round_.digest})
     if request.method == "POST" and form.is_valid():
         try:
-            approvals.decide(round_id=round_.pk, actor=actor, at=timezone.now(), **form.cleaned_data)
+            approvals.decide(
+                round_id=round_.pk,
+                actor=actor,
+                at=timezone.now(),
+                authenticated_at=authenticated_at(request),
+                **form.cleaned_data,
+            )
         except Refusal as refusal:
             rfc_forms.refuse(form, refusal)
         else:
             messages.success(request, _("Your decision on %(what)s is written down.") % {"what": round_.subject_label})
-            following = board.next_item(actor, after=round_)
+            following = board.next_item(actor, at=timezone.now(), after=round_)
             return redirect("changes:board-item", following.pk) if following else redirect("changes:board-list")
     return render(request, "changes/board_item.html", _item(round_, actor, form), status=400 if form.errors else 200)
 
@@ -98,11 +109,11 @@ def board_item(request: HttpRequest, pk: int) -> HttpResponse:
 def _item(round_: SignOffRound, actor: Any, form: DecideForm) -> dict[str, Any]:
     now = timezone.now()
     subject = board.subject_of_round(round_)
-    agenda = list(board.waiting_for(actor))
+    agenda = list(board.waiting_for(actor, at=now))
     if round_ not in agenda:
         agenda.insert(0, round_)
     place = agenda.index(round_)
-    reasons = board.why_not(round_, actor)
+    reasons = board.why_not(round_, actor, at=now)
     rungs = board.ladder_of(round_)
     context: dict[str, Any] = {
         "title": round_.subject_label,
@@ -131,13 +142,14 @@ def _seats(rungs: list[board.Rung]) -> list[dict[str, Any]]:
     rung = next((r for r in rungs if r.current), rungs[-1] if rungs else None)
     if rung is None:
         return []
-    signed = {s.user_id: s for s in rung.level.signoffs.all()}
+    signed = {s.on_behalf_of_id or s.user_id: s for s in rung.level.signoffs.all()}
     seats = []
     for voter in rung.level.voters.all():
         given = signed.get(voter.user_id)
         css = "st-wait" if given is None else "st-good" if given.verdict == Verdict.APPROVE else "st-bad"
         word = _("not yet") if given is None else str(given.get_verdict_display())
-        seats.append({"css": css, "icon": states.ICONS[css], "name": str(voter.user), "word": word})
+        name = given.who if given else str(voter.user)
+        seats.append({"css": css, "icon": states.ICONS[css], "name": name, "word": word})
     return seats
 
 
@@ -147,10 +159,10 @@ def _since_before(round_: SignOffRound, now: Any) -> dict[str, Any]:
     if before is None:
         return {"before": None}
     changed = difference(before.document, round_.document)
-    said = before.signoffs.filter(verdict=Verdict.REFUSE).select_related("user").order_by("pk")
+    said = before.signoffs.filter(verdict=Verdict.REFUSE).select_related("user", "on_behalf_of").order_by("pk")
     return {
         "before": before,
-        "objections": [Statement("st-bad", f"{s.user}: “{s.comment}”", words.at(s.decided_at, now=now)) for s in said],
+        "objections": [Statement("st-bad", f"{s.who}: “{s.comment}”", words.at(s.decided_at, now=now)) for s in said],
         "since_before": rfc_parts.differences(sorted(changed, key=lambda row: str(row["field"]).startswith("risk"))),
     }
 

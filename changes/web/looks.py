@@ -44,6 +44,10 @@ states.register(
     {"open": ("st-open", _("open")), "done": ("st-good", _("done")), "waived": ("st-warn", _("waived"))},
 )
 states.register(
+    "kernel.substitution",
+    {"coming": ("st-wait", _("named")), "now": ("st-run", _("in force")), "over": ("st-open", _("over"))},
+)
+states.register(
     "changes.risk",
     {"low": ("st-good", _("low")), "medium": ("st-warn", _("medium")), "high": ("st-bad", _("high"))},
 )

@@ -1,6 +1,7 @@
 """The places of changes, boards and cycles in the rail."""
 
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from changes.queries.board import waiting_for
@@ -10,7 +11,7 @@ from patchflow.web.navigation import nav
 
 def waits(request: HttpRequest) -> int | None:
     """How many decisions wait for this person."""
-    return waiting_for(request.user).count() or None  # type: ignore[arg-type]
+    return waiting_for(request.user, at=timezone.now()).count() or None  # type: ignore[arg-type]
 
 
 def sees_changes(request: HttpRequest) -> bool:
@@ -18,7 +19,15 @@ def sees_changes(request: HttpRequest) -> bool:
 
 
 nav.add("evaluate", _("Changes"), "changes:rfc-list", "rfc", 10, permission=sees_changes, under=("changes:rfc-",))
-nav.add("evaluate", _("Board"), "changes:board-list", "board", 20, badge=waits, under=("changes:board-",))
+nav.add(
+    "evaluate",
+    _("Board"),
+    "changes:board-list",
+    "board",
+    20,
+    badge=waits,
+    under=("changes:board-", "changes:substitute-"),
+)
 nav.add("evaluate", _("Cycles"), "changes:cycle-list", "cycle", 30, permission=sees_changes, under=("changes:cycle-",))
 nav.add(
     "evaluate", _("Change models"), "changes:model-list", "rfc", 40, permission=sees_changes, under=("changes:model-",)

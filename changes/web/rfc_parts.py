@@ -107,8 +107,8 @@ def _next_signature(rfc: RFC, now: datetime) -> Next:
         "%(n)d more people must sign level %(level)s, %(name)s, by %(by)s.",
         more,
     ) % {"n": more, "level": rung.level.position, "name": rung.level.name, "by": by}
-    signed = set(rung.level.signoffs.values_list("user_id", flat=True))
-    can = [str(v.user) for v in rung.level.voters.select_related("user") if v.user_id not in signed]
+    signed = {s.on_behalf_of_id or s.user_id for s in rung.level.signoffs.all()}
+    can = [str(v.user) for v in rung.level.voters.all() if v.user_id not in signed]
     detail = _("Asked: %(people)s. Silence is never yes: at the deadline the change goes back to evaluation.")
     return Next(sentence, detail % {"people": ", ".join(can[:6])})
 
@@ -135,7 +135,7 @@ def ladder(round_: SignOffRound, *, now: datetime) -> list[Level]:
     levels = []
     for rung in ladder_of(round_):
         signs = [_signature(s) for s in rung.level.signoffs.all()]
-        signed = {s.user_id for s in rung.level.signoffs.all()}
+        signed = {s.on_behalf_of_id or s.user_id for s in rung.level.signoffs.all()}
         open_ = rung.current
         waiting = [v for v in rung.level.voters.all() if v.user_id not in signed]
         if not rung.passed and (open_ or round_.is_open):
@@ -169,7 +169,7 @@ def _signature(signed: Any) -> Signature:
     css = "st-good" if signed.verdict == Verdict.APPROVE else "st-bad"
     verdict = _("signed") if signed.verdict == Verdict.APPROVE else _("refused")
     comment = f", “{signed.comment}”" if signed.comment else ""
-    return Signature(css, f"{signed.user}: {verdict}{comment}", signed.decided_at)
+    return Signature(css, f"{signed.who}: {verdict}{comment}", signed.decided_at)
 
 
 def _who_cannot(round_: SignOffRound) -> list[str]:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from changes.web import board, cycles, rfc_acts, rfc_writing, rfcs
+from changes.web import board, cycles, rfc_acts, rfc_writing, rfcs, substitutes
 
 urlpatterns = [
     path("changes/", rfcs.rfc_list, name="rfc-list"),
@@ -22,6 +22,9 @@ urlpatterns = [
     ],
     path("changes/board/", board.board_list, name="board-list"),
     path("changes/board/<int:pk>/", board.board_item, name="board-item"),
+    path("changes/substitutes/", substitutes.substitute_list, name="substitute-list"),
+    path("changes/substitutes/name/", substitutes.substitute_name, name="substitute-name"),
+    path("changes/substitutes/<int:pk>/end/", substitutes.substitute_end, name="substitute-end"),
     path("changes/cycles/", cycles.cycle_list, name="cycle-list"),
     path("changes/cycles/<int:pk>/", cycles.cycle_detail, name="cycle-detail"),
     path("changes/cycles/<int:pk>/steps/<slug:key>/", cycles.cycle_step, name="cycle-step"),

@@ -6,7 +6,7 @@ Nothing of a proposed baseline is edited: a change is the next version.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import models
@@ -28,6 +28,8 @@ from patchflow.kernel.signoffs import LevelSpec
 
 Item = tuple[str, str, str]
 APPROVERS = "security_officer"
+DEADLINE = timedelta(days=5)
+"""After so long in silence the question goes back."""
 
 
 @workflow.verb("cmdb.baseline.drafted")
@@ -148,7 +150,9 @@ def request_approval(*, baseline_id: int, actor: User, at: datetime) -> SignOffR
     if baseline.state != BaselineState.PROPOSED:
         raise Conflict(f"It is {baseline.get_state_display()}; only a proposed baseline is put to the vote.")
     voters = signoffs.voters_by_role(APPROVERS, over=baseline.scope_keys())
-    level = LevelSpec("Security officers", voters, Quorum.FIRST)
+    level = LevelSpec(
+        "Security officers", voters, Quorum.FIRST, deadline_at=at + DEADLINE, escalate_to="configuration_manager"
+    )
     round_ = signoffs.open_round(subject=baseline, levels=[level], actor=actor, at=at, kind="baseline")
     audit.record(baseline, "cmdb.baseline.approval_requested", actor=actor, at=at, detail={"round": round_.number})
     return round_
@@ -239,5 +243,6 @@ signoff_subjects.add(
         on_refused=_back_to_draft,
         on_expired=_expired,
         url=_address,
+        visible=lambda actor: Baseline.objects.all().visible_to(actor).values("pk"),
     ),
 )

@@ -23,6 +23,7 @@ from cmdb.web.hosts import who
 from patchflow.kernel import audit, signoffs, workflow
 from patchflow.kernel.rules import capability, failing
 from patchflow.web import parts, states, wordtags
+from patchflow.web.accounts import authenticated_at, confirmed
 from patchflow.web.tables import Column, Filter, Listing, Table
 from patchflow.web.verbs import Reach, Verb, verbs_of
 
@@ -93,8 +94,8 @@ def baseline_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         "next": _next_step(baseline, round_),
         "verbs": _verbs(baseline, user, now),
         "round": round_,
-        "may_sign": _may_sign(baseline, round_, user),
-        "why_not": signoffs.why_not_sign(round_, baseline, user) if round_ and round_.is_open else [],
+        "may_sign": _may_sign(baseline, round_, user, now),
+        "why_not": signoffs.why_not_sign(round_, baseline, user, at=now) if round_ and round_.is_open else [],
         "interval": _interval(found),
         "counts": _counts(found),
         "hosts": _host_table(found, now, request.GET.get("result", "")),
@@ -131,8 +132,8 @@ def _next_step(baseline: Baseline, round_: Any) -> parts.Next:
     return parts.Next(_("It is no longer in force."))
 
 
-def _may_sign(baseline: Baseline, round_: Any, user: Any) -> bool:
-    return bool(round_ and round_.is_open and not signoffs.why_not_sign(round_, baseline, user))
+def _may_sign(baseline: Baseline, round_: Any, user: Any, now: Any) -> bool:
+    return bool(round_ and round_.is_open and not signoffs.why_not_sign(round_, baseline, user, at=now))
 
 
 def _verbs(baseline: Baseline, user: Any, now: Any) -> list[Verb]:
@@ -234,6 +235,7 @@ def _propose(*, form: ProposeBaselineForm, user: Any) -> Baseline:
 
 
 @login_required
+@confirmed
 def baseline_act(request: HttpRequest, pk: int, verb: str) -> HttpResponseBase:
     """adopt, ask, sign or refuse by POST."""
     baseline, user, now = _visible(request, pk), who(request), timezone.now()
@@ -250,6 +252,7 @@ def baseline_act(request: HttpRequest, pk: int, verb: str) -> HttpResponseBase:
                 actor=user,
                 at=now,
                 digest_seen=request.POST.get("digest", ""),
+                authenticated_at=authenticated_at(request),
             )
     return redirect("cmdb:baseline-detail", pk)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib.auth import authenticate
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import Http404
@@ -15,7 +16,8 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from patchflow.kernel import workflow
+from patchflow.kernel import fsm, workflow
+from patchflow.kernel.errors import NotAllowed
 
 
 class BlockerSerializer(serializers.Serializer[Any]):
@@ -79,8 +81,23 @@ class VerbViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
     def available(self, request: Request, pk: str | None = None) -> Response:
         """The verbs that leave the object's state, with every reason against each."""
+        if not fsm.machine_of(self.get_queryset().model):
+            raise Http404
         offered = workflow.available(self.get_object(), actor=request.user, at=timezone.now())  # type: ignore[arg-type]
         return Response(AvailableSerializer(offered, many=True).data)
+
+
+def proven(request: Request, given: dict[str, Any]) -> dict[str, Any]:
+    """`given` with `authenticated_at` in place of `password`: now if it is the caller's, else nothing (the verb says no).
+
+    A wrong password counts as a failed log-in; attempts are limited as log-ins are.
+    """
+    password = given.pop("password", None)
+    if password is None:
+        return given
+    if authenticate(request._request, username=request.user.get_username(), password=password) is None:
+        raise NotAllowed("The password is wrong. Nothing was decided.", code="signoff.password")
+    return {**given, "authenticated_at": timezone.now()}
 
 
 def parsed(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:

@@ -15,6 +15,7 @@ verbs(
         "role_granted": "Role granted",
         "role_revoked": "Role revoked",
     },
+    access__substitute={"named": "Substitute named", "ended": "Substitution ended"},
     signoff__round={
         "opened": "Approval requested",
         "signed": "Signed",

@@ -92,6 +92,8 @@ class SignOffSubject:
     a voter must still hold at the moment of signing; `on_*` run in the transaction of the deciding verb, with
     (obj, round_, actor=, at=). `veto`: one refusal refuses the level at once. `not_now(obj)` gives the reasons why nobody
     may be asked or sign for the time being (a hold); a round that is open stays open, and its deadline runs on.
+    `visible(actor)` gives the ids of the subjects that the actor may see, `emergency(obj)` whether the emergency board
+    decides about it; `decide` is the verb of an app whose locks go beyond subject and round (default: `signoffs.decide`).
     """
 
     label: str
@@ -105,6 +107,9 @@ class SignOffSubject:
     veto: bool = False
     not_now: Callable[[Any], list[Blocker]] = field(default=lambda _obj: [])
     url: Callable[[Any], str] = field(default=lambda _obj: "")
+    visible: Callable[[Any], Any] = field(default=lambda _actor: ())
+    emergency: Callable[[Any], bool] = field(default=lambda _obj: False)
+    decide: Callable[..., Any] | None = None
 
 
 signoff_subjects: Registry[SignOffSubject] = Registry("sign-off subject")

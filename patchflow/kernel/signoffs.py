@@ -15,10 +15,11 @@ from math import ceil
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.db import models
 from django.db.models import Max
 
-from patchflow.kernel import audit
+from patchflow.kernel import audit, substitutes
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.enums import Quorum, RoundState, Verdict
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
@@ -196,24 +197,33 @@ def open_round(
     return round_
 
 
-def why_not_sign(round_: SignOffRound, subject: models.Model, actor: User) -> list[Blocker]:
+def why_not_sign(round_: SignOffRound, subject: models.Model, actor: User, *, at: datetime) -> list[Blocker]:
     """Every reason why `actor` cannot sign this round now; the same list on the page and in `decide`."""
-    return _without_right(round_, subject, actor) + subject_of(subject).not_now(subject)
+    return _without_right(round_, subject, actor, at) + subject_of(subject).not_now(subject)
 
 
-def _without_right(round_: SignOffRound, subject: models.Model, actor: User) -> list[Blocker]:
+def _without_right(round_: SignOffRound, subject: models.Model, actor: User, at: datetime) -> list[Blocker]:
     known = subject_of(subject)
+    excluded = known.excluded(subject)
     level = round_.levels.get(position=round_.position)
+    taken = substitutes.counted(round_)
+    seat = substitutes.seat_of(level, actor, at=at, taken=taken)
     reasons: list[Blocker] = []
     if actor.is_bot:
         reasons.append(Blocker("signoff.bot", "The system signs nothing."))
-    if reason := known.excluded(subject).get(actor.pk):
+    if reason := excluded.get(actor.pk):
         reasons.append(Blocker("signoff.four_eyes", reason))
-    if not actor.is_active or not level.voters.filter(user=actor).exists():
+    if not actor.is_active or seat is None:
         reasons.append(Blocker("signoff.not_asked", f"Level {level.position}, “{level.name}”, does not ask you."))
-    elif not actor.holds(known.capability, over=subject.scope_keys() if hasattr(subject, "scope_keys") else None):
-        reasons.append(Blocker("signoff.right_lost", "You no longer hold the role by which you were asked."))
-    if round_.signoffs.filter(user=actor).exists():
+    else:
+        over = subject.scope_keys() if hasattr(subject, "scope_keys") else None
+        if not actor.holds(known.capability, over=over):
+            lost = "You no longer hold the role by which you were asked."
+            none = f"You stand in for {seat}, but hold no role that decides about this."
+            reasons.append(Blocker("signoff.right_lost", lost if seat == actor else none))
+        if seat != actor:
+            reasons += _against_seat(seat, known.capability, over, excluded, taken)
+    if actor.pk in taken:
         reasons.append(
             Blocker(
                 "signoff.once", "You have signed this round; one person counts once, and a decision is never edited."
@@ -222,12 +232,35 @@ def _without_right(round_: SignOffRound, subject: models.Model, actor: User) -> 
     return reasons
 
 
+def _against_seat(seat: User, capability: str, over: Any, excluded: dict[int, str], taken: set[int]) -> list[Blocker]:
+    """Why nobody may sign on the seat of this absent person: what would keep them from signing keeps their substitute."""
+    if seat.pk in excluded:
+        return [Blocker("signoff.four_eyes", f"You stand in for {seat}, who may not decide about this.")]
+    if not seat.is_active or not seat.holds(capability, over=over):
+        return [Blocker("signoff.right_lost", f"{seat}, for whom you stand in, no longer holds the role.")]
+    if seat.pk in taken:
+        return [Blocker("signoff.once", f"{seat}, for whom you stand in, counts in this round already.")]
+    return []
+
+
+def unproven(*, authenticated_at: datetime | None, at: datetime) -> list[Blocker]:
+    """Where decisions ask for the password: the reason against one whose author did not show it lately."""
+    within = settings.PATCHFLOW["REAUTHENTICATE_WITHIN"]
+    if not within or (authenticated_at is not None and at - authenticated_at <= within):
+        return []
+    return [Blocker("signoff.reauthenticate", "Confirm with your password that it is you, then decide.", tone="wait")]
+
+
 @verb("signoff.round.signed", SignOffRound, "round_id")
-def decide(*, round_id: int, verdict: str, comment: str, actor: User, at: datetime, digest_seen: str = "") -> SignOff:
+def decide(
+    *, round_id: int, verdict: str, comment: str, actor: User, at: datetime, digest_seen: str = "",
+    authenticated_at: datetime | None = None,
+) -> SignOff:  # fmt: skip
     """Writes a decision and, when the tally closes, ends the round and fires what the subject says, in this transaction.
 
-    Raises Conflict (the round is over, or the subject changed since it was seen), NotAllowed (`why_not_sign`), Blocked
-    (the subject says not now), Invalid (a refusal without comment).
+    Whoever is not asked but stands in for somebody who is signs on that person's seat. `authenticated_at`: when the actor
+    last showed who they are. Raises Conflict (the round is over, or the subject changed since it was seen), NotAllowed
+    (`why_not_sign`, `unproven`), Blocked (the subject says not now), Invalid (a refusal without comment).
     """
     if verdict not in Verdict.values:
         raise Invalid("Say approve or refuse.", code="signoff.verdict")
@@ -246,13 +279,17 @@ def decide(*, round_id: int, verdict: str, comment: str, actor: User, at: dateti
     now_signed = digest(known.document(subject))
     if now_signed != round_.digest or (digest_seen and digest_seen != round_.digest):
         raise Conflict("What you saw has been changed since. Read the difference, then decide.", code="signoff.changed")
-    if reasons := why_not_sign(round_, subject, actor):
-        raise NotAllowed(reasons) if _without_right(round_, subject, actor) else Blocked(reasons)
+    if reasons := why_not_sign(round_, subject, actor, at=at):
+        raise NotAllowed(reasons) if _without_right(round_, subject, actor, at) else Blocked(reasons)
+    if unsure := unproven(authenticated_at=authenticated_at, at=at):
+        raise NotAllowed(unsure)
     level = round_.levels.get(position=round_.position)
+    seat = substitutes.seat_of(level, actor, at=at, taken=substitutes.counted(round_))
     signed = SignOff.objects.create(
         round=round_,
         level=level,
         user=actor,
+        on_behalf_of=None if seat == actor else seat,
         verdict=verdict,
         comment=comment.strip(),
         digest=round_.digest,
@@ -264,7 +301,12 @@ def decide(*, round_id: int, verdict: str, comment: str, actor: User, at: dateti
         name,
         actor=actor,
         at=at,
-        detail={"level": level.name, "digest": round_.digest, "comment": signed.comment},
+        detail={
+            "level": level.name,
+            "digest": round_.digest,
+            "comment": signed.comment,
+            **({"for": signed.on_behalf_of.username} if signed.on_behalf_of else {}),
+        },
     )
     _close_if_due(round_, level, subject, known, actor=actor, at=at)
     return signed

@@ -8,4 +8,4 @@ class NoticesConfig(AppConfig):
     label = "notices"
 
     def ready(self) -> None:
-        from patchflow.notices import delivery  # noqa: F401  registers its sweep
+        from patchflow.notices import delivery, receivers  # noqa: F401  registers its sweep and what it hears

@@ -8,11 +8,22 @@ from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from changes.admin.rfc import ROUND_VERBS
-from patchflow.kernel.models import AuditEntry, AuditSeal, RoleGrant, SignOff, SignOffLevel, SignOffRound, User
+from patchflow.kernel import substitutes
+from patchflow.kernel.models import (
+    AuditEntry,
+    AuditSeal,
+    RoleGrant,
+    SignOff,
+    SignOffLevel,
+    SignOffRound,
+    Substitution,
+    User,
+)
 from patchflow.notices.models import Delivery
-from patchflow.web.admin import ReadOnlyInline, VerbAdmin
+from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
 
 if admin.site.is_registered(Group):
     admin.site.unregister(Group)
@@ -51,7 +62,18 @@ class LevelInline(ReadOnlyInline):
 
 class SignOffInline(ReadOnlyInline):
     model = SignOff
-    fields = ("level", "user", "verdict", "comment", "decided_at")
+    fields = ("level", "user", "on_behalf_of", "verdict", "comment", "decided_at")
+
+
+def _end(substitution: Any, actor: Any, at: Any, _said: str) -> None:
+    substitutes.end(substitution_id=substitution.pk, actor=actor, at=at)
+
+
+@admin.register(Substitution)
+class SubstitutionAdmin(VerbAdmin):
+    list_display = ("user", "substitute", "starts_at", "ends_at", "ended_at", "named_by")
+    list_select_related = ("user", "substitute", "named_by")
+    verbs = (AdminVerb("end", _("End it"), _end),)
 
 
 @admin.register(SignOffRound)

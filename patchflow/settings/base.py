@@ -174,6 +174,9 @@ ACCOUNT_ADAPTER = "patchflow.web.accounts.Adapter"
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,5/300s/key"}
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
+REAUTHENTICATE_MINUTES: int = read("int", "PATCHFLOW_REAUTHENTICATE_MINUTES", 0)
+"""A decision asks for the password unless it was given so many minutes ago; 0: the log-in is enough."""
+ACCOUNT_REAUTHENTICATION_TIMEOUT = REAUTHENTICATE_MINUTES * 60
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -231,6 +234,7 @@ PATCHFLOW = {
     "SUCCESS_PERCENT": 95,
     "ROUND_DEADLINE_WORKING_DAYS": 3,
     "ECAB_DEADLINE": timedelta(hours=4),
+    "REAUTHENTICATE_WITHIN": timedelta(minutes=REAUTHENTICATE_MINUTES) if REAUTHENTICATE_MINUTES else None,
     "FEED_LOSS_PERCENT": 20,
     "AUDIT_HEADS_FILE": VAR / "audit-heads.log",
     "AUDIT_HEADS_SYSLOG": read("bool", "PATCHFLOW_AUDIT_SYSLOG", False),

@@ -13,7 +13,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from patchflow.api.verbs import EmptySerializer, ReasonSerializer, VerbViewSet, parsed
+from patchflow.api.verbs import EmptySerializer, ReasonSerializer, VerbViewSet, parsed, proven
 from patchflow.kernel import signoffs
 from patchflow.kernel.errors import Conflict
 from releases.api import serializers as shapes
@@ -28,7 +28,7 @@ def _verb(shape: type[serializers.Serializer[Any]], function: Callable[..., Any]
 
     def run(self: ReleaseViewSet, request: Request, pk: str | None = None) -> Response:
         release = self.get_object()
-        self.act(function, request, release_id=release.pk, **parsed(shape, request))
+        self.act(function, request, release_id=release.pk, **proven(request, parsed(shape, request)))
         return self.answer(release.pk)
 
     run.__name__, run.__doc__ = name, says

@@ -275,6 +275,7 @@ class SignSerializer(serializers.Serializer[Any]):
     verdict = serializers.ChoiceField(Verdict.choices)
     comment = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")
     digest_seen = serializers.CharField(min_length=64, max_length=64)
+    password = serializers.CharField(required=False, max_length=500, trim_whitespace=False, write_only=True)
 
 
 class StopSerializer(serializers.Serializer[Any]):

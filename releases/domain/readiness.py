@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from changes.domain import approvals, cycles
-from changes.enums import EvidenceKind
+from changes.enums import EvidenceKind, RFCKind
 from changes.models import RFC
 from changes.queries.holds import hold_blocker
 from patchflow.kernel import audit, signoffs, workflow
@@ -103,6 +103,7 @@ def level_specs(release: Release, *, at: datetime) -> list[LevelSpec]:
             quorum=str(level["quorum"]),
             amount=int(level.get("amount", 1)),
             deadline_at=at + timedelta(hours=int(level["hours"])) if level.get("hours") else None,
+            escalate_to=str(level.get("escalate_to", "release_manager")),
         )
         for level in definition(ReviewSlot.BEFORE_DEPLOY, release.kind).levels
     ]
@@ -127,7 +128,10 @@ def open_review(*, release: Release, manifest: Manifest, actor: User, at: dateti
 
 
 @workflow.verb("signoff.round.signed", SignOffRound, "round_id")
-def decide(*, round_id: int, verdict: str, comment: str, actor: User, at: datetime, digest_seen: str = "") -> SignOff:
+def decide(
+    *, round_id: int, verdict: str, comment: str, actor: User, at: datetime, digest_seen: str = "",
+    authenticated_at: datetime | None = None,
+) -> SignOff:  # fmt: skip
     """Signs the manifest, or refuses it with a comment; when the tally closes the release is ready, or no-go.
 
     Locks cycles, RFCs, release, round, in this order. Raises what `signoffs.decide` raises, and Blocked if it would
@@ -140,8 +144,9 @@ def decide(*, round_id: int, verdict: str, comment: str, actor: User, at: dateti
     releases.lock_cycles(rfc_ids)
     releases.lock_rfcs(rfc_ids)
     return signoffs.decide(
-        round_id=round_id, verdict=verdict, comment=comment, actor=actor, at=at, digest_seen=digest_seen
-    )
+        round_id=round_id, verdict=verdict, comment=comment, actor=actor, at=at, digest_seen=digest_seen,
+        authenticated_at=authenticated_at,
+    )  # fmt: skip
 
 
 # --- the sign-off subject ---------------------------------------------------------------------------------------------
@@ -225,5 +230,8 @@ signoff_subjects.add(
         on_expired=_ended,
         not_now=not_now,
         url=lambda release: str(release.get_absolute_url()),
+        visible=lambda actor: Release.objects.visible_to(actor).values("pk"),
+        emergency=lambda release: release.kind == RFCKind.EMERGENCY,
+        decide=decide,
     ),
 )

@@ -17,6 +17,7 @@ from changes.web import rfc_parts
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import SignOffRound
 from patchflow.kernel.signoffs import why_not_sign
+from patchflow.web.accounts import authenticated_at, confirmed
 from releases.domain import readiness
 from releases.domain.profiles import restart_rule
 from releases.models import Manifest, ReadinessReview, Release
@@ -43,6 +44,7 @@ def _asked(request: HttpRequest, pk: int) -> Release:
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
+@confirmed
 def manifest_detail(request: HttpRequest, pk: int, revision: int) -> HttpResponse:
     """One revision, and the vote over it for who is asked."""
     actor: Any = request.user
@@ -52,7 +54,10 @@ def manifest_detail(request: HttpRequest, pk: int, revision: int) -> HttpRespons
     form = shapes.SignForm(request.POST or None, initial={"digest_seen": manifest.digest})
     if request.method == "POST" and form.is_valid() and review:
         try:
-            readiness.decide(round_id=review.round_id, actor=actor, at=timezone.now(), **form.cleaned_data)
+            readiness.decide(
+                round_id=review.round_id, actor=actor, at=timezone.now(), authenticated_at=authenticated_at(request),
+                **form.cleaned_data,
+            )  # fmt: skip
         except Refusal as refusal:
             shapes.refuse(form, refusal)
         else:
@@ -72,7 +77,7 @@ def _page(
     now = timezone.now()
     document = manifest.document
     round_ = review.round if review else None
-    reasons = why_not_sign(round_, release, actor) if round_ and round_.is_open else []
+    reasons = why_not_sign(round_, release, actor, at=now) if round_ and round_.is_open else []
     return {
         "release": release,
         "manifest": manifest,

@@ -38,7 +38,7 @@ APPS = ("cmdb", "changes", "releases", "reports")
 WHO = {
     "host": "cora", "group": "cora", "window": "cora", "baseline": "cora", "discrepancy": "cora", "scan": "otto",
     "update": "ann", "feed": "sam", "feedrun": "sam",
-    "rfc": "che", "board": "mia", "cycle": "che", "model": "che",
+    "rfc": "che", "board": "mia", "substitute": "mia", "cycle": "che", "model": "che",
     "release": "rex", "profile": "rex", "manifest": "gus", "review": "che", "rollout": "rex", "ring": "otto", "job": "otto",
     "home": "che", "find": "che", "audit": "aud", "account": "ann", "notice": "mia", "undelivered": "otto", "settings": "mia",
 }  # fmt: skip

@@ -17,7 +17,7 @@ from cmdb.domain import baselines, discrepancies, exemptions, groups, inventory,
 from cmdb.enums import DiscrepancyKind
 from cmdb.models import ConfigurationItem, Host, ScanRun
 from cmdb.scanners.base import InstalledPackage, RestartEvidence, Source
-from patchflow.kernel import trail
+from patchflow.kernel import substitutes, trail
 from patchflow.kernel.models import AuditEntry
 from patchflow.notices.models import Delivery
 from releases.domain import releases, reviews
@@ -333,6 +333,11 @@ def decided(scene: Scene, yard: stages.Yard, updates: dict[str, SoftwareUpdate],
     scene.also("changes:model-detail", "proposed", pk=proposed.pk)
     draft = change_models.draft(kind="normal", name="Database servers", actor=cast.che, at=at)
     scene.things["model-revise"] = {"pk": draft.pk}
+    one = substitutes.name_substitute(
+        user_id=cast.mia.pk, substitute_id=cast.cal.pk, starts_at=now + timedelta(days=3), ends_at=now + timedelta(days=10),
+        reason="On leave", actor=cast.mia, at=at,
+    )  # fmt: skip
+    scene.things["substitute"] = {"pk": one.pk}
     scene.also("changes:rfc-raise", "update", query=f"update={updates['linux'].pk}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from changes.models import RFC, Cycle, Feed, FeedRun
 from cmdb.domain import baselines, discrepancies, groups, scans, windows
 from cmdb.enums import DiscrepancyKind
 from cmdb.models import PendingUpdate
-from patchflow.kernel import audit
+from patchflow.kernel import audit, substitutes
 from patchflow.kernel.models import RoleGrant, SignOffLevel, SignOffRound, User
 from patchflow.kernel.numbers import next_number
 from releases.models import InstallProfile, Job, PostImplementationReview, Release, ReleaseRFC, Ring, Rollout
@@ -107,6 +107,13 @@ class Filler:
     def model_list(self, n: int) -> None:
         model = change_models.draft(kind="standard", name=f"Model {n}", actor=self.cast.che, at=self.at)
         RFC.objects.filter(pk=made.draft(self.world(n)).pk).update(kind="standard", change_model=model)
+
+    def substitute_list(self, n: int) -> None:
+        away = make_user(f"away{n}")
+        substitutes.name_substitute(
+            user_id=away.pk, substitute_id=self.cast.mia.pk, starts_at=self.at, ends_at=self.at + timedelta(days=7),
+            actor=away, at=self.at,
+        )  # fmt: skip
 
     def cycle_list(self, n: int) -> None:
         Cycle.objects.create(

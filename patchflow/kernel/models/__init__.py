@@ -5,6 +5,7 @@ from patchflow.kernel.models.due import DueWork
 from patchflow.kernel.models.instance import Instance
 from patchflow.kernel.models.number import Number
 from patchflow.kernel.models.signoff import SignOff, SignOffLevel, SignOffRound, Voter
+from patchflow.kernel.models.substitution import Substitution
 from patchflow.kernel.models.user import RoleGrant, User
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "SignOff",
     "SignOffLevel",
     "SignOffRound",
+    "Substitution",
     "User",
     "Voter",
 ]

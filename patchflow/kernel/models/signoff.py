@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from patchflow.kernel.enums import Quorum, RoundState, Verdict
@@ -88,11 +89,15 @@ class Voter(models.Model):
 
 
 class SignOff(models.Model):
-    """A decision: by whom, on which digest, when, and why. One person counts once per round."""
+    """A decision: by whom, for whom, on which digest, when, and why. One person counts once per round, as does a seat."""
 
     round = models.ForeignKey(SignOffRound, models.PROTECT, related_name="signoffs")
     level = models.ForeignKey(SignOffLevel, models.PROTECT, related_name="signoffs")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="signoffs")
+    on_behalf_of = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True, blank=True,
+        help_text="The absent person on whose seat a substitute signed.",
+    )  # fmt: skip
     verdict = models.CharField(max_length=8, choices=Verdict)
     comment = models.TextField(blank=True, default="")
     digest = models.CharField(max_length=64)
@@ -102,10 +107,18 @@ class SignOff(models.Model):
         ordering = ["id"]
         constraints = [
             models.UniqueConstraint(fields=["round", "user"], name="kernel_signoff_once"),
+            models.UniqueConstraint(F("round"), Coalesce("on_behalf_of", "user"), name="kernel_signoff_seat_once"),
             models.CheckConstraint(
                 condition=~Q(verdict="refuse") | ~Q(comment=""), name="kernel_signoff_refusal_has_reason"
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.user}: {self.verdict}"
+        return f"{self.who}: {self.verdict}"
+
+    @property
+    def who(self) -> str:
+        """Who signed; a substitute with the person for whom."""
+        if self.on_behalf_of is None:
+            return str(self.user)
+        return _("%(substitute)s for %(person)s") % {"substitute": self.user, "person": self.on_behalf_of}

@@ -67,7 +67,6 @@ def waiting_for(actor: User, *, at: datetime) -> list[Todo]:
     """What waits for `actor`: decisions first, then what their roles move on, the longest waiting first."""
     return [
         *_votes(actor, at),
-        *_release_votes(actor, at),
         *_refused(actor, at),
         *_rfcs(actor, at),
         *_releases(actor, at),
@@ -90,7 +89,7 @@ def _votes(actor: User, at: datetime) -> list[Todo]:
             due=_age(round_.opened_at, at),
             button=_("Decide"),
         )
-        for round_ in board.waiting_for(actor)[:WAITING]
+        for round_ in board.waiting_for(actor, at=at)[:WAITING]
     ]
 
 
@@ -110,29 +109,6 @@ def _refused(actor: User, at: datetime) -> list[Todo]:
         )
         for r, refused in found
         if refused is not None
-    ]
-
-
-def _release_votes(actor: User, at: datetime) -> list[Todo]:
-    from patchflow.kernel.enums import RoundState
-    from patchflow.kernel.models import SignOffRound
-
-    asked = SignOffRound.objects.filter(
-        subject_type="releases.release", state=RoundState.OPEN, levels__voters__user=actor
-    )
-    rows = Release.objects.visible_to(actor).filter(pk__in=asked.exclude(signoffs__user=actor).values("subject_id"))[
-        :WAITING
-    ]
-    return [
-        Todo(
-            "st-wait",
-            _("Go or no-go"),
-            f"{r.number} · {r.title}",
-            r.get_absolute_url(),
-            due=_age(r.state_at, at),
-            button=_("Decide"),
-        )
-        for r in rows
     ]
 
 

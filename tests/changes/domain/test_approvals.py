@@ -60,7 +60,7 @@ def test_silence_reminds_escalates_and_expires_never_passes(world: World) -> Non
     level = round_.levels.get(position=1)
     assert level.deadline_at is not None
     length = level.deadline_at - round_.opened_at
-    Notice.objects.all().delete()
+    Notice.objects.exclude(kind="approval_requested").delete()
     assert reminders.due_reminders(now=round_.opened_at + length / 2 - timedelta(seconds=1)) == 0
     half = round_.opened_at + length / 2
     assert reminders.due_reminders(now=half) == 1
@@ -68,7 +68,7 @@ def test_silence_reminds_escalates_and_expires_never_passes(world: World) -> Non
     assert reminders.due_reminders(now=round_.opened_at + length * 3 / 4) == 1
     assert reminders.due_reminders(now=level.deadline_at) == 0
     told = {(n.kind, d.user.username) for n in Notice.objects.all() for d in Delivery.objects.filter(notice=n)}
-    assert told == {("approval_reminded", "sam"), ("approval_escalated", "che")}
+    assert told == {("approval_requested", "sam"), ("approval_reminded", "sam"), ("approval_escalated", "che")}
     assert not signoffs.expire(round_id=round_.pk, actor=world.cast.bot, at=level.deadline_at - timedelta(seconds=1))
     assert signoffs.expire(round_id=round_.pk, actor=world.cast.bot, at=level.deadline_at)
     assert state_of(rfc) == "evaluating"
@@ -82,7 +82,7 @@ def test_round_expires_on_hold_too(world: World) -> None:
     for door in (approvals.decide, signoffs.decide):
         with pytest.raises(Blocked) as refused:
             door(round_id=round_.pk, verdict="approve", comment="", actor=world.cast.sam, at=world.at)
-        assert refused.value.blockers == why_not(round_, world.cast.sam) == hold_blocker(rfc)
+        assert refused.value.blockers == why_not(round_, world.cast.sam, at=world.at) == hold_blocker(rfc)
         assert "On hold by che: wait" in str(refused.value)
     assert not round_.signoffs.exists()
     assert signoffs.expire(round_id=round_.pk, actor=world.cast.bot, at=world.at + timedelta(days=10))

@@ -213,7 +213,7 @@ def test_a_held_subject_takes_no_vote_and_says_so(verdict: str, page: Page, cast
     with pytest.raises(Blocked) as refused:
         sign(round_, cast.cal, now, verdict, "because")
     page.refresh_from_db()
-    assert refused.value.blockers == signoffs.why_not_sign(round_, page, cast.cal)
+    assert refused.value.blockers == signoffs.why_not_sign(round_, page, cast.cal, at=now)
     assert [b.code for b in refused.value.blockers] == ["page.held"]
     assert not SignOff.objects.exists()
     with pytest.raises(NotAllowed) as both:

@@ -104,7 +104,7 @@ def test_who_made_it_is_not_even_asked(yard: Yard, name: str, did: str) -> None:
     round_ = signoffs.open_round_of(release)
     assert round_ is not None
     assert not round_.levels.filter(voters__user=person).exists(), did
-    codes = {b.code for b in signoffs.why_not_sign(round_, release, person)}
+    codes = {b.code for b in signoffs.why_not_sign(round_, release, person, at=yard.at)}
     assert {"signoff.four_eyes", "signoff.not_asked"} <= codes
     with pytest.raises(NotAllowed):
         readiness.decide(round_id=round_.pk, verdict="approve", comment="", actor=person, at=yard.at)

@@ -9,12 +9,13 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 
-from changes.domain import holds
+from changes.domain import approvals, holds, reminders
 from changes.models import RFC, Cycle, Evidence, Verification
 from cmdb.domain import windows
 from patchflow.kernel import append_only, signoffs, workflow
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.integrity import digest
+from patchflow.notices.models import Delivery
 from releases.containment import contained
 from releases.domain import acceptance, checklist, manifests, plans, readiness, releases
 from releases.models import Manifest, ReadinessReview, Release, ReviewDefinition
@@ -223,6 +224,25 @@ def test_silence_is_no_go(yard: Yard) -> None:
     release = Release.objects.get(pk=release.pk)
     assert release.state == "planning"
     assert release.readiness_reviews.get().state == "no_go"
+
+
+def test_silence_on_a_manifest_reminds_and_escalates(yard: Yard) -> None:
+    release = sealed(yard)
+    round_ = signoffs.open_round_of(release)
+    assert round_ is not None
+    length = round_.levels.get().deadline_at - round_.opened_at
+    for share, kind, who in ((0, "requested", "gus"), (0.5, "reminded", "gus"), (0.75, "escalated", "rex")):
+        reminders.due_reminders(now=round_.opened_at + length * share)
+        told = Delivery.objects.filter(notice__kind=f"approval_{kind}", notice__key__startswith=f"round:{round_.pk}:")
+        assert [d.user.username for d in told] == [who]
+
+
+def test_the_board_signs_a_manifest_by_the_verb_of_releases(yard: Yard) -> None:
+    release = sealed(yard)
+    round_ = signoffs.open_round_of(release)
+    assert round_ is not None
+    approvals.decide(round_id=round_.pk, verdict="approve", actor=yard.cast.gus, at=yard.at, digest_seen=round_.digest)
+    assert Release.objects.get(pk=release.pk).state == "ready"
 
 
 def test_who_saw_another_manifest_cannot_sign(yard: Yard) -> None:

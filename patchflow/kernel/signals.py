@@ -1,0 +1,6 @@
+"""What the kernel tells the layers above. Each signal has one receiver, which only writes a row."""
+
+from django.dispatch import Signal
+
+substitute_named = Signal()
+"""A substitute was named: `substitution_id`, `at`."""

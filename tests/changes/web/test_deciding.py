@@ -1,0 +1,126 @@
+"""Deciding: a link only shows and asks; where it is set, the password is asked; a substitute decides for somebody."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from changes.models import RFC
+from patchflow.kernel.models import SignOff, SignOffRound, Substitution, User
+from patchflow.notices.models import Notice
+from tests.factories import changes as made
+from tests.factories.changes import World
+from tests.factories.people import make_user
+
+pytestmark = pytest.mark.django_db
+WORD = "correct horse battery"
+
+
+def as_(user: User) -> Client:
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+@pytest.fixture
+def asked(settings: Any) -> None:
+    settings.PATCHFLOW = {**settings.PATCHFLOW, "REAUTHENTICATE_WITHIN": timedelta(minutes=5)}
+    settings.ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
+
+
+def test_the_link_of_a_notice_shows_and_asks_and_decides_nothing(world: World) -> None:
+    rfc = made.awaiting(world)
+    round_ = made.round_of(rfc)
+    link = Notice.objects.get(kind="approval_requested").url
+    sam = as_(world.cast.sam)
+    before = SignOffRound.objects.values().get(pk=round_.pk)
+    for query in ("", "?verdict=approve&comment=x", f"?verdict=approve&digest_seen={round_.digest}&confirm=1"):
+        shown = sam.get(link + query)
+        assert shown.status_code == 200
+        assert 'name="verdict" value="approve"' in shown.text
+        assert sam.head(link + query).status_code == 200
+    assert Client().get(link).headers["Location"].startswith(reverse("account_login"))
+    assert not SignOff.objects.exists()
+    assert SignOffRound.objects.values().get(pk=round_.pk) == before
+    assert RFC.objects.get(pk=rfc.pk).state == "awaiting_approval"
+
+
+def test_the_password_is_asked_and_the_decision_goes_on_by_itself(asked: None, world: World) -> None:
+    world.cast.sam.set_password(WORD)
+    world.cast.sam.save()
+    rfc = made.awaiting(world)
+    round_ = made.round_of(rfc)
+    page = reverse("changes:board-item", args=[round_.pk])
+    sam = as_(world.cast.sam)
+    vote = {"verdict": "approve", "comment": "fine", "digest_seen": round_.digest}
+    away = sam.post(page, vote)
+    assert away.status_code == 302
+    confirm = away.headers["Location"]
+    assert confirm.startswith(reverse("account_reauthenticate"))
+    assert "Confirm that it is you" in sam.get(confirm).text
+    assert sam.post(confirm, {"password": "wrong"}).status_code == 200
+    assert not SignOff.objects.exists()
+    sam.post(confirm, {"password": WORD})
+    assert [(s.user.username, s.comment) for s in SignOff.objects.all()] == [("sam", "fine")]
+
+
+def test_the_password_over_rest(asked: None, world: World) -> None:
+    world.cast.sam.set_password(WORD)
+    world.cast.sam.save()
+    round_ = made.round_of(made.awaiting(world))
+    client = APIClient()
+    client.force_authenticate(world.cast.sam)
+    address = f"/api/v1/rounds/{round_.pk}/decide/"
+    vote = {"verdict": "approve", "digest_seen": round_.digest}
+    for wrong, code in (({}, "signoff.reauthenticate"), ({"password": "no"}, "signoff.password")):
+        refused = client.post(address, {**vote, **wrong}, format="json")
+        assert (refused.status_code, refused.json()["blockers"][0]["code"]) == (403, code)
+    assert not SignOff.objects.exists()
+    assert client.post(address, {**vote, "password": WORD}, format="json").status_code == 200
+    assert SignOff.objects.count() == 1
+
+
+def test_name_a_substitute_who_then_decides(world: World) -> None:
+    sue = make_user("sue", "cab_member")
+    sam = as_(world.cast.sam)
+    round_ = made.round_of(made.awaiting(world))
+    page = reverse("changes:board-item", args=[round_.pk])
+    assert "does not ask you" in as_(sue).get(page).text
+    now = timezone.now()
+    span = {
+        "starts_at": f"{now - timedelta(minutes=5):%Y-%m-%dT%H:%M}",
+        "ends_at": f"{now + timedelta(days=5):%Y-%m-%dT%H:%M}",
+    }
+    form = reverse("changes:substitute-name")
+    wrong = sam.post(form, {**span, "substitute_id": world.cast.ann.pk})
+    assert wrong.status_code == 400
+    assert sam.post(form, {**span, "substitute_id": sue.pk, "reason": "leave"}).status_code == 302
+    assert "in force" in sam.get(reverse("changes:substitute-list")).text
+    assert "Decide" in as_(sue).get(reverse("changes:board-list")).text
+    assert as_(sue).post(page, {"verdict": "approve", "digest_seen": round_.digest}).status_code == 302
+    assert "sue for sam" in as_(world.cast.che).get(page).text
+    one = Substitution.objects.get()
+    assert as_(world.cast.eve).get(reverse("changes:substitute-end", args=[one.pk])).status_code == 404
+    assert sam.post(reverse("changes:substitute-end", args=[one.pk])).status_code == 302
+    assert "over" in sam.get(reverse("changes:substitute-list")).text
+
+
+def test_substitutes_over_rest(world: World) -> None:
+    client = APIClient()
+    client.force_authenticate(world.cast.mia)
+    now = timezone.now()
+    given = {"substitute": "cal", "starts_at": now.isoformat(), "ends_at": (now + timedelta(days=2)).isoformat()}
+    made_ = client.post("/api/v1/substitutes/", given, format="json")
+    assert (made_.status_code, made_.json()["user"]) == (201, "mia")
+    assert client.post("/api/v1/substitutes/", {**given, "user": "sam"}, format="json").status_code == 403
+    ended = client.post(f"/api/v1/substitutes/{made_.json()['id']}/end/", format="json")
+    assert ended.json()["ended_at"]
+    other = APIClient()
+    other.force_authenticate(world.cast.eve)
+    assert other.get("/api/v1/substitutes/").json()["results"] == []
