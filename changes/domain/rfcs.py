@@ -179,7 +179,10 @@ def implemented(*, rfc_id: int, outcome: str, actor: User, at: datetime) -> RFC:
     if rfc.state == RFCState.IN_REVIEW:
         return rfc
     if rfc.state == RFCState.SUSPENDED:
-        return workflow.fire(RFC, rfc_id, "stop", actor=actor, at=at, reason=f"Its release ended: {outcome}.")
+        reason = f"Its release ended: {outcome}."
+        rfc = workflow.fire(RFC, rfc_id, "stop", actor=actor, at=at, reason=reason)
+        signoffs.withdraw(subject=rfc, actor=actor, at=at, reason=reason)
+        return rfc
     return workflow.fire(RFC, rfc_id, "implemented", actor=actor, at=at, outcome=outcome)
 
 

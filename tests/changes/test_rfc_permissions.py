@@ -33,7 +33,7 @@ MAY: dict[str, dict[str, set[str]]] = {
     "evaluate": MANAGER,
     "request_approval": MANAGER,
     "send_back": MANAGER,
-    "stop": MANAGER,
+    "stop": {"own": {"change_manager", "bot"}, "other": {"change_manager", "bot"}},
     "close": MANAGER,
     "reject": {"own": {"change_manager", "cab_chair"}, "other": {"change_manager", "cab_chair"}},
     "lapse": {"own": {"change_manager", "bot"}, "other": {"change_manager", "bot"}},

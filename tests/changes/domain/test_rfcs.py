@@ -345,3 +345,11 @@ def test_visible_are_those_in_scope_and_ones_own(world: World) -> None:
     near = make_user("near", "reader", scope=made.make_group("all", at=world.at).scope_key)
     seen = {p.username: list(RFC.objects.visible_to(p)) for p in (elsewhere, near, world.cast.eve, world.cast.root)}
     assert seen == {"far": [], "near": [rfc], "eve": [], "root": []}
+
+
+def test_the_end_of_its_release_ends_a_suspended_change_and_what_is_asked_about_its_rest(world: World) -> None:
+    rfc = made.suspended(world)
+    approvals.request_approval(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
+    ended = rfcs.implemented(rfc_id=rfc.pk, outcome="partial", actor=world.cast.bot, at=world.at)
+    assert ended.state == "in_review"
+    assert signoffs.open_round_of(ended) is None
