@@ -25,6 +25,7 @@ verbs(
         "rolling_back": "Rollback started",
         "rolled_back": "Rolled back",
         "accepted": "Completed",
+        "next_proposed": "Next change proposed",
         "cancelled": "Cancelled",
     },
     release__build={"requested": "Build requested", "built": "Built", "failed": "Build failed"},
@@ -125,6 +126,7 @@ class ReviewSlot(models.TextChoices):
 
     BEFORE_DEPLOY = "before_deploy", _("before deployment")
     AFTER_DEPLOY = "after_deploy", _("after deployment")
+    ACCEPT_PARTIAL = "accept_partial", _("an incomplete ring")
 
 
 class RestartMode(models.TextChoices):

@@ -25,6 +25,8 @@ verbs(
         "passed": "Ring passed",
         "failed": "Ring failed",
         "retried": "Failed hosts retried",
+        "partial_proposed": "Proposed to be accepted as it is",
+        "partial_refused": "Not accepted as it is",
         "accepted_partly": "Accepted as it is",
         "skipped": "Ring skipped",
     },

@@ -9,7 +9,7 @@ from django.contrib import admin
 
 from patchflow.kernel.models import User
 from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
-from releases.domain import jobs, rings, rollouts, switches
+from releases.domain import jobs, partial, rings, rollouts, switches
 from releases.models import Job, JobEvent, KillSwitch, PermissionSlip, Ring, Rollout
 
 
@@ -64,10 +64,9 @@ class RingAdmin(VerbAdmin):
     verbs = (
         AdminVerb("retry", "Retry failed hosts", _call(rings.retry_ring, "ring_id"), "retry"),
         AdminVerb(
-            "accept_partial",
-            "Accept as it is",
-            _call(rings.accept_partial, "ring_id", reason="reason"),
-            "accept_partial",
+            "propose_partial",
+            "Propose to accept it as it is",
+            _call(partial.propose, "ring_id", reason="reason"),
             needs_reason=True,
         ),
         AdminVerb("skip", "Leave out", _call(rings.skip, "ring_id", reason="reason"), "skip", needs_reason=True),

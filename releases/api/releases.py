@@ -17,7 +17,7 @@ from patchflow.api.verbs import EmptySerializer, ReasonSerializer, VerbViewSet, 
 from patchflow.kernel import signoffs
 from patchflow.kernel.errors import Conflict
 from releases.api import serializers as shapes
-from releases.domain import acceptance, builds, checklist, manifests, plans, readiness, releases
+from releases.domain import acceptance, builds, checklist, manifests, owed, plans, readiness, releases
 from releases.models import InstallProfile, Manifest, Release
 from releases.queries.access import demand_all
 from releases.queries.manifests import draft_document, since_previous
@@ -64,7 +64,7 @@ class ReleaseViewSet(VerbViewSet):
 
     def visible(self) -> QuerySet[Any]:
         rows = Release.objects.visible_to(self.request.user)  # type: ignore[arg-type]
-        return rows.select_related("composed_by", "started_by").prefetch_related("links__rfc")
+        return rows.select_related("composed_by", "started_by", "next_rfc").prefetch_related("links__rfc")
 
     @extend_schema(request=shapes.ComposeSerializer, responses={201: shapes.ReleaseSerializer})
     def create(self, request: Request) -> Response:
@@ -116,6 +116,9 @@ class ReleaseViewSet(VerbViewSet):
     # --- deploying --------------------------------------------------------------------------------------------------
     deploy = _verb(EmptySerializer, releases.deploy, "deploy", "Starts the deployment; everything is asked again.")
     stop = _verb(shapes.StopSerializer, releases.stop, "stop", "Ends a deployment that is at rest short of its goal.")
+    propose_next = _verb(
+        EmptySerializer, owed.propose_next, "propose_next", "Raises a draft RFC for the hosts that it missed."
+    )
     accept = _verb(EmptySerializer, releases.accept, "accept", "Completes a reviewed release.")
 
     # --- reads ------------------------------------------------------------------------------------------------------

@@ -12,9 +12,12 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from patchflow.api.verbs import EmptySerializer, ReasonSerializer, VerbViewSet, parsed
-from patchflow.kernel.errors import Conflict
-from releases.domain import jobs, rings, rollbacks, rollouts, switches
+from patchflow.api.verbs import EmptySerializer, ReasonSerializer, VerbViewSet, parsed, proven
+from patchflow.kernel import signoffs
+from patchflow.kernel.enums import Verdict
+from patchflow.kernel.errors import Conflict, NotAllowed
+from patchflow.kernel.models import SignOffRound
+from releases.domain import jobs, partial, rings, rollbacks, rollouts, switches
 from releases.models import Job, JobEvent, KillSwitch, PermissionSlip, Ring, Rollout
 from releases.queries.rollouts import ring_counts
 
@@ -123,6 +126,24 @@ class RingReasonSerializer(RingVerbSerializer):
     reason = serializers.CharField(max_length=2000)
 
 
+class DecidePartialSerializer(RingVerbSerializer):
+    """`digest_seen`: of the round that was read (`partial`); another one is refused."""
+
+    verdict = serializers.ChoiceField(Verdict.choices)
+    comment = serializers.CharField(max_length=4000, required=False, allow_blank=True, default="")
+    digest_seen = serializers.CharField(min_length=64, max_length=64)
+    password = serializers.CharField(required=False, max_length=500, trim_whitespace=False, write_only=True)
+
+
+class PartialSerializer(serializers.Serializer[Any]):
+    """The newest question about a ring: what is signed, and how it stands."""
+
+    ring = serializers.IntegerField()
+    state = serializers.CharField()
+    digest = serializers.CharField()
+    document = serializers.JSONField()
+
+
 class RetrySerializer(RingVerbSerializer):
     hosts = serializers.ListField(
         child=serializers.IntegerField(), required=False, help_text="Only these failed hosts."
@@ -148,7 +169,7 @@ def _verb(shape: type[serializers.Serializer[Any]], function: Callable[..., Any]
 
     def run(self: RolloutViewSet, request: Request, pk: str | None = None) -> Response:
         rollout = self.get_object()
-        self.act(function, request, rollout_id=rollout.pk, **parsed(shape, request))
+        self.act(function, request, rollout_id=rollout.pk, **proven(request, parsed(shape, request)))
         return self.answer(rollout.pk)
 
     run.__name__, run.__doc__ = name, says
@@ -169,8 +190,16 @@ def _retry(*, rollout_id: int, ring: int, hosts: list[int] | None = None, **give
     return rings.retry_ring(ring_id=_of(rollout_id, ring), host_ids=hosts, **given)
 
 
-def _accept(*, rollout_id: int, ring: int, **given: Any) -> Any:
-    return rings.accept_partial(ring_id=_of(rollout_id, ring), **given)
+def _propose(*, rollout_id: int, ring: int, **given: Any) -> Any:
+    return partial.propose(ring_id=_of(rollout_id, ring), **given)
+
+
+def _decide(*, rollout_id: int, ring: int, **given: Any) -> Any:
+    found = Ring.objects.get(pk=_of(rollout_id, ring))
+    round_ = signoffs.open_round_of(found)
+    if round_ is None:
+        raise Conflict("Nobody is asked about this ring.", code="signoff.round_over")
+    return partial.decide(round_id=round_.pk, **given)
 
 
 def _skip(*, rollout_id: int, ring: int, **given: Any) -> Any:
@@ -194,7 +223,12 @@ class RolloutViewSet(VerbViewSet):
     stop = _verb(ReasonSerializer, rollouts.stop, "stop", "Ends it short of its goal.")
     cancel = _verb(ReasonSerializer, rollouts.cancel, "cancel", "Withdraws a planned rollout.")
     retry_ring = _verb(RetrySerializer, _retry, "retry_ring", "Tries the failed hosts of a ring again, and no others.")
-    accept_partial = _verb(RingReasonSerializer, _accept, "accept_partial", "Takes a failed ring as it is.")
+    propose_partial = _verb(
+        RingReasonSerializer, _propose, "propose_partial", "Asks others to accept a failed ring as it is."
+    )
+    decide_partial = _verb(
+        DecidePartialSerializer, _decide, "decide_partial", "Signs that a failed ring is accepted as it is, or refuses."
+    )
     skip_ring = _verb(RingReasonSerializer, _skip, "skip_ring", "Leaves a ring out that has not begun.")
 
     @extend_schema(request=ReasonSerializer, responses={201: RolloutSerializer})
@@ -213,6 +247,23 @@ class RolloutViewSet(VerbViewSet):
         """How many hosts stand in which state, for each ring."""
         found = ring_counts(self.seen_pk())
         return Response([{"ring": ring, "counts": counts} for ring, counts in sorted(found.items())])
+
+    @extend_schema(responses=PartialSerializer(many=True))
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    def partial(self, request: Request, pk: str | None = None) -> Response:
+        """The newest question of each ring about which somebody was asked to accept it as it is; for who sees every host."""
+        if request.user.scopes_for("rollout.view") is not None:  # type: ignore[union-attr]
+            raise NotAllowed("The documents name every host of a ring.", code="rollout.scope")
+        rows = SignOffRound.objects.filter(
+            subject_type="releases.ring", subject_id__in=Ring.objects.filter(rollout_id=self.seen_pk()).values("pk")
+        )
+        newest = {round_.subject_id: round_ for round_ in rows.order_by("number")}
+        return Response(
+            [
+                {"ring": ring, "state": one.state, "digest": one.digest, "document": one.document}
+                for ring, one in sorted(newest.items())
+            ]
+        )
 
 
 class JobViewSet(VerbViewSet):

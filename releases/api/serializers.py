@@ -31,12 +31,13 @@ class ReleaseSerializer(serializers.ModelSerializer[Release]):
     rfcs = serializers.SerializerMethodField()
     composed_by = serializers.CharField(source="composed_by.username", read_only=True)
     started_by = serializers.CharField(source="started_by.username", read_only=True, allow_null=True, default=None)
+    next_rfc = serializers.CharField(source="next_rfc.number", read_only=True, allow_null=True, default=None)
 
     class Meta:
         model = Release
         fields = (
             "id", "number", "title", "kind", "state", "state_at", "outcome", "reason", "executor", "profile", "way_back", "earliest_at",
-            "latest_at", "rfcs", "composed_by", "composed_at", "started_by", "started_at", "finished_at", "completed_at",
+            "latest_at", "rfcs", "composed_by", "composed_at", "started_by", "started_at", "finished_at", "completed_at", "next_rfc",
         )  # fmt: skip
         read_only_fields = fields
 

@@ -31,6 +31,7 @@ from releases.queries.manifests import current
 READINESS = {"name": "Readiness", "role": "readiness_approver", "quorum": "first", "amount": 1, "hours": 72}
 BOARD = {"name": "CAB", "role": "cab_chair", "quorum": "first", "amount": 1, "hours": 72}
 EMERGENCY_BOARD = {"name": "Emergency CAB", "role": "cab_chair", "quorum": "first", "amount": 1, "hours": 4}
+CHANGE_MANAGER = {"name": "Change manager", "role": "change_manager", "quorum": "first", "amount": 1, "hours": 72}
 QUESTIONS = (
     "Is what was tested exactly what the manifest names?",
     "Are the right people told, and when?",
@@ -62,6 +63,8 @@ def definition(slot: str, kind: str) -> Definition:
         return Definition(found.name, found.levels, found.questions)
     if slot == ReviewSlot.AFTER_DEPLOY:
         return Definition("Release Approved Review", [], APPROVED_QUESTIONS)
+    if slot == ReviewSlot.ACCEPT_PARTIAL:
+        return Definition("Incomplete ring", [{**CHANGE_MANAGER, "hours": 4 if kind == "emergency" else 72}], ())
     levels = [{**READINESS, "hours": 4}, EMERGENCY_BOARD] if kind == "emergency" else [READINESS]
     return Definition("Release Readiness Review", levels, QUESTIONS)
 
@@ -77,8 +80,10 @@ def configure_slot(
     found = []
     if slot not in ReviewSlot.values or not name.strip():
         found.append(Blocker("slot.name", "Name the slot and the review."))
-    if slot == ReviewSlot.BEFORE_DEPLOY and not levels:
-        found.append(Blocker("slot.levels", "The review before deployment asks at least one level."))
+    if slot in (ReviewSlot.BEFORE_DEPLOY, ReviewSlot.ACCEPT_PARTIAL) and not levels:
+        found.append(
+            Blocker("slot.levels", "Before deployment, and about an incomplete ring, at least one level is asked.")
+        )
     for level in levels:
         if level.get("role") not in all_roles() or level.get("quorum") not in ("first", "all", "count", "percent"):
             found.append(Blocker("slot.levels", f"Level {level.get('name', '?')}: role or quorum is not known."))

@@ -1,4 +1,4 @@
-"""What people decide about a ring: try its failed hosts again, accept it as it is, or leave it out."""
+"""What people decide about a ring: try its failed hosts again, or leave it out. Accepting it as it is: `partial`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,9 @@ from patchflow.kernel import queue, workflow
 from patchflow.kernel.errors import Blocked, Conflict
 from patchflow.kernel.instance import instance_key
 from patchflow.kernel.models import User
-from releases.domain import rollouts
+from releases.domain import partial, rollouts
 from releases.enums_rollout import JobState, RingState, RolloutState
-from releases.models import Job, Ring, Rollout
-
-
-def _locked(ring_id: int) -> tuple[Rollout, Ring]:
-    """Rollout and ring, locked in this order."""
-    peek = Ring.objects.filter(pk=ring_id).first()
-    if peek is None:
-        raise Conflict("This ring no longer exists.", code="conflict.gone")
-    return workflow.lock(Rollout, peek.rollout_id), workflow.lock(Ring, ring_id)
+from releases.models import Job, Ring
 
 
 @workflow.verb("release.ring.retried", Ring, "ring_id")
@@ -30,7 +22,7 @@ def retry_ring(*, ring_id: int, actor: User, at: datetime, host_ids: Sequence[in
     Hosts out of sight or lost are not tried again: they are looked at first. Raises Blocked (nothing failed, hosts still
     at work), NotAllowed, Conflict.
     """
-    rollout, ring = _locked(ring_id)
+    rollout, ring = partial.locked(ring_id)
     rows = Job.objects.filter(ring=ring, state__in=[JobState.FAILED, JobState.UNDONE])
     if host_ids is not None:
         rows = rows.filter(host_id__in=host_ids)
@@ -38,6 +30,7 @@ def retry_ring(*, ring_id: int, actor: User, at: datetime, host_ids: Sequence[in
         raise Blocked("No host of this ring has failed.", code="ring.nothing_failed")
     if ring.state == RingState.FAILED:
         workflow.fire(Ring, ring_id, "retry", actor=actor, at=at)
+        partial.retire(ring, actor=actor, at=at, reason="Its failed hosts are tried again.")
     elif ring.state != RingState.RUNNING:
         raise Conflict(f"The ring is {ring.get_state_display()}.", code="conflict.state")
     mine = instance_key()
@@ -57,25 +50,11 @@ def retry_ring(*, ring_id: int, actor: User, at: datetime, host_ids: Sequence[in
     return len(fired.done)
 
 
-@workflow.verb("release.ring.accepted_partly", Ring, "ring_id")
-def accept_partial(*, ring_id: int, reason: str, actor: User, at: datetime) -> Ring:
-    """Takes a failed ring as it is: its hosts not begun are withdrawn and stay owed, and it is watched like any other.
-
-    By a person who did not start the rollout. The rollout stays halted until somebody resumes it.
-    """
-    reason = rollouts.said(reason, "ring.reason")
-    rollout, _ring = _locked(ring_id)
-    workflow.fire(Ring, ring_id, "accept_partial", actor=actor, at=at, reason=reason)
-    why = f"The ring was accepted as it is by {actor}: {reason}"
-    rollouts.withdraw(rollout, reason=why, actor=User.bot(), at=at, ring_id=ring_id)
-    return Ring.objects.get(pk=ring_id)
-
-
 @workflow.verb("release.ring.skipped", Ring, "ring_id")
 def skip(*, ring_id: int, reason: str, actor: User, at: datetime) -> Ring:
     """Leaves a ring out that has not begun; its hosts are withdrawn and stay owed."""
     reason = rollouts.said(reason, "ring.reason")
-    rollout, _ring = _locked(ring_id)
+    rollout, _ring = partial.locked(ring_id)
     workflow.fire(Ring, ring_id, "skip", actor=actor, at=at, reason=reason)
     rollouts.withdraw(rollout, reason=reason, actor=actor, at=at, ring_id=ring_id)
     queue.enqueue(rollouts.ADVANCE, rollout_id=rollout.pk)

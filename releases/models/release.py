@@ -69,6 +69,14 @@ class Release(Audited):
     earliest_at = models.DateTimeField(null=True, blank=True)
     latest_at = models.DateTimeField(null=True, blank=True, help_text="No host starts at or after this.")
     reason = models.TextField(blank=True, default="", help_text="Why it came back, was voided or cancelled, last time.")
+    next_rfc = models.ForeignKey(
+        "changes.RFC",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Takes up the hosts it missed.",
+    )
     composed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     composed_at = models.DateTimeField()
     state_at = models.DateTimeField(help_text="Since when it has its state.")

@@ -165,6 +165,8 @@ class Ring(Audited):
     state_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
     soak_until = models.DateTimeField(null=True, blank=True)
+    proposal = models.TextField(blank=True, default="", help_text="Why it should be accepted as it is.")
+    proposed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+")
     accepted_partly = models.BooleanField(default=False, help_text="A person accepted what it had reached.")
     reason = models.TextField(blank=True, default="")
 
@@ -232,7 +234,7 @@ class Ring(Audited):
         self._came(at)
 
     @transition(field=state, source=R.FAILED, target=R.SOAKING, verb="release.ring.accepted_partly",
-                allowed=[capability("rollout.accept_partial"), not_starter], gated=True, dangerous=True,
+                allowed=[capability("rollout.accept_partial"), not_starter], gated=True, by_system=True, dangerous=True,
                 label="Accept as it is")  # fmt: skip
     def accept_partial(self, *, actor: User, at: datetime, reason: str, **facts: Any) -> None:
         self._came(at, reason)

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from patchflow.kernel.errors import Refusal
 from patchflow.web import states
 from patchflow.web.verbs import Reach
-from releases.domain import acceptance, builds, manifests, releases, rollbacks
+from releases.domain import acceptance, builds, manifests, owed, releases, rollbacks
 from releases.models import AcceptanceRun, Release
 from releases.web import release_forms as shapes
 from releases.web.releases import visible_release
@@ -41,6 +41,7 @@ AT_A_CLICK: dict[str, Callable[..., Any]] = {
     "seal": manifests.seal,
     "test": acceptance.request_runs,
     "accept": releases.accept,
+    "propose_next": owed.propose_next,
 }
 VERB_PAGES: dict[str, VerbPage] = {
     "deploy": VerbPage(
@@ -101,6 +102,9 @@ def release_click(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     release = visible_release(request, pk)
     AT_A_CLICK[verb](release_id=release.pk, actor=request.user, at=timezone.now())
     now = Release.objects.get(pk=release.pk)
+    if verb == "propose_next" and now.next_rfc:
+        messages.success(request, _("%(rfc)s is drafted.") % {"rfc": now.next_rfc.number})
+        return redirect(now.next_rfc)
     messages.success(request, f"{now.number}: {states.look_of(now).label}.")
     return redirect("releases:release-tests", release.pk) if verb == "test" else redirect(now)
 

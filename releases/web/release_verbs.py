@@ -14,7 +14,7 @@ from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 from patchflow.web.verbs import Verb
-from releases.domain import acceptance
+from releases.domain import acceptance, owed
 from releases.enums import ReleaseState
 from releases.models import Release
 from releases.queries.releases import newest_runs
@@ -39,7 +39,8 @@ PRIMARY = {
     ReleaseState.DEPLOYED: "accept",
     ReleaseState.ROLLED_BACK: "accept",
 }
-AT_A_CLICK = {"build", "seal", "test", "accept"}
+AT_A_CLICK = {"build", "seal", "test", "accept", "propose_next"}
+AFTER = (ReleaseState.DEPLOYING, ReleaseState.DEPLOYED, ReleaseState.ROLLED_BACK, ReleaseState.COMPLETED)
 LABELS = {
     "build": gettext_lazy("Build"),
     "seal": gettext_lazy("Seal the manifest"),
@@ -67,7 +68,23 @@ def verbs_of_release(release: Release, *, actor: User, at: datetime) -> list[Ver
     ]
     if release.state == ReleaseState.TESTING:
         found.insert(0, _verb(release, "test", _("Run the tests"), _against_tests(release, actor)))
+    if (count := len(owed.owed_hosts(release.pk))) and release.state in AFTER:
+        found.append(
+            _verb(
+                release, "propose_next", _("Propose the next change"), _against_next(release, actor),
+                reach=ngettext("for %(n)d missed host", "for %(n)d missed hosts", count) % {"n": count},
+            )
+        )  # fmt: skip
     return sorted(found, key=lambda verb: not verb.primary)
+
+
+def _against_next(release: Release, actor: User) -> list[Blocker]:
+    found = failing([capability("rfc.raise")], None, actor) if actor.scopes_for("rfc.raise") == frozenset() else []
+    last = release.next_rfc
+    if last is not None and last.state not in owed.OVER:
+        said = _("%(rfc)s takes up what is owed already.") % {"rfc": last.number}
+        found.append(Blocker("conflict.next_rfc", said, last.get_absolute_url()))
+    return found
 
 
 def _against_tests(release: Release, actor: User) -> list[Blocker]:
@@ -86,7 +103,7 @@ def _against_tests(release: Release, actor: User) -> list[Blocker]:
 def _verb(
     release: Release, name: str, label: str, blockers: Sequence[Blocker], dangerous: bool = False, reach: str = ""
 ) -> Verb:
-    address = "release-roll-back" if name == "roll_back" else f"release-{name}"
+    address = f"release-{name.replace('_', '-')}"
     return Verb(
         name=name,
         label=label,

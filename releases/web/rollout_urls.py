@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from releases.web import rollout_verbs, rollouts
+from releases.web import ring_acceptance, rollout_verbs, rollouts
 
 urlpatterns: list[URLPattern] = [
     path("rollouts/", rollouts.rollout_list, name="rollout-list"),
@@ -15,7 +15,7 @@ urlpatterns: list[URLPattern] = [
     path("rollouts/<int:pk>/cancel/", rollout_verbs.rollout_cancel, name="rollout-cancel"),
     path("rollouts/<int:pk>/roll-back/", rollout_verbs.rollout_roll_back, name="rollout-roll-back"),
     path("rings/<int:pk>/retry/", rollout_verbs.ring_retry, name="ring-retry"),
-    path("rings/<int:pk>/accept-partial/", rollout_verbs.ring_accept_partial, name="ring-accept-partial"),
+    path("rings/<int:pk>/accept-partial/", ring_acceptance.ring_accept_partial, name="ring-accept-partial"),
     path("rings/<int:pk>/skip/", rollout_verbs.ring_skip, name="ring-skip"),
     path("jobs/<int:pk>/cancel/", rollout_verbs.job_cancel, name="job-cancel"),
     path("jobs/<int:pk>/look/", rollout_verbs.job_look, name="job-look"),

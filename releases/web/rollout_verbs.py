@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from patchflow.kernel import workflow
+from patchflow.kernel import signoffs, workflow
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
@@ -112,7 +112,6 @@ def verbs_of_ring(ring: Ring, tally: Tally, *, actor: User, at: datetime) -> lis
     failed = tally.number(JobState.FAILED, JobState.UNDONE)
     labels = {
         "retry": _("Retry %(n)d failed") % {"n": failed},
-        "accept_partial": _("Accept as it is"),
         "skip": _("Leave out"),
     }
     if ring.rollout.state not in (RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.HALTED):
@@ -131,6 +130,8 @@ def verbs_of_ring(ring: Ring, tally: Tally, *, actor: User, at: datetime) -> lis
         for one in workflow.available(ring, actor=actor, at=at)
         if one.name in labels
     ]
+    if ring.state == RingState.FAILED:
+        found.append(_accept_verb(ring, actor))
     if ring.state == RingState.RUNNING and failed:
         blockers = failing([capability("rollout.retry")], ring, actor)
         found.append(
@@ -146,6 +147,23 @@ def verbs_of_ring(ring: Ring, tally: Tally, *, actor: User, at: datetime) -> lis
             )
         )
     return found
+
+
+def _accept_verb(ring: Ring, actor: User) -> Verb:
+    """To the page where it is proposed, and where others decide."""
+    round_ = signoffs.open_round_of(ring)
+    either_right = [capability("rollout.retry"), capability("rollout.accept_partial")]
+    refused = [failing([one], ring, actor) for one in either_right]
+    blockers = refused[1] if all(refused) and round_ is None else []
+    return Verb(
+        "accept_partial",
+        _("Decide whether it is accepted") if round_ else _("Accept as it is"),
+        reverse("releases:ring-accept-partial", args=[ring.pk]),
+        not blockers,
+        tuple(blockers),
+        method="get",
+        icon="check",
+    )
 
 
 def verbs_of_job(job: Job, *, actor: User) -> list[Verb]:
@@ -339,25 +357,6 @@ def ring_retry(request: HttpRequest, pk: int) -> HttpResponse:
         needs_reason=False,
         reach=[Reach(failed, _("failed hosts are tried again")), Reach(untouched, _("other hosts stay as they are"))],
         act=lambda _reason: rings.retry_ring(ring_id=pk, actor=_actor(request), at=timezone.now()),
-    )
-
-
-@login_required
-def ring_accept_partial(request: HttpRequest, pk: int) -> HttpResponse:
-    """Takes a failed ring as it is."""
-    ring, back = _ring(request, pk)
-    jobs_of = Job.objects.filter(ring=ring)
-    return _confirmed(
-        request,
-        title=_("Accept ring %(ring)s as it is") % {"ring": ring.name},
-        verb=_("Accept"),
-        back=back,
-        reach=[
-            Reach(jobs_of.exclude(state__in=["succeeded", "not_needed"]).count(), _("hosts stay owed"), css="st-warn"),
-            Reach(jobs_of.filter(state=JobState.PENDING).count(), _("of them are withdrawn now")),
-        ],
-        then=[_("The ring is watched like any other; the rollout goes on when somebody resumes it.")],
-        act=lambda reason: rings.accept_partial(ring_id=pk, reason=reason, actor=_actor(request), at=timezone.now()),
     )
 
 

@@ -50,7 +50,7 @@ NO_PAGE = {
     "changes:feed-poll", "changes:feed-switch", "changes:rfc-evaluate", "changes:rfc-request-approval", "changes:rfc-score",
     "changes:rfc-submit", "changes:update-respond", "cmdb:baseline-adopt", "cmdb:baseline-ask", "cmdb:baseline-decide",
     "cmdb:host-accept-key", "cmdb:host-scan", "cmdb:host-show-key", "cmdb:host-test", "cmdb:scan-cancel", "releases:release-accept",
-    "releases:release-build", "releases:release-seal", "releases:release-test",
+    "releases:release-build", "releases:release-propose-next", "releases:release-seal", "releases:release-test",
     "reports:notice-read-all", "reports:settings-notices",
     # files
     "changes:update-hosts", "releases:manifest-document",

@@ -145,23 +145,6 @@ def test_retry_of_nothing_says_so(make: Make) -> None:
         rings.retry_ring(ring_id=deployment.ring().pk, actor=deployment.cast.otto, at=deployment.clock.at)
 
 
-def test_a_ring_is_accepted_as_it_is_by_somebody_who_did_not_start_it(make: Make) -> None:
-    deployment = make(hosts=4, rings=[{"hosts": 3, "concurrency": 1}, {"hosts": 1}])
-    deployment.habit(1, "lie")
-    deployment.start()
-    deployment.work()
-    ring = deployment.ring()
-    with pytest.raises(NotAllowed, match="another person"):
-        rings.accept_partial(ring_id=ring.pk, reason="good enough", actor=deployment.cast.rex, at=deployment.clock.at)
-    rings.accept_partial(ring_id=ring.pk, reason="good enough", actor=deployment.cast.che, at=deployment.clock.at)
-    assert deployment.states() == ["succeeded", "failed", "cancelled", "pending"]
-    assert "good enough" in deployment.job(2).reason
-    rollouts.resume(rollout_id=deployment.rollout.pk, actor=deployment.cast.rex, at=deployment.clock.at)
-    deployment.work()
-    assert deployment.states() == ["succeeded", "failed", "cancelled", "succeeded"]
-    assert release_of(deployment) == ("deployed", "partial")
-
-
 def test_a_halted_rollout_with_a_failed_ring_does_not_simply_go_on(make: Make) -> None:
     deployment = make(hosts=2, rings=[{"hosts": 2, "concurrency": 1}])
     deployment.habit(0, "lie")
