@@ -14,7 +14,7 @@ from django.test import TransactionTestCase
 
 from patchflow.kernel import append_only
 from tests.factories.people import Cast, make_cast
-from tests.lab.fleet import fresh_host, lab  # noqa: F401 - fixtures: real hosts
+from tests.lab.fleet import fresh_host, fresh_rpm_host, lab, rpm_lab  # noqa: F401 - fixtures: real hosts
 
 SHARED_DATA = Path(os.environ.get("PATCHFLOW_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 

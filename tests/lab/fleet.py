@@ -27,6 +27,7 @@ from cmdb.remote.connection import Endpoint
 
 HERE = Path(__file__).resolve().parent
 TOOLS = ("systemd-nspawn", "ip", "ssh", "ssh-keygen", "ssh-keyscan", "unshare", "nsenter", "apt-ftparchive", "gpg")
+RPM_TOOLS = ("createrepo_c", "modifyrepo_c")
 SLOTS = 24
 
 
@@ -108,6 +109,8 @@ class Lab:
         if rpm:
             if not (base() / ".lab.rpm-seed").exists():
                 raise NoLab("no RPM base: run tests/lab/prepare --rpm")
+            if missing := [tool for tool in RPM_TOOLS if shutil.which(tool) is None]:
+                raise NoLab(f"not installed: {' '.join(missing)}")
             self.script("rpmrepo", "publish")
         self.script("lab", "up", str(debian), str(rpm))
         self.names = sorted(path.name for path in (self.folder / "hosts").iterdir())
@@ -195,6 +198,16 @@ class Lab:
         """Undoes `tamper`."""
         self.script("debrepo", "build")
 
+    def tamper_rpm(self, what: str) -> None:
+        """Breaks the RPM repository: metadata, package, key."""
+        self.script("rpmrepo", "tamper", what)
+
+    def repair_rpm(self) -> None:
+        """Undoes `tamper_rpm`."""
+        for name in ("Packages", "repodata"):
+            shutil.copytree(base() / "www" / "rpm" / name, self.folder / "www" / "rpm" / name, dirs_exist_ok=True)
+        self.script("rpmrepo", "publish")
+
     def address(self, host: str) -> str:
         return f"{self.net}.{(10 if host[0] == 'h' else 150) + int(host[1:])}"
 
@@ -260,6 +273,20 @@ class FreshHost:
         return len(re.findall(rf"^\S+ \S+ (?:upgrade|install) {re.escape(package)}:\S+ \d", log, re.MULTILINE))
 
 
+@dataclass(frozen=True)
+class FreshRpmHost(FreshHost):
+    """The same of the RPM family."""
+
+    def state(self, package: str) -> str:
+        """`version-release` by rpm's own words; of several versions each, in rpm's order."""
+        return self.ssh(f"rpm -q --qf '%{{VERSION}}-%{{RELEASE}} ' {package}", check=False)
+
+    def transactions(self) -> list[str]:
+        """The command lines in dnf's history, newest first."""
+        text = self.ssh("sudo dnf history list 2>/dev/null", check=False)
+        return [line.split("|")[1].strip() for line in text.splitlines() if re.match(r"^ +\d+ \|", line)]
+
+
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """One lab with one Debian host for the whole session of this process."""
@@ -273,6 +300,22 @@ def fresh_host(lab: Lab) -> FreshHost:
     lab.reset("h01")
     host = FreshHost(lab, "h01")
     host.ssh("sudo apt-get -qq update -eany")
+    return host
+
+
+@pytest.fixture(scope="session")
+def rpm_lab() -> Iterator[Lab]:
+    """One lab with one host of the RPM family."""
+    with started(debian=0, rpm=1) as running:
+        yield running
+
+
+@pytest.fixture
+def fresh_rpm_host(rpm_lab: Lab) -> FreshRpmHost:
+    """r01 as new; the key of its repository is known to it. A test that tampers with the repository repairs it itself."""
+    rpm_lab.reset("r01")
+    host = FreshRpmHost(rpm_lab, "r01")
+    host.ssh("sudo dnf -qy makecache")
     return host
 
 
