@@ -21,7 +21,7 @@ class Action(StrEnum):
     ROLLBACK = "rollback"
     UNINSTALL = "uninstall"
     STAGE = "stage"  # download and compare only
-    RECOVER = "recover"  # finish what was interrupted: `dpkg --configure -a`, then verify
+    RECOVER = "recover"  # finish what was interrupted (`dpkg --configure -a`, or its own files again), then verify
 
 
 class Stage(StrEnum):
@@ -59,7 +59,7 @@ class PackageChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactSpec:
-    """One file that may be installed: `size` in bytes, `sha256` in lower-case hex, `filename` as in apt's cache."""
+    """One file that may be installed: `size` in bytes, `sha256` in lower-case hex, `filename` as the manager names it."""
 
     filename: str
     package: str

@@ -1,4 +1,4 @@
-"""Debian hosts over SSH (or this computer), by apt, with the ledger on the host itself."""
+"""Hosts over SSH (or this computer), by apt or dnf, with the ledger on the host itself."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

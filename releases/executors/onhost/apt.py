@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 import subprocess
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import look
+from . import dpkg, look
+from .manager import Manager, Plan, Refused, first_meaning, run
 
-if TYPE_CHECKING:  # an older Python over there cannot evaluate these
-    # name, arch, from_version and to_version of a package; what (name, arch) goes from and to.
-    Packages = Sequence[Mapping[str, str]]
-    Changes = Mapping[tuple[str, str], tuple[str, str]]
+if TYPE_CHECKING:
+    from .manager import Packages
 
 INST = re.compile(r"^Inst (\S+?)(?::\S+)? (?:\[([^\]]*)\] )?\((\S+) .*?\[([^\]]+)\]\)", re.M)
 REMOVAL = re.compile(r"^(?:Remv|Purg) (\S+?)(?::\S+)? \[([^\]]*)\]", re.M)
@@ -26,8 +23,8 @@ COMMON = (
 )  # fmt: skip
 # Words of apt -> (code, whether waiting cannot help). First match wins.
 MEANING = (
-    (r"Could not get lock|Unable to acquire the dpkg frontend lock|dpkg frontend lock was locked", "dpkg_locked", False),
-    (r"dpkg was interrupted|Unmet dependencies\. Try 'apt --fix-broken", "dpkg_unfinished", False),
+    (r"Could not get lock|Unable to acquire the dpkg frontend lock|dpkg frontend lock was locked", "locked", False),
+    (r"dpkg was interrupted|Unmet dependencies\. Try 'apt --fix-broken", "unfinished", False),
     (r"don't have enough free space|No space left on device", "disk_full", False),
     (r"Hash Sum mismatch|unexpected size|NO_PUBKEY|BADSIG|EXPKEYSIG|REVKEYSIG|is not signed|no longer has a Release|"
      r"not valid yet|is expired|invalid since|signatures (?:were|couldn't)|"
@@ -43,55 +40,96 @@ MEANING = (
 )  # fmt: skip
 
 
-class Refused(Exception):
-    """Why nothing is done. `permanent`: waiting does not help."""
+class Apt(Manager):
+    """apt over dpkg: Debian, Ubuntu and what descends from them."""
 
-    def __init__(self, code: str, reason: str, permanent: bool) -> None:
-        super().__init__(reason)
-        self.code, self.reason, self.permanent = code, reason, permanent
+    name = "apt"
+    suffix = ".deb"
 
+    native = staticmethod(dpkg.native)
+    state = staticmethod(dpkg.state)
+    newer = staticmethod(dpkg.newer)
+    lock_holders = staticmethod(dpkg.lock_holders)
+    audit = staticmethod(dpkg.audit)
+    unfinished = staticmethod(dpkg.unfinished)
+    torn = staticmethod(dpkg.torn)
+    restart_needed = staticmethod(dpkg.restart_needed)
 
-def run(argv: list[str], log: str | None = None, seconds: float | None = None) -> tuple[int, str]:
-    """(exit status, all that apt said). With `seconds` the program is killed then: only for what changes nothing."""
-    env = dict(os.environ, NEEDRESTART_MODE="l", APT_LISTCHANGES_FRONTEND="none", **look.WORDS)
-    env.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-    if log is None:
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, timeout=seconds
+    def refresh(self, log: str | None = None) -> None:
+        """Fetches the lists. A list that cannot be had or verified refuses, though apt itself would go on with old ones."""
+        patience = ["-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10"]
+        status, text = run(["apt-get", "update", "-q", "-eany", *patience], log, seconds=600)
+        doubtful = re.search(r"^(Err:|W: (Failed to fetch|GPG error|An error occurred|Some index files))", text, re.M)
+        if status or doubtful:
+            raise self.meaning(text, "repository_untrusted")
+
+    def simulate(self, packages: Packages, archives: str, downgrade: bool, log: str | None = None) -> Plan:
+        status, text = run(install_words(packages, archives, downgrade, "-s"), log, seconds=300)
+        if status:
+            raise self.meaning(text, "impossible")
+        return Plan(
+            {(name, arch): (old or "", new) for name, old, new, arch in INST.findall(text)}, dict(REMOVAL.findall(text))
         )
-        return done.returncode, done.stdout.decode(errors="replace")
-    with open(log, "ab") as file:
-        file.write(f"\n$ {' '.join(argv)}\n".encode())
-        file.flush()
-        start = file.tell()
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=env, timeout=seconds)
-    with open(log, "rb") as file:
-        file.seek(start)
-        return done.returncode, file.read().decode(errors="replace")
 
+    def announced(self, packages: Packages, archives: str, downgrade: bool) -> list[dict[str, Any]]:
+        """The files that would be fetched, by the host's signed lists. What is in `archives` already is not among them."""
+        status, text = run(install_words(packages, archives, downgrade, "--print-uris", "-qq"), seconds=300)
+        if status:
+            raise self.meaning(text, "impossible")
+        found = []
+        for uri, filename, size, kind, digest in URI.findall(text):
+            name, version, arch = (urllib.parse.unquote(part) for part in filename[: -len(".deb")].split("_"))
+            if kind != "SHA256":
+                raise Refused("no_sha256", f"the signed lists have no SHA-256 for {filename}", True)
+            found.append({
+                "uri": uri, "filename": filename, "size": int(size), "sha256": digest,
+                "package": name, "version": version, "arch": arch,
+            })  # fmt: skip
+        return found
 
-def meaning(text: str, otherwise: str = "failed") -> Refused:
-    """What apt's words come to, as a Refused that quotes them."""
-    lines = [line for line in text.splitlines() if line.startswith(("E:", "Err:", "W:", "dpkg:"))] or text.splitlines()
-    quote = " ".join(line.strip() for line in lines[-4:])[:600]
-    for pattern, code, permanent in MEANING:
-        if re.search(pattern, text):
-            return Refused(code, quote, permanent)
-    return Refused(otherwise, quote or "apt said nothing", True)
+    def fetch(self, packages: Packages, archives: str, downgrade: bool, log: str, seconds: float) -> None:
+        try:
+            status, text = run(install_words(packages, archives, downgrade, "--download-only"), log, seconds=seconds)
+        except subprocess.TimeoutExpired:
+            raise Refused("repository_unreachable", "the download did not end in time", False) from None
+        if status:
+            raise self.meaning(text, "repository_unreachable")
 
+    def identity(self, path: str) -> tuple[str, ...]:
+        status, fields, words = look.say(
+            ["dpkg-deb", "--show", "--showformat", "${Package}\\t${Version}\\t${Architecture}", path]
+        )
+        if status:
+            raise ValueError(words)
+        return tuple(fields.split("\t"))
 
-def refresh(log: str | None = None) -> None:
-    """Fetches the lists. A list that cannot be had or verified refuses, though apt itself would go on with old ones."""
-    patience = ["-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10"]
-    status, text = run(["apt-get", "update", "-q", "-eany", *patience], log, seconds=600)
-    doubtful = re.search(r"^(Err:|W: (Failed to fetch|GPG error|An error occurred|Some index files))", text, re.M)
-    if status or doubtful:
-        raise meaning(text, "repository_untrusted")
+    def install(
+        self, packages: Packages, plan: Plan, archives: str, downgrade: bool, log: str, lock: int
+    ) -> tuple[int, str]:
+        patience = f"DPkg::Lock::Timeout={lock}"
+        return run(install_words(packages, archives, downgrade, "--no-download", "-o", patience), log)
+
+    def finish(self, interrupted: Sequence[str], log: str) -> tuple[int, str]:
+        """dpkg has unpacked what it needs: no file is asked for."""
+        return run(["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"], log)
+
+    def automatic(self) -> set[str]:
+        return set(look.say(["apt-mark", "showauto"])[1].split())
+
+    def mark_automatic(self, names: Sequence[str], log: str) -> None:
+        run(["apt-mark", "auto", *names], log, seconds=60)
+
+    def meaning(self, text: str, otherwise: str = "failed") -> Refused:
+        lines = [
+            line for line in text.splitlines() if line.startswith(("E:", "Err:", "W:", "dpkg:"))
+        ] or text.splitlines()
+        quote = " ".join(line.strip() for line in lines[-4:])[:600]
+        return first_meaning(MEANING, text, quote or "apt said nothing", otherwise)
 
 
 def words_for(packages: Packages) -> list[str]:
     """The packages as apt wants them named: exact versions, and a dash for those that go."""
-    own, found = look.native(), []
+    own, found = dpkg.native(), []
     for package in packages:
         name = package["name"] if package["arch"] in ("all", own, "") else f"{package['name']}:{package['arch']}"
         found.append(f"{name}={package['to_version']}" if package["to_version"] else name + "-")
@@ -104,86 +142,3 @@ def install_words(packages: Packages, archives: str, downgrade: bool, *more: str
         + (["--allow-downgrades"] if downgrade else [])
         + list(more) + ["--"] + words_for(packages)
     )  # fmt: skip
-
-
-def simulate(
-    packages: Packages, archives: str, downgrade: bool, log: str | None = None
-) -> tuple[dict[tuple[str, str], tuple[str, str]], dict[str, str]]:
-    """({(name, arch): (from, to)}, {name: version that goes}) that apt would do now. Raises Refused in apt's words."""
-    status, text = run(install_words(packages, archives, downgrade, "-s"), log, seconds=300)
-    if status:
-        raise meaning(text, "impossible")
-    changes = {(name, arch): (old or "", new) for name, old, new, arch in INST.findall(text)}
-    return changes, dict(REMOVAL.findall(text))
-
-
-def announced(packages: Packages, archives: str, downgrade: bool) -> list[dict[str, Any]]:
-    """The files that would be fetched, by the host's signed lists. What is in `archives` already is not among them."""
-    status, text = run(install_words(packages, archives, downgrade, "--print-uris", "-qq"), seconds=300)
-    if status:
-        raise meaning(text, "impossible")
-    found = []
-    for uri, filename, size, kind, digest in URI.findall(text):
-        name, version, arch = (urllib.parse.unquote(part) for part in filename[: -len(".deb")].split("_"))
-        if kind != "SHA256":
-            raise Refused("no_sha256", f"the signed lists have no SHA-256 for {filename}", True)
-        found.append({
-            "uri": uri, "filename": filename, "size": int(size), "sha256": digest,
-            "package": name, "version": version, "arch": arch,
-        })  # fmt: skip
-    return found
-
-
-def contained(changes: Changes, removals: Mapping[str, str], packages: Packages) -> None:
-    """Nothing may happen that was not signed: raises Refused with everything that is too much."""
-    signed = {(p["name"], p["arch"], p["to_version"]) for p in packages}
-    going = {p["name"] for p in packages if not p["to_version"]}
-    extra = [f"{name} {to}" for (name, arch), (_, to) in sorted(changes.items()) if (name, arch, to) not in signed]
-    extra += [f"removal of {name}" for name in sorted(removals) if name not in going]
-    if extra:
-        raise Refused("not_contained", "the host would also do what was not signed: " + ", ".join(extra), True)
-
-
-def compare_files(
-    archives: str, changes: Changes, artifacts: Sequence[Mapping[str, Any]]
-) -> dict[str, Mapping[str, Any]]:
-    """Every file against the signed list: none missing, none extra, each the very bytes and the very package.
-
-    apt itself looks only at the size of a file that is there already. Returns {path: artifact}.
-    """
-    wanted = {(a["package"], a["version"], a["arch"]): a for a in artifacts}
-    needed = {(name, to, arch) for (name, arch), (_, to) in changes.items()}
-    found = {}
-    for filename in sorted(os.listdir(archives)):
-        if filename in ("lock", "partial"):
-            continue
-        path = os.path.join(archives, filename)
-        status, fields, words = look.say(
-            ["dpkg-deb", "--show", "--showformat", "${Package}\\t${Version}\\t${Architecture}", path]
-        )
-        key = tuple(fields.split("\t"))
-        if status or key not in wanted:
-            raise Refused("artifact_extra", f"{filename} is not among the signed files {words.strip()[:200]}", True)
-        if key not in needed:
-            raise Refused("artifact_extra", f"{filename} was fetched but is not part of the change", True)
-        digest, size = sha256(path), os.path.getsize(path)
-        if (digest, size) != (wanted[key]["sha256"], wanted[key]["size"]):
-            reason = "%s is not the signed file: SHA-256 %s and %d bytes, signed are %s and %d bytes"
-            raise Refused(
-                "artifact_mismatch", reason % (filename, digest, size, wanted[key]["sha256"], wanted[key]["size"]), True
-            )
-        found[path] = wanted[key]
-    missing = needed - {(a["package"], a["version"], a["arch"]) for a in found.values()}
-    if missing:
-        raise Refused(
-            "artifact_missing", "not there: " + ", ".join(" ".join(key[:2]) for key in sorted(missing)), False
-        )
-    return found
-
-
-def sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()

@@ -7,8 +7,9 @@ import os
 import tempfile
 from typing import Any
 
-from . import apt, look, work
+from . import families, look, work
 from .ledger import ROOT, Ledger, held, write
+from .manager import Manager, Refused
 
 
 def answer(request: dict[str, Any], shipped: str) -> dict[str, Any]:
@@ -21,8 +22,8 @@ def answer(request: dict[str, Any], shipped: str) -> dict[str, Any]:
 def start(request: dict[str, Any], shipped: str) -> dict[str, Any]:
     """Takes an order, once. Nothing is installed by asking twice, by an old claim, or beside another job."""
     order, fence, root = request["order"], request["fence"], request.get("root", ROOT)
-    if not os.path.exists("/usr/bin/apt-get"):
-        return {"word": "unsupported", "reason": "this host has no apt"}
+    if families.here() is None:
+        return {"word": "unsupported", "reason": families.why_not()}
     ledger = Ledger(root, request["key"])
     ledger.make()
     with held(os.path.join(root, "start.lock"), wait=True):
@@ -78,17 +79,20 @@ def events(request: dict[str, Any], shipped: str) -> dict[str, Any]:
 
 
 def observe(request: dict[str, Any], shipped: str) -> dict[str, Any]:
-    """What is there. While a lock is held dpkg's own account of unfinished work says nothing."""
-    ledger, running = Ledger(request.get("root", ROOT), request["key"]), look.lock_holders()
+    """What is there. While a lock is held the manager's own account of unfinished work says nothing."""
+    manager = families.here()
+    if manager is None:
+        return {"error": families.why_not()}
+    ledger, running = Ledger(request.get("root", ROOT), request["key"]), manager.lock_holders()
     health = [(check["name"], look.ill(check)) for check in request["health"]]
     return {
-        "packages": look.states(request["packages"]),
+        "packages": manager.states(request["packages"]),
         "apt_running": running,
-        "audit": "" if running else look.audit(),
-        "interrupted": not running and bool(look.torn() or look.unfinished()),
+        "audit": "" if running else manager.audit(),
+        "interrupted": not running and bool(manager.torn() or manager.unfinished()),
         "boot_id": look.boot_id(),
         "machine_id": look.machine_id(),
-        "restart_needed": look.restart_needed(),
+        "restart_needed": manager.restart_needed(),
         "health": [f"{name}: {words}" for name, words in health if words],
         "stage": ledger.stage,
         "alive": ledger.alive,
@@ -111,21 +115,32 @@ def cancel(request: dict[str, Any], shipped: str) -> dict[str, Any]:
 
 def dry_run(request: dict[str, Any], shipped: str) -> dict[str, Any]:
     """What the wanted versions would bring about, with the files, by the signed lists. Changes nothing."""
-    wanted = [{"name": name, "arch": "", "to_version": version} for name, version in request["wanted"]]
+    manager = families.here()
+    if manager is None:
+        return {"refused": families.why_not(), "code": "unsupported"}
     try:
-        if request["refresh"]:
-            apt.refresh()
-        with tempfile.TemporaryDirectory(prefix="patchflow-") as archives:
-            os.makedirs(os.path.join(archives, "partial"))
-            changes, removals = apt.simulate(wanted, archives, downgrade=True)
-            files = apt.announced(wanted, archives, downgrade=True)
-    except apt.Refused as no:
+        return planned(manager, request)
+    except Refused as no:
         return {"refused": no.reason, "code": no.code}
-    arches = {name: look.state(name, "")["arch"] for name in removals}
+
+
+def planned(manager: Manager, request: dict[str, Any]) -> dict[str, Any]:
+    wanted = [{"name": name, "arch": "", "to_version": version} for name, version in request["wanted"]]
+    if request["refresh"]:
+        manager.refresh()
+    with tempfile.TemporaryDirectory(prefix="patchflow-") as archives:
+        os.makedirs(os.path.join(archives, "partial"))
+        plan = manager.simulate(wanted, archives, downgrade=True)
+        files = manager.announced(wanted, archives, downgrade=True)
+    arches = {name: manager.state(name, "")["arch"] for name in plan.removals}
     return {
-        "changes": [{"name": n, "arch": a, "from_version": old, "to_version": new} for (n, a), (old, new) in sorted(changes.items())]
-        + [{"name": n, "arch": arches[n], "from_version": old, "to_version": ""} for n, old in sorted(removals.items())],
-        "removals": sorted(removals), "artifacts": files,
+        "changes": [
+            {"name": n, "arch": a, "from_version": old, "to_version": new} for (n, a), (old, new) in sorted(plan.changes.items())
+        ]
+        + [
+            {"name": n, "arch": arches[n], "from_version": old, "to_version": ""} for n, old in sorted(plan.removals.items())
+        ],
+        "removals": sorted(plan.removals), "artifacts": files,
     }  # fmt: skip
 
 

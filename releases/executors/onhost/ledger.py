@@ -2,9 +2,9 @@
 
 <root>/lock                  held by the one job at work (flock)
 <root>/current               the key of the last job that was accepted
-<root>/store/<sha256>.deb    files staged for later, checked again when used
+<root>/store/<sha256>.*      files staged for later, checked again when used
 <root>/jobs/<key>/           order.json fence journal.jsonl begun cancel log result.json work.lock gate.lock
-/var/cache/patchflow/<key>/  the job's own archive directory for apt, gone when it ends
+/var/cache/patchflow/<key>/  the job's own folder for packages, gone when it ends
 """
 
 from __future__ import annotations

@@ -8,10 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import apt, look
+from . import families, look
 from .ledger import Ledger, held
+from .manager import Manager, Plan, Refused, compare_files, contained, run, sha256
+
+if TYPE_CHECKING:
+    from .manager import Changes, Packages
 
 KEEP_STAGED = 30 * 86400
 
@@ -61,6 +65,7 @@ class Job:
         self.ledger, self.order = ledger, ledger.order
         self.packages, self.action = self.order["packages"], self.order["action"]
         self.archives, self.log = ledger.archives, ledger.path("log")
+        self.manager = families.here() or Manager()
         self.downgrade = self.action == "rollback"
         self.restarted = restarted_since(ledger)
 
@@ -73,7 +78,7 @@ class Job:
             self.end("refused", "another job is at work on this host", "busy")
         except Called:
             self.end("cancelled", "called off before anything was installed", "cancelled")
-        except apt.Refused as no:
+        except Refused as no:
             self.end("refused", no.reason, no.code, permanent=no.permanent)
         except Exception as error:
             outcome = "refused" if self.ledger.stage in ("accepted", "staged") else "failed"
@@ -89,8 +94,8 @@ class Job:
                 file.seek(max(0, os.path.getsize(self.log) - 4000))
                 tail = file.read().decode(errors="replace")
         self.ledger.finish(
-            outcome, message, code, permanent, packages=look.states(self.packages), boot_id=look.boot_id(),
-            restart_needed=look.restart_needed(), restarted=self.restarted, log_tail=tail,
+            outcome, message, code, permanent, packages=self.manager.states(self.packages), boot_id=look.boot_id(),
+            restart_needed=self.manager.restart_needed(), restarted=self.restarted, log_tail=tail,
         )  # fmt: skip
 
     # ------------------------------------------------------------------ the way
@@ -104,104 +109,123 @@ class Job:
         if not todo and self.packages:
             return self.end("not_needed", "every package is at its version already", "not_needed")
         if self.order["refresh"]:
-            apt.refresh(self.log)
-        changes, removals = self.stage(todo)
+            self.manager.refresh(self.log)
+        plan = self.stage(todo)
         if self.action == "stage":
-            return self.end("staged_only", f"{len(changes)} files are there and are the signed ones", "staged")
-        words = [f"{name} {old or 'none'} -> {new}" for (name, _), (old, new) in sorted(changes.items())]
-        words += [f"{name} {version} -> none" for name, version in sorted(removals.items())]
+            return self.end("staged_only", f"{len(plan.fetched)} files are there and are the signed ones", "staged")
+        words = [f"{name} {old or 'none'} -> {new}" for (name, _), (old, new) in sorted(plan.changes.items())]
+        words += [f"{name} {version} -> none" for name, version in sorted(plan.removals.items())]
         if not self.ledger.enter_installing(", ".join(words), boot_id=look.boot_id()):
             raise Called()
         automatic = self.automatic(todo)
-        lock = f"DPkg::Lock::Timeout={self.order['timeouts']['lock']}"
-        status, text = apt.run(
-            apt.install_words(todo, self.archives, self.downgrade, "--no-download", "-o", lock), self.log
+        status, text = self.manager.install(
+            todo, plan, self.archives, self.downgrade, self.log, self.order["timeouts"]["lock"]
         )
         if automatic:
-            apt.run(["apt-mark", "auto", *automatic], self.log, seconds=60)
+            self.manager.mark_automatic(automatic, self.log)
         self.after_change(status, text)
 
     def check_machine(self) -> None:
         """The signed machine, nobody else at work on it, nothing unfinished that is not ours to mend."""
         if self.order["machine_id"] and self.order["machine_id"] != look.machine_id():
-            raise apt.Refused("wrong_machine", f"machine-id is {look.machine_id()}, not the signed one", True)
+            raise Refused("wrong_machine", f"machine-id is {look.machine_id()}, not the signed one", True)
         deadline = time.monotonic() + self.order["timeouts"]["lock"]
-        holders = look.lock_holders()
+        holders = self.manager.lock_holders()
         while holders and time.monotonic() < deadline:
             self.call_off()
             time.sleep(1)
-            holders = look.lock_holders()
+            holders = self.manager.lock_holders()
         if holders:
-            raise apt.Refused("dpkg_locked", "the package manager is in use: " + ", ".join(holders), False)
+            raise Refused("locked", "the package manager is in use: " + ", ".join(holders), False)
         # An order may mend its own packages, by another version; what else is unfinished apt would configure with it.
-        others = set(look.unfinished()) - {package["name"] for package in self.packages}
-        if self.action != "recover" and (others or look.torn()):
-            what = ", ".join(sorted(others)) or "dpkg was interrupted"
-            raise apt.Refused("dpkg_unfinished", "unfinished work on the host, recover first: " + what, False)
+        others = set(self.manager.unfinished()) - {package["name"] for package in self.packages}
+        if self.action != "recover" and (others or self.manager.torn()):
+            what = ", ".join(sorted(others)) or f"{self.manager.name} was interrupted"
+            raise Refused("unfinished", "unfinished work on the host, recover first: " + what, False)
 
     def there(self, package: Mapping[str, str]) -> bool:
         """Whether a package needs nothing: at its version; for an installation also past it."""
-        now = look.state(package["name"], package["arch"])
+        now = self.manager.state(package["name"], package["arch"])
         if not package["to_version"] or not now["version"]:
             return now["version"] == package["to_version"]
         if now["status"] != "installed":
             return False
-        past = self.action in ("install", "stage") and look.compare(now["version"], "gt", package["to_version"])
+        past = self.action in ("install", "stage") and self.manager.newer(now["version"], package["to_version"])
         return past or now["version"] == package["to_version"]
 
-    def stage(self, todo: apt.Packages) -> tuple[apt.Changes, dict[str, str]]:
+    def stage(self, todo: Packages) -> Plan:
         """Dry run, download, compare: nothing on the host has changed when this returns or refuses."""
         os.makedirs(os.path.join(self.archives, "partial"), exist_ok=True)
-        changes, removals = apt.simulate(todo, self.archives, self.downgrade, self.log)
-        apt.contained(changes, removals, self.packages)
+        plan = self.manager.simulate(todo, self.archives, self.downgrade, self.log)
+        contained(plan, self.packages)
         self.call_off()
-        self.from_store(changes)
-        if changes:
-            words = apt.install_words(todo, self.archives, self.downgrade, "--download-only")
-            try:
-                status, text = apt.run(words, self.log, seconds=self.order["timeouts"]["download"])
-            except subprocess.TimeoutExpired:
-                raise apt.Refused("repository_unreachable", "the download did not end in time", False) from None
-            if status:
-                raise apt.meaning(text, "repository_unreachable")
-        files = apt.compare_files(self.archives, changes, self.order["artifacts"])
+        self.from_store(plan.fetched)
+        if plan.fetched:
+            self.manager.fetch(todo, self.archives, self.downgrade, self.log, self.order["timeouts"]["download"])
+        files = compare_files(self.manager, self.archives, plan.fetched, self.order["artifacts"])
         if self.action == "stage":
             self.to_store(files)
+        else:
+            self.manager.rehearse(todo, plan, files, self.downgrade, self.log)
         self.call_off()
         self.ledger.append(
             "staged",
             f"{len(files)} files are there and are the signed ones",
             bytes=sum(a["size"] for a in files.values()),
         )
-        return changes, removals
+        return plan
 
     def call_off(self) -> None:
         if self.ledger.cancelled:
             raise Called()
 
-    def automatic(self, todo: apt.Packages) -> list[str]:
+    def automatic(self, todo: Packages) -> list[str]:
         """Packages to be marked as automatic afterwards: those that were, and what an update brings in new."""
         names = {package["name"] for package in todo if package["to_version"]}
         new = {package["name"] for package in todo if not package["from_version"]}
-        was = set(look.say(["apt-mark", "showauto"])[1].split())
+        was = self.manager.automatic()
         return sorted(names & was | (new if names - new else set()))
 
     def recover(self) -> None:
-        if not self.ledger.enter_installing("dpkg --configure -a", boot_id=look.boot_id()):
+        if not self.ledger.enter_installing(f"finishing what {self.manager.name} began", boot_id=look.boot_id()):
             raise Called()
-        status, text = apt.run(["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"], self.log)
+        status, text = self.manager.finish(self.interrupted(), self.log)
         self.after_change(status, text)
+
+    def interrupted(self) -> list[str]:
+        """The files of this very change that a job left which was stopped while it installed, each compared again with
+        what was signed then."""
+        wanted, found = {(p["name"], p["to_version"], p["arch"]) for p in self.packages}, []
+        for key in sorted(os.listdir(os.path.join(self.ledger.root, "jobs"))):
+            other = Ledger(self.ledger.root, key)
+            if (
+                other.stage != "installing"
+                or other.result is not None
+                or other.alive
+                or not os.path.isdir(other.archives)
+            ):
+                continue
+            signed = {(artifact["sha256"], artifact["size"]) for artifact in other.order["artifacts"]}
+            for name in sorted(os.listdir(other.archives)):
+                path = os.path.join(other.archives, name)
+                if name.endswith(self.manager.suffix) and (sha256(path), os.path.getsize(path)) in signed:
+                    found += [path] if self.manager.identity(path) in wanted else []
+        return found
 
     # --------------------------------------------------------------- afterwards
 
     def after_change(self, status: int, text: str) -> None:
-        """apt's exit status is only quoted: the package database decides (an unrelated failure also exits 100)."""
+        """The exit status is only quoted: the package database decides (apt's 100 may be for an unrelated failure, dnf's 0
+        be silent on a script)."""
+        warnings = self.manager.warnings(text)
+        if warnings:
+            self.ledger.append("installing", "; ".join(warnings), warnings=warnings)
         wrong = self.wrong_packages()
         if wrong:
-            quote = apt.meaning(text, "package_state").reason if status else ""
+            quote = self.manager.meaning(text, "package_state").reason if status else ""
             return self.end("failed", "; ".join(wrong) + (": " + quote if quote else ""), "package_state")
         policy = self.order["restart"]
-        if policy["mode"] == "always" or (policy["mode"] == "if_needed" and look.restart_needed()):
+        if policy["mode"] == "always" or (policy["mode"] == "if_needed" and self.manager.restart_needed()):
             self.announce(policy.get("countdown", 0))
             return self.restart(policy["timeout"])
         self.verify()
@@ -209,12 +233,12 @@ class Job:
     def wrong_packages(self) -> list[str]:
         wrong = []
         for package in self.packages:
-            now = look.state(package["name"], package["arch"])
+            now = self.manager.state(package["name"], package["arch"])
             good = self.there(package) and (not package["to_version"] or now["status"] == "installed")
             if not good:
                 has = f"{now['version']} {now['status']}" if now["version"] else "not there"
                 wrong.append(f"{package['name']} is {has}, wanted {package['to_version'] or 'not there'}")
-        unfinished = look.audit()
+        unfinished = self.manager.audit()
         return wrong + (["unfinished packages: " + unfinished[-400:]] if unfinished else [])
 
     def announce(self, seconds: int) -> None:
@@ -223,9 +247,7 @@ class Job:
             return
         self.ledger.append("installing", f"restarts in {seconds} s; whoever is logged in is told")
         words = f"Software was updated. This computer restarts in {seconds} seconds: save your work now."
-        status, text = (
-            apt.run(["wall", words], self.log, seconds=30) if shutil.which("wall") else (1, "there is no wall")
-        )
+        status, text = run(["wall", words], self.log, seconds=30) if shutil.which("wall") else (1, "there is no wall")
         if status:
             self.ledger.append("installing", "nobody could be told: " + text.strip()[-300:])
         time.sleep(seconds)
@@ -233,7 +255,7 @@ class Job:
     def restart(self, seconds: int) -> None:
         self.ledger.append("restarting", "restarting the host", boot_id=look.boot_id(), timeout=seconds)
         command = ["systemctl", "reboot"] if os.path.isdir("/run/systemd/system") else ["shutdown", "-r", "now"]
-        status, text = apt.run(command, self.log, seconds=60)
+        status, text = run(command, self.log, seconds=60)
         if status:
             return self.end("failed", "installed, but the host refuses to restart: " + text.strip()[-300:], "restart")
         time.sleep(seconds)  # the restart ends this process
@@ -253,17 +275,20 @@ class Job:
                 words = look.ill(check)
             if words:
                 return self.end("failed", f"installed, but {check['name']} is not healthy: {words}", "unhealthy")
-        self.end("succeeded", "installed and verified")
+        warnings = [words for event in self.ledger.events() for words in event["data"].get("warnings", ())]
+        self.end(
+            "succeeded", "; ".join(["installed and verified", *(f"but: {words}; see the log" for words in warnings)])
+        )
 
     # ------------------------------------------------------- files for later
 
-    def from_store(self, changes: apt.Changes) -> None:
+    def from_store(self, changes: Changes) -> None:
         """What an earlier staging left is used again, and compared again like everything."""
         wanted = {(a["package"], a["version"], a["arch"]): a for a in self.order["artifacts"]}
         for (name, arch), (_, to) in changes.items():
             artifact = wanted.get((name, to, arch))
             if artifact and "/" not in artifact["filename"]:
-                stored = os.path.join(self.ledger.root, "store", artifact["sha256"] + ".deb")
+                stored = os.path.join(self.ledger.root, "store", artifact["sha256"] + self.manager.suffix)
                 if os.path.exists(stored):
                     shutil.copyfile(stored, os.path.join(self.archives, artifact["filename"]))
 
@@ -274,7 +299,7 @@ class Job:
             if time.time() - os.path.getmtime(os.path.join(store, name)) > KEEP_STAGED:
                 os.unlink(os.path.join(store, name))
         for path, artifact in files.items():
-            target = os.path.join(store, artifact["sha256"] + ".deb")
+            target = os.path.join(store, artifact["sha256"] + self.manager.suffix)
             shutil.copyfile(path, target + ".new")
             os.replace(target + ".new", target)
 

@@ -123,7 +123,7 @@ def test_install_of_a_package_with_a_failing_script_fails_and_the_old_version_me
     other = order_for(executor, fresh_host.endpoint, ("acme-web", "1.1"))
     refused = ended(executor, start(executor, replace(other, packages=other.packages[:1]))).result
     assert refused is not None
-    assert (refused.outcome, refused.code, refused.permanent) == (Stage.REFUSED, "dpkg_unfinished", False)
+    assert (refused.outcome, refused.code, refused.permanent) == (Stage.REFUSED, "unfinished", False)
     assert fresh_host.state("acme-web") == "1.0 installed"
 
     back = order_for(executor, fresh_host.endpoint, ("acme-brittle", "1.0"), action=Action.ROLLBACK)
@@ -291,7 +291,7 @@ def test_locked_package_database_is_waited_for_then_refused_for_now(
     fresh_host.ssh("sudo systemctl stop locker")
 
     assert reason is not None
-    assert (reason.outcome, reason.code, reason.permanent) == (Stage.REFUSED, "dpkg_locked", False)
+    assert (reason.outcome, reason.code, reason.permanent) == (Stage.REFUSED, "locked", False)
     assert "python3 (" in reason.reason
 
 

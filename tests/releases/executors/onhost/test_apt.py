@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from releases.executors.onhost import apt
+from releases.executors.onhost import apt, manager
+from releases.executors.onhost.manager import Plan, Refused
 
 SIMULATION = """\
 Reading package lists...
@@ -34,8 +35,8 @@ def test_simulation_lines_of_every_kind() -> None:
 @pytest.mark.parametrize(
     ("words", "code", "permanent"),
     [
-        ("E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 7 (apt)", "dpkg_locked", False),
-        ("E: dpkg was interrupted, you must manually run 'dpkg --configure -a'", "dpkg_unfinished", False),
+        ("E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 7 (apt)", "locked", False),
+        ("E: dpkg was interrupted, you must manually run 'dpkg --configure -a'", "unfinished", False),
         ("E: You don't have enough free space in /var/cache/apt/archives/.", "disk_full", False),
         (
             "Err:4 http://r lab\n  Hash Sum mismatch\nE: Some index files failed to download.",
@@ -50,7 +51,7 @@ def test_simulation_lines_of_every_kind() -> None:
     ],
 )
 def test_meaning_of_apts_words(words: str, code: str, permanent: bool) -> None:
-    found = apt.meaning(words)
+    found = apt.Apt().meaning(words)
 
     assert (found.code, found.permanent) == (code, permanent)
 
@@ -62,15 +63,17 @@ def package(name: str, version: str, arch: str = "all") -> dict[str, str]:
 def test_containment_names_all_that_is_too_much() -> None:
     changes = {("a", "all"): ("1", "2"), ("b", "all"): ("", "1"), ("c", "amd64"): ("1", "3")}
 
-    with pytest.raises(apt.Refused) as no:
-        apt.contained(changes, {"d": "1", "e": "1"}, [package("a", "2"), package("c", "2", "amd64"), package("e", "")])
+    with pytest.raises(Refused) as no:
+        manager.contained(
+            Plan(changes, {"d": "1", "e": "1"}), [package("a", "2"), package("c", "2", "amd64"), package("e", "")]
+        )
 
     assert no.value.code == "not_contained"
     assert no.value.reason.endswith("b 1, c 3, removal of d")
 
 
 def test_less_than_what_was_signed_is_contained() -> None:
-    apt.contained({("a", "all"): ("1", "2")}, {}, [package("a", "2"), package("b", "2")])
+    manager.contained(Plan({("a", "all"): ("1", "2")}, {}), [package("a", "2"), package("b", "2")])
 
 
 @pytest.fixture
@@ -93,7 +96,7 @@ CHANGES = {("acme-tool", "all"): ("1:1.0", "1:1.1")}
 def signed(path: Path) -> dict[str, object]:
     return {
         "filename": path.name, "package": "acme-tool", "version": "1:1.1", "arch": "all",
-        "sha256": apt.sha256(str(path)), "size": path.stat().st_size,
+        "sha256": manager.sha256(str(path)), "size": path.stat().st_size,
     }  # fmt: skip
 
 
@@ -101,13 +104,13 @@ def signed(path: Path) -> dict[str, object]:
 def test_files_are_compared_byte_by_byte(archives: Path) -> None:
     path = next(archives.glob("*.deb"))
     artifact = signed(path)
-    assert apt.compare_files(str(archives), CHANGES, [artifact]) == {str(path): artifact}
+    assert manager.compare_files(apt.Apt(), str(archives), CHANGES, [artifact]) == {str(path): artifact}
 
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    with pytest.raises(apt.Refused) as no:
-        apt.compare_files(str(archives), CHANGES, [artifact])
+    with pytest.raises(Refused) as no:
+        manager.compare_files(apt.Apt(), str(archives), CHANGES, [artifact])
     assert no.value.code == "artifact_mismatch"
 
 
@@ -117,8 +120,8 @@ def test_extra_missing_and_unneeded_files_are_refused(archives: Path) -> None:
     artifact = signed(path)
 
     def code(changes: dict[tuple[str, str], tuple[str, str]], artifacts: list[dict[str, object]]) -> str:
-        with pytest.raises(apt.Refused) as no:
-            apt.compare_files(str(archives), changes, artifacts)
+        with pytest.raises(Refused) as no:
+            manager.compare_files(apt.Apt(), str(archives), changes, artifacts)
         return no.value.code
 
     assert code(CHANGES, []) == "artifact_extra"

@@ -12,13 +12,16 @@ SHIPPED = {
     (3, 6): ROOT / "cmdb/scanners/collector",
     (3, 7): ROOT / "releases/executors/onhost",
 }
+OLDER = ("solver.py",)
+"""What dnf's own Python runs, which may be older than the host's."""
 
 
 @pytest.mark.parametrize("oldest", SHIPPED)
 def test_syntax_is_of_the_oldest_python(oldest: tuple[int, int]) -> None:
     for path in sorted(SHIPPED[oldest].glob("*.py")):
-        ast.parse(path.read_text(), str(path), feature_version=oldest)
-        assert (oldest > (3, 6)) == ("from __future__" in path.read_text()) or path.name == "__init__.py"
+        ast.parse(path.read_text(), str(path), feature_version=(3, 6) if path.name in OLDER else oldest)
+        modern = oldest > (3, 6) and path.name not in OLDER
+        assert modern == ("from __future__" in path.read_text()) or path.name == "__init__.py"
         assert "datetime.UTC" not in path.read_text()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from releases.executors.onhost import look
+from releases.executors.onhost import dpkg
 from releases.executors.onhost.ledger import Ledger, write
 from releases.executors.onhost.work import Job
 
@@ -37,7 +37,7 @@ def test_a_newer_kernel_asks_for_a_restart(
     told = "".join(f"linux-image-{name}\\t{version}\\t{state}\\n" for name, version, state in rows)
     program(tmp_path, "dpkg-query", f"printf '{told}'")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert look.newer_kernel() is newer
+    assert dpkg.newer_kernel() is newer
 
 
 def ordered(root: Path) -> Job:

@@ -1,0 +1,218 @@
+"""What a package manager must be able to do for a job, whichever it is; and the comparison that none of them makes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import look
+
+if TYPE_CHECKING:  # an older Python over there cannot evaluate these
+    # name, arch, from_version and to_version of a package; what (name, arch) goes from and to.
+    Packages = Sequence[Mapping[str, str]]
+    Changes = Mapping[tuple[str, str], tuple[str, str]]
+    Meanings = Sequence[tuple[str, str, bool]]
+
+
+class Refused(Exception):
+    """Why nothing is done. `permanent`: waiting does not help."""
+
+    def __init__(self, code: str, reason: str, permanent: bool) -> None:
+        super().__init__(reason)
+        self.code, self.reason, self.permanent = code, reason, permanent
+
+
+class Plan(NamedTuple):
+    """What the host would do now: {(name, arch): (from, to)}, {name: version that goes}, and the (name, arch) that come
+    without a file, because they lie there beside a newer one."""
+
+    changes: dict[tuple[str, str], tuple[str, str]]
+    removals: dict[str, str]
+    kept: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def fetched(self) -> dict[tuple[str, str], tuple[str, str]]:
+        """The changes that need a file."""
+        return {place: change for place, change in self.changes.items() if place not in self.kept}
+
+
+class Manager:
+    """One family of package managers. Everything that changes packages says first what it would do."""
+
+    name = ""
+    suffix = ""
+
+    # ------------------------------------------------------------- what is so
+
+    def native(self) -> str:
+        """The host's own architecture, in the manager's words."""
+        raise NotImplementedError
+
+    def state(self, name: str, arch: str) -> dict[str, str]:
+        """name, arch, version and status of one package; the last two empty when it is not there."""
+        raise NotImplementedError
+
+    def newer(self, left: str, right: str) -> bool:
+        """Whether the left version comes after the right one."""
+        raise NotImplementedError
+
+    def lock_holders(self) -> list[str]:
+        """Who is at work on packages now, as "name (pid)"."""
+        raise NotImplementedError
+
+    def audit(self) -> str:
+        """What is unfinished, in words. Says something only while no lock is held."""
+        raise NotImplementedError
+
+    def unfinished(self) -> list[str]:
+        """Names of packages that are neither as before nor installed."""
+        raise NotImplementedError
+
+    def torn(self) -> bool:
+        """Whether the manager was stopped in the middle, and nobody has finished since."""
+        raise NotImplementedError
+
+    def restart_needed(self) -> bool:
+        raise NotImplementedError
+
+    # ------------------------------------------------------------- what would be, what is done
+
+    def refresh(self, log: str | None = None) -> None:
+        """Fetches the lists. A list that cannot be had or verified is Refused."""
+        raise NotImplementedError
+
+    def simulate(self, packages: Packages, archives: str, downgrade: bool, log: str | None = None) -> Plan:
+        """What would be done now, dependencies and removals included. Raises Refused in the manager's words."""
+        raise NotImplementedError
+
+    def announced(self, packages: Packages, archives: str, downgrade: bool) -> list[dict[str, Any]]:
+        """The files of the plan, by the host's signed lists."""
+        raise NotImplementedError
+
+    def fetch(self, packages: Packages, archives: str, downgrade: bool, log: str, seconds: float) -> None:
+        """Downloads what is not there yet into `archives`, and nothing else. Raises Refused."""
+        raise NotImplementedError
+
+    def identity(self, path: str) -> tuple[str, ...]:
+        """(name, version, arch) that a file says it is. Raises ValueError where it is no package."""
+        raise NotImplementedError
+
+    def rehearse(self, packages: Packages, plan: Plan, files: Iterable[str], downgrade: bool, log: str) -> None:
+        """Asks the manager once more, with the very files, whether it could. Raises Refused. Changes nothing."""
+
+    def install(
+        self, packages: Packages, plan: Plan, archives: str, downgrade: bool, log: str, lock: int
+    ) -> tuple[int, str]:
+        """Does it, from the compared files in `archives`, without network. (exit status, all that was said)."""
+        raise NotImplementedError
+
+    def finish(self, interrupted: Sequence[str], log: str) -> tuple[int, str]:
+        """Finishes what was stopped in the middle, from the compared files of the job that was. (exit status, words)."""
+        raise NotImplementedError
+
+    def automatic(self) -> set[str]:
+        """Names of packages that are there for others only, where an update would lose that mark."""
+        return set()
+
+    def mark_automatic(self, names: Sequence[str], log: str) -> None:
+        raise NotImplementedError
+
+    def meaning(self, text: str, otherwise: str = "failed") -> Refused:
+        """What the manager's words come to, as a Refused that quotes them."""
+        raise NotImplementedError
+
+    def warnings(self, text: str) -> list[str]:
+        """What was said of scripts that failed although the package is there."""
+        return []
+
+    # ------------------------------------------------------------- the same for all
+
+    def states(self, packages: Packages) -> list[dict[str, str]]:
+        return [self.state(package["name"], package["arch"]) for package in packages]
+
+
+def run(
+    argv: list[str], log: str | None = None, seconds: float | None = None, given: bytes = b"", shown: str = ""
+) -> tuple[int, str]:
+    """(exit status, all that was said). With `seconds` the program is killed then: only for what changes nothing."""
+    env = dict(os.environ, NEEDRESTART_MODE="l", APT_LISTCHANGES_FRONTEND="none", **look.WORDS)
+    env.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    if log is None:
+        done = subprocess.run(
+            argv, input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, timeout=seconds
+        )
+        return done.returncode, done.stdout.decode(errors="replace")
+    with open(log, "ab") as file:
+        file.write(f"\n$ {shown or ' '.join(argv)}\n".encode())
+        file.flush()
+        start = file.tell()
+        done = subprocess.run(argv, input=given, stdout=file, stderr=file, env=env, timeout=seconds)
+    with open(log, "rb") as file:
+        file.seek(start)
+        return done.returncode, file.read().decode(errors="replace")
+
+
+def first_meaning(meanings: Meanings, text: str, quote: str, otherwise: str) -> Refused:
+    for pattern, code, permanent in meanings:
+        if re.search(pattern, text):
+            return Refused(code, quote, permanent)
+    return Refused(otherwise, quote, True)
+
+
+def contained(plan: Plan, packages: Packages) -> None:
+    """Nothing may happen that was not signed: raises Refused with everything that is too much."""
+    signed = {(p["name"], p["arch"], p["to_version"]) for p in packages}
+    going = {p["name"] for p in packages if not p["to_version"]}
+    extra = [f"{name} {to}" for (name, arch), (_, to) in sorted(plan.changes.items()) if (name, arch, to) not in signed]
+    extra += [f"removal of {name}" for name in sorted(plan.removals) if name not in going]
+    if extra:
+        raise Refused("not_contained", "the host would also do what was not signed: " + ", ".join(extra), True)
+
+
+def compare_files(
+    manager: Manager, archives: str, changes: Changes, artifacts: Sequence[Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """Every file against the signed list: none missing, none extra, each the very bytes and the very package.
+
+    Package managers look only at the size, or at nothing, of a file that is there already. Returns {path: artifact}.
+    """
+    wanted = {(a["package"], a["version"], a["arch"]): a for a in artifacts}
+    needed = {(name, to, arch) for (name, arch), (_, to) in changes.items()}
+    found = {}
+    for filename in sorted(os.listdir(archives)):
+        if filename in ("lock", "partial"):
+            continue
+        path, words = os.path.join(archives, filename), ""
+        try:
+            key = manager.identity(path)
+        except ValueError as error:
+            key, words = (), str(error)
+        if key not in wanted:
+            raise Refused("artifact_extra", f"{filename} is not among the signed files {words.strip()[:200]}", True)
+        if key not in needed:
+            raise Refused("artifact_extra", f"{filename} was fetched but is not part of the change", True)
+        digest, size = sha256(path), os.path.getsize(path)
+        if (digest, size) != (wanted[key]["sha256"], wanted[key]["size"]):
+            reason = "%s is not the signed file: SHA-256 %s and %d bytes, signed are %s and %d bytes"
+            raise Refused(
+                "artifact_mismatch", reason % (filename, digest, size, wanted[key]["sha256"], wanted[key]["size"]), True
+            )
+        found[path] = wanted[key]
+    missing = needed - {(a["package"], a["version"], a["arch"]) for a in found.values()}
+    if missing:
+        raise Refused(
+            "artifact_missing", "not there: " + ", ".join(" ".join(key[:2]) for key in sorted(missing)), False
+        )
+    return found
+
+
+def sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
