@@ -50,6 +50,8 @@ verbs(
         "evidence_recorded": "Evidence recorded",
         "held": "Put on hold",
         "resumed": "Resumed",
+        "superseded": "Update replaced or withdrawn",
+        "moved": "Moved to the newer update",
     },
     change__model={
         "drafted": "Model drafted",

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin
 
-from changes.domain import approvals, change_models, clocks, cycles, freezes, glass, holds, rfcs, risk
+from changes.domain import approvals, change_models, clocks, cycles, freezes, glass, holds, rfcs, risk, supersedence
 from changes.domain.rfc_gates import PLANS
 from changes.enums import CloseCode, UpdateClass
 from changes.models import (
@@ -107,6 +107,7 @@ class RFCAdmin(VerbAdmin):
         on_rfc("stop", "Stop", rfcs.stop, transition="stop", reason=True),
         on_rfc("hold", "Put on hold", holds.place, reason=True),
         on_rfc("resume", "Resume", holds.resume, reason=True),
+        on_rfc("move", "Move to the newer updates", supersedence.move, reason=True),
         on_rfc("ask_break_glass", "Ask to break the glass", glass.ask, reason=True),
         on_rfc("break_glass", "Break the glass", glass.break_glass, transition="break_glass", reason=True),
         AdminVerb("review_glass", "Review the broken glass", _review_glass, needs_reason=True, choices=JUSTIFIED),

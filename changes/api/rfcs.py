@@ -12,7 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from changes.domain import approvals, clocks, evidence, glass, holds, revisions, rfcs, risk
+from changes.domain import approvals, clocks, evidence, glass, holds, revisions, rfcs, risk, supersedence
 from changes.domain.rfc_gates import owed
 from changes.enums import CloseCode, EvidenceKind, RFCKind, UpdateClass, WayBack
 from changes.models import RFC, BreakGlass, Evidence, RFCTarget, RFCUpdate
@@ -266,6 +266,12 @@ class RFCViewSet(VerbViewSet):
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str | None = None) -> Response:
         return self._with_reason(holds.resume, request)
+
+    @extend_schema(request=ReasonSerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def move(self, request: Request, pk: str | None = None) -> Response:
+        """Exchanges updates that were replaced for the newer ones; what was signed is void."""
+        return self._with_reason(supersedence.move, request)
 
     @extend_schema(request=ReasonSerializer, responses=RFCSerializer)
     @action(detail=True, methods=["post"])

@@ -12,7 +12,7 @@ from typing import Any
 
 from changes.domain import policy, reminders, risk, scope
 from changes.domain.rfc_gates import unplanned
-from changes.enums import ModelState, RFCKind, RFCState
+from changes.enums import ModelState, RFCKind, RFCState, TargetOutcome
 from changes.models import RFC, ChangeModel
 from changes.queries.holds import hold_blocker
 from patchflow.kernel import signoffs, workflow
@@ -25,6 +25,8 @@ from patchflow.notices.delivery import tell
 
 Excluder = Callable[[RFC], dict[int, str]]
 EXCLUDERS: list[Excluder] = []
+REST = (TargetOutcome.PLANNED, TargetOutcome.OWED)
+"""What became of the targets that a suspended change still has before it."""
 BACK: dict[str, tuple[Any, str, str]] = {
     "changes.rfc": (RFC, RFCState.AWAITING_APPROVAL, "voided"),
     "changes.changemodel": (ChangeModel, ModelState.PROPOSED, "void"),
@@ -75,7 +77,7 @@ def request_approval(*, rfc_id: int, actor: User, at: datetime) -> SignOffRound:
 def _may_ask_for_the_rest(rfc: RFC, actor: User) -> None:
     if refused := failing([capability("rfc.request_approval")], rfc, actor):
         raise NotAllowed(refused)
-    rest = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True, outcome="planned").exists()
+    rest = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True, outcome__in=REST).exists()
     if blockers := hold_blocker(rfc) + [b for b in unplanned(rfc) if not b.code.startswith("rfc.risk")]:
         raise Blocked(blockers)
     if not rest:

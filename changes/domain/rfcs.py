@@ -142,6 +142,8 @@ def reject(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
 def cancel(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
     """Ends an RFC before it is carried out; an open round is withdrawn, and what was planned under it is told."""
     was = RFC.objects.filter(pk=rfc_id).values_list("state", flat=True).first()
+    if was in (RFCState.IMPLEMENTING, RFCState.SUSPENDED):
+        raise Conflict("It is being carried out: it is not cancelled. Stop it.", code="rfc.stop_it")
     rfc = _leave(rfc_id, "cancel", _reason(reason, "cancelled"), actor=actor, at=at)
     if was == RFCState.AUTHORIZED:
         authorization_lost.send(sender=RFC, rfc_id=rfc_id, reason=f"Cancelled: {reason.strip()}", at=at)

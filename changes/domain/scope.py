@@ -60,6 +60,7 @@ def set_updates(rfc: RFC, updates: Collection[SoftwareUpdate], *, at: datetime) 
             name=u.name,
             fixed_version=u.fixed_version,
             added_at=at,
+            told_successor_id=u.superseded_by_id,  # who chooses an older one knows it
         )
         for pk, u in wanted.items()
         if pk not in rows

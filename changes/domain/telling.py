@@ -45,3 +45,7 @@ kind(
     view="rfc.view",
     duty=True,
 )
+kind(
+    "rfc_superseded", _("An update of a change was replaced or withdrawn"), facts=RFC | {"reason": str}, about="rfc", view="rfc.view",
+    duty=True,
+)  # fmt: skip

@@ -22,6 +22,11 @@ class RFCUpdate(models.Model):
     fixed_version = models.CharField(max_length=300)
     added_at = models.DateTimeField()
     removed_at = models.DateTimeField(null=True, blank=True)
+    told_successor = models.ForeignKey(
+        "changes.SoftwareUpdate", models.PROTECT, related_name="+", null=True, blank=True,
+        help_text="The newer update of which the change was told.",
+    )  # fmt: skip
+    told_withdrawn = models.BooleanField(default=False, help_text="Whether it was told that the vendor withdrew it.")
 
     class Meta:
         ordering = ["name", "id"]

@@ -28,8 +28,9 @@ def relevance(rfc: RFC) -> dict[int, int]:
 
 
 def authorized(actor: User) -> list[RFC]:
-    """The RFCs that a release may bundle now, as far as `actor` may see them, oldest clock first."""
-    rows = RFC.objects.visible_to(actor).filter(state=RFCState.AUTHORIZED)
+    """The RFCs that a release may bundle now, as far as `actor` may see them, oldest clock first. One that was suspended
+    and authorized again for the rest of its scope is among them, unless a release has it (the caller knows)."""
+    rows = RFC.objects.visible_to(actor).filter(state__in=[RFCState.AUTHORIZED, RFCState.IMPLEMENTING])
     return list(rows.order_by("start_by", "pk"))
 
 

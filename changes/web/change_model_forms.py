@@ -48,9 +48,8 @@ class ModelForm(forms.Form):
     test_plan = forms.CharField(label=_("Test plan"), required=False, widget=Area(3))
     back_out_plan = forms.CharField(label=_("Back-out plan"), required=False, widget=Area(3))
 
-    def __init__(self, *args: Any, model: ChangeModel | None = None, **kwargs: Any) -> None:
-        initial = kwargs.pop("initial", {}) | (_initial(model) if model else {})
-        super().__init__(*args, initial=initial, **kwargs)
+    def __init__(self, data: Any = None, *, model: ChangeModel | None = None) -> None:
+        super().__init__(data, initial=_initial(model) if model else {})
         signing = roles_with("rfc.approve")
         roles = [(r.name, r.title) for r in grantable() if r.name in signing]
         everyone = [("", "–"), *((r.name, r.title) for r in grantable())]

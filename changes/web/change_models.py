@@ -100,7 +100,7 @@ def model_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         "verbs": verbs_of_model(model, actor=actor, at=now),
         "round": round_,
         "ladder": rfc_parts.ladder(round_, now=now) if round_ else [],
-        "signed_now": bool(round_) and round_.digest == model.model_digest,
+        "signed_now": round_ is not None and round_.digest == model.model_digest,
         "gives": _gives(model),
         "levels": [_level_words(level) for level in model.levels or default_levels(model.kind)],
         "own_levels": bool(model.levels),

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
-from changes.domain import approvals, clocks, glass, holds, rfcs, risk
+from changes.domain import approvals, clocks, glass, holds, rfcs, risk, supersedence
 from changes.models import RFC
 from changes.web import rfc_forms
 from changes.web.rfcs import visible_rfc
@@ -56,6 +56,10 @@ VERB_PAGES: dict[str, VerbPage] = {
         consequence=gettext_lazy("Queued work is withdrawn; what is done stays done."),
     ),
     "hold": VerbPage(gettext_lazy("Put on hold"), holds.place),
+    "move": VerbPage(
+        gettext_lazy("Move to the newer updates"), supersedence.move, rfc_forms.OptionalReasonForm, dangerous=True,
+        consequence=gettext_lazy("Its hold ends, its updates are exchanged, and what was signed is void."),
+    ),
     "resume": VerbPage(gettext_lazy("Resume"), holds.resume, rfc_forms.OptionalReasonForm),
     "ask_break_glass": VerbPage(gettext_lazy("Ask to break the glass"), glass.ask),
     "break_glass": VerbPage(

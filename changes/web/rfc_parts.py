@@ -11,7 +11,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from changes.enums import RFCKind, RFCState
+from changes.enums import HoldCause, RFCKind, RFCState
 from changes.models import RFC, Evidence, RFCTarget, RiskAssessment
 from changes.queries.board import Rung, ladder_of
 from changes.queries.holds import open_hold_of
@@ -44,6 +44,8 @@ def next_of(rfc: RFC, *, now: datetime) -> Next:
     if hold:
         sentence = _("On hold since %(since)s by %(who)s: %(why)s")
         given = {"since": words.at(hold.placed_at, now=now), "who": hold.placed_by, "why": hold.reason}
+        if hold.cause == HoldCause.SUPERSEDED:
+            return Next(sentence % given, _("A change manager keeps it (resume), or moves it. Clocks run on."))
         return Next(sentence % given, _("A change manager resumes it. Clocks run on."))
     return _next_by_state(rfc, now)
 

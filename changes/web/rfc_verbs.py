@@ -38,6 +38,7 @@ ICONS = {
     "close": "check",
     "revise": "pen",
     "hold": "pause",
+    "move": "update",
     "resume": "run",
     "score": "compare",
     "classify": "flag",
@@ -127,6 +128,12 @@ def _others(rfc: RFC, actor: User) -> list[Verb]:
         offer("request_approval", _("Request approval for the rest"), [capability("rfc.request_approval")], blockers)
     if rfc.state in EDITABLE:
         offer("revise", _("Revise"), [capability("rfc.revise"), own_or_manager], held)
+    if (
+        rfc.state in EDITABLE
+        and rfc.updates.filter(removed_at__isnull=True, update__superseded_by__isnull=False).exists()
+    ):
+        rules = [capability("rfc.revise"), own_or_manager, capability("rfc.hold")]
+        found.append(_verb(rfc, "move", _("Move to the newer updates"), failing(rules, rfc, actor), dangerous=True))
     if rfc.state in SCORABLE:
         offer("score", _("Assess risk again"), [capability("rfc.score")], held)
     if rfc.state not in TERMINAL and not rfc.clock_stopped_at:

@@ -91,8 +91,6 @@ def _joinable(found: list[RFC], *, actor: User, at: datetime, of: Release | None
         raise NotAllowed(refused)
     blockers = [b for one in joined for b in one.blockers]
     for one in joined:
-        if one.valid and one.state != RFCState.AUTHORIZED:
-            blockers.append(Blocker("release.rfc_state", f"{one.number} is being implemented already."))
         other = ReleaseRFC.objects.filter(rfc_id=one.rfc_id, left_at__isnull=True).exclude(release=of).first()
         if other:
             sentence = f"{one.number} is in {other.release}: an RFC has at most one open release."
@@ -202,7 +200,8 @@ def deploy(*, release_id: int, actor: User, at: datetime) -> Release:
     found = lock_rfcs(rfc_ids)
     workflow.fire(Release, release_id, "deploy", actor=actor, at=at)
     for rfc in found:
-        rfcs.begin(rfc_id=rfc.pk, actor=actor, at=at)
+        if rfc.state == RFCState.AUTHORIZED:  # one that was suspended goes on with the rest of its scope
+            rfcs.begin(rfc_id=rfc.pk, actor=actor, at=at)
     rollouts.start(release_id=release_id, actor=actor, at=at)
     return workflow.lock(Release, release_id)
 
@@ -285,10 +284,16 @@ def accept(*, release_id: int, actor: User, at: datetime) -> Release:
     cycle_ids = lock_cycles(rfc_ids)
     found = lock_rfcs(rfc_ids)
     release = workflow.fire(Release, release_id, "accept", actor=actor, at=at)
-    release.links.update(left_at=at)
     for rfc in found:
-        if rfc.state == RFCState.IMPLEMENTING:
+        if rfc.state == RFCState.IMPLEMENTING and not _authorized_anew(release, rfc):
             rfcs.implemented(rfc_id=rfc.pk, outcome=release.outcome, actor=User.bot(), at=at)
+    release.links.update(left_at=at)
     reviews.propose_baselines(release, at=at)
     cycles.release_completed(cycle_ids=cycle_ids, actor=User.bot(), at=at, cause=release.number)
     return workflow.lock(Release, release_id)
+
+
+def _authorized_anew(release: Release, rfc: RFC) -> bool:
+    """Whether the RFC was suspended and authorized again for the rest of its scope, which this release does not carry."""
+    ended_before = bool(release.finished_at and rfc.authorized_at and rfc.authorized_at > release.finished_at)
+    return ended_before or not release.links.filter(rfc=rfc, digest=rfc.change_digest).exists()
