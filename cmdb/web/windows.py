@@ -238,7 +238,11 @@ def _ahead(form: WindowForm, window: ServiceWindow | None, user: User, now: date
         planned = window
     else:
         form.is_valid()
-        missing = [f"{form[name].label}: {' '.join(form.errors[name])}" for name in form.errors if name in TIMES]
+        missing = [
+            f"{form[name].label}: {' '.join(str(e) for e in form.errors[name])}"
+            for name in form.errors
+            if name in TIMES
+        ]
         if missing:
             return Ahead(problems=missing)
         given = {name: form.cleaned_data[name] for name in TIMES}
@@ -267,17 +271,16 @@ def _ahead_columns(window: ServiceWindow) -> list[Column]:
     ]
 
 
-def shift_words(shift: str) -> str:
+def shift_words(shift: Shift | None) -> str:
     """What a change of the clocks does to an opening; empty on all other nights."""
-    return (
-        {
-            Shift.MOVED: _("its hour is left out that night: it starts after the gap"),
-            Shift.FIRST: _("its hour comes twice: the first one counts"),
-            Shift.WITHIN: _("the clocks change while it is open: its length stays"),
-        }.get(Shift(shift), "")
-        if shift
-        else ""
-    )
+    match shift:
+        case Shift.MOVED:
+            return _("its hour is left out that night: it starts after the gap")
+        case Shift.FIRST:
+            return _("its hour comes twice: the first one counts")
+        case Shift.WITHIN:
+            return _("the clocks change while it is open: its length stays")
+    return ""
 
 
 @login_required
