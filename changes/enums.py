@@ -52,7 +52,10 @@ verbs(
         "resumed": "Resumed",
         "superseded": "Update replaced or withdrawn",
         "moved": "Moved to the newer update",
+        "slots_reserved": "Slots reserved",
+        "slots_released": "Slots given back",
     },
+    change__calendar={"key_made": "Calendar address made", "key_revoked": "Calendar address revoked"},
     change__model={
         "drafted": "Model drafted",
         "revised": "Model revised",

@@ -7,13 +7,27 @@ from typing import Any
 
 from django.contrib import admin
 
-from changes.domain import approvals, change_models, clocks, cycles, freezes, glass, holds, rfcs, risk, supersedence
+from changes.domain import (
+    approvals,
+    calendar_keys,
+    change_models,
+    clocks,
+    cycles,
+    freezes,
+    glass,
+    holds,
+    rfcs,
+    risk,
+    supersedence,
+)
 from changes.domain.rfc_gates import PLANS
 from changes.enums import CloseCode, UpdateClass
 from changes.models import (
     RFC,
     BreakGlass,
+    CalendarKey,
     ChangeModel,
+    ChangeSlot,
     Cycle,
     CycleEvent,
     Evidence,
@@ -200,3 +214,22 @@ class FreezeAdmin(VerbAdmin):
 class HoldAdmin(VerbAdmin):
     list_display = ("subject_type", "subject_id", "cause", "reason", "placed_by", "placed_at", "resumed_at")
     list_filter = ("cause",)
+
+
+@admin.register(ChangeSlot)
+class SlotAdmin(VerbAdmin):
+    list_display = ("rfc", "holder", "name", "starts_at", "ends_at", "hosts", "responsible", "released_at")
+    list_filter = ("holder",)
+    list_select_related = ("rfc", "responsible")
+
+
+def _revoke_key(key: CalendarKey, actor: Any, at: Any, said: str) -> None:
+    calendar_keys.revoke_of(key_id=key.pk, reason=said, actor=actor, at=at)
+
+
+@admin.register(CalendarKey)
+class CalendarKeyAdmin(VerbAdmin):
+    list_display = ("user", "made_at", "revoked_at")
+    fields = ("user", "made_at", "revoked_at")
+    list_select_related = ("user",)
+    verbs = (AdminVerb("revoke", "Revoke", _revoke_key, needs_reason=True),)

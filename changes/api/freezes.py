@@ -43,9 +43,8 @@ class FreezeViewSet(VerbViewSet):
     serializer_class = FreezeSerializer
 
     def visible(self) -> QuerySet[Any]:
-        scopes = self.request.user.scopes_for("rfc.view")  # type: ignore[union-attr]
         rows = FreezeWindow.objects.select_related("declared_by", "lifted_by")
-        return rows if scopes is None or scopes else rows.none()
+        return rows.visible_to(self.request.user)  # type: ignore[arg-type]
 
     @extend_schema(request=DeclareSerializer, responses={201: FreezeSerializer})
     def create(self, request: Request) -> Response:

@@ -17,6 +17,8 @@ from changes.domain.rfc_gates import owed
 from changes.enums import CloseCode, EvidenceKind, RFCKind, UpdateClass, WayBack
 from changes.models import RFC, BreakGlass, Evidence, RFCTarget, RFCUpdate
 from changes.queries.authorization import authorization_for
+from changes.queries.conflicts import ConflictKind, find_conflicts, seen_by
+from changes.queries.fitting import fit_of
 from changes.queries.rfcs import changes_since_signed
 from cmdb.models import Host
 from patchflow.api.verbs import BlockerSerializer, EmptySerializer, ReasonSerializer, VerbViewSet, parsed
@@ -173,6 +175,28 @@ class AuthorizationSerializer(serializers.Serializer[Any]):
     blockers = BlockerSerializer(many=True)
 
 
+class ConflictSerializer(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField([str(kind) for kind in ConflictKind])
+    sentence = serializers.CharField()
+    denies = serializers.BooleanField()
+    where = serializers.CharField()
+    other_id = serializers.IntegerField(allow_null=True)
+    hosts = serializers.IntegerField()
+
+
+class UnfitSerializer(serializers.Serializer[Any]):
+    host = serializers.IntegerField()
+    reason = serializers.CharField()
+
+
+class ConflictsSerializer(serializers.Serializer[Any]):
+    """`hidden`: with how many changes it meets that the caller may not see."""
+
+    conflicts = ConflictSerializer(many=True)
+    hidden = serializers.IntegerField()
+    unfit = UnfitSerializer(many=True)
+
+
 class RFCViewSet(VerbViewSet):
     """Requests for change. Reads show what the caller may see; each verb is one POST."""
 
@@ -211,6 +235,17 @@ class RFCViewSet(VerbViewSet):
         found = self._pk()
         self.act(revisions.revise, request, rfc_id=found, **parsed(ReviseSerializer, request))
         return self.answer(found)
+
+    @extend_schema(responses=ConflictsSerializer)
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    def conflicts(self, request: Request, pk: str | None = None) -> Response:
+        """What it meets now: the same and related CIs, freezes, windows, people; and which targets will not fit."""
+        rfc, now = self.get_object(), timezone.now()
+        fit = fit_of(rfc, at=now)
+        shown, hidden = seen_by(request.user, find_conflicts(rfc, at=now, fit=fit))  # type: ignore[arg-type]
+        seen = Host.objects.visible_to(request.user).filter(pk__in=list(fit.unfit)).values_list("pk", flat=True)  # type: ignore[arg-type]
+        unfit = [{"host": pk, "reason": fit.unfit[pk]} for pk in sorted(seen)]
+        return Response(ConflictsSerializer({"conflicts": shown, "hidden": hidden, "unfit": unfit}).data)
 
     @extend_schema(request=EmptySerializer, responses=RFCSerializer)
     @action(detail=True, methods=["post"])

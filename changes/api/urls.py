@@ -1,5 +1,6 @@
 """REST routes of this app."""
 
+from changes.api.calendar import CalendarViewSet, SlotViewSet
 from changes.api.change_models import ChangeModelViewSet
 from changes.api.cycles import CycleViewSet
 from changes.api.feeds import FeedRunViewSet, FeedViewSet
@@ -15,6 +16,8 @@ routes.register("rounds", RoundViewSet, basename="round")
 routes.register("change-models", ChangeModelViewSet, basename="changemodel")
 routes.register("substitutes", SubstitutionViewSet, basename="substitute")
 routes.register("cycles", CycleViewSet, basename="cycle")
+routes.register("calendar", CalendarViewSet, basename="calendar")
+routes.register("slots", SlotViewSet, basename="slot")
 routes.register("freezes", FreezeViewSet, basename="freeze")
 routes.register("updates", UpdateViewSet, basename="update")
 routes.register("feeds", FeedViewSet, basename="feed")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from changes.enums import RFCKind
 from patchflow.kernel.models import Audited
+
+if TYPE_CHECKING:
+    from patchflow.kernel.models import User
 
 
 def emergency_only() -> list[str]:
@@ -18,6 +23,14 @@ def emergency_only() -> list[str]:
 
 
 class FreezeQuerySet(models.QuerySet["FreezeWindow"]):
+    def visible_to(self, actor: User) -> FreezeQuerySet:
+        """All, to everybody who may see changes anywhere."""
+        return self if actor.scopes_for("rfc.view") != frozenset() else self.none()
+
+    def ahead(self, at: datetime) -> FreezeQuerySet:
+        """In force or still to come."""
+        return self.filter(lifted_at__isnull=True, ends_at__gt=at)
+
     def in_force(self, at: datetime) -> FreezeQuerySet:
         return self.filter(lifted_at__isnull=True, starts_at__lte=at, ends_at__gt=at)
 
@@ -54,3 +67,18 @@ class FreezeWindow(Audited):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("changes:freeze-detail", args=[self.pk])
+
+    def kinds_that_pass(self) -> list[str]:
+        """The words of the kinds in `passes`."""
+        return [str(label) for value, label in RFCKind.choices if value in self.passes]
+
+    def standing(self, at: datetime) -> str:
+        """How it stands at `at`: coming, in_force, over or lifted."""
+        if self.lifted_at is not None:
+            return "lifted"
+        if self.ends_at <= at:
+            return "over"
+        return "in_force" if self.starts_at <= at else "coming"

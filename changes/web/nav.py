@@ -1,3 +1,3 @@
 """What changes adds to the navigation."""
 
-from changes.web import rfc_nav, update_nav  # noqa: F401
+from changes.web import calendar_nav, rfc_nav, update_nav  # noqa: F401

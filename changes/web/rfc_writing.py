@@ -16,9 +16,10 @@ from django.views.decorators.http import require_http_methods
 from changes.domain import revisions, rfcs, scope
 from changes.enums import RFCState
 from changes.models import RFC, SoftwareUpdate
+from changes.queries.conflicts import find_conflicts
 from changes.web import rfc_forms, rfc_parts
 from changes.web.rfc_forms import ContentForm, ReviseForm
-from changes.web.rfcs import visible_rfc
+from changes.web.rfcs import conflict_statements, visible_rfc
 from patchflow.kernel.errors import Refusal
 
 SHOWN_HOSTS = 500
@@ -103,6 +104,8 @@ def rfc_revise(request: HttpRequest, pk: int) -> HttpResponse:
             rfc_forms.refuse(form, refusal)
         else:
             messages.success(request, _said_after(rfc, now))
+            for line in conflict_statements(find_conflicts(now, at=timezone.now()), actor):
+                messages.warning(request, line.text)
             return redirect(now)
     context = {
         "title": _("Revise %(number)s") % {"number": rfc.number},

@@ -18,7 +18,9 @@ from django.views.decorators.http import require_safe
 from changes.domain.rfc_gates import owed
 from changes.enums import TERMINAL, RFCKind, RFCState, UpdateClass
 from changes.models import RFC, Cycle
-from changes.queries.rfcs import changes_since_signed, history_of, last_voided, on_the_same_hosts
+from changes.queries.conflicts import Conflict, ConflictKind, find_conflicts, seen_by
+from changes.queries.fitting import Fit, fit_of
+from changes.queries.rfcs import changes_since_signed, history_of, last_voided
 from changes.queries.risk import cost_of_waiting
 from changes.web import rfc_parts
 from changes.web.rfc_verbs import verbs_of_rfc
@@ -149,7 +151,7 @@ def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:
         "last_voided": rfc_parts.differences(last_voided(rfc)) if not since else [],
         "revisions": list(rfc.revisions.select_related("by")[:8]),
         "clock": rfc_parts.clock_of(rfc),
-        "conflicts": _conflicts(rfc, actor),
+        "conflicts": conflict_statements(find_conflicts(rfc, at=now), actor),
         "links": _links(rfc),
         "timeline": history_of(rfc)[:20],
     }
@@ -166,23 +168,24 @@ def _links(rfc: RFC) -> list[tuple[str, Any]]:
     return found
 
 
-def _conflicts(rfc: RFC, actor: User) -> list[Statement]:
-    """Other changes on the same hosts; those that the person may not see are only counted."""
-    rows = on_the_same_hosts(rfc)
-    seen = set(RFC.objects.visible_to(actor).filter(pk__in=[o.pk for o, _n in rows]).values_list("pk", flat=True))
-    found = [
-        Statement(
-            "st-warn",
-            f"{other.number} · {other.title}",
-            _("%(n)d same hosts") % {"n": count},
-            other.get_absolute_url(),
-        )
-        for other, count in rows
-        if other.pk in seen
+CONFLICT_WORDS = {
+    ConflictKind.SAME_CI: gettext_lazy("same host"),
+    ConflictKind.RELATED_CI: gettext_lazy("related"),
+    ConflictKind.FREEZE: gettext_lazy("freeze"),
+    ConflictKind.WINDOW: gettext_lazy("window"),
+    ConflictKind.PERSON: gettext_lazy("person"),
+}
+
+
+def conflict_statements(found: list[Conflict], actor: User) -> list[Statement]:
+    """Conflicts as lines, those that deny marked; of changes that the person may not see only how many."""
+    shown, hidden = seen_by(actor, found)
+    lines = [
+        Statement("st-bad" if c.denies else "st-warn", c.sentence, str(CONFLICT_WORDS[c.kind]), c.where) for c in shown
     ]
-    if hidden := len(rows) - len(found):
-        found.append(Statement("st-warn", _("%(n)d other changes that you may not see") % {"n": hidden}))
-    return found
+    if hidden:
+        lines.append(Statement("st-warn", _("%(n)d other changes that you may not see") % {"n": hidden}))
+    return lines
 
 
 TARGET_COLUMNS = (
@@ -190,24 +193,36 @@ TARGET_COLUMNS = (
     Column(gettext_lazy("Environment"), "environment"),
     Column(gettext_lazy("Criticality"), "criticality", numeric=True, sort="criticality"),
     Column(gettext_lazy("Outcome"), lambda t: "left" if t.left_at else t.outcome, state="changes.rfctarget"),
-    Column(gettext_lazy("Why it left"), "left_reason", wide=True),
 )
 
 
 @login_required
 @require_safe
 def rfc_targets(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """The targets of an RFC that the person may see."""
-    rfc = visible_rfc(request, pk)
+    """The targets of an RFC that the person may see, and when each fits its windows."""
+    rfc, now = visible_rfc(request, pk), timezone.now()
     visible = Host.objects.visible_to(request.user)  # type: ignore[arg-type]
+    fit = Fit() if rfc.state in TERMINAL else fit_of(rfc, at=now)
     listing = Listing(
         request,
         rfc.targets.filter(removed_at__isnull=True, host__in=visible),
-        TARGET_COLUMNS,
+        (
+            *TARGET_COLUMNS,
+            Column(_("First possible"), lambda t: fit.fits.get(t.host_id)),
+            Column(_("Why not"), lambda t: t.left_reason or fit.unfit.get(t.host_id, ""), wide=True),
+        ),
         sorts={"name": ("host_name", "id"), "criticality": ("criticality", "id")},
         default="name",
-        now=timezone.now(),
-        filters=(Filter("name", gettext_lazy("Name"), "host_name__icontains"),),
+        now=now,
+        filters=(
+            Filter("name", gettext_lazy("Name"), "host_name__icontains"),
+            Filter(
+                "fits",
+                gettext_lazy("Fits its windows"),
+                lambda rows, value: rows.filter(host_id__in=list(fit.fits if value == "yes" else fit.unfit)),
+                [("yes", gettext_lazy("yes")), ("no", gettext_lazy("no"))],
+            ),
+        ),
         caption=_("Targets"),
     )
     if listing.wants_csv:

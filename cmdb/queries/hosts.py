@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -107,6 +107,36 @@ def supported_services(item_ids: Iterable[int]) -> dict[int, tuple[int, ...]]:
     every = {pk for pks in reached.values() for pk in pks}
     services = set(ConfigurationItem.objects.filter(pk__in=every, kind=ItemKind.SERVICE).values_list("pk", flat=True))
     return {item: tuple(sorted(pks & services)) for item, pks in reached.items()}
+
+
+def related_hosts(host_ids: Collection[int]) -> set[int]:
+    """Live hosts that stand in relation to these: under the same services and clusters, or carrying them, or carried by
+    them. These themselves are left out. Three queries."""
+    above: dict[int, set[int]] = defaultdict(set)
+    below: dict[int, set[int]] = defaultdict(set)
+    for source, target, kind in Relation.objects.values_list("source_id", "target_id", "kind"):
+        if kind in UPWARD:
+            above[target].add(source)
+            below[source].add(target)
+        elif kind == RelationKind.MEMBER_OF:
+            above[source].add(target)
+            below[target].add(source)
+    hosts = dict(Host.objects.live().values_list("ci_id", "pk"))
+    wanted = set(host_ids)
+    mine = {item for item, pk in hosts.items() if pk in wanted}
+    reached = mine | _reach(mine, above)
+    return {hosts[item] for item in reached | _reach(reached, below) if item in hosts} - wanted
+
+
+def _reach(starts: Collection[int], edges: dict[int, set[int]]) -> set[int]:
+    """Everything that can be reached from any of these, one walk for all of them."""
+    seen, stack = set[int](), list(starts)
+    while stack:
+        for neighbor in edges.get(stack.pop(), ()):
+            if neighbor not in seen:
+                seen.add(neighbor)
+                stack.append(neighbor)
+    return seen
 
 
 def _closure(start: int, edges: dict[int, set[int]]) -> set[int]:

@@ -13,11 +13,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from itertools import takewhile
 
 from dateutil.rrule import MONTHLY, WEEKLY, rrule, weekday
+from django.urls import reverse
 
 from cmdb.enums import Recurrence
 from cmdb.models import GroupMember, ServiceWindow
+from patchflow.kernel import calendars
+from patchflow.kernel.models import User
 
 LOOK_BACK = timedelta(days=9)
 """No opening is longer than seven days; two more for time zones."""
@@ -152,3 +156,18 @@ def openings_of_host(host_id: int, *, after: datetime, count: int) -> list[Openi
     """The next openings of all windows of a host, in order of start. Three queries."""
     found = [o for w in windows_of([host_id]).get(host_id, []) for o in openings(w, after=after, count=count)]
     return sorted(found, key=lambda o: (o.starts_at, o.window_id))[:count]
+
+
+@calendars.source("window")
+def window_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[calendars.Entry]:
+    """The openings of the windows that the actor may see. One query."""
+    for window in ServiceWindow.objects.live().visible_to(actor):
+        for opening in takewhile(lambda o: o.starts_at < until, each_opening(window, after=since)):
+            yield calendars.Entry(
+                kind="window",
+                key=f"window-{window.pk}-{opening.starts_at:%Y%m%dT%H%MZ}",
+                title=window.name,
+                starts_at=opening.starts_at,
+                ends_at=opening.ends_at,
+                url=reverse("cmdb:window-detail", args=[window.pk]),
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import structlog
@@ -10,6 +11,14 @@ from patchflow.settings.base import PRODUCTION
 from patchflow.settings.env import read
 
 SECRET_WORDS = ("password", "secret", "token", "private_key", "authorization", "cookie", "passphrase")
+
+
+SECRET_ADDRESS = re.compile(r"(/feed/)[\w-]+(?=\.ics)")
+
+
+def mask_addresses(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Replaces the secret in addresses that are one: whoever reads a log reads no calendar with it."""
+    return {k: SECRET_ADDRESS.sub(r"\1***", v) if isinstance(v, str) else v for k, v in event.items()}
 
 
 def mask_secrets(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
@@ -23,6 +32,7 @@ SHARED: list[Any] = [
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     mask_secrets,
+    mask_addresses,
 ]
 RENDER: Any = (
     structlog.processors.JSONRenderer()

@@ -38,7 +38,7 @@ APPS = ("cmdb", "changes", "releases", "reports")
 WHO = {
     "host": "cora", "group": "cora", "window": "cora", "baseline": "cora", "discrepancy": "cora", "scan": "otto",
     "update": "ann", "feed": "sam", "feedrun": "sam",
-    "rfc": "che", "board": "mia", "substitute": "mia", "cycle": "che", "model": "che",
+    "rfc": "che", "board": "mia", "substitute": "mia", "cycle": "che", "model": "che", "calendar": "che", "freeze": "che",
     "release": "rex", "profile": "rex", "manifest": "gus", "review": "che", "rollout": "rex", "ring": "otto", "job": "otto",
     "home": "che", "find": "che", "audit": "aud", "account": "ann", "notice": "mia", "undelivered": "otto", "settings": "mia",
 }  # fmt: skip
@@ -52,7 +52,9 @@ NO_PAGE = {
     "cmdb:host-accept-key", "cmdb:host-scan", "cmdb:host-show-key", "cmdb:host-test", "cmdb:scan-cancel", "releases:release-accept",
     "releases:release-build", "releases:release-propose-next", "releases:release-seal", "releases:release-test",
     "reports:notice-read-all", "reports:settings-notices",
+    "changes:calendar-revoke",
     # files
+    "changes:calendar-feed",
     "changes:update-hosts", "releases:manifest-document",
 }  # fmt: skip
 """Addresses without a picture; a test holds that each of them is no page."""

@@ -11,8 +11,8 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
-from changes.domain import change_models, holds
-from changes.models import SoftwareUpdate, Vulnerability
+from changes.domain import change_models, freezes, holds, slots
+from changes.models import RFC, SoftwareUpdate, Vulnerability
 from cmdb.domain import baselines, discrepancies, exemptions, groups, inventory, scans, windows
 from cmdb.enums import DiscrepancyKind
 from cmdb.models import ConfigurationItem, Host, ScanRun
@@ -103,6 +103,7 @@ def make_little(cast: Cast, now: datetime, folder: Path, repository: Repository)
         "ring": {"pk": deployment.ring(1).pk},
         "job": {"pk": deployment.job(2).pk},
     }
+    planned_ahead(scene, yard, now)
     scene.also("releases:rollout-detail", "target", pk=deployment.rollout.pk, query=f"target={deployment.job(2).pk}")
     told(scene, now)
     trail.seal(at=now)
@@ -127,6 +128,34 @@ def told(scene: Scene, now: datetime) -> None:
     asked = rows.filter(user=scene.cast.mia).latest("pk")
     failed = rows.filter(state="failed").latest("pk")
     scene.things |= {"notice": {"pk": asked.pk}, "undelivered": {"pk": failed.pk}}
+
+
+def planned_ahead(scene: Scene, yard: stages.Yard, now: datetime) -> None:
+    """A calendar with a freeze to come, one that was lifted, and two changes whose slots meet."""
+    cast = scene.cast
+    year = {
+        "reason": "The books are closed.",
+        "starts_at": now + timedelta(days=8),
+        "ends_at": now + timedelta(days=11),
+    }
+    freeze = freezes.declare(name="End of the quarter", **year, actor=cast.che, at=now - timedelta(days=2))
+    launch = freezes.declare(name="Launch", **year, passes=[], actor=cast.che, at=now - timedelta(days=2))
+    freezes.lift(freeze_id=launch.pk, reason="The launch was moved.", actor=cast.che, at=now - timedelta(days=1))
+    begins = (now + timedelta(days=4)).replace(hour=1, minute=0, second=0, microsecond=0)
+    for n, rfc in enumerate(RFC.objects.filter(state="authorized")[:2]):
+        span = slots.Span(
+            None, "Web tier, second Tuesday", begins + n * timedelta(hours=1), begins + timedelta(hours=3), hosts=3
+        )
+        slots.reserve(
+            rfc_id=rfc.pk, holder=f"REL-2026-0009{n}", spans=[span], responsible=cast.rex, actor=cast.rex, at=now
+        )
+        scene.also("changes:rfc-detail", f"slot-{n}", pk=rfc.pk)
+    scene.things |= {"freeze": {"pk": freeze.pk}, "freeze-lift": {"pk": freeze.pk}}
+    scene.also("changes:freeze-detail", "lifted", pk=launch.pk)
+    month = f"{now:%Y-%m-%d}"
+    scene.also("changes:calendar-show", "month", query=f"on={month}")
+    scene.also("changes:calendar-show", "week", query=f"view=week&on={begins:%Y-%m-%d}")
+    scene.also("changes:calendar-show", "list", query=f"view=list&on={month}")
 
 
 def settle(now: datetime) -> None:

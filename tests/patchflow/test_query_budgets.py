@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from changes.domain import change_models
+from changes.domain import change_models, freezes
 from changes.models import RFC, Cycle, Feed, FeedRun
 from cmdb.domain import baselines, discrepancies, groups, scans, windows
 from cmdb.enums import DiscrepancyKind
@@ -113,6 +113,11 @@ class Filler:
         substitutes.name_substitute(
             user_id=away.pk, substitute_id=self.cast.mia.pk, starts_at=self.at, ends_at=self.at + timedelta(days=7),
             actor=away, at=self.at,
+        )  # fmt: skip
+
+    def freeze_list(self, n: int) -> None:
+        freezes.declare(
+            name=f"Freeze {n}", reason="Books.", starts_at=self.at, ends_at=self.at + timedelta(days=n), actor=self.cast.che, at=self.at
         )  # fmt: skip
 
     def cycle_list(self, n: int) -> None:

@@ -1,0 +1,84 @@
+"""What changes has in the calendar: slots, freezes, and the dates of changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.db.models import Q
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from changes.models import RFC, ChangeSlot, FreezeWindow
+from patchflow.kernel import calendars
+from patchflow.kernel.calendars import Entry
+from patchflow.kernel.models import User
+
+
+@calendars.source("slot")
+def slot_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[Entry]:
+    """Reserved slots of the changes in sight. One query."""
+    rows = ChangeSlot.objects.live().visible_to(actor).touching(since, until).select_related("rfc", "responsible")
+    for slot in rows:
+        detail = ngettext("%(n)d host", "%(n)d hosts", slot.hosts) % {"n": slot.hosts}
+        yield Entry(
+            kind="slot",
+            key=f"slot-{slot.pk}",
+            title=f"{slot.rfc.number} {slot.rfc.title}",
+            starts_at=slot.starts_at,
+            ends_at=slot.ends_at,
+            url=slot.rfc.get_absolute_url(),
+            detail=f"{slot.holder}, {slot.name}, {detail}, {slot.responsible}",
+        )
+
+
+@calendars.source("freeze")
+def freeze_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[Entry]:
+    """Freezes; a lifted one ends when it was lifted. One query."""
+    rows = FreezeWindow.objects.visible_to(actor).filter(starts_at__lt=until, ends_at__gt=since)
+    for freeze in rows.filter(Q(lifted_at__isnull=True) | Q(lifted_at__gt=since)):
+        ends_at = min(freeze.ends_at, freeze.lifted_at) if freeze.lifted_at else freeze.ends_at
+        if ends_at > freeze.starts_at:
+            passes = ", ".join(freeze.kinds_that_pass()) or _("nothing")
+            yield Entry(
+                kind="freeze",
+                key=f"freeze-{freeze.pk}",
+                title=freeze.name,
+                starts_at=freeze.starts_at,
+                ends_at=ends_at,
+                url=freeze.get_absolute_url(),
+                detail=_("passes: %(kinds)s") % {"kinds": passes},
+            )
+
+
+@calendars.source("start_by")
+def clock_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[Entry]:
+    """By when changes must have started. One query."""
+    rows = RFC.objects.visible_to(actor).open().filter(clock_stopped_at__isnull=True)
+    for rfc in rows.filter(start_by__gte=since, start_by__lt=until):
+        if rfc.start_by is not None:
+            yield Entry(
+                kind="start_by",
+                key=f"start-by-{rfc.pk}",
+                title=_("%(number)s starts by now") % {"number": rfc.number},
+                starts_at=rfc.start_by,
+                ends_at=rfc.start_by,
+                url=rfc.get_absolute_url(),
+                detail=rfc.title,
+            )
+
+
+@calendars.source("last_date")
+def date_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[Entry]:
+    """The last permitted dates of changes. One query."""
+    for rfc in RFC.objects.visible_to(actor).open().filter(not_after__gte=since, not_after__lt=until):
+        if rfc.not_after is not None:
+            yield Entry(
+                kind="last_date",
+                key=f"last-date-{rfc.pk}",
+                title=_("%(number)s: last permitted date") % {"number": rfc.number},
+                starts_at=rfc.not_after,
+                ends_at=rfc.not_after,
+                url=rfc.get_absolute_url(),
+                detail=rfc.title,
+            )

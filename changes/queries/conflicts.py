@@ -1,0 +1,190 @@
+"""Conflicts of a change: the same CI, a related CI, a freeze, a window, a person. Never stored, always asked anew: before
+approval, after each edit, when a release is sealed, and before the change begins.
+
+What denies and what only warns is decided in docs/adr: time heals most conflicts, and the gates of each host keep two jobs
+apart; what no waiting heals denies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from django.db.models import Count, Q
+from django.urls import reverse
+
+from changes.enums import TERMINAL, RFCState
+from changes.models import RFC, ChangeSlot, FreezeWindow
+from changes.queries.fitting import Fit, fit_of
+from cmdb.queries.hosts import related_hosts
+from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.models import User
+
+SHOWN = 6
+
+
+class ConflictKind(StrEnum):
+    SAME_CI = "same_ci"
+    RELATED_CI = "related_ci"
+    FREEZE = "freeze"
+    WINDOW = "window"
+    PERSON = "person"
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """One conflict. `denies`: no waiting heals it; `other_id` is the change on the other side, which not everybody may see."""
+
+    kind: ConflictKind
+    sentence: str
+    denies: bool = False
+    where: str = ""
+    other_id: int | None = None
+    hosts: int = 0
+
+    @property
+    def blocker(self) -> Blocker:
+        return Blocker(f"conflict.{self.kind}", self.sentence, self.where, "bad" if self.denies else "wait")
+
+
+Span = tuple[datetime, datetime | None]
+
+
+def freezes_over(kind: str, since: datetime, until: datetime) -> list[FreezeWindow]:
+    """The freezes, not lifted, that this kind does not pass and that touch [since, until)."""
+    rows = FreezeWindow.objects.filter(lifted_at__isnull=True, starts_at__lt=until, ends_at__gt=since)
+    return [freeze for freeze in rows.order_by("starts_at") if kind not in freeze.passes]
+
+
+def find_conflicts(rfc: RFC, *, at: datetime, fit: Fit | None = None) -> list[Conflict]:
+    """Every conflict of the change as it stands at `at`, those that deny first. A fixed number of queries."""
+    if rfc.state in TERMINAL:
+        return []
+    slots = list(ChangeSlot.objects.live().filter(rfc=rfc, ends_at__gt=at))
+    targets = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True)
+    hosts = list(targets.values_list("host_id", flat=True))
+    found = [
+        *_windows(rfc, fit if fit is not None else fit_of(rfc, at=at)),
+        *_freezes(rfc, slots, at=at),
+        *_on_hosts(rfc, slots, hosts, ConflictKind.SAME_CI, at=at),
+        *_on_hosts(rfc, slots, related_hosts(hosts) if hosts else set(), ConflictKind.RELATED_CI, at=at),
+        *_persons(rfc, slots),
+    ]
+    return sorted(found, key=lambda conflict: not conflict.denies)
+
+
+def denying(rfc: RFC, *, at: datetime) -> list[Blocker]:
+    """The conflicts that deny, as reasons."""
+    return [conflict.blocker for conflict in find_conflicts(rfc, at=at) if conflict.denies]
+
+
+def seen_by(actor: User, found: Sequence[Conflict]) -> tuple[list[Conflict], int]:
+    """The conflicts that the actor may read, and with how many other changes there are some that they may not. One query."""
+    others = {c.other_id for c in found if c.other_id}
+    seen = set(RFC.objects.visible_to(actor).filter(pk__in=others).values_list("pk", flat=True))
+    return [c for c in found if c.other_id is None or c.other_id in seen], len(others - seen)
+
+
+# --- window ---------------------------------------------------------------------------------------------------------------
+def _windows(rfc: RFC, fit: Fit) -> list[Conflict]:
+    """Targets that fit no opening: they will be refused at their turn. If none fits what the change permits, it denies;
+    windows that are missing altogether can still be made, and only warn."""
+    if not fit.unfit:
+        return []
+    where = f"{reverse('changes:rfc-targets', args=[rfc.pk])}?fits=no"
+    count, total = len(fit.unfit), len(fit.unfit) + len(fit.fits)
+    reason = next(iter(sorted(set(fit.unfit.values()))))
+    what = f"{count} of {total} targets will not fit their windows" if fit.fits else "No target fits a window"
+    return [Conflict(ConflictKind.WINDOW, f"{what}. {reason}", fit.contradicts, where, hosts=count)]
+
+
+# --- freeze ---------------------------------------------------------------------------------------------------------------
+def _freezes(rfc: RFC, slots: list[ChangeSlot], *, at: datetime) -> list[Conflict]:
+    """Freezes over its slots, or over its permitted dates while it has none; they delay. That nothing is left is said by
+    the windows."""
+    spans: list[Span] = [(s.starts_at, s.ends_at) for s in slots] or [(max(at, rfc.not_before or at), rfc.not_after)]
+    found = []
+    for freeze in FreezeWindow.objects.ahead(at).order_by("starts_at"):
+        if rfc.kind in freeze.passes:
+            continue
+        hit = [span for span in spans if overlap(span, (freeze.starts_at, freeze.ends_at))]
+        if not hit:
+            continue
+        when = f"{freeze.starts_at:%d %b %H:%M} to {freeze.ends_at:%d %b %Y %H:%M} UTC"
+        what = "stands over a slot of it" if slots else "delays it"
+        sentence = f"Freeze “{freeze.name}”, {when}, lets no {rfc.kind} change start and {what}."
+        found.append(Conflict(ConflictKind.FREEZE, sentence, where=freeze.get_absolute_url()))
+    return found
+
+
+# --- the same and related items ----------------------------------------------------------------------------------------
+def _on_hosts(
+    rfc: RFC, slots: list[ChangeSlot], hosts: Collection[int], kind: ConflictKind, *, at: datetime
+) -> list[Conflict]:
+    """Other changes under way on these hosts, at times that can meet; the most hosts first."""
+    if not hosts:
+        return []
+    theirs = Q(targets__host_id__in=hosts, targets__removed_at__isnull=True, targets__left_at__isnull=True)
+    rows = (
+        RFC.objects.open()
+        .exclude(pk=rfc.pk)
+        .exclude(state=RFCState.DRAFT)
+        .filter(theirs)
+        .annotate(met=Count("targets", filter=theirs))
+        .order_by("-met", "pk")
+        .prefetch_related("slots")
+    )
+    return [found for other in rows[: 4 * SHOWN] if (found := _meeting(rfc, slots, other, kind, at=at))][:SHOWN]
+
+
+def _meeting(rfc: RFC, slots: list[ChangeSlot], other: RFC, kind: ConflictKind, *, at: datetime) -> Conflict | None:
+    """The conflict with `other`; None if the two can never be at work at the same time."""
+    theirs = [s for s in other.slots.all() if s.released_at is None and s.ends_at > at]
+    mine_at, theirs_at = _spans(rfc, slots, at=at), _spans(other, theirs, at=at)
+    shared = [(a, b) for a in mine_at for b in theirs_at if overlap(a, b)]
+    if not shared:
+        return None
+    count = other.met  # type: ignore[attr-defined]
+    on = "of the same hosts" if kind == ConflictKind.SAME_CI else "related hosts"
+    sentence = f"{other.number} · {other.title}: {count} {on if count != 1 or kind == ConflictKind.SAME_CI else 'related host'}"
+    if slots and theirs:
+        first = min(max(a[0], b[0]) for a, b in shared)
+        sentence += f", at the same time from {first:%d %b %Y %H:%M} UTC"
+    return Conflict(kind, f"{sentence}.", where=other.get_absolute_url(), other_id=other.pk, hosts=count)
+
+
+def _spans(rfc: RFC, slots: list[ChangeSlot], *, at: datetime) -> list[Span]:
+    """When it can be at work: its slots; before it has any, between its permitted dates."""
+    return [(s.starts_at, s.ends_at) for s in slots] or [(max(at, rfc.not_before or at), rfc.not_after)]
+
+
+def overlap(one: Span, other: Span) -> bool:
+    """Whether two half-open spans share a moment; an end of None never comes."""
+    return (other[1] is None or one[0] < other[1]) and (one[1] is None or other[0] < one[1])
+
+
+# --- person ----------------------------------------------------------------------------------------------------------------
+def _persons(rfc: RFC, slots: list[ChangeSlot]) -> list[Conflict]:
+    """Who answers for a slot of it answers for another change at the same time."""
+    if not slots:
+        return []
+    people = {slot.responsible_id for slot in slots}
+    since, until = min(s.starts_at for s in slots), max(s.ends_at for s in slots)
+    others = ChangeSlot.objects.live().touching(since, until).filter(responsible_id__in=people)
+    others = others.exclude(rfc=rfc).exclude(holder__in={slot.holder for slot in slots})
+    found: dict[tuple[int, int], Conflict] = {}
+    for other in others.select_related("rfc", "responsible"):
+        if any(
+            slot.responsible_id == other.responsible_id
+            and overlap((slot.starts_at, slot.ends_at), (other.starts_at, other.ends_at))
+            for slot in slots
+        ):
+            sentence = f"{other.responsible} answers for {other.rfc.number} at the same time, from {other.starts_at:%d %b %Y %H:%M} UTC."
+            place = (other.responsible_id, other.rfc_id)
+            found.setdefault(
+                place,
+                Conflict(ConflictKind.PERSON, sentence, where=other.rfc.get_absolute_url(), other_id=other.rfc_id),
+            )
+    return list(found.values())[:SHOWN]

@@ -1,0 +1,203 @@
+"""The calendar's pages and its feed: who sees what, in whose zone, and that an address dies when it is revoked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.test import Client
+from django.urls import reverse
+from icalendar import Calendar
+
+from changes.domain import calendar_keys, freezes, slots
+from changes.domain.slots import Span
+from changes.models import CalendarKey, ChangeSlot, FreezeWindow
+from cmdb.domain import windows
+from patchflow.kernel import calendars
+from patchflow.kernel.errors import NotAllowed
+from patchflow.kernel.models import User
+from patchflow.settings.logging import mask_addresses
+from tests.factories import changes as made
+from tests.factories.people import Cast, make_user
+
+SHOW = "/changes/calendar/"
+
+
+def client(user: User) -> Client:
+    found = Client()
+    found.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return found
+
+
+def text(answer: Any) -> str:
+    return answer.content.decode()
+
+
+@pytest.fixture(autouse=True)
+def _then(now: datetime) -> Iterator[None]:
+    """The pages are looked at on the day on which the tests play."""
+    with time_machine.travel(now, tick=False):
+        yield
+
+
+@pytest.fixture
+def planned(cast: Cast, now: datetime) -> ChangeSlot:
+    """A slot on Sunday 22 November 2026, 01:00 to 03:00 UTC, of a change on one group's hosts; a freeze on 24 November."""
+    world = made.make_world(cast, now, hosts=2)
+    rfc = made.authorized(world)
+    windows.add(
+        name="Sunday night", recurrence="weekly", weekday=6, starts_local=time(2), zone="Europe/Berlin", length_minutes=120,
+        from_on=date(2026, 11, 1), actor=cast.cora, at=now,
+    )  # fmt: skip
+    starts_at = datetime(2026, 11, 22, 1, tzinfo=UTC)
+    span = Span(None, "Sunday night", starts_at, starts_at + timedelta(hours=2), hosts=2)
+    day = datetime(2026, 11, 24, tzinfo=UTC)
+    freezes.declare(
+        name="Election", reason="Quiet.", starts_at=day, ends_at=day + timedelta(days=1), actor=cast.che, at=now
+    )
+    return slots.reserve(rfc_id=rfc.pk, holder="REL-7", spans=[span], responsible=cast.rex, actor=cast.rex, at=now)[0]
+
+
+@pytest.mark.parametrize("view", ["month", "week", "list"])
+def test_each_view_shows_what_lies_in_it_in_the_viewers_zone(planned: ChangeSlot, cast: Cast, view: str) -> None:
+    cast.che.time_zone = "Asia/Tokyo"
+    cast.che.save()
+    page = text(client(cast.che).get(f"{SHOW}?view={view}&on=2026-11-20"))
+    assert planned.rfc.number in page
+    assert "Sunday night" in page
+    assert "10:00" in page
+    assert ("Election" in page) == (view != "week")
+    assert "your time zone (JST)" in page
+    later = text(client(cast.che).get(f"{SHOW}?view={view}&on=2027-03-01"))
+    assert planned.rfc.number not in later
+
+
+def test_kinds_narrow_and_nonsense_is_not_believed(planned: ChangeSlot, cast: Cast) -> None:
+    che = client(cast.che)
+    page = text(che.get(f"{SHOW}?view=list&on=2026-11-18&kind=freeze"))
+    assert "Election" in page
+    assert planned.rfc.number not in page
+    for wrong in ("view=year", "on=yesterday", "on=2026-02-31", "on=9999-12-31", "kind=nothing"):
+        assert che.get(f"{SHOW}?{wrong}").status_code == 200
+    sheet: Any = che.get(f"{SHOW}?view=list&on=2026-11-18&format=csv")
+    assert b"Election" in b"".join(sheet.streaming_content)
+
+
+def test_what_is_out_of_scope_is_not_in_the_calendar(planned: ChangeSlot, cast: Cast, now: datetime) -> None:
+    other = made.make_group("elsewhere", at=now)
+    sue = make_user("sue", "reader", scope=other.scope_key)
+    page = text(client(sue).get(f"{SHOW}?view=list&on=2026-11-18"))
+    assert "Election" in page
+    assert planned.rfc.number not in page
+    assert "Sunday night" not in page
+    assert client(cast.eve).get(SHOW).status_code == 404
+    span = {"since": now, "until": now + timedelta(days=30)}
+    assert {e.kind for e in calendars.entries(actor=cast.che, **span)} >= {"slot", "freeze", "window"}
+    assert calendars.entries(actor=cast.eve, **span) == []
+
+
+def test_a_slot_leaves_the_calendar_when_it_is_given_back(planned: ChangeSlot, cast: Cast, now: datetime) -> None:
+    slots.give_back(rfc_id=planned.rfc_id, holder="REL-7", reason="Cancelled.", actor=cast.rex, at=now)
+    assert planned.rfc.number not in text(client(cast.che).get(f"{SHOW}?view=list&on=2026-11-18&kind=slot"))
+
+
+def test_the_feed_is_read_by_its_secret_and_dies_with_it(planned: ChangeSlot, cast: Cast, now: datetime) -> None:
+    che = client(cast.che)
+    page = text(che.post(reverse("changes:calendar-subscribe")))
+    address = page.split('data-copy="')[1].split('"')[0].replace("http://testserver", "")
+    assert CalendarKey.objects.get().digest not in address
+    answer = Client().get(address)
+    assert (answer.status_code, answer["Content-Type"], answer["Cache-Control"]) == (
+        200, "text/calendar; charset=utf-8", "private, no-store",
+    )  # fmt: skip
+    events = Calendar.from_ical(answer.content).walk("VEVENT")
+    seen = {str(event["uid"]).partition("@")[0]: event for event in events}
+    slot = seen[f"slot-{planned.pk}"]
+    assert (slot["dtstart"].dt, slot["dtend"].dt) == (planned.starts_at, planned.ends_at)
+    assert str(slot["url"]) == f"http://testserver{planned.rfc.get_absolute_url()}"
+    assert any(key.startswith("freeze-") for key in seen)
+    assert address not in text(che.get(reverse("changes:calendar-subscribe")))
+    assert Client().get(address.replace(".ics", "x.ics")).status_code == 404
+    assert Client().post(address).status_code == 404
+    che.post(reverse("changes:calendar-revoke"))
+    assert Client().get(address).status_code == 404
+
+
+def test_no_log_keeps_the_secret_of_a_feed() -> None:
+    line = {"event": "Not Found: /changes/calendar/feed/a-B_c9.ics", "code": 404}
+    assert mask_addresses(None, "", line) == {"event": "Not Found: /changes/calendar/feed/***.ics", "code": 404}
+
+
+def test_the_feed_shows_only_what_its_owner_may_see_now(planned: ChangeSlot, cast: Cast, now: datetime) -> None:
+    secret = calendar_keys.make(actor=cast.mia, at=now)
+    address = reverse("changes:calendar-feed", args=[secret])
+    assert planned.rfc.number in text(Client().get(address))
+    cast.mia.role_grants.all().delete()
+    assert Client().get(address).status_code == 404
+    cast.mia.role_grants.create(role="cab_member")
+    User.objects.filter(pk=cast.mia.pk).update(is_active=False)
+    assert Client().get(address).status_code == 404
+    other = calendar_keys.make(actor=cast.che, at=now)
+    again = calendar_keys.make(actor=cast.che, at=now)
+    assert calendar_keys.owner_of(other) is None
+    assert calendar_keys.owner_of(again) == cast.che
+
+
+def test_a_leaked_address_is_revoked_by_an_administrator(cast: Cast, now: datetime) -> None:
+    secret = calendar_keys.make(actor=cast.mia, at=now)
+    key = CalendarKey.objects.get()
+    for person in (cast.che, cast.root):
+        with pytest.raises(NotAllowed):
+            calendar_keys.revoke_of(key_id=key.pk, reason="Leaked.", actor=person, at=now)
+    calendar_keys.revoke_of(key_id=key.pk, reason="Leaked.", actor=cast.ada, at=now)
+    assert calendar_keys.owner_of(secret) is None
+
+
+def test_a_freeze_is_declared_and_lifted_on_its_pages(planned: ChangeSlot, cast: Cast) -> None:
+    che = client(cast.che)
+    said = {"name": "Sale", "reason": "No surprises.", "starts_at": "2126-11-20T00:00", "ends_at": "2126-11-19T00:00"}
+    place = reverse("changes:freeze-declare")
+    assert "It must end after it starts" in text(che.post(place, said))
+    assert client(cast.ann).post(place, {**said, "ends_at": "2126-11-30T00:00"}).status_code == 400
+    answer = che.post(place, {**said, "ends_at": "2126-11-30T00:00", "passes": ["standard"]}, follow=True)
+    freeze = FreezeWindow.objects.get(name="Sale")
+    assert freeze.passes == ["standard"]
+    assert "Declared. No reserved slot lies in it." in text(answer)
+    lift = reverse("changes:freeze-lift", args=[freeze.pk])
+    assert che.post(lift, {}).status_code == 400
+    assert client(cast.ann).post(lift, {"reason": "Enough."}).status_code == 400
+    assert "Lifted by che: Enough." in text(che.post(lift, {"reason": "Enough."}, follow=True))
+    assert client(cast.eve).get(freeze.get_absolute_url()).status_code == 404
+
+
+def test_a_freeze_over_a_slot_says_so(planned: ChangeSlot, cast: Cast, now: datetime) -> None:
+    since = planned.starts_at - timedelta(hours=1)
+    freeze = freezes.declare(
+        name="Late", reason="Sick staff.", starts_at=since, ends_at=planned.ends_at, actor=cast.che, at=now
+    )
+    assert planned.rfc.number in text(client(cast.che).get(freeze.get_absolute_url()))
+    page = text(client(cast.che).get(planned.rfc.get_absolute_url()))
+    assert "stands over a slot of it" in page
+
+
+def test_the_calendar_over_rest(planned: ChangeSlot, cast: Cast) -> None:
+    che = client(cast.che)
+    found = che.get("/api/v1/calendar/?since=2026-11-18T00:00:00Z&until=2026-11-30T00:00:00Z").json()
+    assert {e["kind"] for e in found} >= {"slot", "freeze", "window"}
+    only = che.get("/api/v1/calendar/?since=2026-11-18T00:00:00Z&kind=slot").json()
+    assert [e["key"] for e in only] == [f"slot-{planned.pk}"]
+    for wrong in ("kind=nothing", "since=2026-11-18T00:00:00Z&until=2028-01-01T00:00:00Z", "since=x"):
+        assert che.get(f"/api/v1/calendar/?{wrong}").status_code == 400
+    assert client(cast.eve).get("/api/v1/calendar/?since=2026-11-18T00:00:00Z").json() == []
+    assert [s["holder"] for s in che.get("/api/v1/slots/").json()["results"]] == ["REL-7"]
+    address = che.post("/api/v1/calendar/make-key/").json()["url"].replace("http://testserver", "")
+    assert Client().get(address).status_code == 200
+    assert che.post("/api/v1/calendar/revoke-key/").status_code == 204
+    assert Client().get(address).status_code == 404
+    conflicts = che.get(f"/api/v1/rfcs/{planned.rfc_id}/conflicts/").json()
+    assert conflicts["hidden"] == 0
+    assert [c["kind"] for c in conflicts["conflicts"]] == ["window"]
+    assert {u["reason"] for u in conflicts["unfit"]} == {"It is in no service window."}
