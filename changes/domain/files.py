@@ -14,6 +14,7 @@ from changes.rules_identify import may_respond, may_verify, may_verify_by_system
 from changes.sources import apt
 from changes.sources.apt_release import RepositorySpec
 from changes.sources.base import Fetcher, PackageRecord, VerificationResult, verify_file
+from changes.sources.rpm import RpmRepository, RpmRepositorySpec, fetch_rpm_repository
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Blocked, NotAllowed
@@ -23,6 +24,8 @@ from patchflow.kernel.rules import failing
 _CHUNK = 500
 Place = tuple[str, str, str]
 """(package, version, architecture)."""
+AnySpec = RepositorySpec | RpmRepositorySpec
+"""A repository of one family or the other: what it is decides how it is read and proven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +39,26 @@ class Registered:
 
 def register(
     *,
-    spec: RepositorySpec,
+    spec: AnySpec,
     fetcher: Fetcher,
     actor: User,
     at: datetime,
     wanted: Collection[Place] | None = None,
     names: Collection[str] | None = None,
 ) -> Registered:
-    """Reads a Debian-style repository and keeps the files it vouches for: those `wanted`, or of these package `names`,
+    """Reads a repository and keeps the files it vouches for: those `wanted`, or of these package `names`,
     or all. The network is used outside of any transaction.
 
     Raises Blocked, with the first check that failed, where signature or index do not hold: the refusal is kept, and
     nothing is registered. Raises NotAllowed.
     """
     _demand(actor)
-    found = apt.fetch_repository(spec, fetcher=fetcher, now=at, last_seen=last_seen(spec.uri, spec.suite))
+    seen = last_seen(spec.uri, spec.suite)
+    found: apt.Repository | RpmRepository
+    if isinstance(spec, RpmRepositorySpec):
+        found = fetch_rpm_repository(spec, fetcher=fetcher, now=at, last_seen=seen)
+    else:
+        found = apt.fetch_repository(spec, fetcher=fetcher, now=at, last_seen=seen)
     records, rejected = [], []
     if found.result.ok:
         for each in found.packages():
@@ -94,7 +102,7 @@ def _record_file(*, artifact: Artifact, result: VerificationResult, actor: User,
 
 @workflow.verb("change.files.registered")
 def _keep(
-    *, spec: RepositorySpec, result: VerificationResult, records: Sequence[PackageRecord], actor: User, at: datetime
+    *, spec: AnySpec, result: VerificationResult, records: Sequence[PackageRecord], actor: User, at: datetime
 ) -> tuple[RepositoryIndex, dict[Place, Artifact]] | None:
     subject = f"{spec.uri} {spec.suite}"
     if not result.ok:

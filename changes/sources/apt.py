@@ -11,7 +11,7 @@ from datetime import datetime
 
 from changes.remote.compressed import BoundedReader, Unreadable
 from changes.sources import deb822
-from changes.sources.apt_release import Refusal, Release, RepositorySpec, Trail, fetch_release
+from changes.sources.apt_release import Release, RepositorySpec, fetch_release
 from changes.sources.base import (
     Fetcher,
     FetchError,
@@ -24,6 +24,7 @@ from changes.sources.base import (
     VerificationResult,
     verify_file,
 )
+from changes.sources.trail import Refusal, Trail
 from cmdb import versions
 
 __all__ = ["Release", "Repository", "RepositorySpec", "fetch_release", "fetch_repository", "verify_file"]

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from changes.sources.base import Check, Fetcher, FetchError, IndexDigest, NotFound, TooMuchData, VerificationResult
+from changes.sources.base import Fetcher, FetchError, IndexDigest, NotFound, TooMuchData, VerificationResult
 from changes.sources.deb822 import BadStanza, fields, stanzas
-from changes.sources.openpgp import BadKeyring, BadSignature, SignedText, Unsigned, open_clearsigned, read_keyring
+from changes.sources.openpgp import SignedText, open_clearsigned, read_keyring
+from changes.sources.trail import Refusal, Trail, check_date, check_signature, check_validity
 
 MAX_RELEASE_BYTES = 8 * 1024 * 1024
-CLOCK_TOLERANCE = timedelta(hours=1)
 
 _URI = re.compile(r"[a-z][a-z0-9+.-]*://[^\s]*")
 _SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*)*")
@@ -64,42 +64,6 @@ class Release:
     by_hash: bool = False
 
 
-class Refusal(Exception):
-    """Ends a trail of checks; the last check says why."""
-
-
-@dataclass(kw_only=True)
-class Trail:
-    """The checks made so far, in order, and what was learned on the way."""
-
-    checks: list[Check] = field(default_factory=list)
-    indexes: list[IndexDigest] = field(default_factory=list)
-    release_sha256: str = ""
-    signer: str = ""
-    signer_name: str = ""
-    date: datetime | None = None
-    valid_until: datetime | None = None
-
-    def passed(self, name: str, detail: str) -> None:
-        self.checks.append(Check(name=name, ok=True, detail=detail))
-
-    def refuse(self, name: str, detail: str) -> Refusal:
-        self.checks.append(Check(name=name, ok=False, detail=detail))
-        return Refusal(detail)
-
-    def result(self) -> VerificationResult:
-        return VerificationResult(
-            ok=bool(self.checks) and all(check.ok for check in self.checks),
-            checks=tuple(self.checks),
-            release_sha256=self.release_sha256,
-            indexes=tuple(self.indexes),
-            signer=self.signer,
-            signer_name=self.signer_name,
-            date=self.date,
-            valid_until=self.valid_until,
-        )
-
-
 def fetch_release(
     spec: RepositorySpec, *, fetcher: Fetcher, now: datetime, last_seen: datetime | None = None
 ) -> Release:
@@ -147,24 +111,9 @@ def _signed(spec: RepositorySpec, trail: Trail, *, fetcher: Fetcher, now: dateti
         raise trail.refuse("release.fetched", f"{uri} could not be read: {error}") from None
     trail.release_sha256 = hashlib.sha256(data).hexdigest()
     trail.passed("release.fetched", f"{uri}, {len(data)} bytes.")
-    try:
-        signed = open_clearsigned(data, keys=read_keyring(spec.keyring))
-    except BadKeyring as error:
-        raise trail.refuse("release.signature", f"{error} Enter the repository's public key.") from None
-    except Unsigned as error:
-        raise trail.refuse("release.signature", f"The Release file is not properly signed: {error}.") from None
-    except BadSignature as error:
-        raise trail.refuse(
-            "release.signature", f"No given key signed this Release file, or it was changed: {error}. Do not use it."
-        ) from None
-    certificate = signed.certificate
-    trail.signer = certificate.fingerprint
-    trail.signer_name = str(certificate.user_ids[0])[:200] if certificate.user_ids else ""
-    trail.passed("release.signature", f"Good signature of {trail.signer} {trail.signer_name}".strip() + ".")
-    if certificate.expiration is not None and certificate.expiration <= now:
-        raise trail.refuse("release.key", f"The key expired at {_shown(certificate.expiration)}. Get the renewed one.")
-    trail.passed("release.key", "The key is not expired and not revoked.")
-    return signed
+    return check_signature(
+        trail, "Release file", lambda: open_clearsigned(data, keys=read_keyring(spec.keyring)), now=now
+    )
 
 
 def _check_suite(spec: RepositorySpec, trail: Trail, release: Mapping[str, str]) -> None:
@@ -179,33 +128,12 @@ def _check_suite(spec: RepositorySpec, trail: Trail, release: Mapping[str, str])
 
 
 def _check_date(trail: Trail, release: Mapping[str, str], *, now: datetime, last_seen: datetime | None) -> None:
-    date = trail.date = _time(trail, release, "date")
-    if date is None:
-        raise trail.refuse("release.date", "The Release file has no Date, so an old one could not be told from a new.")
-    if date > now + CLOCK_TOLERANCE:
-        raise trail.refuse("release.date", f"It is dated {_shown(date)}, in the future. Check this machine's clock.")
-    if last_seen is not None and date < last_seen:
-        raise trail.refuse(
-            "release.date",
-            f"It is dated {_shown(date)}, older than the one seen before ({_shown(last_seen)}): an old state is "
-            "played again. Use another mirror.",
-        )
-    trail.passed("release.date", f"It is dated {_shown(date)}.")
+    check_date(trail, "Release file", _time(trail, release, "date"), now=now, last_seen=last_seen)
 
 
 def _check_validity(trail: Trail, release: Mapping[str, str], *, now: datetime, max_age: timedelta | None) -> None:
-    ends = trail.valid_until = _time(trail, release, "valid-until")
-    if ends is None and max_age is not None and trail.date is not None:
-        ends = trail.date + max_age
-    if ends is None:
-        trail.passed("release.valid_until", "It has no Valid-Until: only going back in time can be noticed.")
-    elif now >= ends:
-        raise trail.refuse(
-            "release.valid_until",
-            f"It was valid until {_shown(ends)}: the mirror is frozen or no longer fed. Use another mirror.",
-        )
-    else:
-        trail.passed("release.valid_until", f"It is valid until {_shown(ends)}.")
+    trail.valid_until = _time(trail, release, "valid-until")
+    check_validity(trail, now=now, max_age=max_age)
 
 
 def _time(trail: Trail, release: Mapping[str, str], name: str) -> datetime | None:
@@ -240,7 +168,3 @@ def _entries(trail: Trail, release: Mapping[str, str]) -> dict[str, IndexDigest]
             raise trail.refuse("release.hashes", f"It lists {path} twice, with different hashes.")
     trail.passed("release.hashes", f"It vouches for {len(found)} indexes by SHA-256.")
     return found
-
-
-def _shown(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,11 +1,12 @@
-"""OpenPGP as repositories use it: a clear-signed text, checked against given public keys and no others."""
+"""OpenPGP as repositories use it: a text signed within itself or by a file beside it, checked against given public keys and
+no others."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pysequoia import Cert, verify
+from pysequoia import Cert, Decrypted, Sig, verify
 
 _BEGIN_TEXT = b"-----BEGIN PGP SIGNED MESSAGE-----"
 _BEGIN_SIGNATURE = b"-----BEGIN PGP SIGNATURE-----"
@@ -57,13 +58,36 @@ def open_clearsigned(data: bytes, *, keys: Sequence[Cert]) -> SignedText:
         opened = verify(data, lambda _: list(keys))
     except (RuntimeError, ValueError) as error:
         raise BadSignature(_first_line(error)) from None
-    if opened.bytes is None or not opened.valid_sigs:
+    if opened.bytes is None:
+        raise BadSignature("no valid signature was found")
+    return _signed(bytes(opened.bytes), opened, keys)
+
+
+def check_detached(data: bytes, signature: bytes, *, keys: Sequence[Cert]) -> SignedText:
+    """Return `data` as what one of `keys` signed in the file beside it: one armored block and nothing else.
+
+    Raises Unsigned, BadSignature.
+    """
+    lines = [line.rstrip() for line in signature.strip().split(b"\n")]
+    if not lines or lines[0] != _BEGIN_SIGNATURE:
+        raise Unsigned("its signature does not begin with a block of signatures")
+    if lines[-1] != _END_SIGNATURE or [line for line in lines if line.startswith(b"-----")] != [lines[0], lines[-1]]:
+        raise Unsigned("its signature is cut off, or is not one block of signatures")
+    try:
+        opened = verify(bytes=data, store=lambda _: list(keys), signature=Sig.from_bytes(signature))
+    except (RuntimeError, ValueError) as error:
+        raise BadSignature(_first_line(error)) from None
+    return _signed(data, opened, keys)
+
+
+def _signed(content: bytes, opened: Decrypted, keys: Sequence[Cert]) -> SignedText:
+    if not opened.valid_sigs:
         raise BadSignature("no valid signature was found")
     signature = opened.valid_sigs[0]
     certificate = next((key for key in keys if key.fingerprint == signature.certificate), None)
     if certificate is None:
         raise BadSignature(f"the signer {signature.certificate} is none of the given keys")
-    return SignedText(content=bytes(opened.bytes), certificate=certificate, signing_key=signature.signing_key)
+    return SignedText(content=content, certificate=certificate, signing_key=signature.signing_key)
 
 
 def _check_frame(data: bytes) -> None:

@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from changes.domain.files import Place, register
+from changes.domain.files import AnySpec, Place, register
 from changes.models import Artifact
 from changes.sources.apt_release import RepositorySpec
 from changes.sources.base import Fetcher
 from changes.sources.fetchers import HttpFetcher
+from changes.sources.rpm import RpmRepositorySpec
 from cmdb.models import Fact, Host
 from patchflow.kernel.errors import Blocked
 from patchflow.kernel.models import User
@@ -85,11 +86,16 @@ def _by_repository(host: Host, specs: Iterable[ArtifactSpec]) -> dict[str, list[
     return {root: found[root] for root in near}
 
 
-def _suites(host: Host, uri: str, source: Mapping[str, Any]) -> list[RepositorySpec]:
+def _suites(host: Host, uri: str, source: Mapping[str, Any]) -> list[AnySpec]:
     platform = host.platform
     assert platform is not None  # noqa: S101  a class has a platform
     keyring = keyring_for(str(source.get("signed_by", "")))
     try:
+        if platform.ecosystem == "rpm":
+            return [
+                RpmRepositorySpec(uri=uri, suite=suite, architectures=(platform.arch,), keyring=keyring)
+                for suite in source.get("suites", [])
+            ]
         return [
             RepositorySpec(
                 uri=uri, suite=suite, components=tuple(source.get("components") or ("main",)),
@@ -107,10 +113,10 @@ def keyring_for(signed_by: str) -> bytes:
     Raises Untrusted where there is none: a key that only the host has proves nothing.
     """
     folder = Path(settings.PATCHFLOW.get("KEYRINGS", settings.VAR / "keyrings"))
-    name = Path(signed_by).name
-    for place in (folder, SYSTEM_KEYRINGS):
-        if name and name != "inline key" and (place / name).is_file():
-            return (place / name).read_bytes()
+    for name in [Path(word).name for word in signed_by.split()]:  # dnf lists several; the first that is held here
+        for place in (folder, SYSTEM_KEYRINGS):
+            if name and signed_by != "inline key" and (place / name).is_file():
+                return (place / name).read_bytes()
     keys = [path.read_bytes() for path in sorted(folder.glob("*")) if path.is_file()] if folder.is_dir() else []
     if not keys:
         raise Untrusted(

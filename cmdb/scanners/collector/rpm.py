@@ -9,7 +9,7 @@ import re
 import shutil
 from typing import Any, Dict, List, Optional, Set, Tuple
 
-from .system import Failed, say, stale_processes
+from .system import Failed, read, say, stale_processes
 
 EVR = "%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}"
 SIGNED = "%|SIGPGP?{y}:{%|RSAHEADER?{y}:{%|DSAHEADER?{y}:{n}|}|}|"
@@ -40,6 +40,7 @@ def packages() -> Dict[str, Any]:
         name, arch, version, source, vendor, signed, module = line.split("\t")
         if name == "gpg-pubkey":
             continue
+        version = re.sub(r"^0:", "", version)  # an epoch of 0 is none, as dnf writes it
         parts = SOURCE.match(source)
         where = origin(came_from.get((name, arch), ""))
         where["origin"] = "" if vendor == "(none)" else vendor
@@ -106,20 +107,44 @@ def security_updates(dnf: str, cached: List[str]) -> Tuple[Optional[Set[Tuple[st
 
 
 def sources() -> Dict[str, Any]:
-    found = []
+    """The configured repositories, with the variables of their addresses filled in as dnf would."""
+    found, known = [], variables()
     for path in sorted(glob.glob("/etc/yum.repos.d/*.repo")):
         config = configparser.ConfigParser(interpolation=None, strict=False)
         config.read(path)
         for name in config.sections():
             part = config[name]
-            uri = part.get("baseurl") or part.get("metalink") or part.get("mirrorlist") or ""
+            uri = filled(part.get("baseurl") or part.get("metalink") or part.get("mirrorlist") or "", known)
             found.append({
                 "file": path, "uris": [re.sub(r"://[^/@]*@", "://", one) for one in uri.split()], "suites": [name],
-                "components": [], "signed_by": " ".join(part.get("gpgkey", "").split()),
+                "components": [], "signed_by": filled(" ".join(part.get("gpgkey", "").split()), known),
                 "trusted_unsigned": part.get("gpgcheck", "1") in ("0", "no", "false", "False"),
                 "enabled": part.get("enabled", "1") not in ("0", "no", "false", "False"),
             })  # fmt: skip
     return {"sources": found}
+
+
+def variables() -> Dict[str, str]:
+    """$releasever, $basearch and $arch, and what this host sets itself (dnf.conf(5), "VARIABLES")."""
+    machine = os.uname().machine
+    known = {"arch": machine, "basearch": "i386" if re.match(r"i\d86$", machine) else machine}
+    form = "[%{PROVIDENAME}\\t%{PROVIDEVERSION}\\n]"
+    provides = say(["rpm", "-q", "--qf", form, "--whatprovides", "system-release(releasever)"], ok=(0, 1))
+    for line in provides.splitlines():
+        name, _, version = line.partition("\t")
+        if name == "system-release(releasever)":
+            known["releasever"] = version
+    for folder in ("/etc/yum/vars", "/etc/dnf/vars"):
+        for path in glob.glob(folder + "/*"):
+            known[os.path.basename(path)] = read(path)
+    if "releasever" in known:
+        known["releasever_major"], _, known["releasever_minor"] = known["releasever"].partition(".")
+    return known
+
+
+def filled(text: str, known: Dict[str, str]) -> str:
+    """The text with each $name or ${name} that is known; what is not stays, and is no address for anybody."""
+    return re.sub(r"\$\{?(\w+)\}?", lambda found: known.get(found.group(1), found.group(0)), text)
 
 
 def restart() -> Dict[str, Any]:

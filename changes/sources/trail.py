@@ -1,0 +1,106 @@
+"""The trail of checks that every source leaves, up to the first refusal; and what all of them ask of a key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from changes.sources.base import Check, IndexDigest, VerificationResult
+from changes.sources.openpgp import BadKeyring, BadSignature, SignedText, Unsigned
+
+CLOCK_TOLERANCE = timedelta(hours=1)
+
+
+class Refusal(Exception):
+    """Ends a trail of checks; the last check says why."""
+
+
+@dataclass(kw_only=True)
+class Trail:
+    """The checks made so far, in order, and what was learned on the way."""
+
+    checks: list[Check] = field(default_factory=list)
+    indexes: list[IndexDigest] = field(default_factory=list)
+    release_sha256: str = ""
+    signer: str = ""
+    signer_name: str = ""
+    date: datetime | None = None
+    valid_until: datetime | None = None
+
+    def passed(self, name: str, detail: str) -> None:
+        self.checks.append(Check(name=name, ok=True, detail=detail))
+
+    def refuse(self, name: str, detail: str) -> Refusal:
+        self.checks.append(Check(name=name, ok=False, detail=detail))
+        return Refusal(detail)
+
+    def result(self) -> VerificationResult:
+        return VerificationResult(
+            ok=bool(self.checks) and all(check.ok for check in self.checks),
+            checks=tuple(self.checks),
+            release_sha256=self.release_sha256,
+            indexes=tuple(self.indexes),
+            signer=self.signer,
+            signer_name=self.signer_name,
+            date=self.date,
+            valid_until=self.valid_until,
+        )
+
+
+def check_signature(trail: Trail, what: str, opened: Callable[[], SignedText], *, now: datetime) -> SignedText:
+    """What `opened` says was signed, by a key that is neither expired nor revoked. Raises Refusal."""
+    try:
+        signed = opened()
+    except BadKeyring as error:
+        raise trail.refuse("release.signature", f"{error} Enter the repository's public key.") from None
+    except Unsigned as error:
+        raise trail.refuse("release.signature", f"The {what} is not properly signed: {error}.") from None
+    except BadSignature as error:
+        raise trail.refuse(
+            "release.signature", f"No given key signed this {what}, or it was changed: {error}. Do not use it."
+        ) from None
+    certificate = signed.certificate
+    trail.signer = certificate.fingerprint
+    trail.signer_name = str(certificate.user_ids[0])[:200] if certificate.user_ids else ""
+    trail.passed("release.signature", f"Good signature of {trail.signer} {trail.signer_name}".strip() + ".")
+    if certificate.expiration is not None and certificate.expiration <= now:
+        raise trail.refuse("release.key", f"The key expired at {shown(certificate.expiration)}. Get the renewed one.")
+    trail.passed("release.key", "The key is not expired and not revoked.")
+    return signed
+
+
+def check_date(trail: Trail, what: str, date: datetime | None, *, now: datetime, last_seen: datetime | None) -> None:
+    """That it is dated, not in the future, and not before what was accepted already. Raises Refusal."""
+    trail.date = date
+    if date is None:
+        raise trail.refuse("release.date", f"The {what} has no Date, so an old one could not be told from a new.")
+    if date > now + CLOCK_TOLERANCE:
+        raise trail.refuse("release.date", f"It is dated {shown(date)}, in the future. Check this machine's clock.")
+    if last_seen is not None and date < last_seen:
+        raise trail.refuse(
+            "release.date",
+            f"It is dated {shown(date)}, older than the one seen before ({shown(last_seen)}): an old state is "
+            "played again. Use another mirror.",
+        )
+    trail.passed("release.date", f"It is dated {shown(date)}.")
+
+
+def check_validity(trail: Trail, *, now: datetime, max_age: timedelta | None) -> None:
+    """That it is valid still, by its own word or the age that is allowed here. Raises Refusal."""
+    ends = trail.valid_until
+    if ends is None and max_age is not None and trail.date is not None:
+        ends = trail.date + max_age
+    if ends is None:
+        trail.passed("release.valid_until", "It has no Valid-Until: only going back in time can be noticed.")
+    elif now >= ends:
+        raise trail.refuse(
+            "release.valid_until",
+            f"It was valid until {shown(ends)}: the mirror is frozen or no longer fed. Use another mirror.",
+        )
+    else:
+        trail.passed("release.valid_until", f"It is valid until {shown(ends)}.")
+
+
+def shown(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
