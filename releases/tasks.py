@@ -33,3 +33,9 @@ def advance_rollout(*, rollout_id: int, **_: Any) -> None:
 def run_job(self: Any, *, job_id: int, **_: Any) -> None:
     """Visits one job: orders, follows or looks, for some seconds."""
     jobs.run(job_id=job_id, owner=str(self.request.id), now=timezone.now, wait=time.sleep)
+
+
+@shared_task(bind=True)
+def run_jobs(self: Any, *, job_ids: list[int], **_: Any) -> None:
+    """Visits many jobs together: orders and follows, for some seconds."""
+    jobs.run_many(job_ids=job_ids, owner=str(self.request.id), now=timezone.now, wait=time.sleep)

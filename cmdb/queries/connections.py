@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 
 from cmdb.enums import KeyReference
 from cmdb.models import Connection
@@ -16,10 +17,20 @@ def endpoint_of(host_id: int) -> Endpoint:
 
     Raises Blocked: no connection, no host key accepted by a person (also on a jump host), or our key's variable unset.
     """
-    connection = Connection.objects.select_related("jump__jump").filter(host_id=host_id).first()
-    if connection is None:
-        raise Blocked([Blocker("connection.none", "This host has no connection: nobody has said how to reach it.")])
-    return endpoint(connection)
+    return endpoints_of([host_id])(host_id)
+
+
+def endpoints_of(host_ids: Iterable[int]) -> Callable[[int], Endpoint]:
+    """`endpoint_of` for many hosts: their connections are read by one query, now."""
+    rows = Connection.objects.select_related("jump__jump").filter(host_id__in=list(host_ids))
+    known = {connection.host_id: connection for connection in rows}
+
+    def one(host_id: int) -> Endpoint:
+        if host_id not in known:
+            raise Blocked([Blocker("connection.none", "This host has no connection: nobody has said how to reach it.")])
+        return endpoint(known[host_id])
+
+    return one
 
 
 def endpoint(connection: Connection, *, unpinned: bool = False) -> Endpoint:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from django.db import models
 
+from patchflow.kernel import rows
 from patchflow.kernel.enums import Outcome
 from patchflow.kernel.errors import Conflict
 from patchflow.kernel.integrity import chain_hash, plain
@@ -116,21 +118,28 @@ def record(
     return entry
 
 
-def record_many(
-    chain: Audited,
-    verb: str,
-    rows: Sequence[tuple[models.Model, str, str, Mapping[str, Any] | None]],
-    *,
-    actor: User,
-    at: datetime,
-) -> None:
-    """One entry for each (object, before, after, detail), in the chain of `chain`, by one INSERT."""
-    if not rows:
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One change of state to be recorded: the audited verb, the row, its states, and the facts."""
+
+    verb: str
+    obj: models.Model
+    before: str
+    after: str
+    detail: Mapping[str, Any] | None = None
+
+
+def record_many(chain: Audited, moves: Sequence[Move], *, actor: User, at: datetime) -> None:
+    """One entry for each move, in order, in the chain of `chain`, by one INSERT."""
+    if not moves:
         return
     old = chain.audit_length
-    entries = [entry_for(chain, verb, o, actor=actor, at=at, before=b, after=a, detail=d) for o, b, a, d in rows]
+    entries = [
+        entry_for(chain, m.verb, m.obj, actor=actor, at=at, before=m.before, after=m.after, detail=m.detail)
+        for m in moves
+    ]
     move(chain, old)
-    AuditEntry.objects.bulk_create(entries, batch_size=500)
+    rows.insert(AuditEntry, entries)
 
 
 def named(name: str) -> NamedChain:

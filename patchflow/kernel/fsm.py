@@ -175,9 +175,15 @@ def machine_of(model: type[models.Model]) -> list[Transition]:
     return MACHINES.get(model._meta.label_lower, [])
 
 
+_columns: dict[type[models.Model], str] = {}
+
+
 def state_attribute(model: type[models.Model]) -> str:
     """The name of the model's state column."""
-    return str(next(f.name for f in model._meta.get_fields() if isinstance(f, django_fsm.FSMField)))
+    if model not in _columns:
+        found = next(f.name for f in model._meta.get_fields() if isinstance(f, django_fsm.FSMField))
+        _columns[model] = str(found)
+    return _columns[model]
 
 
 def find(model: type[models.Model], name: str, state: str) -> Transition | None:

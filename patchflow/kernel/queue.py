@@ -6,6 +6,7 @@ by the database's clock.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -62,9 +63,7 @@ class Claim:
 
 def due(rows: models.QuerySet[D], *, now: datetime) -> models.QuerySet[D]:
     """Rows whose time has come and that nobody holds."""
-    return rows.filter(Q(not_before__isnull=True) | Q(not_before__lte=now)).filter(
-        Q(lease_until__isnull=True) | Q(lease_until__lt=now)
-    )
+    return rows.filter(Q(not_before__isnull=True) | Q(not_before__lte=now)).filter(_free(now))
 
 
 def claim(rows: models.QuerySet[D], *, owner: str, lease: timedelta, limit: int = 1) -> list[Claim]:
@@ -77,17 +76,41 @@ def claim(rows: models.QuerySet[D], *, owner: str, lease: timedelta, limit: int 
     if not candidates.exists():
         return []
     with transaction.atomic():
+        found = dict(candidates.select_for_update(of=("self",), skip_locked=True).values_list("pk", "fence")[:limit])
+        free = rows.model._base_manager.filter(pk__in=found).filter(_free(now))
+        held = {"lease_until": now + lease, "lease_owner": owner[:80], "attempts": F("attempts") + 1}
         taken: list[Claim] = []
-        found = candidates.select_for_update(of=("self",), skip_locked=True).values_list("pk", "fence")[:limit]
-        for pk, fence in found:
-            changed = (
-                rows.model._base_manager.filter(pk=pk, fence=fence)
-                .filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
-                .update(fence=fence + 1, lease_until=now + lease, lease_owner=owner[:80], attempts=F("attempts") + 1)
-            )
-            if changed:
-                taken.append(Claim(pk, fence + 1))
+        for fence, pks in _by(found):
+            changed = free.filter(pk__in=pks, fence=fence).update(fence=fence + 1, **held)
+            if changed == len(pks):
+                taken += [Claim(pk, fence + 1) for pk in pks]
+            else:  # none of them is ours for certain: all wait until the lease that was given is over
+                log.warning("queue.claimed_twice", rows=rows.model.__name__, wanted=len(pks), changed=changed)
         return taken
+
+
+def _free(now: datetime) -> Q:
+    return Q(lease_until__isnull=True) | Q(lease_until__lt=now)
+
+
+def _by(fences: Mapping[int, int]) -> list[tuple[int, list[int]]]:
+    """Rows by their fence: most of a batch have the same one, so that one statement writes them."""
+    found: dict[int, list[int]] = {}
+    for pk, fence in fences.items():
+        found.setdefault(fence, []).append(pk)
+    return sorted(found.items())
+
+
+def write(model: type[D], held: Iterable[Claim], **columns: Any) -> set[int]:
+    """Writes columns of many held rows, each only where its fence still holds; the keys of those that do."""
+    kept: set[int] = set()
+    for fence, pks in _by({claim.pk: claim.fence for claim in held}):
+        rows = model._base_manager.filter(pk__in=pks, fence=fence)
+        if rows.update(**columns) == len(pks):
+            kept |= set(pks)
+        else:
+            kept |= set(rows.values_list("pk", flat=True))
+    return kept
 
 
 def renew(model: type[D], held: Claim, *, lease: timedelta) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from django.db import models, transaction
 
 from patchflow.kernel import audit, fsm
+from patchflow.kernel import rows as many
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.enums import Outcome
 from patchflow.kernel.errors import Blocked, Conflict, NotAllowed, Refusal
@@ -220,6 +221,10 @@ class FiredMany:
     refused: dict[Any, list[Blocker]]
 
 
+Step = tuple[str, Mapping[str, Any]]
+"""The name of a transition, and its facts."""
+
+
 def fire_many(
     rows: models.QuerySet[M],
     name: str,
@@ -235,49 +240,74 @@ def fire_many(
     Rows are locked (those another holds are skipped on PostgreSQL); a row whose state has moved on, or whose fence is
     not the given one, is refused. All rows must share one audit parent. Equal to `fire` row by row, as a test proves.
     """
+
+    def steps_of(obj: M) -> list[Step]:
+        return [(name, facts_of(obj) if facts_of else {})]
+
+    return fire_steps(rows, [name], actor=actor, at=at, fences=fences, steps_of=steps_of)
+
+
+def fire_steps(
+    rows: models.QuerySet[M],
+    names: Sequence[str],
+    *,
+    actor: User,
+    at: datetime,
+    steps_of: Callable[[M], Sequence[Step]],
+    fences: Mapping[Any, int] | None = None,
+) -> FiredMany:
+    """As `fire_many`, where each row takes steps of its own, one after the other: transitions of `names`, each through its
+    rules and gates, each with its entry. A row that one of them refuses takes none.
+    """
     model = rows.model
-    if issubclass(model, Audited) or not all(t.bulk for t in fsm.machine_of(model) if t.name == name):
-        raise LookupError(f"{model.__name__}.{name} is not declared bulk, or its rows have chains of their own")
+    bulk = {t.name for t in fsm.machine_of(model) if t.bulk}
+    if issubclass(model, Audited) or not bulk.issuperset(names):
+        raise LookupError(
+            f"{model.__name__}: not all of {names} are declared bulk, or its rows have chains of their own"
+        )
 
     def act() -> FiredMany:
         first = rows.order_by("pk").first()
         if first is None:
             return FiredMany([], {})
         chain = _lock_parent(model, first.pk)
-        locked = list(rows.select_for_update(of=("self",), skip_locked=True).order_by("pk"))
         refused: dict[Any, list[Blocker]] = {}
-        done: list[M] = []
-        moves: dict[Any, tuple[str, str, str]] = {}
+        done: list[Any] = []
+        moves: list[audit.Move] = []
         written: dict[tuple[str, ...], list[M]] = {}
-        for obj in locked:
-            facts = dict(facts_of(obj)) if facts_of else {}
+        for obj in rows.select_for_update(of=("self",), skip_locked=True).order_by("pk"):
+            read, taken = _columns(obj), []
             try:
                 if fences is not None and obj.fence != fences.get(obj.pk):  # type: ignore[attr-defined]
                     raise Conflict(
                         "Another holder has taken this over; a late write is shut out.", code="conflict.fence"
                     )
-                _pass_gates(obj, name, actor=actor, at=at, facts=facts)
+                for name, facts in steps_of(obj):
+                    _pass_gates(obj, name, actor=actor, at=at, facts=facts)
+                    verb_name, before, after = _step(obj, name, actor=actor, at=at, facts=facts)
+                    taken.append(audit.Move(verb_name, obj, before, after, facts))
             except Refusal as refusal:
                 refused[obj.pk] = refusal.blockers
                 continue
-            read = _columns(obj)
-            moves[obj.pk] = _step(obj, name, actor=actor, at=at, facts=facts)
-            written.setdefault(tuple(_changed(obj, read)), []).append(obj)
-            done.append(obj)
-        if done:
-            for columns, changed in written.items():
-                model._base_manager.bulk_update(changed, columns, batch_size=200)
-            for verb_name in {m[0] for m in moves.values()}:
-                entries = [
-                    (o, moves[o.pk][1], moves[o.pk][2], dict(facts_of(o)) if facts_of else None)
-                    for o in done
-                    if moves[o.pk][0] == verb_name
-                ]
-                audit.record_many(cast(Audited, chain), verb_name, entries, actor=actor, at=at)
-        return FiredMany([o.pk for o in done], refused)
+            if taken:
+                written.setdefault(tuple(_changed(obj, read)), []).append(obj)
+                moves += taken
+            done.append(obj.pk)
+        for columns, changed in written.items():
+            _write_many(model, changed, columns)
+        audit.record_many(cast(Audited, chain), moves, actor=actor, at=at)
+        return FiredMany(done, refused)
 
-    verb_name = next(t.verb for t in fsm.machine_of(model) if t.name == name)
-    return _run(_Attempt(verb_name, None, None, actor, at, {"transition": name}), act)
+    verb_name = next(t.verb for t in fsm.machine_of(model) if t.name == names[0])
+    return _run(_Attempt(verb_name, None, None, actor, at, {"transition": names[0]}), act)
+
+
+def _write_many(model: type[M], rows: list[M], columns: Sequence[str]) -> None:
+    """The columns of all rows: by one UPDATE those that have the same value in each, the others beside it."""
+    frozen = [_columns(row) for row in rows]
+    same = {name: getattr(rows[0], name) for name in columns if all(f[name] == frozen[0][name] for f in frozen)}
+    own = [name for name in columns if name not in same]
+    many.update(model, rows, same, own)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from changes.domain import clocks
 from changes.queries.rfcs import running_clocks
 from cmdb.enums import Environment
 from patchflow.kernel import queue, registry, workflow
+from patchflow.kernel import rows as many
 from patchflow.kernel.faults import fault
 from patchflow.kernel.models import User
 from releases import planning
@@ -27,10 +28,13 @@ from releases.domain.slips import Slip
 from releases.enums import ReleaseOutcome
 from releases.enums_rollout import JobState, RolloutState
 from releases.models import Job, PermissionSlip, Release, Ring, Rollout
-from releases.queries.rollouts import due_rollouts, signed, view_of
+from releases.queries.rollouts import due_rollouts, proven_once, signed, view_of
 
 log = structlog.get_logger(__name__)
 RUN = "releases.tasks.run_job"
+RUN_MANY = "releases.tasks.run_jobs"
+CREW = 200
+"""Jobs of one message: they are visited together. Hosts let through in one step, so that a stop waits for no more."""
 STEPS = 50
 """Steps of one tick at most; what is left is done at the next."""
 ASKED = 100
@@ -54,7 +58,7 @@ def advance(*, rollout_id: int, now: datetime) -> int:
 
 def _tick(rollout_id: int, now: datetime) -> tuple[bool, int, planning.Action | None]:
     """(whether something was done, hosts let through, the end that is reached)."""
-    with transaction.atomic():
+    with proven_once(), transaction.atomic():
         rows = Rollout.objects.select_for_update(of=("self",), skip_locked=True)
         rollout = rows.filter(pk=rollout_id, state__in=[RolloutState.RUNNING, RolloutState.STOPPING]).first()
         if rollout is None:
@@ -139,7 +143,7 @@ def _expire(ring_id: int, now: datetime) -> None:
 # --- letting hosts through --------------------------------------------------------------------------------------------
 def _claim(rollout: Rollout, ring_id: int, count: int, now: datetime) -> tuple[bool, int]:
     """Asks the gates of the next due hosts and lets up to `count` through: slips, claims, and after commit the messages."""
-    ring = Ring.objects.get(pk=ring_id)
+    ring, count = Ring.objects.get(pk=ring_id), min(count, CREW)
     due = queue.due(Job.objects.filter(ring=ring, state=JobState.PENDING), now=now)
     jobs = list(due.order_by("not_before", "pk")[: count + ASKED])
     found = ask_hosts(Batch(rollout, ring, jobs, now), limit=count)
@@ -159,14 +163,14 @@ def _let_through(found: list[tuple[Job, Slip]], now: datetime) -> list[int]:
         log.info("rollout.host_taken")
         return []
     transaction.on_commit(lambda: fault("after_claim"))
-    for pk in through:
-        queue.enqueue(RUN, job_id=pk)
+    for start in range(0, len(through), CREW):
+        queue.enqueue(RUN_MANY, job_ids=through[start : start + CREW])
     return through
 
 
 def _keep_slips(rollout: Rollout, found: list[tuple[Job, Slip]], now: datetime) -> None:
     rows = [slips.row(slip, rollout=rollout, job=job, at=now) for job, slip in found if slip.key != job.slip_key]
-    PermissionSlip.objects.bulk_create(rows, batch_size=200)
+    many.insert(PermissionSlip, rows)
 
 
 def _put_off(found: list[tuple[Job, Slip]]) -> None:

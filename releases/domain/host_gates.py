@@ -8,20 +8,22 @@ restarted by → reachable by a registered executor. What a batch of hosts needs
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError, transaction
 
 from changes.models import Artifact
 from changes.queries.files import verified
 from cmdb.models import Host, ServiceWindow
-from cmdb.queries.connections import endpoint_of
+from cmdb.queries.connections import endpoints_of
 from cmdb.queries.hosts import TargetFacts, machine_kinds, supported_services, target_facts
 from cmdb.queries.windows import Opening, openings, windows_of
+from cmdb.remote.connection import Endpoint
 from patchflow.kernel import registry
 from releases.domain.profiles import countdown_minutes, find_unkept, restart_for
 from releases.domain.slips import Answer, NamedGate, Slip, ask, never, passed, wait
@@ -106,6 +108,11 @@ class Batch:
             return live
         bad = Job.objects.filter(rollout=self.rollout, state__in=[JobState.FAILED, JobState.LOST])
         return live | set(bad.values_list("host_id", flat=True))
+
+    @cached_property
+    def endpoints(self) -> Callable[[int], Endpoint]:
+        """The endpoint of a host, or the refusal why there is none."""
+        return endpoints_of(self.host_ids)
 
     @cached_property
     def artifacts(self) -> list[Mapping[str, Any]]:
@@ -324,7 +331,7 @@ def reachable(target: Target) -> Answer:
         return wait(f"no executor named {name} is registered", target.batch.at + BUSY * 10, executor=name)
     if unkept := find_unkept(target.batch.signed.document["profile"], name):
         return wait(unkept[0].sentence, target.batch.at + BUSY * 10, key="profile", executor=name)
-    endpoint = endpoint_of(target.job.host_id)
+    endpoint = target.batch.endpoints(target.job.host_id)
     return passed(f"it is reached as {endpoint} by {name}", executor=name, endpoint=str(endpoint))
 
 
@@ -345,11 +352,20 @@ GATES: list[NamedGate[Target]] = [
 
 def ask_hosts(batch: Batch, *, limit: int) -> list[tuple[Job, Slip]]:
     """Every job of the batch with its slip, until `limit` may run; the rest are not asked now."""
+    try:
+        with transaction.atomic():
+            return _ask_hosts(batch, limit, guarded=False)
+    except DatabaseError:
+        batch.through.clear()
+        return _ask_hosts(batch, limit, guarded=True)
+
+
+def _ask_hosts(batch: Batch, limit: int, *, guarded: bool) -> list[tuple[Job, Slip]]:
     found: list[tuple[Job, Slip]] = []
     for job in batch.jobs:
         if len(batch.through) >= limit:
             break
-        slip = ask(GATES, Target(batch, job), at=batch.at)
+        slip = ask(GATES, Target(batch, job), at=batch.at, guarded=guarded)
         if slip.runs:
             batch.through.add(job.host_id)
         found.append((job, slip))

@@ -7,7 +7,7 @@ has said that nothing was done.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -17,8 +17,10 @@ from patchflow.kernel import audit, queue, registry, workflow
 from patchflow.kernel.errors import Conflict, NotAllowed
 from patchflow.kernel.faults import fault
 from patchflow.kernel.models import User
+from patchflow.kernel.queue import Claim
 from patchflow.kernel.rules import capability, failing
-from releases.domain.advance import RUN
+from releases.domain.advance import CREW, RUN, RUN_MANY
+from releases.domain.crews import Crew, work_together
 from releases.domain.looking import look
 from releases.domain.rollouts import ADVANCE, said
 from releases.domain.visits import Visit
@@ -26,8 +28,9 @@ from releases.domain.working import work
 from releases.enums_rollout import LIVE, JobState
 from releases.models import Job, Ring
 
-SWEPT = 200
+SWEPT = 2000
 """Jobs rung for by one sweep; the next one rings for the rest."""
+AWAY = (JobState.UNKNOWN, JobState.LOST)
 DUE = Q(state__in=LIVE) | Q(state=JobState.LOST, look_asked_at__isnull=False)
 
 
@@ -44,7 +47,7 @@ def run(*, job_id: int, owner: str, now: Callable[[], datetime], wait: Callable[
     fault("after_lease")
     visit = Visit(held[0], now, wait)
     try:
-        seeing = visit.job.state in (JobState.UNKNOWN, JobState.LOST)
+        seeing = visit.job.state in AWAY
         pause = look(visit) if seeing else work(visit)
     except Conflict:  # taken over, or moved on by a person: whoever holds it now goes on
         pause = timedelta(seconds=5)
@@ -53,6 +56,45 @@ def run(*, job_id: int, owner: str, now: Callable[[], datetime], wait: Callable[
         raise
     fault("before_release")
     return _leave(visit, pause)
+
+
+def run_many(*, job_ids: Sequence[int], owner: str, now: Callable[[], datetime], wait: Callable[[float], None]) -> int:
+    """One visit to all of these jobs that are due, together where they are of one ring; returns how many. What `run` says of
+    one job holds for each of them, as a test proves. Jobs out of sight are looked at one by one."""
+    for pk in Job.objects.filter(DUE, pk__in=job_ids, state__in=AWAY).values_list("pk", flat=True):
+        queue.enqueue(RUN, job_id=pk)
+    rows = Job.objects.filter(pk__in=job_ids, state__in=set(LIVE) - set(AWAY))
+    held = queue.claim(rows, owner=owner, lease=settings.PATCHFLOW["LEASE"], limit=len(job_ids))
+    fault("after_leases")
+    rings = dict(Job.objects.filter(pk__in=[claim.pk for claim in held]).values_list("pk", "ring_id"))
+    for ring_id in sorted(set(rings.values())):
+        crew = Crew([claim for claim in held if rings[claim.pk] == ring_id], now, wait)
+        try:
+            work_together(crew, work)
+        except Exception:
+            for pk in list(crew.jobs):
+                crew.leave(pk, timedelta(seconds=30))
+            _leave_many(crew)
+            raise
+        fault("before_leave")
+        _leave_many(crew)
+    return len(held)
+
+
+def _leave_many(crew: Crew) -> None:
+    """As `_leave`, for all that a crew held: by as many statements as there are times to come again."""
+    states = dict(Job.objects.filter(pk__in=crew.pauses).values_list("pk", "state"))
+    by_pause: dict[timedelta | None, list[Claim]] = {}
+    for pk, pause in crew.pauses.items():
+        by_pause.setdefault(pause if states.get(pk) in LIVE else timedelta.max, []).append(crew.held[pk])
+    if ended := by_pause.pop(timedelta.max, []):
+        queue.write(Job, ended, lease_until=None, lease_owner="")
+        queue.enqueue(ADVANCE, rollout_id=crew.rollout.pk)
+    for pause, claims in by_pause.items():
+        later = crew.now() + pause if pause else None
+        given = queue.write(Job, claims, lease_until=None, lease_owner="", not_before=later)
+        if given and not pause:
+            queue.enqueue(RUN_MANY, job_ids=sorted(given))
 
 
 def _leave(visit: Visit, pause: timedelta | None) -> str:
@@ -73,10 +115,17 @@ def _leave(visit: Visit, pause: timedelta | None) -> str:
 def sweep(*, now: datetime) -> int:
     """Rings for jobs that are due and that nobody holds: messages lost, workers killed, hosts to be looked at again."""
     rows = queue.due(Job.objects.filter(DUE), now=now).order_by("not_before", "pk")
-    ids = list(rows.values_list("pk", flat=True)[:SWEPT])
-    for pk in ids:
-        queue.enqueue(RUN, job_id=pk)
-    return len(ids)
+    together: dict[int, list[int]] = {}
+    found = list(rows.values_list("pk", "ring_id", "state")[:SWEPT])
+    for pk, ring_id, state in found:
+        if state in AWAY:
+            queue.enqueue(RUN, job_id=pk)
+        else:
+            together.setdefault(ring_id, []).append(pk)
+    for pks in together.values():
+        for start in range(0, len(pks), CREW):
+            queue.enqueue(RUN_MANY, job_ids=pks[start : start + CREW])
+    return len(found)
 
 
 # --- what people ask of one job ---------------------------------------------------------------------------------------

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cmdb.queries.connections import endpoint_of
+from cmdb.queries.connections import endpoints_of
 from cmdb.queries.hosts import machine_kinds
-from cmdb.remote.connection import Endpoint
 from patchflow.kernel.errors import Blocked
 from releases.domain.profiles import Restart, restart_for
 from releases.executors.base import (
@@ -62,48 +61,67 @@ def restart_of(job: Job, profile: Mapping[str, Any]) -> Restart:
     return restart_for(profile, machine_kinds([job.host_id]).get(job.host_id, ""))
 
 
+class Orders:
+    """What is needed to make the orders of jobs of one rollout, read by a fixed number of queries.
+
+    Raises Blocked: a manifest that was changed. Each order raises Blocked: not in the manifest, no usable connection.
+    """
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self.document, self.back = _intact(jobs[0]), jobs[0].rollout.is_way_back
+        ids = [job.host_id for job in jobs]
+        self.endpoint, self.kinds = endpoints_of(ids), machine_kinds(ids)
+
+    def order(self, job: Job, *, fence: int) -> JobOrder:
+        """The order of this attempt."""
+        packages = packages_for(self.document, job.host_id, back=self.back)
+        profile = self.document.document["profile"]
+        return JobOrder(
+            job_key=job.job_key,
+            fence=fence,
+            endpoint=self.endpoint(job.host_id),
+            action=Action.ROLLBACK if self.back else Action.INSTALL,
+            packages=packages,
+            artifacts=artifacts_for(self.document, packages, back=self.back),
+            restart=restart_for(profile, self.kinds.get(job.host_id, "")).policy,
+            health=() if self.back else _health(profile),
+            machine_id=self.document.hosts[job.host_id]["fingerprint"].partition("/")[0],
+        )
+
+    def recovery(self, job: Job, *, fence: int) -> JobOrder:
+        """The one order that finishes what was interrupted, under its own key; it may install no file."""
+        return JobOrder(
+            job_key=job.recovery_key,
+            fence=fence,
+            endpoint=self.endpoint(job.host_id),
+            action=Action.RECOVER,
+            packages=packages_for(self.document, job.host_id, back=self.back),
+            machine_id=self.document.hosts[job.host_id]["fingerprint"].partition("/")[0],
+            refresh=False,
+        )
+
+    def look(self, job: Job) -> ObserveSpec:
+        """What looking at the host must answer."""
+        return ObserveSpec(
+            endpoint=self.endpoint(job.host_id),
+            job_key=job.job_key,
+            action=Action.ROLLBACK if self.back else Action.INSTALL,
+            packages=packages_for(self.document, job.host_id, back=self.back),
+            health=() if self.back else _health(self.document.document["profile"]),
+        )
+
+
 def order_for(job: Job, *, fence: int) -> JobOrder:
-    """The order of this attempt. Raises Blocked: not in the manifest, a manifest that was changed, no usable connection."""
-    document, back = _intact(job), job.rollout.is_way_back
-    packages = packages_for(document, job.host_id, back=back)
-    profile = document.document["profile"]
-    return JobOrder(
-        job_key=job.job_key,
-        fence=fence,
-        endpoint=endpoint_of(job.host_id),
-        action=Action.ROLLBACK if back else Action.INSTALL,
-        packages=packages,
-        artifacts=artifacts_for(document, packages, back=back),
-        restart=restart_of(job, profile).policy,
-        health=() if back else _health(profile),
-        machine_id=document.hosts[job.host_id]["fingerprint"].partition("/")[0],
-    )
+    """The order of one job (see `Orders`)."""
+    return Orders([job]).order(job, fence=fence)
 
 
 def recovery_of(job: Job, *, fence: int) -> JobOrder:
-    """The one order that finishes what was interrupted, under its own key; it may install no file."""
-    document, back = _intact(job), job.rollout.is_way_back
-    return JobOrder(
-        job_key=job.recovery_key,
-        fence=fence,
-        endpoint=endpoint_of(job.host_id),
-        action=Action.RECOVER,
-        packages=packages_for(document, job.host_id, back=back),
-        machine_id=document.hosts[job.host_id]["fingerprint"].partition("/")[0],
-        refresh=False,
-    )
+    return Orders([job]).recovery(job, fence=fence)
 
 
-def look_of(job: Job, *, endpoint: Endpoint | None = None) -> ObserveSpec:
-    """What looking at the host must answer."""
-    document, back = _intact(job), job.rollout.is_way_back
-    return ObserveSpec(
-        endpoint=endpoint or endpoint_of(job.host_id),
-        job_key=job.job_key,
-        action=Action.ROLLBACK if back else Action.INSTALL,
-        packages=packages_for(document, job.host_id, back=back),
-        health=() if back else _health(document.document["profile"]),
-    )
+def look_of(job: Job) -> ObserveSpec:
+    return Orders([job]).look(job)
 
 
 def _intact(job: Job) -> Signed:

@@ -6,11 +6,12 @@ A gate that raises denies; what was not asked because an earlier one denied says
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.integrity import plain
@@ -76,8 +77,12 @@ class Slip:
         return self.verdict == SlipVerdict.RUN
 
 
-def ask(gates: Sequence[NamedGate[T]], subject: T, *, at: datetime) -> Slip:
-    """Asks one gate after the other until one denies."""
+def ask(gates: Sequence[NamedGate[T]], subject: T, *, at: datetime, guarded: bool = True) -> Slip:
+    """Asks one gate after the other until one denies.
+
+    A gate that the database refuses denies like any other that raises; each is asked behind a savepoint of its own. Not
+    `guarded`: the caller has one savepoint for many subjects, gets the database's error, and asks them all again guarded.
+    """
     rows: list[dict[str, Any]] = []
     denied: tuple[str, Answer] | None = None
     last = ""
@@ -85,7 +90,7 @@ def ask(gates: Sequence[NamedGate[T]], subject: T, *, at: datetime) -> Slip:
         if denied:
             rows.append({"gate": name, "verdict": "not asked", "input": {}, "sentence": ""})
             continue
-        answer = _answer(gate, subject, at)
+        answer = _answer(gate, subject, at, guarded)
         rows.append(
             {"gate": name, "verdict": answer.word, "input": plain(dict(answer.input)), "sentence": answer.sentence}
         )
@@ -95,14 +100,16 @@ def ask(gates: Sequence[NamedGate[T]], subject: T, *, at: datetime) -> Slip:
     return _slip(rows, denied, last, at)
 
 
-def _answer(gate: Gate[T], subject: T, at: datetime) -> Answer:
+def _answer(gate: Gate[T], subject: T, at: datetime, guarded: bool) -> Answer:
     try:
-        with transaction.atomic():
+        with transaction.atomic() if guarded else nullcontext():
             return gate(subject)
     except Refusal as refusal:
         codes = [b.code for b in refusal.blockers]
         return wait(f"{refusal}", at + ASK_AGAIN, key=",".join(codes), reasons=codes)
     except Exception as error:
+        if not guarded and isinstance(error, DatabaseError):
+            raise
         said = f"this gate could not be evaluated ({type(error).__name__}: {error}), so it stays shut"
         return wait(said, at + ASK_AGAIN, key=f"broken:{type(error).__name__}", error=type(error).__name__)
 

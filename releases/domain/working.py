@@ -6,7 +6,9 @@ never used inside a transaction.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
@@ -90,7 +92,7 @@ def _order(visit: Visit, order: JobOrder) -> Pause:
     fault("before_start")
     handle = visit.executor.start(Orders(orders=(order,)))
     fault("after_start")
-    return _answered(visit, handle.jobs[0].answer)
+    return answered(visit, handle.jobs[0].answer)
 
 
 def _may(visit: Visit) -> bool:
@@ -115,7 +117,7 @@ def _deny(visit: Visit, slip: Slip) -> None:
     visit.move("release", statement=slip.statement, code=slip.code, not_before=later, slip_key=slip.key)
 
 
-def _answered(visit: Visit, answer: StartAnswer) -> Pause:
+def answered(visit: Visit, answer: StartAnswer) -> Pause:
     """What follows from the host's word. None: it has the order."""
     if answer.has_it:
         visit.write(heard_at=visit.now())
@@ -157,25 +159,24 @@ def _follow(visit: Visit, handle: Handle, order: JobOrder) -> Pause:
             asked = True
         progress = visit.executor.events(handle, after={order.job_key: visit.job.last_seq})[0]
         fault("after_events")
-        again, pause = _take(visit, progress)
+        again, pause = take(visit, progress)
         if not again:
             return pause
-        if visit.now() - visit.began >= POLL or _others_wait(visit):
+        if visit.now() - visit.began >= POLL or others_wait(visit.began, visit.now(), [visit.held.pk]):
             return None
         visit.wait(PAUSE)
         visit.renew()
         visit.load()
 
 
-def _others_wait(visit: Visit) -> bool:
-    """Whether a job is due that nobody holds: then this one, which only waits, goes to the end of the line."""
-    now = visit.now()
-    if now - visit.began < timedelta(seconds=2):
+def others_wait(began: datetime, now: datetime, held: Collection[int]) -> bool:
+    """Whether a job is due that nobody holds: then those that only wait go to the end of the line."""
+    if now - began < timedelta(seconds=2):
         return False
-    return due(Job.objects.filter(Q(state__in=LIVE)), now=now).exclude(pk=visit.held.pk).exists()
+    return due(Job.objects.filter(Q(state__in=LIVE)), now=now).exclude(pk__in=held).exists()
 
 
-def _take(visit: Visit, progress: JobProgress) -> tuple[bool, Pause]:
+def take(visit: Visit, progress: JobProgress) -> tuple[bool, Pause]:
     """Records what is new. (whether to go on polling, else when to come again)."""
     if not progress.reachable:
         return False, silent(visit, progress.reason)
@@ -213,17 +214,35 @@ def silent(visit: Visit, why: str) -> Pause:
 
 def _reach(visit: Visit, stage: Stage, result: JobResult | None) -> None:
     """Moves the job up to the stage that its journal shows, one recorded step after the other."""
+    for name in _steps(S(visit.job.state), stage, result)[0]:
+        visit.move(name)
+
+
+def _steps(state: JobState, stage: Stage, result: JobResult | None) -> tuple[list[str], JobState]:
+    """(the transitions up to the stage that the journal shows, the state after them)."""
     target = REACHED.get(stage)
     if target is None and result is not None and result.outcome is Stage.SUCCEEDED:
         target = S.VERIFYING
-    order = [S.CLAIMED, S.STAGED, S.INSTALLING, S.RESTARTING, S.VERIFYING]
-    while target is not None and order.index(S(visit.job.state)) < order.index(target):
-        if visit.job.state == S.RESTARTING:
-            visit.move("verify")
-        elif visit.job.state == S.INSTALLING and target == S.RESTARTING:
-            visit.move("restart")
+    order, names = [S.CLAIMED, S.STAGED, S.INSTALLING, S.RESTARTING, S.VERIFYING], []
+    while target is not None and order.index(state) < order.index(target):
+        if state == S.RESTARTING:
+            name, state = "verify", S.VERIFYING
+        elif state == S.INSTALLING and target == S.RESTARTING:
+            name, state = "restart", S.RESTARTING
         else:
-            visit.move(next(name for source, name, _to in STEPS if source == visit.job.state))
+            name, state = next((name, to) for source, name, to in STEPS if source == state)
+        names.append(name)
+    return names, state
+
+
+def steps_to(state: str, progress: JobProgress) -> list[str]:
+    """All transitions that the news of a job show, in order."""
+    names, at = [], S(state)
+    for stage in [*(event.stage for event in progress.events), progress.stage]:
+        if stage is not None:
+            more, at = _steps(at, stage, progress.result if stage is progress.stage else None)
+            names += more
+    return names
 
 
 def _settle(visit: Visit, result: JobResult) -> Pause:
@@ -272,16 +291,16 @@ def _confirm(visit: Visit, result: JobResult) -> Pause:
         visit.move("skip", reason=result.reason or "every package is there already.", result=told(result, seen))
     else:
         _reach(visit, Stage.VERIFYING, None)
-        visit.move("succeed", reason=seen.reason + _restart_owed(visit.job, seen), result=told(result, seen))
+        visit.move("succeed", reason=seen.reason + restart_owed(visit.job, seen), result=told(result, seen))
     return None
 
 
-def _restart_owed(job: Job, seen: Observed) -> str:
+def restart_owed(job: Job, seen: Observed, profile: Mapping[str, Any] | None = None) -> str:
     """What a person must know where a restart is needed that did not take place."""
     if not seen.restart_needed:
         return ""
-    profile = signed(job.rollout.manifest_id).document["profile"]
-    return f" A restart is still needed: {restart_of(job, profile).sentence}."
+    rules = profile or signed(job.rollout.manifest_id).document["profile"]
+    return f" A restart is still needed: {restart_of(job, rules).sentence}."
 
 
 def _too_long(visit: Visit, why: str) -> Pause:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -43,6 +45,18 @@ class Signed:
 
 
 _read: dict[tuple[int, str, str], Signed] = {}
+_proven: ContextVar[dict[int, Signed] | None] = ContextVar("patchflow_proven_manifests", default=None)
+
+
+@contextmanager
+def proven_once() -> Iterator[None]:
+    """Within the block the stored text of each manifest is hashed once: one tick, or one visit to many hosts. (Manifests are
+    insert-only; hashing the text of ten thousand hosts several times would be the whole visit.)"""
+    token = _proven.set({})
+    try:
+        yield
+    finally:
+        _proven.reset(token)
 
 
 def signed(manifest_id: int) -> Signed:
@@ -51,6 +65,9 @@ def signed(manifest_id: int) -> Signed:
     Canonicalizing thousands of hosts at every tick would be the whole tick: the database hashes the stored text each
     time, and only text that this process has not yet checked is read and checked. Raises Manifest.DoesNotExist.
     """
+    proven = _proven.get()
+    if proven is not None and manifest_id in proven:
+        return proven[manifest_id]
     rows = Manifest.objects.annotate(text_hash=TextHash(Cast("document", TextField())))
     sealed, text_hash = rows.values_list("digest", "text_hash").get(pk=manifest_id)
     key = (manifest_id, sealed, text_hash)
@@ -66,6 +83,8 @@ def signed(manifest_id: int) -> Signed:
             hosts={h["host"]: h for h in document["hosts"]},
             back={h["host"]: h for h in document["way_back"]["hosts"]},
         )
+    if proven is not None:
+        proven[manifest_id] = _read[key]
     return _read[key]
 
 

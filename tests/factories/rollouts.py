@@ -92,13 +92,17 @@ class Deployment:
         """One visit of a worker to the job of a host."""
         return jobs.run(job_id=self.job(number).pk, owner="test", now=self.clock.now, wait=self.clock.wait)
 
-    def work(self, *, turns: int = 40, until: Callable[[], bool] = lambda: False) -> None:
-        """Lets ticks and workers run until nothing more is done, or `until` holds."""
+    def work(self, *, turns: int = 40, until: Callable[[], bool] = lambda: False, together: bool = False) -> None:
+        """Lets ticks and workers run until nothing more is done, or `until` holds. `together`: by crews."""
         for _turn in range(turns):
             if until():
                 return
             claimed = self.tick()
             live = list(Job.objects.filter(jobs.DUE, rollout=self.rollout).order_by("pk").values_list("pk", flat=True))
+            if together:
+                jobs.run_many(job_ids=live, owner="test", now=self.clock.now, wait=self.clock.wait)
+                self.clock.wait(1)
+                live = list(Job.objects.filter(pk__in=live, state__in=jobs.AWAY).values_list("pk", flat=True))
             for pk in live:
                 jobs.run(job_id=pk, owner="test", now=self.clock.now, wait=self.clock.wait)
                 self.clock.wait(1)

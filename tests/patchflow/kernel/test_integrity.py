@@ -1,0 +1,27 @@
+"""The canonical form is RFC 8785's, whichever encoder writes it."""
+
+from __future__ import annotations
+
+import rfc8785
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from patchflow.kernel.integrity import canonical, plain
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=12) | st.text(st.characters(max_codepoint=127), max_size=12)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(VALUES)
+def test_both_encoders_write_the_same_bytes(value: object) -> None:
+    assert canonical(value) == rfc8785.dumps(plain(value))
+
+
+def test_every_ascii_character_is_written_as_the_standard_says() -> None:
+    text = "".join(map(chr, range(128)))
+    assert canonical({text: text, "\x7f": "/"}) == rfc8785.dumps({text: text, "\x7f": "/"})

@@ -1,0 +1,177 @@
+"""Visits to many jobs together: what a single visit does with one of them, by one call and one transaction for all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from cmdb.models import ScanRun
+from patchflow.kernel import queue, registry
+from patchflow.kernel.models import AuditEntry
+from releases.domain import jobs, rollouts
+from releases.domain.crews import Crew, work_together
+from releases.domain.working import work
+from releases.executors.base import PackageState
+from releases.executors.simulator_plan import HABITS, Habit
+from releases.models import Job, JobEvent, PermissionSlip
+from tests.factories.rollouts import PACKAGE, Deployment
+
+Make = Callable[..., Deployment]
+pytestmark = pytest.mark.django_db
+
+
+@dataclass
+class Counted:
+    """An executor that counts how often it is asked."""
+
+    behind: Any
+    calls: list[str] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.behind, name)
+        if name not in ("start", "events", "observe", "observe_all", "cancel"):
+            return found
+
+        def ask(*given: Any, **more: Any) -> Any:
+            self.calls.append(name)
+            return found(*given, **more)
+
+        return ask
+
+
+def _stand(deployment: Deployment) -> list[Any]:
+    """All that a visit leaves of each host, without what names the one deployment."""
+    found = []
+    for number, host in enumerate(deployment.hosts):
+        job = deployment.job(number)
+        trail = AuditEntry.objects.filter(object_type="releases.job", object_id=str(job.pk), outcome="done")
+        steps = [(e.verb, e.before_state, e.after_state, sorted(e.detail)) for e in trail.order_by("id")]
+        journal = list(
+            JobEvent.objects.filter(job=job).order_by("attempt", "seq").values_list("seq", "stage", "message")
+        )
+        slips = [
+            (slip.verdict, re.sub(r"window \d+", "window", slip.statement))
+            for slip in PermissionSlip.objects.filter(job=job).order_by("pk")
+        ]
+        effects = [e.to_version for e in deployment.simulator.effects() if e.address == host.name]
+        seen = job.result.get("seen", {}).get("verdict")
+        own = job.result.get("own", {}).get("outcome")
+        found.append((
+            host.name, job.state, job.attempt, job.code, job.lease_until, job.lease_owner, steps, journal, slips, effects, seen, own,
+            ScanRun.objects.filter(results__host=host).exists(),
+        ))  # fmt: skip
+    return found
+
+
+def undone(act: Callable[[], Any]) -> Any:
+    """What `act` found, its rows taken back: the next one begins with the same."""
+    with transaction.atomic():
+        found = act()
+        transaction.set_rollback(True)
+    return found
+
+
+def test_visits_together_leave_what_visits_one_by_one_leave(make: Make) -> None:
+    """A host of each habit, one where nothing is needed, one that must be restarted by the profile: the same rows, the same
+    entries, the same journal, whether ten are visited by one worker or each by its own."""
+    habits: list[Habit | None] = [*(h for h in HABITS if h != "slow"), None, None]
+
+    def stand(together: bool) -> list[Any]:
+        ring = {"hosts": len(habits), "concurrency": len(habits), "failure_limit": 99, "success_percent": 1}
+        deployment = make(hosts=len(habits), rings=[ring])
+        for number, habit in enumerate(habits):
+            deployment.habit(number, habit)
+        there = PackageState(name=PACKAGE["name"], arch=PACKAGE["arch"], version=PACKAGE["to"], status="installed")
+        deployment.simulator.furnish(deployment.hosts[-1].name, [there])
+        deployment.start()
+        deployment.work(together=together, turns=6)
+        return _stand(deployment)
+
+    one_by_one, all_together = (undone(lambda together=way: stand(together)) for way in (False, True))
+    assert [row[1] for row in one_by_one] == [
+        "succeeded", "failed", "failed", "succeeded", "undone", "refused", "succeeded", "pending", "succeeded", "not_needed",
+    ]  # fmt: skip
+    for single, crew in zip(one_by_one, all_together, strict=True):
+        assert crew[1:] == single[1:]
+
+
+def test_the_executor_is_asked_as_often_for_forty_hosts_as_for_four(make: Make) -> None:
+    def asked(number: int) -> tuple[int, float]:
+        deployment = make(hosts=number, rings=[{"hosts": number, "concurrency": number, "soak_seconds": 3600}])
+        counted = Counted(deployment.simulator)
+        registry.executors._items[deployment.release.executor] = counted
+        deployment.start()
+        deployment.tick()
+        ids = list(Job.objects.filter(rollout=deployment.rollout).values_list("pk", flat=True))
+        with CaptureQueriesContext(connection) as queries:
+            assert jobs.run_many(job_ids=ids, owner="t", now=deployment.clock.now, wait=deployment.clock.wait) == number
+        assert deployment.states() == ["succeeded"] * number
+        assert len(deployment.simulator.effects()) == number
+        return counted.calls.count("start"), len(queries) / counted.calls.count("events")
+
+    few, many = undone(lambda: asked(4)), undone(lambda: asked(40))
+    assert few[0] == many[0] == 1
+    assert many[1] <= few[1] * 1.5
+
+
+def test_a_crew_whose_lease_was_taken_over_writes_nothing(make: Make) -> None:
+    deployment = make(hosts=3, rings=[{"hosts": 3, "concurrency": 3}])
+    deployment.start()
+    deployment.tick()
+    rows = Job.objects.filter(rollout=deployment.rollout)
+    late = queue.claim(rows, owner="late", lease=timedelta(seconds=-1), limit=3)
+    crew = Crew(late, deployment.clock.now, deployment.clock.wait)
+    quick = queue.claim(rows.filter(pk=late[0].pk), owner="quick", lease=timedelta(minutes=5))
+    assert len(quick) == 1
+    work_together(crew, work)
+    assert deployment.states() == ["claimed", "succeeded", "succeeded"]
+    assert [e.address for e in deployment.simulator.effects()] == [h.name for h in deployment.hosts[1:]]
+    assert Job.objects.get(pk=late[0].pk).lease_owner == "quick"
+
+
+def test_orders_that_may_have_arrived_are_looked_for_together(make: Make) -> None:
+    """A worker died after two of three hosts took the order; nothing is ordered twice, the third is ordered now."""
+    from releases.domain.orders import order_for
+    from releases.executors.base import Batch
+
+    deployment = make(hosts=3, rings=[{"hosts": 3, "concurrency": 3}])
+    deployment.start()
+    deployment.tick()
+    ids = [deployment.job(n).pk for n in range(3)]
+    Job.objects.filter(pk__in=ids).update(ordered_at=deployment.clock.at)
+    taken = tuple(order_for(deployment.job(n), fence=deployment.job(n).fence) for n in (0, 1))
+    deployment.simulator.start(Batch(orders=taken))
+    jobs.run_many(job_ids=ids, owner="t", now=deployment.clock.now, wait=deployment.clock.wait)
+    assert deployment.states() == ["succeeded"] * 3
+    assert len(deployment.simulator.effects()) == 3
+
+
+def test_a_stop_reaches_a_crew_before_and_after_its_orders(make: Make) -> None:
+    deployment = make(hosts=3, rings=[{"hosts": 3, "concurrency": 3}])
+    deployment.start()
+    deployment.tick()
+    ids = [deployment.job(n).pk for n in range(3)]
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        if not waits:
+            rollouts.stop(
+                rollout_id=deployment.rollout.pk, reason="smoke", actor=deployment.cast.otto, at=deployment.clock.at
+            )
+        waits.append(seconds)
+        deployment.clock.wait(seconds)
+
+    deployment.habit(0, "slow")  # still fetches its files when it is told
+    jobs.run_many(job_ids=ids[:2], owner="t", now=deployment.clock.now, wait=wait)
+    jobs.run_many(job_ids=ids[2:], owner="t", now=deployment.clock.now, wait=deployment.clock.wait)
+    deployment.work(together=True)
+    assert deployment.states()[0] == deployment.states()[2] == "cancelled"
+    assert deployment.rollout.state == "stopped"
+    assert len(deployment.simulator.effects()) <= 1
