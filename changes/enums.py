@@ -54,6 +54,12 @@ verbs(
         "moved": "Moved to the newer update",
         "slots_reserved": "Slots reserved",
         "slots_released": "Slots given back",
+        "parent_set": "Parent set",
+        "commented": "Commented",
+        "attached": "File attached",
+        "attachment_withdrawn": "File withdrawn",
+        "reference_added": "Reference added",
+        "reference_removed": "Reference taken off",
     },
     change__calendar={"key_made": "Calendar address made", "key_revoked": "Calendar address revoked"},
     change__model={
@@ -138,6 +144,13 @@ class HoldCause(models.TextChoices):
     PERSON = "person", _("a person asked for it")
     SUPERSEDED = "superseded", _("an update was superseded")
     FACTS_CHANGED = "facts_changed", _("facts have changed")
+    PARENT = "parent", _("its parent is on hold")
+
+
+class ReferenceKind(models.TextChoices):
+    INCIDENT = "incident", _("incident")
+    PROBLEM = "problem", _("problem")
+    REQUEST = "request", _("request")
 
 
 class ModelState(models.TextChoices):

@@ -30,7 +30,8 @@ def shared_data() -> Path:
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, settings: Any) -> None:
     """No test writes into the checkout's var folder."""
-    settings.PATCHFLOW = {**settings.PATCHFLOW, "AUDIT_HEADS_FILE": tmp_path / "audit-heads.log"}
+    settings.PATCHFLOW = {**settings.PATCHFLOW, "AUDIT_HEADS_FILE": tmp_path / "audit-heads.log",
+                          "ATTACHMENTS": tmp_path / "attachments"}  # fmt: skip
     settings.VAR = tmp_path
 
 

@@ -13,6 +13,7 @@ from changes.domain import (
     change_models,
     clocks,
     cycles,
+    dossiers,
     freezes,
     glass,
     holds,
@@ -24,16 +25,19 @@ from changes.domain.rfc_gates import PLANS
 from changes.enums import CloseCode, UpdateClass
 from changes.models import (
     RFC,
+    Attachment,
     BreakGlass,
     CalendarKey,
     ChangeModel,
     ChangeSlot,
+    Comment,
     Cycle,
     CycleEvent,
     Evidence,
     FreezeWindow,
     Hold,
     PhaseStep,
+    Reference,
     RFCRevision,
     RFCTarget,
     RFCUpdate,
@@ -86,6 +90,10 @@ JUSTIFIED = (("yes", "It was justified"), ("no", "It was not justified"))
 OWED = tuple((name, name.replace("_", " ").capitalize()) for name in PLANS)
 
 
+def _comment(rfc: Any, actor: Any, at: Any, said: str) -> None:
+    dossiers.comment(rfc_id=rfc.pk, text=said, actor=actor, at=at)
+
+
 def _review_glass(rfc: Any, actor: Any, at: Any, said: str, choice: str) -> None:
     glass.review(rfc_id=rfc.pk, justified=choice == "yes", finding=said, actor=actor, at=at)
 
@@ -102,13 +110,39 @@ def _close(rfc: Any, actor: Any, at: Any, said: str, choice: str) -> None:
     rfcs.close(rfc_id=rfc.pk, code=choice, summary=said, actor=actor, at=at)
 
 
+class AttachmentInline(ReadOnlyInline):
+    model = Attachment
+    fields = ("name", "media_type", "size", "sha256", "by", "at", "withdrawn_at", "withdrawn_reason")
+    fk_name = "rfc"
+
+
+class CommentInline(ReadOnlyInline):
+    model = Comment
+    fields = ("by", "at", "text", "mentioned")
+
+
+class ReferenceInline(ReadOnlyInline):
+    model = Reference
+    fields = ("kind", "system", "name", "url", "by", "at", "removed_at")
+
+
 @admin.register(RFC)
 class RFCAdmin(VerbAdmin):
     list_display = ("number", "title", "kind", "state", "update_class", "start_by", "requested_by", "raised_at")
     list_filter = ("state", "kind", "update_class")
     list_select_related = ("requested_by",)
     search_fields = ("number", "title")
-    inlines = (UpdateInline, TargetInline, RevisionInline, RiskInline, EvidenceInline, GlassInline)
+    inlines = (
+        UpdateInline,
+        TargetInline,
+        RevisionInline,
+        RiskInline,
+        EvidenceInline,
+        GlassInline,
+        CommentInline,
+        AttachmentInline,
+        ReferenceInline,
+    )
     verbs = (
         on_rfc("submit", "Submit", rfcs.submit, transition="submit"),
         on_rfc("evaluate", "Evaluate", rfcs.evaluate, transition="evaluate"),
@@ -124,6 +158,8 @@ class RFCAdmin(VerbAdmin):
         on_rfc("move", "Move to the newer updates", supersedence.move, reason=True),
         on_rfc("ask_break_glass", "Ask to break the glass", glass.ask, reason=True),
         on_rfc("break_glass", "Break the glass", glass.break_glass, transition="break_glass", reason=True),
+        on_rfc("copy", "Copy as a draft", rfcs.copy),
+        AdminVerb("comment", "Add to the discussion", _comment, needs_reason=True),
         AdminVerb("review_glass", "Review the broken glass", _review_glass, needs_reason=True, choices=JUSTIFIED),
         AdminVerb("classify", "Change the class", _classify, needs_reason=True, choices=UpdateClass.choices),
         AdminVerb("bring_owed", "Bring an owed document", _bring_owed, needs_reason=True, choices=OWED),

@@ -5,17 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
+from django.http import FileResponse
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from changes.domain import approvals, clocks, evidence, glass, holds, revisions, rfcs, risk, supersedence
+from changes.domain import (
+    approvals,
+    clocks,
+    dossiers,
+    evidence,
+    families,
+    glass,
+    holds,
+    revisions,
+    rfcs,
+    risk,
+    supersedence,
+)
 from changes.domain.rfc_gates import owed
-from changes.enums import CloseCode, EvidenceKind, RFCKind, UpdateClass, WayBack
-from changes.models import RFC, BreakGlass, Evidence, RFCTarget, RFCUpdate
+from changes.enums import CloseCode, EvidenceKind, ReferenceKind, RFCKind, UpdateClass, WayBack
+from changes.models import RFC, Attachment, BreakGlass, Comment, Evidence, Reference, RFCTarget, RFCUpdate
 from changes.queries.authorization import authorization_for
 from changes.queries.conflicts import ConflictKind, find_conflicts, seen_by
 from changes.queries.fitting import fit_of
@@ -64,7 +79,7 @@ class RFCListSerializer(serializers.ModelSerializer[RFC]):
 
     class Meta:
         model = RFC
-        fields: tuple[str, ...] = ("id", "number", "title", "kind", "state", "state_at", "cycle", "requested_by", "raised_at",
+        fields: tuple[str, ...] = ("id", "number", "title", "kind", "state", "state_at", "cycle", "parent", "requested_by", "raised_at",
                   "update_class", "start_by", "clock_stopped_at", "close_code")  # fmt: skip
         read_only_fields = fields
 
@@ -157,6 +172,61 @@ class OwedSerializer(serializers.Serializer[Any]):
 class GlassReviewSerializer(serializers.Serializer[Any]):
     justified = serializers.BooleanField()
     finding = serializers.CharField(max_length=4000)
+
+
+class CommentSerializer(serializers.ModelSerializer[Comment]):
+    by = serializers.CharField(source="by.username", read_only=True)
+    mentioned = serializers.ListField(child=serializers.CharField(), read_only=True)
+
+    class Meta:
+        model = Comment
+        fields = ("id", "text", "mentioned", "by", "at")
+        read_only_fields = fields
+
+
+class WriteCommentSerializer(serializers.Serializer[Any]):
+    text = serializers.CharField(max_length=8000)
+
+
+class AttachmentSerializer(serializers.ModelSerializer[Attachment]):
+    by = serializers.CharField(source="by.username", read_only=True)
+
+    class Meta:
+        model = Attachment
+        fields = ("id", "name", "media_type", "size", "sha256", "by", "at", "withdrawn_at", "withdrawn_reason")
+        read_only_fields = fields
+
+
+class WriteAttachmentSerializer(serializers.Serializer[Any]):
+    file = serializers.FileField(max_length=500)
+
+
+class WithdrawAttachmentSerializer(ReasonSerializer):
+    attachment_id = serializers.IntegerField()
+
+
+class ReferenceSerializer(serializers.ModelSerializer[Reference]):
+    by = serializers.CharField(source="by.username", read_only=True)
+
+    class Meta:
+        model = Reference
+        fields = ("id", "kind", "system", "name", "url", "by", "at")
+        read_only_fields = fields
+
+
+class WriteReferenceSerializer(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(ReferenceKind.choices)
+    system = serializers.CharField(max_length=60)
+    name = serializers.CharField(max_length=120)
+    url = serializers.URLField(max_length=500, required=False, allow_blank=True)
+
+
+class DropReferenceSerializer(serializers.Serializer[Any]):
+    reference_id = serializers.IntegerField()
+
+
+class ParentSerializer(serializers.Serializer[Any]):
+    parent_id = serializers.IntegerField(allow_null=True)
 
 
 class DifferenceSerializer(serializers.Serializer[Any]):
@@ -368,6 +438,97 @@ class RFCViewSet(VerbViewSet):
         )
         page = self.paginate_queryset(rows.order_by("pk"))
         return self.get_paginated_response(RFCTargetSerializer(page, many=True).data)
+
+    @extend_schema(request=EmptySerializer, responses={201: RFCSerializer})
+    @action(detail=True, methods=["post"])
+    def copy(self, request: Request, pk: str | None = None) -> Response:
+        """Raises a draft like this RFC; answers with the new one."""
+        made = self.act(rfcs.copy, request, rfc_id=self._pk())
+        return self.answer(made.pk, status=201)
+
+    @extend_schema(request=ParentSerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def set_parent(self, request: Request, pk: str | None = None) -> Response:
+        """Makes it the child of another RFC, or of none. Children follow the hold and the cancellation of their parent."""
+        found = self._pk()
+        self.act(families.set_parent, request, rfc_id=found, **parsed(ParentSerializer, request))
+        return self.answer(found)
+
+    @extend_schema(methods=["get"], responses=CommentSerializer(many=True))
+    @extend_schema(methods=["post"], request=WriteCommentSerializer, responses={201: CommentSerializer})
+    @action(detail=True, methods=["get", "post"], filter_backends=[])
+    def comments(self, request: Request, pk: str | None = None) -> Response:
+        """The discussion, newest first; POST adds to it."""
+        found = self._pk()
+        if request.method == "POST":
+            row = self.act(dossiers.comment, request, rfc_id=found, **parsed(WriteCommentSerializer, request))
+            return Response(CommentSerializer(row).data, status=201)
+        page = self.paginate_queryset(Comment.objects.filter(rfc=found).select_related("by").order_by("-pk"))
+        return self.get_paginated_response(CommentSerializer(page, many=True).data)
+
+    @extend_schema(methods=["get"], responses=ReferenceSerializer(many=True))
+    @extend_schema(methods=["post"], request=WriteReferenceSerializer, responses={201: ReferenceSerializer})
+    @action(detail=True, methods=["get", "post"], pagination_class=None, filter_backends=[])
+    def references(self, request: Request, pk: str | None = None) -> Response:
+        """Incidents, problems and requests of other systems; POST notes one."""
+        found = self._pk()
+        if request.method == "POST":
+            row = self.act(dossiers.refer, request, rfc_id=found, **parsed(WriteReferenceSerializer, request))
+            return Response(ReferenceSerializer(row).data, status=201)
+        rows = Reference.objects.filter(rfc=found, removed_at__isnull=True).select_related("by")
+        return Response(ReferenceSerializer(rows, many=True).data)
+
+    @extend_schema(request=DropReferenceSerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def drop_reference(self, request: Request, pk: str | None = None) -> Response:
+        """Takes a reference off."""
+        found = self._pk()
+        self.act(dossiers.drop_reference, request, rfc_id=found, **parsed(DropReferenceSerializer, request))
+        return self.answer(found)
+
+    @extend_schema(methods=["get"], responses=AttachmentSerializer(many=True))
+    @extend_schema(
+        methods=["post"],
+        request={"multipart/form-data": WriteAttachmentSerializer},
+        responses={201: AttachmentSerializer},
+    )
+    @action(
+        detail=True,
+        methods=["get", "post"],
+        pagination_class=None,
+        filter_backends=[],
+        parser_classes=[MultiPartParser],
+    )
+    def attachments(self, request: Request, pk: str | None = None) -> Response:
+        """The files; POST attaches one (multipart, field `file`). Its type is read from its first bytes."""
+        found = self._pk()
+        if request.method == "POST":
+            sent = parsed(WriteAttachmentSerializer, request)["file"]
+            row = self.act(dossiers.attach, request, rfc_id=found, name=sent.name, content=sent.file)
+            return Response(AttachmentSerializer(row).data, status=201)
+        rows = Attachment.objects.filter(rfc=found).select_related("by")
+        return Response(AttachmentSerializer(rows, many=True).data)
+
+    @extend_schema(
+        parameters=[OpenApiParameter("attachment", int, OpenApiParameter.PATH)],
+        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+    )
+    @action(detail=True, methods=["get"], url_path="attachments/(?P<attachment>[0-9]+)", filter_backends=[])
+    def attachment(self, request: Request, attachment: str, pk: str | None = None) -> FileResponse:
+        """The file itself, as a download."""
+        row, content = dossiers.read_attachment(rfc=self.get_object(), attachment_id=int(attachment))
+        response = FileResponse(content, as_attachment=True, filename=row.name, content_type=row.media_type)
+        response["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    @extend_schema(request=WithdrawAttachmentSerializer, responses=RFCSerializer)
+    @action(detail=True, methods=["post"])
+    def withdraw_attachment(self, request: Request, pk: str | None = None) -> Response:
+        """Withdraws a file; its name and digest stay."""
+        found = self._pk()
+        given = parsed(WithdrawAttachmentSerializer, request)
+        self.act(dossiers.withdraw_attachment, request, rfc_id=found, **given)
+        return self.answer(found)
 
     @extend_schema(responses=AuthorizationSerializer)
     @action(detail=True, methods=["get"], filter_backends=[])

@@ -16,22 +16,37 @@ from patchflow.kernel.rules import capability, failing
 
 @workflow.verb("change.rfc.held", RFC, "rfc_id")
 def place(*, rfc_id: int, reason: str, actor: User, at: datetime, cause: str = HoldCause.PERSON) -> Hold:
-    """Puts an RFC on hold. Needs rfc.hold. What runs under it is stopped by the signal; clocks run on."""
+    """Puts an RFC on hold, and its children with it. Needs rfc.hold for each. What runs under them is stopped by the
+    signal; clocks run on."""
     rfc = workflow.lock(RFC, rfc_id)
     if rfc.state in TERMINAL:
         raise Conflict(f"It is {rfc.get_state_display()}: there is nothing to hold.", code="conflict.state")
     hold = _place(rfc, reason=reason, cause=cause, actor=actor, at=at)
     audit.record(rfc, "change.rfc.held", actor=actor, at=at, detail={"cause": cause, "reason": hold.reason})
     authorization_lost.send(sender=RFC, rfc_id=rfc.pk, reason=f"On hold: {hold.reason}", at=at)
+    for child in open_children(rfc):
+        if open_hold_of(child) is None:
+            why = f"With its parent {rfc.number}: {hold.reason}"
+            place(rfc_id=child.pk, reason=why, cause=HoldCause.PARENT, actor=actor, at=at)
     return hold
+
+
+def open_children(rfc: RFC) -> list[RFC]:
+    """The children that have not ended, in the order in which they are locked."""
+    return list(rfc.children.exclude(state__in=TERMINAL).order_by("pk"))
 
 
 @workflow.verb("change.rfc.resumed", RFC, "rfc_id")
 def resume(*, rfc_id: int, actor: User, at: datetime, reason: str = "") -> Hold:
-    """Ends the hold of an RFC. Needs rfc.hold; the system's own hold is resumed by a person."""
+    """Ends the hold of an RFC, and those of its children that came with it. Needs rfc.hold for each; the system's own hold
+    is resumed by a person."""
     rfc = workflow.lock(RFC, rfc_id)
     hold = _resume(rfc, reason=reason, actor=actor, at=at)
     audit.record(rfc, "change.rfc.resumed", actor=actor, at=at, detail={"reason": hold.resume_reason})
+    for child in open_children(rfc):
+        held = open_hold_of(child)
+        if held is not None and held.cause == HoldCause.PARENT:
+            resume(rfc_id=child.pk, reason=f"With its parent {rfc.number}.", actor=actor, at=at)
     return hold
 
 

@@ -9,10 +9,12 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Unpack, cast
 
-from changes.domain import change_models, cycles, risk, scope
+from django.db.models import Q
+
+from changes.domain import change_models, cycles, holds, risk, scope
 from changes.domain.revisions import Changes, Content, apply
 from changes.domain.rfc_gates import PLANS, owed_documents
-from changes.enums import CloseCode, CycleEventKind, EvidenceKind, RFCKind, RFCState, UpdateClass
+from changes.enums import CloseCode, CycleEventKind, EvidenceKind, ModelState, RFCKind, RFCState, UpdateClass
 from changes.models import RFC, Cycle, Evidence, SoftwareUpdate
 from changes.rules import CLASS_LENGTH, start_by
 from changes.signals import authorization_lost
@@ -70,6 +72,40 @@ def raise_rfc(
     detail = {"updates": [str(u) for u in updates], "targets": len(hosts), "cycle": str(cycle), "kind": kind}
     audit.record(rfc, "change.rfc.raised", actor=actor, at=at, after=rfc.state, detail=detail)
     return rfc
+
+
+@workflow.verb("change.rfc.raised")
+def copy(*, rfc_id: int, actor: User, at: datetime) -> RFC:
+    """Raises a draft like another RFC: its updates (less those withdrawn), the hosts of the actor's scope that still live,
+    kind, model, plans and way back. Dates, risk, class and approvals are not copied. Needs rfc.raise, and to see the other."""
+    like = RFC.objects.visible_to(actor).filter(pk=rfc_id).first()
+    if like is None:
+        raise Conflict("This RFC no longer exists.", code="conflict.gone")
+    updates = like.updates.filter(removed_at__isnull=True, update__withdrawn_at__isnull=True)
+    targets = like.targets.filter(removed_at__isnull=True, left_at__isnull=True).values("host_id")
+    hosts = Host.objects.live().within(actor, "rfc.raise").filter(pk__in=targets)
+    model = like.change_model
+    usable = model is not None and model.state == ModelState.APPROVED
+    content: Content = {
+        "title": like.title,
+        "other_reason": like.other_reason,
+        "implementation_plan": like.implementation_plan,
+        "test_plan": like.test_plan,
+        "back_out_plan": like.back_out_plan,
+        "communication_plan": like.communication_plan,
+        "way_back": like.way_back,
+        "change_model_id": model.pk if model is not None and usable else None,
+    }
+    made = raise_rfc(
+        update_ids=list(updates.values_list("update_id", flat=True)),
+        host_ids=list(hosts.values_list("pk", flat=True)),
+        kind=like.kind,
+        actor=actor,
+        at=at,
+        **content,
+    )
+    audit.record(made, "change.rfc.raised", actor=actor, at=at, detail={"like": like.number})
+    return made
 
 
 def title_of(updates: Collection[SoftwareUpdate], hosts: Collection[Host]) -> str:
@@ -140,14 +176,25 @@ def reject(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
 
 @workflow.verb("change.rfc.cancelled", RFC, "rfc_id")
 def cancel(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
-    """Ends an RFC before it is carried out; an open round is withdrawn, and what was planned under it is told."""
+    """Ends an RFC before it is carried out, and its children with it; open rounds are withdrawn, and what was planned under
+    them is told. Refused as a whole if a child may not be cancelled."""
     was = RFC.objects.filter(pk=rfc_id).values_list("state", flat=True).first()
     if was in (RFCState.IMPLEMENTING, RFCState.SUSPENDED):
         raise Conflict("It is being carried out: it is not cancelled. Stop it.", code="rfc.stop_it")
+    _lock_cycles_of_family(rfc_id)
     rfc = _leave(rfc_id, "cancel", _reason(reason, "cancelled"), actor=actor, at=at)
     if was == RFCState.AUTHORIZED:
         authorization_lost.send(sender=RFC, rfc_id=rfc_id, reason=f"Cancelled: {reason.strip()}", at=at)
+    for child in holds.open_children(rfc):
+        cancel(rfc_id=child.pk, reason=f"With its parent {rfc.number}: {reason.strip()}", actor=actor, at=at)
     return rfc
+
+
+def _lock_cycles_of_family(rfc_id: int) -> None:
+    """Cycles are locked before RFCs: those of the children too."""
+    rows = RFC.objects.filter(Q(pk=rfc_id) | Q(parent=rfc_id)).order_by("cycle_id")
+    for pk in rows.values_list("cycle_id", flat=True).distinct():
+        workflow.lock(Cycle, pk)
 
 
 def _leave(rfc_id: int, transition: str, reason: str, *, actor: User, at: datetime) -> RFC:

@@ -49,3 +49,7 @@ kind(
     "rfc_superseded", _("An update of a change was replaced or withdrawn"), facts=RFC | {"reason": str}, about="rfc", view="rfc.view",
     duty=True,
 )  # fmt: skip
+kind(
+    "rfc_mentioned", _("Somebody names you in a discussion"), facts=RFC | {"comment.by": str, "comment.text": str}, about="rfc",
+    view="rfc.view",
+)  # fmt: skip

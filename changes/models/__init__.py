@@ -6,6 +6,7 @@ from changes.models.artifact import Artifact, RepositoryIndex, Verification
 from changes.models.calendar import CalendarKey, ChangeSlot
 from changes.models.change_model import ChangeModel
 from changes.models.cycle import Cycle, CycleEvent, CycleUpdate, PhaseStep
+from changes.models.dossier import Attachment, Comment, Reference
 from changes.models.evidence import Evidence
 from changes.models.feed import Feed, FeedRun, QuarantinedDocument
 from changes.models.freeze import FreezeWindow

@@ -79,6 +79,7 @@ class RFC(Audited):
     state_at = models.DateTimeField(help_text="Since when it is in this state.")
     cycle = models.ForeignKey("changes.Cycle", models.PROTECT, related_name="rfcs")
     change_model = models.ForeignKey("changes.ChangeModel", models.PROTECT, related_name="rfcs", null=True, blank=True)
+    parent = models.ForeignKey("self", models.PROTECT, related_name="children", null=True, blank=True)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="rfcs_requested")
     raised_at = models.DateTimeField()
     other_reason = models.TextField(blank=True, default="", help_text="Why, where no target misses an update.")
@@ -117,6 +118,9 @@ class RFC(Audited):
                 | Q(not_before__isnull=True)
                 | Q(not_after__gt=models.F("not_before")),
                 name="changes_rfc_dates_ordered",
+            ),
+            models.CheckConstraint(
+                condition=Q(parent__isnull=True) | ~Q(parent=models.F("id")), name="changes_rfc_not_own_parent"
             ),
             models.CheckConstraint(
                 condition=~Q(state="closed") | ~Q(close_code=""), name="changes_rfc_closed_has_code"

@@ -2,13 +2,27 @@
 
 from django.urls import path
 
-from changes.web import board, cycles, rfc_acts, rfc_writing, rfcs, substitutes
+from changes.web import board, cycles, dossiers, rfc_acts, rfc_writing, rfcs, substitutes
 
 urlpatterns = [
     path("changes/", rfcs.rfc_list, name="rfc-list"),
     path("changes/rfcs/raise/", rfc_writing.rfc_raise, name="rfc-raise"),
     path("changes/rfcs/<int:pk>/", rfcs.rfc_detail, name="rfc-detail"),
     path("changes/rfcs/<int:pk>/targets/", rfcs.rfc_targets, name="rfc-targets"),
+    path("changes/rfcs/<int:pk>/comment/", dossiers.rfc_comment, name="rfc-comment"),
+    path("changes/rfcs/<int:pk>/attach/", dossiers.rfc_attach, name="rfc-attach"),
+    path("changes/rfcs/<int:pk>/files/<int:attachment>/", dossiers.rfc_file, name="rfc-file"),
+    path(
+        "changes/rfcs/<int:pk>/files/<int:attachment>/withdraw/", dossiers.rfc_withdraw_file, name="rfc-withdraw-file"
+    ),
+    path("changes/rfcs/<int:pk>/refer/", dossiers.rfc_refer, name="rfc-refer"),
+    path(
+        "changes/rfcs/<int:pk>/references/<int:reference>/drop/",
+        dossiers.rfc_drop_reference,
+        name="rfc-drop-reference",
+    ),
+    path("changes/rfcs/<int:pk>/parent/", dossiers.rfc_parent, name="rfc-parent"),
+    path("changes/rfcs/<int:pk>/copy/", dossiers.rfc_copy, name="rfc-copy"),
     path("changes/rfcs/<int:pk>/revise/", rfc_writing.rfc_revise, name="rfc-revise"),
     *[
         path(

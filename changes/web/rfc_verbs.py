@@ -37,6 +37,8 @@ ICONS = {
     "stop": "ban",
     "close": "check",
     "revise": "pen",
+    "copy": "copy",
+    "parent": "link",
     "hold": "pause",
     "move": "update",
     "resume": "run",
@@ -54,7 +56,7 @@ PRIMARY = {
     RFCState.SUSPENDED: "request_approval",
     RFCState.IN_REVIEW: "close",
 }
-AT_A_CLICK = {"submit", "evaluate", "request_approval", "score"}
+AT_A_CLICK = {"copy", "submit", "evaluate", "request_approval", "score"}
 """Verbs that need nothing typed."""
 
 
@@ -65,7 +67,7 @@ LABELS = {
 }
 """Where the machine's word alone would not say what it is done to."""
 
-ASIDE = {"score", "classify", "hold", "revise", "reject", "cancel"}
+ASIDE = {"copy", "parent", "score", "classify", "hold", "revise", "reject", "cancel"}
 """Verbs that do not take the RFC on; they stand in a bar of their own unless they are what is due."""
 
 
@@ -142,6 +144,10 @@ def _others(rfc: RFC, actor: User) -> list[Verb]:
         offer("resume", _("Resume"), [capability("rfc.hold")])
     elif rfc.state not in TERMINAL:
         offer("hold", _("Put on hold"), [capability("rfc.hold")])
+    if rfc.state not in TERMINAL:
+        offer("parent", _("Set its parent"), [capability("rfc.revise"), own_or_manager])
+    if actor.scopes_for("rfc.raise") != frozenset():
+        offer("copy", _("Copy"), [])
     if rfc.kind == RFCKind.EMERGENCY:
         if rfc.state in BEFORE and rfc.open_glass() is None:
             offer("ask_break_glass", _("Ask to break the glass"), [capability("rfc.submit")], held)

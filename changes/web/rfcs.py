@@ -106,7 +106,10 @@ def rfc_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
     rfc = visible_rfc(request, pk)
     now = timezone.now()
     actor: Any = request.user
-    return render(request, "changes/rfc_detail.html", page_of(rfc, actor=actor, now=now))
+    from changes.web.dossiers import dossier_of
+
+    context = page_of(rfc, actor=actor, now=now) | dossier_of(rfc, actor=actor, now=now)
+    return render(request, "changes/rfc_detail.html", context)
 
 
 def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:

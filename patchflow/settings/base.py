@@ -238,6 +238,8 @@ PATCHFLOW = {
     "FEED_LOSS_PERCENT": 20,
     "AUDIT_HEADS_FILE": VAR / "audit-heads.log",
     "AUDIT_HEADS_SYSLOG": read("bool", "PATCHFLOW_AUDIT_SYSLOG", False),
+    "ATTACHMENTS": VAR / "attachments",
+    "ATTACHMENT_BYTES": read("int", "PATCHFLOW_ATTACHMENT_MB", 10) * 2**20,
     "OUTBOUND_ALLOW": read("list", "PATCHFLOW_OUTBOUND_ALLOW", []),
     "EXECUTOR": read("str", "PATCHFLOW_EXECUTOR", "ansible"),
     "SIMULATOR": read("str", "PATCHFLOW_SIMULATOR", ""),

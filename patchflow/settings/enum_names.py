@@ -39,6 +39,7 @@ ENUM_NAMES = {
     "RiskLevel": "changes.enums.RiskLevel.choices",
     "EvidenceKind": "changes.enums.EvidenceKind.choices",
     "HoldCause": "changes.enums.HoldCause.choices",
+    "ReferenceKind": "changes.enums.ReferenceKind.choices",
     "ModelState": "changes.enums.ModelState.choices",
     "CycleKind": "changes.enums.CycleKind.choices",
     "CycleState": "changes.enums.CycleState.choices",

@@ -46,7 +46,7 @@ WHO = {
 
 NO_PAGE = {
     # verbs at a click: done by POST on the page of their object
-    "changes:model-propose",
+    "changes:model-propose", "changes:rfc-copy", "changes:rfc-drop-reference",
     "changes:feed-poll", "changes:feed-switch", "changes:rfc-evaluate", "changes:rfc-request-approval", "changes:rfc-score",
     "changes:rfc-submit", "changes:update-respond", "cmdb:baseline-adopt", "cmdb:baseline-ask", "cmdb:baseline-decide",
     "cmdb:host-accept-key", "cmdb:host-scan", "cmdb:host-show-key", "cmdb:host-test", "cmdb:scan-cancel", "releases:release-accept",
@@ -54,7 +54,7 @@ NO_PAGE = {
     "reports:notice-read-all", "reports:settings-notices",
     "changes:calendar-revoke",
     # files
-    "changes:calendar-feed",
+    "changes:calendar-feed", "changes:rfc-file",
     "changes:update-hosts", "releases:manifest-document",
 }  # fmt: skip
 """Addresses without a picture; a test holds that each of them is no page."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from changes.domain import change_models, freezes, holds, slots
+from changes.domain import change_models, dossiers, families, freezes, holds, slots
 from changes.models import RFC, SoftwareUpdate, Vulnerability
 from cmdb.domain import baselines, discrepancies, exemptions, groups, inventory, scans, windows
 from cmdb.enums import DiscrepancyKind
@@ -358,6 +359,24 @@ def decided(scene: Scene, yard: stages.Yard, updates: dict[str, SoftwareUpdate],
     scene.also(
         "changes:rfc-detail", "licence", pk=made.submitted(world, kind="standard", change_model_id=routine.pk).pk
     )
+    shown = RFC.objects.get(pk=scene.things["rfc"]["pk"])
+    dossiers.comment(
+        rfc_id=shown.pk, text="Does the vendor certify this build for the cluster? @sam knows whom to ask.", actor=cast.che, at=at
+    )  # fmt: skip
+    dossiers.comment(
+        rfc_id=shown.pk, text="It does, since last Monday.\n\nThe letter is attached.", actor=cast.sam, at=at
+    )
+    letter = dossiers.attach(
+        rfc_id=shown.pk, name="Certification letter.pdf", content=BytesIO(b"%PDF-1.7 certified"), actor=cast.sam, at=at
+    )
+    ticket = dossiers.refer(
+        rfc_id=shown.pk, kind="problem", system="Service desk", name="PRB-1187", url="https://desk.example.org/PRB-1187",
+        actor=cast.che, at=at,
+    )  # fmt: skip
+    child = made.draft(world, title="Drain the cluster before its nodes restart")
+    families.set_parent(rfc_id=child.pk, parent_id=shown.pk, actor=cast.che, at=at)
+    scene.things["rfc-file"] = scene.things["rfc-withdraw-file"] = {"pk": shown.pk, "attachment": letter.pk}
+    scene.things["rfc-drop-reference"] = {"pk": shown.pk, "reference": ticket.pk}
     scene.things["model"] = {"pk": routine.pk}
     scene.also("changes:model-detail", "proposed", pk=proposed.pk)
     draft = change_models.draft(kind="normal", name="Database servers", actor=cast.che, at=at)

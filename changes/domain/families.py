@@ -1,0 +1,61 @@
+"""Parent and child changes: children follow the hold, the resuming and the cancellation of their parent, which is not closed
+before them. One level deep; being a child is not part of what is signed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from changes.enums import TERMINAL
+from changes.models import RFC
+from changes.rules import own_or_manager
+from patchflow.kernel import audit, workflow
+from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
+from patchflow.kernel.models import User
+from patchflow.kernel.registry import gate
+from patchflow.kernel.rules import capability, failing
+
+
+@workflow.verb("change.rfc.parent_set", RFC, "rfc_id")
+def set_parent(*, rfc_id: int, parent_id: int | None, actor: User, at: datetime) -> RFC:
+    """Makes an RFC the child of another, or nobody's child. Needs rfc.revise, as its requester or a change manager.
+
+    Raises NotAllowed (the parent is not visible either), Invalid (itself, or more than one level), Conflict (ended).
+    """
+    seen = RFC.objects.visible_to(actor).filter(pk=parent_id).values_list("pk", flat=True) if parent_id else []
+    for pk in sorted({rfc_id, *seen}):
+        workflow.lock(RFC, pk)
+    rfc = RFC.objects.get(pk=rfc_id)
+    if refused := failing([capability("rfc.revise"), own_or_manager], rfc, actor):
+        raise NotAllowed(refused)
+    if rfc.state in TERMINAL:
+        raise Conflict(f"It is {rfc.get_state_display()}.", code="conflict.state")
+    parent = RFC.objects.filter(pk__in=list(seen)).first()
+    if parent_id is not None:
+        if parent is None:
+            raise Invalid("There is no such change, or you may not see it.", code="rfc.parent_id")
+        if parent.pk == rfc.pk or parent.parent_id or rfc.children.exists():
+            raise Invalid("A parent is no child itself, and a child has no children.", code="rfc.parent_id")
+        if parent.state in TERMINAL:
+            raise Conflict(f"{parent.number} is {parent.get_state_display()}.", code="rfc.parent_id")
+    rfc.parent = parent
+    rfc.save(update_fields=["parent"])
+    detail = {"parent": parent.number if parent else ""}
+    audit.record(rfc, "change.rfc.parent_set", actor=actor, at=at, detail=detail)
+    return rfc
+
+
+@gate("changes.rfc", "close")
+def children_have_ended(rfc: RFC, *, actor: User, at: datetime, facts: Mapping[str, Any]) -> list[Blocker]:
+    """A parent is closed when its children are."""
+    return [
+        Blocker(
+            "rfc.children_open",
+            f"Its child {child.number} is {child.get_state_display()}.",
+            child.get_absolute_url(),
+            "wait",
+        )
+        for child in rfc.children.exclude(state__in=TERMINAL).order_by("pk")[:20]
+    ]

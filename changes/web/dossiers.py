@@ -1,0 +1,197 @@
+"""The dossier of an RFC as pages: discussion, files, references, parent and copy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from changes.domain import dossiers, families, rfcs
+from changes.enums import ReferenceKind
+from changes.models import RFC
+from changes.web import rfc_forms
+from changes.web.rfcs import visible_rfc
+from patchflow.kernel.errors import Refusal
+from patchflow.kernel.models import User
+
+SHOWN = 50
+
+
+class CommentForm(forms.Form):
+    text = forms.CharField(
+        label=gettext_lazy("Comment"),
+        widget=rfc_forms.Area(4),
+        max_length=8000,
+        help_text=gettext_lazy("@name tells that person. A comment is never edited."),
+    )
+
+
+class FileForm(forms.Form):
+    file = forms.FileField(
+        label=gettext_lazy("File"),
+        help_text=gettext_lazy(
+            "Text, PDF, PNG, JPEG, an office document, ZIP or gzip. It is kept as it is, with its SHA-256."
+        ),
+    )
+
+
+class ReferenceForm(forms.Form):
+    kind = forms.ChoiceField(label=gettext_lazy("What it is"), choices=ReferenceKind.choices)
+    system = forms.CharField(label=gettext_lazy("System"), max_length=60)
+    name = forms.CharField(label=gettext_lazy("Its number there"), max_length=120)
+    url = forms.URLField(label=gettext_lazy("Address"), required=False, max_length=500, assume_scheme="https")
+
+
+class ParentForm(forms.Form):
+    """The parent by its number, as people say it."""
+
+    number = forms.CharField(
+        label=gettext_lazy("Parent"), required=False, max_length=20, help_text=gettext_lazy("For example RFC-2026-00012. Empty: none.")
+    )  # fmt: skip
+
+
+def dossier_of(rfc: RFC, *, actor: User, now: datetime) -> dict[str, Any]:
+    """What the page of an RFC shows of its dossier."""
+    family = RFC.objects.visible_to(actor)
+    return {
+        "comments": list(rfc.comments.select_related("by")[:SHOWN]),
+        "may_comment": not dossiers.why_not_add(rfc, actor, dossiers.COMMENT, at=now),
+        "may_attach": not dossiers.why_not_add(rfc, actor, dossiers.ATTACH, at=now),
+        "comment_form": CommentForm(auto_id="comment_%s"),
+        "files": list(rfc.attachments.select_related("by", "withdrawn_by")),
+        "references": list(rfc.references.filter(removed_at__isnull=True)),
+        "parent": family.filter(pk=rfc.parent_id).first() if rfc.parent_id else None,
+        "children": list(family.filter(parent=rfc).order_by("pk")[:SHOWN]),
+    }
+
+
+def _form_page(
+    request: HttpRequest, rfc: RFC, form: forms.Form, title: Any, call: Callable[[], Any], *, label: Any = ""
+) -> HttpResponse:
+    """The form; or, if what was typed is right and the verb goes through, back to the RFC."""
+    if request.method == "POST" and form.is_valid():
+        try:
+            call()
+        except Refusal as refusal:
+            rfc_forms.refuse(form, refusal)
+        else:
+            messages.success(request, _("%(number)s: done.") % {"number": rfc.number})
+            return redirect(rfc)
+    context = {
+        "title": title,
+        "lede": str(rfc),
+        "form": form,
+        "submit_label": label or title,
+        "cancel_url": rfc.get_absolute_url(),
+    }
+    return render(request, "web/form.html", context, status=400 if form.errors else 200)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def rfc_comment(request: HttpRequest, pk: int) -> HttpResponse:
+    rfc, actor = visible_rfc(request, pk), _actor(request)
+    form = CommentForm(request.POST or None)
+
+    def call() -> None:
+        dossiers.comment(rfc_id=rfc.pk, actor=actor, at=timezone.now(), **form.cleaned_data)
+
+    return _form_page(request, rfc, form, _("Comment"), call)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def rfc_attach(request: HttpRequest, pk: int) -> HttpResponse:
+    rfc, actor = visible_rfc(request, pk), _actor(request)
+    form = FileForm(request.POST or None, request.FILES or None)
+
+    def call() -> None:
+        sent = form.cleaned_data["file"]
+        dossiers.attach(rfc_id=rfc.pk, name=sent.name, content=sent.file, actor=actor, at=timezone.now())
+
+    return _form_page(request, rfc, form, _("Attach a file"), call)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def rfc_refer(request: HttpRequest, pk: int) -> HttpResponse:
+    rfc, actor = visible_rfc(request, pk), _actor(request)
+    form = ReferenceForm(request.POST or None)
+
+    def call() -> None:
+        dossiers.refer(rfc_id=rfc.pk, actor=actor, at=timezone.now(), **form.cleaned_data)
+
+    return _form_page(request, rfc, form, _("Add a reference"), call)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def rfc_parent(request: HttpRequest, pk: int) -> HttpResponse:
+    rfc, actor = visible_rfc(request, pk), _actor(request)
+    form = ParentForm(request.POST or None, initial={"number": rfc.parent.number if rfc.parent else ""})
+
+    def call() -> None:
+        number = form.cleaned_data["number"].strip()
+        rows = RFC.objects.visible_to(actor).filter(number__iexact=number)
+        parent_id = rows.values_list("pk", flat=True).first() or 0 if number else None
+        families.set_parent(rfc_id=rfc.pk, parent_id=parent_id, actor=actor, at=timezone.now())
+
+    return _form_page(request, rfc, form, _("Parent of %(number)s") % {"number": rfc.number}, call, label=_("Save"))
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def rfc_withdraw_file(request: HttpRequest, pk: int, attachment: int) -> HttpResponse:
+    rfc, actor = visible_rfc(request, pk), _actor(request)
+    form = rfc_forms.ReasonForm(request.POST or None)
+
+    def call() -> None:
+        given = {"rfc_id": rfc.pk, "attachment_id": attachment, **form.cleaned_data}
+        dossiers.withdraw_attachment(actor=actor, at=timezone.now(), **given)
+
+    return _form_page(request, rfc, form, _("Withdraw the file"), call)
+
+
+@login_required
+@require_POST
+def rfc_drop_reference(request: HttpRequest, pk: int, reference: int) -> HttpResponse:
+    rfc = visible_rfc(request, pk)
+    dossiers.drop_reference(rfc_id=rfc.pk, reference_id=reference, actor=_actor(request), at=timezone.now())
+    messages.success(request, _("The reference is taken off."))
+    return redirect(rfc)
+
+
+@login_required
+@require_POST
+def rfc_copy(request: HttpRequest, pk: int) -> HttpResponse:
+    """A new draft like this one."""
+    rfc = visible_rfc(request, pk)
+    made = rfcs.copy(rfc_id=rfc.pk, actor=_actor(request), at=timezone.now())
+    messages.success(request, _("%(number)s is raised as a draft.") % {"number": made.number})
+    return redirect(made)
+
+
+@login_required
+@require_safe
+def rfc_file(request: HttpRequest, pk: int, attachment: int) -> HttpResponseBase:
+    """The file, for who may see the RFC: always as a download, of the type that was found, never sniffed."""
+    row, content = dossiers.read_attachment(rfc=visible_rfc(request, pk), attachment_id=attachment)
+    media_type = f"{row.media_type}; charset=utf-8" if row.media_type == "text/plain" else row.media_type
+    response = FileResponse(content, as_attachment=True, filename=row.name, content_type=media_type)
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+def _actor(request: HttpRequest) -> Any:
+    return request.user
