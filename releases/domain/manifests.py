@@ -8,7 +8,7 @@ from changes.enums import EvidenceKind
 from patchflow.kernel import workflow
 from patchflow.kernel.integrity import digest
 from patchflow.kernel.models import User
-from releases.domain import readiness, releases
+from releases.domain import readiness, releases, slots
 from releases.models import Manifest, Release
 from releases.queries.manifests import built, draft_document
 
@@ -36,5 +36,6 @@ def seal(*, release_id: int, actor: User, at: datetime) -> Manifest:
         release, EvidenceKind.MANIFEST, at=at, passed=None, digest=manifest.digest,
         summary=f"{release.number}: manifest {manifest.revision}, {len(document['hosts'])} hosts, {len(document['artifacts'])} files.",
     )  # fmt: skip
+    slots.reserve(release, actor=actor, at=at)
     readiness.open_review(release=release, manifest=manifest, actor=actor, at=at)
     return manifest

@@ -23,7 +23,7 @@ from patchflow.kernel.registry import SignOffSubject, signoff_subjects
 from patchflow.kernel.roles import all_roles
 from patchflow.kernel.rules import capability, failing
 from patchflow.kernel.signoffs import LevelSpec, voters_by_role
-from releases.domain import releases
+from releases.domain import releases, slots
 from releases.enums import ReviewSlot
 from releases.models import Manifest, ReadinessReview, Release, ReviewDefinition
 from releases.queries.manifests import current
@@ -220,6 +220,7 @@ def _ended(release: Release, round_: SignOffRound, *, actor: User, at: datetime)
     reason = last.comment if last else round_.reason or "The review ended without a decision."
     workflow.fire(ReadinessReview, _review_of(round_).pk, "refuse", actor=actor, at=at, reason=reason)
     back = workflow.fire(Release, release.pk, "no_go", actor=actor, at=at, reason=reason)
+    slots.give_back(back, reason=reason, at=at)
     releases.push_evidence(back, EvidenceKind.READINESS, at=at, summary=f"{back.number}: no-go. {reason}", passed=False)
 
 

@@ -20,6 +20,7 @@ from patchflow.kernel.errors import Blocked, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.numbers import next_number
 from patchflow.kernel.rules import capability, failing
+from releases.domain import slots
 from releases.enums import BuildState, ReadinessState, ReleaseOutcome, ReleaseState, RunState
 from releases.enums_rollout import RolloutState
 from releases.models import AcceptanceRun, Build, PlannedHost, ReadinessReview, Release, ReleaseRFC, Rollout
@@ -148,6 +149,7 @@ def revise(*, release_id: int, reason: str, actor: User, at: datetime, rfc_ids: 
 @workflow.verb("release.release.voided", Release, "release_id")
 def void(*, release_id: int, reason: str, actor: User, at: datetime) -> Release:
     """Takes readiness back (facts changed, an authorization lapsed): the release waits in scheduling for a new seal."""
+    lock_rfcs(Release.objects.get(pk=release_id).rfc_ids())
     release = workflow.fire(Release, release_id, "void", actor=actor, at=at, reason=said(reason))
     end_readiness(release, actor=actor, at=at, reason=reason)
     return release
@@ -158,6 +160,7 @@ def cancel(*, release_id: int, reason: str, actor: User, at: datetime) -> Releas
     """Gives a release up before it deploys; its RFCs are free for another one. Stop a deploying one instead."""
     from releases.domain import rollouts
 
+    lock_rfcs(Release.objects.get(pk=release_id).rfc_ids())
     release = workflow.fire(Release, release_id, "cancel", actor=actor, at=at, reason=said(reason))
     stop_work(release, actor=actor, at=at, reason=reason)
     end_readiness(release, actor=actor, at=at, reason=reason)
@@ -178,7 +181,9 @@ def stop_work(release: Release, *, actor: User, at: datetime, reason: str) -> No
 
 
 def end_readiness(release: Release, *, actor: User, at: datetime, reason: str) -> None:
-    """Voids the open round and the review over the manifest: an approval never outlives what it was given for."""
+    """Voids the open round and the review over the manifest: an approval never outlives what it was given for. Slots are
+    given back."""
+    slots.give_back(release, reason=reason, at=at)
     signoffs.void(subject=release, actor=actor, at=at, reason=reason)
     reviews = release.readiness_reviews.filter(state__in=[ReadinessState.OPEN, ReadinessState.GO])
     for pk in reviews.values_list("pk", flat=True):
@@ -240,6 +245,7 @@ def _after(release_id: int, *, actor: User, at: datetime) -> Release:
 
     release = workflow.lock(Release, release_id)
     push_outcomes(release, at=at)
+    slots.give_back(release, reason=f"Its deployment has ended: {release.get_outcome_display()}.", at=at)
     push_evidence(
         release, EvidenceKind.DEPLOYMENT, at=at,
         summary=f"{release.number}: deployment {release.get_outcome_display()}.", passed=release.outcome == ReleaseOutcome.FULL,
