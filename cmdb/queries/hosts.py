@@ -94,9 +94,11 @@ def _exemptions(ids: list[int], groups: dict[int, set[int]], at: datetime) -> di
     return found
 
 
-def supported_services(item_ids: Iterable[int]) -> dict[int, tuple[int, ...]]:
-    """Item id → ids of the services that rest on it: what depends or runs on it, the clusters it belongs to, and so on
-    upwards. Derived from relations. Two queries."""
+def supported_services(
+    item_ids: Iterable[int], *, kinds: Iterable[str] = (ItemKind.SERVICE,)
+) -> dict[int, tuple[int, ...]]:
+    """Item id → ids of the services (or items of these kinds) that rest on it: what depends or runs on it, the clusters it
+    belongs to, and so on upwards. Derived from relations. Two queries."""
     above: dict[int, set[int]] = defaultdict(set)
     for source, target, kind in Relation.objects.values_list("source_id", "target_id", "kind"):
         if kind in UPWARD:
@@ -105,7 +107,7 @@ def supported_services(item_ids: Iterable[int]) -> dict[int, tuple[int, ...]]:
             above[source].add(target)
     reached = {item: _closure(item, above) for item in item_ids}
     every = {pk for pks in reached.values() for pk in pks}
-    services = set(ConfigurationItem.objects.filter(pk__in=every, kind=ItemKind.SERVICE).values_list("pk", flat=True))
+    services = set(ConfigurationItem.objects.filter(pk__in=every, kind__in=list(kinds)).values_list("pk", flat=True))
     return {item: tuple(sorted(pks & services)) for item, pks in reached.items()}
 
 

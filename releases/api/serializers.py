@@ -133,7 +133,8 @@ class InstallProfileSerializer(serializers.ModelSerializer[InstallProfile]):
         model = InstallProfile
         fields = (
             "id", "name", "revision", "restart", "restart_kinds", "countdown_seconds", "max_minutes_each", "max_minutes_total", "notify",
-            "postponements", "deadline_hours", "close_programs", "inventory_after", "checks", "defined_at",
+            "postponements", "deadline_hours", "close_programs", "inventory_after", "checks", "min_alive", "min_alive_percent",
+            "defined_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -296,6 +297,10 @@ class DefineProfileSerializer(serializers.Serializer[Any]):
     deadline_hours = serializers.IntegerField(min_value=0, default=0)
     close_programs = serializers.ListField(child=serializers.CharField(max_length=80), default=list)
     inventory_after = serializers.BooleanField(default=True)
+    min_alive = serializers.IntegerField(min_value=1, default=1, help_text="Of the hosts of each service so many stay.")
+    min_alive_percent = serializers.IntegerField(
+        min_value=0, max_value=99, default=0, help_text="And this share of them."
+    )
     checks = CheckSerializer(many=True, required=False, default=list)
 
 

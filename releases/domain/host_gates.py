@@ -19,19 +19,23 @@ from django.db import DatabaseError, transaction
 
 from changes.models import Artifact
 from changes.queries.files import verified
+from cmdb.enums import ItemKind
 from cmdb.models import Host, ServiceWindow
 from cmdb.queries.connections import endpoints_of
 from cmdb.queries.hosts import TargetFacts, machine_kinds, supported_services, target_facts
 from cmdb.queries.windows import Opening, openings, windows_of
 from cmdb.remote.connection import Endpoint
 from patchflow.kernel import registry
-from releases.domain.profiles import countdown_minutes, find_unkept, restart_for
+from releases.domain.profiles import countdown_minutes, find_unkept, must_stay, restart_for
 from releases.domain.slips import Answer, NamedGate, Slip, ask, never, passed, wait
 from releases.enums_rollout import BAD, JobState, RingState, RolloutState
 from releases.models import Job, Ring, Rollout
 from releases.queries.rollouts import Signed, signed
+from releases.wording import many
 
 LOOK_AHEAD = 3
+WHOLES = (ItemKind.SERVICE, ItemKind.CLUSTER)
+"""Kinds of items that are never taken away whole."""
 BUSY = timedelta(minutes=1)
 LATER = timedelta(hours=1)
 
@@ -88,14 +92,20 @@ class Batch:
         return dict(rows.values_list("host_id", "job_key"))
 
     @cached_property
+    def supports(self) -> dict[int, tuple[int, ...]]:
+        """Host → the services and clusters that rest on it."""
+        items = dict(Host.objects.filter(pk__in=self.host_ids).values_list("ci_id", "pk"))
+        return {items[item]: found for item, found in supported_services(items, kinds=WHOLES).items()}
+
+    @cached_property
     def members(self) -> dict[int, set[int]]:
-        """Service → all hosts in service that support it."""
-        wanted = {service for facts in self.facts.values() for service in facts.services}
+        """Service or cluster → all hosts in service that support it."""
+        wanted = {service for services in self.supports.values() for service in services}
         if not wanted:
             return {}
         hosts = dict(Host.objects.live().values_list("ci_id", "pk"))
         found: dict[int, set[int]] = defaultdict(set)
-        for item, services in supported_services(hosts).items():
+        for item, services in supported_services(hosts, kinds=WHOLES).items():
             for service in wanted & set(services):
                 found[service].add(hosts[item])
         return found
@@ -258,17 +268,30 @@ def _opening(batch: Batch, mine: Iterable[ServiceWindow], need: timedelta, given
 
 
 def redundancy(target: Target) -> Answer:
-    facts, batch = target.facts, target.batch
-    assert facts is not None  # noqa: S101
+    """Of every service and cluster that it supports enough other hosts stay: never all of them, and as many as the profile asks."""
+    batch = target.batch
     away = (batch.away | batch.through) - {target.job.host_id}
     counted: dict[str, list[int]] = {}
-    for service in facts.services:
+    short: tuple[int, int] | None = None
+    for service in batch.supports.get(target.job.host_id, ()):
         members = batch.members.get(service, set()) | {target.job.host_id}
         staying = members - away - {target.job.host_id}
-        counted[str(service)] = [len(members), len(staying)]
-        if len(members) > 1 and not staying:
-            return wait("the other hosts of a service that it supports are away", batch.at + BUSY, services=counted)
-    return passed("every service that it supports keeps a host, or has only this one", services=counted)
+        needed = must_stay(batch.signed.document["profile"], len(members))
+        counted[str(service)] = [len(members), len(staying), needed]
+        if 1 < len(members) <= needed:
+            return never(
+                f"a service that it supports has {len(members)} hosts, and the profile keeps {needed} of them",
+                services=counted,
+            )
+        if len(members) > 1 and len(staying) < needed and short is None:
+            short = (len(staying), needed)
+    if short is None:
+        return passed("every service that it supports keeps enough hosts, or has only this one", services=counted)
+    stay, needed = short
+    said = f"{many(stay, 'host')} of a service would stay without it, and {needed} must"
+    if not stay:
+        said = "the other hosts of a service that it supports are away"
+    return wait(said, batch.at + BUSY, services=counted)
 
 
 def audit_current(target: Target) -> Answer:

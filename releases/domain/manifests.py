@@ -11,6 +11,7 @@ from patchflow.kernel.models import User
 from releases.domain import readiness, releases, slots
 from releases.models import Manifest, Release
 from releases.queries.manifests import built, draft_document
+from releases.wording import many
 
 
 @workflow.verb("release.release.sealed", Release, "release_id")
@@ -32,9 +33,10 @@ def seal(*, release_id: int, actor: User, at: datetime) -> Manifest:
         release=release, build=build, revision=document["revision"], document=document, digest=digest(document),
         sealed_at=at, sealed_by=actor,
     )  # fmt: skip
+    named = f"{many(len(document['hosts']), 'host')}, {many(len(document['artifacts']), 'file')}"
     releases.push_evidence(
         release, EvidenceKind.MANIFEST, at=at, passed=None, digest=manifest.digest,
-        summary=f"{release.number}: manifest {manifest.revision}, {len(document['hosts'])} hosts, {len(document['artifacts'])} files.",
+        summary=f"{release.number}: manifest {manifest.revision}, {named}.",
     )  # fmt: skip
     slots.reserve(release, actor=actor, at=at)
     readiness.open_review(release=release, manifest=manifest, actor=actor, at=at)

@@ -90,11 +90,19 @@ def find_unkept(profile: Mapping[str, Any], executor: str) -> list[Blocker]:
     ]
 
 
+def must_stay(profile: Mapping[str, Any], hosts: int) -> int:
+    """How many of the hosts of a service stay while others are away; a profile signed before there was a rule keeps one."""
+    share = -(-hosts * int(profile.get("min_alive_percent", 0)) // 100)
+    return max(1, int(profile.get("min_alive", 1)), share)
+
+
 def profile_problems(values: Mapping[str, Any]) -> list[Blocker]:
     """What contradicts itself in a profile to be defined."""
     found, kinds = [], values.get("restart_kinds", [])
     if unknown := sorted(set(kinds) - set(MachineKind.values)):
         found.append(Blocker("profile.restart_kinds", f"This kind of machine is not known: {', '.join(unknown)}."))
+    if values.get("min_alive", 1) < 1 or not 0 <= values.get("min_alive_percent", 0) <= 99:
+        found.append(Blocker("profile.min_alive", "At least one host of a service stays, and less than all of them."))
     restarts = values.get("restart", RestartMode.IF_NEEDED) != RestartMode.NEVER
     if restarts and not kinds:
         found.append(

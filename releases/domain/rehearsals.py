@@ -36,6 +36,7 @@ from releases.executors.base import (
     Verdict,
 )
 from releases.models import AcceptanceRun, BuildArtifact, BuildClass
+from releases.wording import many
 
 log = structlog.get_logger(__name__)
 LEASE = timedelta(minutes=10)
@@ -189,7 +190,7 @@ class Rehearsal:
         )
         self.record(
             StepOutcome.PASSED,
-            f"{len(known)} files of previous versions are there, signed.",
+            f"{many(len(known), 'file')} of previous versions at hand, signed.",
             files=[a.pk for a in known],
         )
 

@@ -23,6 +23,7 @@ from releases.models import BuildClass, Manifest, PostImplementationReview, Rele
 from releases.queries.manifests import current, intact, manifest_signed
 from releases.queries.reviews import figures, unanswered
 from releases.rules import any_of
+from releases.wording import many
 
 
 @workflow.verb("release.review.opened", Release, "release_id")
@@ -82,7 +83,7 @@ def complete(*, review_id: int, lessons: str, actions: str, actor: User, at: dat
         lessons=lessons.strip(),
         actions=actions.strip(),
     )
-    summary = f"{release.number} reviewed by {actor}: {release.get_outcome_display()}, {len(taken['owed'])} hosts owed."
+    summary = f"{release.number} reviewed by {actor}: {release.get_outcome_display()}, {many(len(taken['owed']), 'host')} owed."
     document = {
         "review": review.pk,
         "release": release.number,

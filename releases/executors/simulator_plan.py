@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from releases.executors.base import Action, JobEvent, JobOrder, Stage
+from releases.wording import many
 
 Habit = Literal["well", "slow", "fail", "lie", "lose", "vanish", "refuse", "forget", "unreachable"]
 HABITS: Mapping[Habit, str] = {
@@ -70,7 +71,7 @@ def plan_for(order: JobOrder, *, habit: Habit, habits: Habits, chance: random.Ra
 
     staged = span(habits.staging)
     head: list[tuple[float, str, str]] = [
-        (0, Stage.ACCEPTED.value, f"simulator: {order.action.value} of {len(order.packages)} packages")
+        (0, Stage.ACCEPTED.value, f"simulator: {order.action.value} of {many(len(order.packages), 'package')}")
     ]
 
     def short(stage: Stage, code: str, words: str) -> Plan:
@@ -83,7 +84,7 @@ def plan_for(order: JobOrder, *, habit: Habit, habits: Habits, chance: random.Ra
         return short(Stage.REFUSED, "not_contained", "the host would also do what was not signed")
     if habit == "vanish":
         return Plan(stages=tuple(head), effect="none", applied=staged, silent=staged)
-    head.append((staged, Stage.STAGED.value, f"simulator: {len(order.artifacts)} files are the signed ones"))
+    head.append((staged, Stage.STAGED.value, f"simulator: {many(len(order.artifacts), 'file')} at hand, as signed"))
     if order.action is Action.STAGE:
         end = (staged, Stage.STAGED_ONLY.value, "simulator: staged only")
         return Plan(stages=(*head, end), effect="none", applied=staged, code="staged", reason=end[2])

@@ -38,6 +38,12 @@ class InstallProfile(Audited):
         default=True, help_text="Read the packages of a host after success; after a failure they are always read."
     )
     checks = models.JSONField(default=list, help_text="Health checks after the change: name, kind, target, expect.")
+    min_alive = models.PositiveIntegerField(
+        default=1, help_text="Of the hosts of every service so many stay, while others are away."
+    )
+    min_alive_percent = models.PositiveSmallIntegerField(
+        default=0, help_text="And at least this share of them, rounded up; 0: not asked."
+    )
     defined_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     defined_at = models.DateTimeField()
 
@@ -48,6 +54,9 @@ class InstallProfile(Audited):
             models.UniqueConstraint(fields=["name", "revision"], name="releases_profile_revision"),
             models.CheckConstraint(
                 condition=Q(max_minutes_total__gte=models.F("max_minutes_each")), name="releases_profile_minutes"
+            ),
+            models.CheckConstraint(
+                condition=Q(min_alive__gte=1, min_alive_percent__lt=100), name="releases_profile_min_alive"
             ),
         ]
 

@@ -155,6 +155,14 @@ class DefineProfileForm(forms.Form):
         help_text=_("A machine of which nobody knows what it is, is not restarted."),
     )
     countdown_seconds = forms.IntegerField(label=_("Notice before a restart, seconds"), min_value=0, initial=0)
+    min_alive = forms.IntegerField(label=_("Hosts of each service that stay"), min_value=1, initial=1)
+    min_alive_percent = forms.IntegerField(
+        label=_("And at least this share of them, %"),
+        min_value=0,
+        max_value=99,
+        initial=0,
+        help_text=_("While others are away; 0: not asked. A service with one host alone is not held back."),
+    )
     notify = forms.BooleanField(
         label=_("Tell the owners of the hosts before their ring starts"), initial=True, required=False
     )

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from django.db.models import Case, When
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -18,8 +20,8 @@ from releases import confidence
 from releases.enums_rollout import BAD, GOOD, LIVE, REPORTED, JobState, RingState, RolloutState
 from releases.models import Job, PermissionSlip, Ring, Rollout
 
-DRAWN = 400
-"""Cells drawn for each ring; hosts beyond are counted and found by the filter and in the table of the host."""
+DRAWN = 240
+"""Cells drawn for each ring, those in trouble first, then those at work; the others are in the list of the hosts."""
 GATES = {
     "kill_switch": _("Kill switch off"),
     "release": _("Release deploying"),
@@ -132,7 +134,8 @@ def lanes(
         rows = Job.objects.filter(ring=ring).visible_to(actor)
         if chosen:
             rows = rows.filter(state=chosen)
-        jobs = list(rows.order_by("host__name").values_list("pk", "host__name", "state")[: DRAWN + 1])
+        first = Case(When(state__in=BAD, then=0), When(state__in=LIVE, then=1), default=2)
+        jobs = list(rows.order_by(first, "host__name").values_list("pk", "host__name", "state")[: DRAWN + 1])
         cells = []
         for pk, name, state in jobs[:DRAWN]:
             look = states.look("releases.job", state)
@@ -147,7 +150,9 @@ def lanes(
             figures(ring, tally, at),
             cells,
         )
-        views.append(LaneView(lane, ring, tally, max(0, more), ""))
+        address = reverse("releases:rollout-hosts", args=[rollout.pk])
+        asked = urlencode({"ring": ring.pk, **({"state": chosen} if chosen else {})})
+        views.append(LaneView(lane, ring, tally, max(0, more), f"{address}?{asked}"))
     return views
 
 

@@ -2,12 +2,14 @@
 
 from django.urls import URLPattern, path
 
-from releases.web import ring_acceptance, rollout_verbs, rollouts
+from releases.web import ring_acceptance, rollout_progress, rollout_verbs, rollouts
 
 urlpatterns: list[URLPattern] = [
     path("rollouts/", rollouts.rollout_list, name="rollout-list"),
     path("rollouts/kill-switch/", rollout_verbs.kill_switch, name="rollout-kill-switch"),
     path("rollouts/<int:pk>/", rollouts.rollout_detail, name="rollout-detail"),
+    path("rollouts/<int:pk>/hosts/", rollout_progress.rollout_hosts, name="rollout-hosts"),
+    path("rollouts/<int:pk>/log/", rollout_progress.rollout_log, name="rollout-log"),
     path("rollouts/<int:pk>/pause/", rollout_verbs.rollout_pause, name="rollout-pause"),
     path("rollouts/<int:pk>/resume/", rollout_verbs.rollout_resume, name="rollout-resume"),
     path("rollouts/<int:pk>/halt/", rollout_verbs.rollout_halt, name="rollout-halt"),

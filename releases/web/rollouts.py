@@ -19,10 +19,14 @@ from patchflow.web import parts
 from patchflow.web.tables import Column, Filter, Listing
 from releases.enums_rollout import OPEN_ROLLOUT, JobState, RingState, RolloutState
 from releases.models import Job, KillSwitch, Rollout
+from releases.queries.progress import log_of_all, named
 from releases.queries.rollouts import visible_rollouts
 from releases.web import rollout_parts as shown
+from releases.web import rollout_progress as progress
 from releases.web.rollout_verbs import verbs_of_job, verbs_of_ring, verbs_of_rollout
 
+MATCHES = 12
+"""Hosts offered for a name that several have."""
 OFTEN = 500
 """Up to so many hosts the page asks for itself every 3 s, beyond every 10 s."""
 
@@ -85,7 +89,10 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
     rollout, actor, now = visible_rollout(request, pk), who(request), timezone.now()
     chosen = request.GET.get("state", "")
     chosen = chosen if chosen in JobState.values else ""
-    target = _target(rollout, actor, request.GET.get("target", ""))
+    sought = request.GET.get("host", "").strip()
+    matches = list(named(rollout, actor, sought)[: MATCHES + 1]) if sought else []
+    exact = next((job for job in matches if job.host.name == sought), matches[0] if len(matches) == 1 else None)
+    target = exact or _target(rollout, actor, request.GET.get("target", ""))
     found = shown.tallies(rollout, actor)
     total = shown.summed(found)
     views = shown.lanes(rollout, found, actor=actor, at=now, chosen=chosen, target=target.pk if target else None)
@@ -107,6 +114,14 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "next": shown.next_step(rollout, total, current),
         "verbs": verbs_of_rollout(rollout, total, actor=actor, at=now),
         "switch": KillSwitch.objects.filter(name="all", is_on=True).first(),
+        "sought": sought,
+        "exact": exact,
+        "matches": [] if exact else matches[:MATCHES],
+        "hosts_url": reverse("releases:rollout-hosts", args=[pk]),
+        "causes": progress.cause_rows(rollout, actor),
+        "forecast": progress.forecast_lines(rollout, now=now),
+        "last_lines": progress.log_lines(list(log_of_all(rollout, actor)[: progress.LAST])),
+        "log_url": reverse("releases:rollout-log", args=[pk]),
         "links": _links(rollout),
         "timeline": audit.history(rollout)[:10],
         "crumbs": [parts.Crumb(_("Rollouts"), reverse("releases:rollout-list")), parts.Crumb(rollout.number)],

@@ -14,7 +14,8 @@ from typing import Any
 
 from changes.enums_identify import VerificationOutcome
 from changes.models import RFC, Artifact, RepositoryIndex, Verification
-from cmdb.models import Connection, Fact, Host, HostGroup, ServiceWindow
+from cmdb.domain import recordsets
+from cmdb.models import ConfigurationItem, Connection, Fact, Host, HostGroup, ServiceWindow
 from patchflow.kernel import registry
 from patchflow.kernel.integrity import digest, plain
 from patchflow.kernel.models import Instance, SignOff, SignOffLevel, SignOffRound
@@ -23,7 +24,7 @@ from releases.domain import advance, jobs, rollouts
 from releases.executors.base import PackageChange
 from releases.executors.simulator import SimulatorExecutor, simulated_artifact
 from releases.executors.simulator_plan import Habit, Habits
-from releases.models import Build, InstallProfile, Job, Manifest, Release, ReleaseRFC, Ring, Rollout
+from releases.models import Build, InstallProfile, Job, JobEvent, Manifest, Release, ReleaseRFC, Ring, Rollout
 from tests.factories import changes
 from tests.factories.cmdb import host_key
 from tests.factories.people import Cast
@@ -318,3 +319,98 @@ def verify_files(document: dict[str, Any], cast: Cast, at: datetime) -> None:
         verified_by=cast.bot,
         verified_at=at - timedelta(hours=1),
     )
+
+
+# --- very many ----------------------------------------------------------------------------------------------------------
+RINGS_AT_SIZE = (("Pilot", 10), ("Early", 490), ("Broad", 2500), ("All others", 7000))
+TROUBLES = (
+    (
+        "failed",
+        "package_state",
+        "openssl is 1.0-1 half-configured, wanted 3.0.15-1~deb12u2: the script after it ended with 1.",
+    ),
+    ("failed", "unhealthy", "installed, but the web page is not healthy: it answers 502."),
+    ("unknown", "", "It has not answered for 5 minutes: connection timed out."),
+    ("refused", "machine", "it is another machine than the one that was signed"),
+)
+
+
+def at_size(deployment: Deployment, total: int = 10_000) -> Rollout:
+    """A running rollout of so many hosts in four rings, as rows: two rings done, the third at work with some trouble, the
+    last waiting, part of it put off by a gate. The share of each ring is that of ten thousand."""
+    at, like = deployment.clock.at, deployment.hosts[0]
+    rollout = Rollout.objects.filter(release=deployment.release).first() or deployment.start()
+    Ring.objects.filter(pk__in=Job.objects.filter(rollout=rollout, host=like).values("ring")).update(
+        state="passed", position=99
+    )
+    before = Ring.objects.filter(rollout=rollout, position__lt=99)  # of an earlier call
+    JobEvent.objects.filter(job__ring__in=before).delete()
+    Job.objects.filter(ring__in=before).delete()
+    before.delete()
+    there = Host.objects.filter(name__startswith="node").count()  # of an earlier call
+    names = [f"node{n:05d}" for n in range(there, total)]
+    insert(ConfigurationItem, [{"name": name} for name in names], ConfigurationItem(kind="host", in_service_at=at))
+    items = ConfigurationItem.objects.filter(name__startswith="node")
+    seen: dict[str, Any] = {"platform": like.platform, "added_at": at, "audited_at": at, "last_seen_at": at}
+    rows = [{"ci_id": pk, "name": name} for pk, name in items.values_list("pk", "name")]
+    insert(Host, [row for row in rows if row["name"] >= f"node{there:05d}"], Host(**seen))
+    hosts = Host.objects.filter(name__startswith="node").order_by("name")[:total]
+    states = ("passed", "passed", "running", "pending")
+    rings = Ring.objects.bulk_create([
+        Ring(
+            rollout=rollout, position=n, name=name, concurrency=max(1, share // 20), failure_limit=max(1, share // 10),
+            success_percent=95, bound_percent=80, soak_seconds=3600, state=states[n], state_at=at, started_at=at,
+        )
+        for n, (name, share) in enumerate(RINGS_AT_SIZE)
+    ])  # fmt: skip
+    places = [
+        ring for ring, (_name, share) in zip(rings, RINGS_AT_SIZE, strict=True) for _n in range(share * total // 10_000)
+    ]
+    places += [rings[-1]] * (total - len(places))
+    insert(
+        Job, [_job_at_size(ring, host.pk, n, at) for n, (ring, host) in enumerate(zip(places, hosts, strict=True))],
+        Job(rollout=rollout, state_at=at),
+    )  # fmt: skip
+    jobs_made = Job.objects.filter(ring=rings[2]).order_by("pk")[:40]
+    JobEvent.objects.bulk_create(
+        [
+            JobEvent(job=job, attempt=1, seq=1, at=at, stage="installing", message="openssl 1.0-1 -> 3.0.15")
+            for job in jobs_made
+        ]
+    )
+    return rollout
+
+
+def _job_at_size(ring: Ring, host_id: int, number: int, at: datetime) -> dict[str, Any]:
+    state, code, why = "succeeded", "", ""
+    if ring.state == "pending":
+        state = "pending"
+        if number % 3 == 0:
+            code, why = "window", "Will run at 22:00 UTC, because window “Nights” opens then."
+    elif ring.state == "running":
+        state = ("succeeded", "succeeded", "succeeded", "installing", "pending")[number % 5]
+        if number % 50 == 0:
+            state, code, why = TROUBLES[number // 50 % len(TROUBLES)]
+    ended = state in ("succeeded", "failed", "refused")
+    claimed = (at - timedelta(minutes=4)).isoformat(" ")
+    return {
+        "ring_id": ring.pk, "host_id": host_id, "state": state, "code": code, "statement": why,
+        "reason": why if ended else "", "job_key": f"{ring.rollout.number}-{number}-1", "packages": [dict(PACKAGE)],
+        "claimed_at": claimed if state != "pending" else None, "ended_at": at.isoformat(" ") if ended else None,
+    }  # fmt: skip
+
+
+COLUMNS = {"packages": "json", "ci_id": "int", "ring_id": "int", "host_id": "int"}
+
+
+def insert(model: Any, rows: Sequence[dict[str, Any]], blank: Any) -> None:
+    """Very many rows by one statement, what they do not say from `blank`."""
+    if not rows:
+        return
+    columns = {name: COLUMNS.get(name, "text") for name in rows[0]}
+    constants = {
+        str(one.column): getattr(blank, one.attname)
+        for one in model._meta.concrete_fields
+        if one.column not in columns and not one.primary_key and getattr(blank, one.attname) is not None
+    }
+    recordsets.insert(model, columns, rows, constants)

@@ -394,6 +394,30 @@ def test_redundancy_never_takes_all_hosts_of_a_service_at_once(make: Make) -> No
     assert deployment.states() == ["succeeded"] * 3
 
 
+def test_redundancy_keeps_as_many_as_the_profile_asks(make: Make) -> None:
+    """Half of five, rounded up, are three: two may be away at once. A cluster is a whole too."""
+    deployment = make(
+        hosts=5, rings=[{"hosts": 5, "concurrency": 5}], profile={"min_alive": 2, "min_alive_percent": 50}
+    )
+    cluster = ConfigurationItem.objects.create(kind="cluster", name="nodes")
+    for one in deployment.hosts:
+        Relation.objects.create(source=one.ci, target=cluster, kind="member_of", since_at=deployment.clock.at)
+    deployment.start()
+    assert deployment.tick() == 2
+    waits = [n for n, state in enumerate(deployment.states()) if state == "pending"]
+    assert {deployment.job(n).code for n in waits} == {"redundancy"}
+    assert "2 hosts of a service would stay without it, and 3 must" in deployment.job(waits[0]).statement
+
+
+def test_redundancy_refuses_what_no_waiting_opens(make: Make) -> None:
+    deployment = make(hosts=2, rings=[{"hosts": 2, "concurrency": 2}], profile={"min_alive": 2})
+    _service("mail", deployment.hosts, deployment.clock.at)
+    deployment.start()
+    deployment.tick()
+    assert deployment.states() == ["refused", "refused"]
+    assert deployment.job(0).code == "redundancy"
+
+
 def test_redundancy_does_not_count_on_a_host_that_failed(make: Make) -> None:
     deployment = make(hosts=2, rings=[{"hosts": 2, "concurrency": 1, "failure_limit": 2}])
     _service("mail", deployment.hosts, deployment.clock.at)

@@ -1,0 +1,68 @@
+"""The live page of ten thousand hosts: as many queries as for a few hundred, causes with counts, one host found by its name."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from releases.models import Job
+from tests.factories.people import Cast
+from tests.factories.rollouts import at_size, make_deployment
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def client(cast: Cast) -> Client:
+    found = Client()
+    found.force_login(cast.rex)
+    return found
+
+
+def queries(client: Client, address: str) -> tuple[int, str]:
+    client.get(address)
+    with CaptureQueriesContext(connection) as asked:
+        answer = client.get(address)
+    assert answer.status_code == 200
+    return len(asked), answer.content.decode()
+
+
+def test_ten_thousand_hosts_cost_no_more_queries_than_four_hundred(
+    cast: Cast, now: datetime, tmp_path: Path, client: Client
+) -> None:
+    deployment = make_deployment(cast, now, tmp_path, hosts=1)
+    small, _page = queries(client, at_size(deployment, 2000).get_absolute_url())
+    many = at_size(deployment)
+    large, page = queries(client, many.get_absolute_url())
+    assert large == small
+    assert large <= 75, large
+    assert len(page) < 700_000, len(page)
+    text = re.sub(r"<[^>]+>|\s+", " ", page)
+    failed = Job.objects.filter(rollout=many, state="failed", code="unhealthy").count()
+    assert f'code=unhealthy">{failed}<' in page
+    assert "Estimate: done" in text
+    assert "hosts more in the list" in text
+    listed, _list = queries(client, f"{many.get_absolute_url()}hosts/?state=failed&code=unhealthy")
+    assert listed < 25
+    lines, log = queries(client, f"{many.get_absolute_url()}log/")
+    assert lines < 20
+    assert "openssl 1.0-1 -&gt; 3.0.15" in log
+
+
+def test_a_host_is_found_by_its_name(cast: Cast, now: datetime, tmp_path: Path, client: Client) -> None:
+    rollout = at_size(make_deployment(cast, now, tmp_path, hosts=1), 400)
+    job = Job.objects.filter(rollout=rollout, code="window").select_related("host")[0]
+    page = client.get(rollout.get_absolute_url(), {"host": job.host.name}).content.decode()
+    assert f'{reverse("cmdb:host-detail", args=[job.host_id])}">{job.host.name}<' in page
+    assert "because window “Nights” opens then" in page
+    several = client.get(rollout.get_absolute_url(), {"host": "node000"}).content.decode()
+    assert "Several match:" in several
+    none = client.get(rollout.get_absolute_url(), {"host": "nowhere"}).content.decode()
+    assert "No host of this rollout that you may see has this in its name." in none
