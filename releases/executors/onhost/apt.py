@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 INST = re.compile(r"^Inst (\S+?)(?::\S+)? (?:\[([^\]]*)\] )?\((\S+) .*?\[([^\]]+)\]\)", re.M)
 REMOVAL = re.compile(r"^(?:Remv|Purg) (\S+?)(?::\S+)? \[([^\]]*)\]", re.M)
 URI = re.compile(r"^'([^']+)' (\S+) (\d+) (?:(\w+):(\S+))?", re.M)
+KEPT = re.compile(r"^Configuration file '([^']+)'\n(?: ==> .*\n)* ==> Keeping old config file as default", re.M)
 COMMON = (
     "-y", "-q", "-o", "APT::Install-Recommends=false", "-o", "Acquire::ForceHash=SHA256", "-o", "Dpkg::Use-Pty=0",
     "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "-o", "Acquire::http::Timeout=20",
@@ -125,6 +126,12 @@ class Apt(Manager):
         ] or text.splitlines()
         quote = " ".join(line.strip() for line in lines[-4:])[:600]
         return first_meaning(MEANING, text, quote or "apt said nothing", otherwise)
+
+    def warnings(self, text: str) -> list[str]:
+        """Settings that a person changed and that the package changes too: theirs stay."""
+        return [
+            f"{path} was changed here and stays; the new one lies beside it, .dpkg-dist" for path in KEPT.findall(text)
+        ]
 
 
 def words_for(packages: Packages) -> list[str]:

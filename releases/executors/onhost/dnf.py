@@ -41,6 +41,9 @@ NO_SCRIPT = re.compile(
 )
 
 
+KEPT = re.compile(r"^warning: (\S+) created as \S+\.rpmnew", re.M)
+
+
 class Dnf(Manager):
     """dnf (version 4) over rpm: Red Hat Enterprise Linux 8 to 10, its rebuilds, Fedora up to 40."""
 
@@ -129,7 +132,10 @@ class Dnf(Manager):
         return first_meaning(MEANING, text, quote or "dnf said nothing", otherwise)
 
     def warnings(self, text: str) -> list[str]:
-        return NO_SCRIPT.findall(text)
+        kept = [
+            f"{path} was changed here and stays; the new one lies beside it, .rpmnew" for path in KEPT.findall(text)
+        ]
+        return [f"{words}; see the log" for words in NO_SCRIPT.findall(text)] + kept
 
     # ------------------------------------------------------------- its library
 

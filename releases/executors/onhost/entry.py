@@ -8,6 +8,7 @@ import tempfile
 from typing import Any
 
 from . import families, look, work
+from .advice import advised
 from .ledger import ROOT, Ledger, held, write
 from .manager import Manager, Refused
 
@@ -57,7 +58,7 @@ def at_work(root: str, shipped: str) -> str:
 
 def go_on(ledger: Ledger, shipped: str) -> bool:
     """Whether the job's worker runs; after a restart of the host it is started again, to verify."""
-    if ledger.alive:
+    if ledger.alive or ledger.starting:
         return True
     waits = ledger.result is None and ledger.stage == "restarting"
     if waits and ledger.events()[-1]["data"]["boot_id"] != look.boot_id():
@@ -95,7 +96,7 @@ def observe(request: dict[str, Any], shipped: str) -> dict[str, Any]:
         "restart_needed": manager.restart_needed(),
         "health": [f"{name}: {words}" for name, words in health if words],
         "stage": ledger.stage,
-        "alive": ledger.alive,
+        "alive": ledger.alive or ledger.starting,
         "result": ledger.result,
     }
 
@@ -121,7 +122,7 @@ def dry_run(request: dict[str, Any], shipped: str) -> dict[str, Any]:
     try:
         return planned(manager, request)
     except Refused as no:
-        return {"refused": no.reason, "code": no.code}
+        return {"refused": advised(no.code, no.reason), "code": no.code}
 
 
 def planned(manager: Manager, request: dict[str, Any]) -> dict[str, Any]:

@@ -15,12 +15,14 @@ import fcntl
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
 ROOT = "/var/lib/patchflow"
 CACHE = "/var/cache/patchflow"  # apart, because apt's unprivileged downloader must be able to enter
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+STARTING = 60
 BEFORE_INSTALLING = ("accepted", "staged")
 
 
@@ -61,6 +63,13 @@ class Ledger:
     @property
     def begun(self) -> bool:
         return os.path.exists(self.path("begun"))
+
+    @property
+    def starting(self) -> bool:
+        """Whether its worker was launched a moment ago and has not come up yet: a busy host takes its time."""
+        if not self.known or self.begun or self.result is not None:
+            return False
+        return 0 <= time.time() - os.path.getmtime(self.path("order.json")) < STARTING
 
     @property
     def cancelled(self) -> bool:

@@ -126,7 +126,7 @@ class Manager:
         raise NotImplementedError
 
     def warnings(self, text: str) -> list[str]:
-        """What was said of scripts that failed although the package is there."""
+        """What a person should know although the package is there: scripts that failed, settings that were kept."""
         return []
 
     # ------------------------------------------------------------- the same for all

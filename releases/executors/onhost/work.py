@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import families, look
+from .advice import advised
 from .ledger import Ledger, held
 from .manager import Manager, Plan, Refused, compare_files, contained, run, sha256
 
@@ -94,7 +95,7 @@ class Job:
                 file.seek(max(0, os.path.getsize(self.log) - 4000))
                 tail = file.read().decode(errors="replace")
         self.ledger.finish(
-            outcome, message, code, permanent, packages=self.manager.states(self.packages), boot_id=look.boot_id(),
+            outcome, advised(code, message), code, permanent, packages=self.manager.states(self.packages), boot_id=look.boot_id(),
             restart_needed=self.manager.restart_needed(), restarted=self.restarted, log_tail=tail,
         )  # fmt: skip
 
@@ -276,9 +277,7 @@ class Job:
             if words:
                 return self.end("failed", f"installed, but {check['name']} is not healthy: {words}", "unhealthy")
         warnings = [words for event in self.ledger.events() for words in event["data"].get("warnings", ())]
-        self.end(
-            "succeeded", "; ".join(["installed and verified", *(f"but: {words}; see the log" for words in warnings)])
-        )
+        self.end("succeeded", "; ".join(["installed and verified", *(f"but: {words}" for words in warnings)]))
 
     # ------------------------------------------------------- files for later
 

@@ -57,11 +57,13 @@ def test_only_scripts_that_do_not_keep_a_package_out_are_warnings() -> None:
         "error: Error in POSTIN scriptlet in rpm package acme-notice\n"
         "error: Error in PREIN scriptlet in rpm package acme-brittle\n"
         "error: Error in POSTTRANS scriptlet in rpm package acme-web\n"
+        "warning: /etc/acme.conf created as /etc/acme.conf.rpmnew\n"
     )
 
     assert Dnf().warnings(text) == [
-        "Error in POSTIN scriptlet in rpm package acme-notice",
-        "Error in POSTTRANS scriptlet in rpm package acme-web",
+        "Error in POSTIN scriptlet in rpm package acme-notice; see the log",
+        "Error in POSTTRANS scriptlet in rpm package acme-web; see the log",
+        "/etc/acme.conf was changed here and stays; the new one lies beside it, .rpmnew",
     ]
 
 

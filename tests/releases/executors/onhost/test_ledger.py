@@ -1,10 +1,12 @@
 """The journal on the host: what survives, what is obeyed once, what is too late."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
-from releases.executors.onhost.ledger import Ledger, held
+from releases.executors.onhost.ledger import Ledger, held, write
 
 
 @pytest.fixture
@@ -69,3 +71,18 @@ def test_worker_is_alive_as_long_as_it_holds_its_lock(ledger: Ledger) -> None:
     with held(ledger.path("work.lock")):
         assert ledger.alive is True
     assert ledger.alive is False
+
+
+def test_worker_that_has_not_come_up_yet_is_waited_for_but_not_for_ever(ledger: Ledger) -> None:
+    """A poll that comes before it must not take the job for dead."""
+    assert ledger.starting is False, "nothing was ordered"
+    order = Path(ledger.path("order.json"))
+    write(str(order), "{}")
+    assert ledger.starting is True
+
+    os.utime(order, (time.time() - 61, time.time() - 61))
+    assert ledger.starting is False
+
+    write(str(order), "{}")
+    Path(ledger.path("begun")).touch()
+    assert ledger.starting is False, "from here on it holds a lock, or is dead"

@@ -1,0 +1,29 @@
+"""What a person can do about each end of a job, by its code. It follows the manager's own words, never replaces them."""
+
+from __future__ import annotations
+
+AGAIN = "it is tried again by itself"
+ADVICE = {
+    "locked": f"{AGAIN}; if it stays so, see on the host what that process waits for",
+    "unfinished": f"finish it on the host, or let a person decide to; then {AGAIN}",
+    "disk_full": f"free space on the host; {AGAIN}",
+    "repository_unreachable": f"see whether the host reaches its repository; {AGAIN}",
+    "repository_untrusted": "do not use this repository until its owner has explained it, then build the release anew",
+    "artifact_mismatch": "ask the repository's owner why this file was changed, then build the release anew and have it signed",
+    "artifact_extra": "build the release anew and have it signed: the host's repositories offer other files than then",
+    "artifact_missing": f"see whether the repository still has the file; {AGAIN}",
+    "not_contained": "build the release anew, so that the whole set is seen and signed",
+    "held": "take the hold off on the host, or leave the host out of the rollout",
+    "impossible": "see whether the host's repositories still have this version, and build the release anew",
+    "downgrade": "leave the host out: it has a newer version than the release brings",
+    "removal": "leave the host out, or settle on the host which of the packages is to stay",
+    "wrong_machine": "scan the host: it was installed anew, or another machine answers at its address; then plan it anew",
+    "package_state": "roll back, or bring a repaired version; what the package's own script said stands in the log",
+    "unhealthy": "roll back, or mend the service on the host and look again",
+    "restart": "restart the host by hand and look again",
+}
+
+
+def advised(code: str, reason: str) -> str:
+    """The reason with what to do, where there is something."""
+    return f"{reason.rstrip('. ')}. What to do: {ADVICE[code]}" if code in ADVICE else reason

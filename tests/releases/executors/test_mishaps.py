@@ -1,0 +1,71 @@
+"""What befalls real hosts and is nobody's fault: each ends in the right state, and says what to do."""
+
+import pytest
+
+from releases.executors.base import Stage
+from releases.executors.ssh import SshExecutor
+from tests.lab.fleet import FreshHost
+from tests.releases.executors.orders import ended, order_for, stages, start
+
+pytestmark = pytest.mark.lab
+
+FULL = "sudo mkdir -p {0} && sudo mount -t tmpfs -o size=4k tmpfs {0} && sudo dd if=/dev/zero of={0}/full bs=4k count=1 status=none"
+
+
+def test_settings_that_a_person_changed_stay_and_it_is_said(fresh_host: FreshHost) -> None:
+    executor = SshExecutor()
+    fresh_host.ssh("echo 'workers = 9' | sudo tee /etc/acme-conf.conf")
+
+    done = ended(executor, start(executor, order_for(executor, fresh_host.endpoint, ("acme-conf", "1.1")))).result
+
+    assert done is not None
+    assert done.outcome is Stage.SUCCEEDED
+    assert done.reason == (
+        "installed and verified; but: /etc/acme-conf.conf was changed here and stays; the new one lies beside it, .dpkg-dist"
+    )
+    assert fresh_host.ssh("cat /etc/acme-conf.conf") == "workers = 9"
+    assert "version = 1.1" in fresh_host.ssh("cat /etc/acme-conf.conf.dpkg-dist")
+    assert fresh_host.state("acme-conf") == "1.1 installed"
+
+
+def test_disk_full_before_the_download_is_refused_for_now(fresh_host: FreshHost) -> None:
+    executor = SshExecutor()
+    order = order_for(executor, fresh_host.endpoint, ("acme-tool", "1.1"))
+    fresh_host.ssh(FULL.format("/var/cache/patchflow"))
+
+    progress = ended(executor, start(executor, order))
+    done = progress.result
+
+    assert done is not None
+    assert (done.outcome, done.code, done.permanent) == (Stage.REFUSED, "disk_full", False), done.reason
+    assert done.reason.endswith("What to do: free space on the host; it is tried again by itself")
+    assert "installing" not in stages(progress)
+    assert fresh_host.dpkg_ran("acme-tool") == 0
+
+
+def test_disk_full_while_unpacking_fails_and_the_old_version_is_whole(fresh_host: FreshHost) -> None:
+    executor = SshExecutor()
+    order = order_for(executor, fresh_host.endpoint, ("acme-tool", "1.1"))
+    fresh_host.ssh(FULL.format("/usr/share/acme-tool"))
+
+    done = ended(executor, start(executor, order)).result
+
+    assert done is not None
+    assert (done.outcome, done.code) == (Stage.FAILED, "package_state"), done.reason
+    assert "acme-tool is 1.0 installed, wanted 1.1" in done.reason
+    assert "No space left on device" in done.log_tail
+    assert "What to do: roll back, or bring a repaired version" in done.reason
+    assert fresh_host.state("acme-tool") == "1.0 installed"
+    assert fresh_host.ssh("sudo dpkg --audit") == ""
+
+
+def test_held_package_says_to_take_the_hold_off(fresh_host: FreshHost) -> None:
+    executor = SshExecutor()
+    order = order_for(executor, fresh_host.endpoint, ("acme-tool", "1.1"))
+    fresh_host.ssh("sudo apt-mark hold acme-tool")
+
+    done = ended(executor, start(executor, order)).result
+
+    assert done is not None
+    assert (done.outcome, done.code, done.permanent) == (Stage.REFUSED, "held", True)
+    assert done.reason.endswith("What to do: take the hold off on the host, or leave the host out of the rollout")
