@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from changes.enums import RFCKind, RFCState
 from patchflow.kernel.blockers import Blocker
-from patchflow.kernel.enums import Verdict
+from patchflow.kernel.enums import RoundState, Verdict
 from patchflow.kernel.rules import rule
 from patchflow.kernel.signoffs import open_round_of, passed_round_of
 
 if TYPE_CHECKING:
     from django.db.models import Model
 
-    from changes.models import RFC, ChangeModel
+    from changes.models import RFC, AgendaItem, ChangeModel
     from patchflow.kernel.models import User
 
 LICENCE = "licence"
@@ -128,3 +128,18 @@ def kind_refusal(rfc: RFC, transition: str) -> list[Blocker]:
 
 PASSES_HOLD = frozenset({"cancel", "reject", "stop", "expired", "voided", "refused"})
 """What a hold does not block: leaving, and the ends of a round, since clocks run on."""
+
+
+# --- meetings --------------------------------------------------------------------------------------------------------------
+@rule("agenda.undecided", "The members' own votes decide this item; a meeting votes for nobody.")
+def votes_have_decided(item: AgendaItem, actor: User) -> bool:
+    if item.round is None:
+        return actor.holds("meeting.manage")
+    return item.round.state in (RoundState.PASSED, RoundState.REFUSED)
+
+
+@rule("agenda.open_round", "Only who manages the meeting takes an item off its agenda while its round is open.")
+def may_leave_agenda(item: AgendaItem, actor: User) -> bool:
+    if actor.holds("meeting.manage"):
+        return True
+    return item.round is not None and item.round.state != RoundState.OPEN

@@ -5,6 +5,7 @@ from changes.api.change_models import ChangeModelViewSet
 from changes.api.cycles import CycleViewSet
 from changes.api.feeds import FeedRunViewSet, FeedViewSet
 from changes.api.freezes import FreezeViewSet
+from changes.api.meetings import MeetingViewSet
 from changes.api.rfcs import RFCViewSet
 from changes.api.rounds import RoundViewSet
 from changes.api.substitutes import SubstitutionViewSet
@@ -14,6 +15,7 @@ from patchflow.api import routes
 routes.register("rfcs", RFCViewSet, basename="rfc")
 routes.register("rounds", RoundViewSet, basename="round")
 routes.register("change-models", ChangeModelViewSet, basename="changemodel")
+routes.register("meetings", MeetingViewSet, basename="meeting")
 routes.register("substitutes", SubstitutionViewSet, basename="substitute")
 routes.register("cycles", CycleViewSet, basename="cycle")
 routes.register("calendar", CalendarViewSet, basename="calendar")

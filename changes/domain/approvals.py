@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from changes.domain import policy, reminders, risk, scope
+from changes.domain import agendas, policy, reminders, risk, scope
 from changes.domain.rfc_gates import unplanned
 from changes.enums import ModelState, RFCKind, RFCState, TargetOutcome
 from changes.models import RFC, ChangeModel
@@ -106,6 +106,7 @@ def decide(
     now = SignOffRound.objects.defer("document").get(pk=round_id)
     if now.is_open and now.position != peek.position:
         reminders.ask(now, at=at)
+    agendas.after_vote(signed, actor=actor, at=at)
     return signed
 
 

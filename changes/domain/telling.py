@@ -53,3 +53,13 @@ kind(
     "rfc_mentioned", _("Somebody names you in a discussion"), facts=RFC | {"comment.by": str, "comment.text": str}, about="rfc",
     view="rfc.view",
 )  # fmt: skip
+MEETING = {"meeting.number": str, "board": str}
+kind(
+    "meeting_agenda", _("You are called to a meeting"),
+    facts=MEETING | {"meeting.starts_at": datetime, "meeting.place": str, "items": list}, about="meeting", duty=True,
+)  # fmt: skip
+kind(
+    "meeting_moved", _("A meeting is postponed or cancelled"), facts=MEETING | {"meeting.reason": str, "to": datetime},
+    about="meeting", duty=True, urgent=True,
+)  # fmt: skip
+kind("meeting_minuted", _("Minutes are sealed"), facts=MEETING | {"digest": str}, about="meeting")

@@ -11,6 +11,7 @@ from changes.models.evidence import Evidence
 from changes.models.feed import Feed, FeedRun, QuarantinedDocument
 from changes.models.freeze import FreezeWindow
 from changes.models.hold import Hold
+from changes.models.meeting import AgendaItem, Attendee, Meeting, Minutes
 from changes.models.rfc import RFC
 from changes.models.rfc_parts import BreakGlass, RFCRevision, RFCTarget, RFCUpdate, RFCWindow
 from changes.models.risk import RiskAssessment

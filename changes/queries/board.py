@@ -11,7 +11,8 @@ from datetime import datetime
 from django.apps import apps
 from django.db.models import F, Model, Q, QuerySet
 
-from changes.models import RFC
+from changes.enums_meeting import MeetingState
+from changes.models import RFC, AgendaItem
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.enums import RoundState, Verdict
 from patchflow.kernel.models import SignOff, SignOffLevel, SignOffRound, User
@@ -23,8 +24,11 @@ RFC_LABEL = "changes.rfc"
 
 
 def rounds_visible_to(actor: User, *, at: datetime) -> QuerySet[SignOffRound]:
-    """Rounds about what the actor may see, and those that ask the actor or somebody for whom the actor stands in."""
+    """Rounds about what the actor may see, those that ask the actor or somebody for whom the actor stands in, and those on
+    the published agenda of a board on which the actor sits."""
     seen = Q(levels__voters__user__in=[actor.pk, *absent_for(actor, at=at)])
+    seated = AgendaItem.objects.filter(meeting__attendees__user=actor).exclude(meeting__state=MeetingState.PLANNED)
+    seen |= Q(pk__in=seated.values("round"))
     for label in signoff_subjects:
         seen |= Q(subject_type=label, subject_id__in=signoff_subjects[label].visible(actor))
     return SignOffRound.objects.filter(pk__in=SignOffRound.objects.filter(seen).values("pk")).order_by("-pk")

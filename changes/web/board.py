@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from changes.domain import approvals
@@ -27,7 +27,8 @@ from patchflow.kernel.enums import Verdict
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.integrity import difference
 from patchflow.kernel.models import SignOffRound
-from patchflow.web import states, words
+from patchflow.kernel.registry import signoff_subjects
+from patchflow.web import panels, states, words
 from patchflow.web.accounts import authenticated_at, confirmed
 from patchflow.web.parts import Statement, Todo
 
@@ -103,38 +104,65 @@ def board_item(request: HttpRequest, pk: int) -> HttpResponse:
             messages.success(request, _("Your decision on %(what)s is written down.") % {"what": round_.subject_label})
             following = board.next_item(actor, at=timezone.now(), after=round_)
             return redirect("changes:board-item", following.pk) if following else redirect("changes:board-list")
-    return render(request, "changes/board_item.html", _item(round_, actor, form), status=400 if form.errors else 200)
+    context = evidence_of(round_, actor, form) | _agenda(round_, actor)
+    return render(request, "changes/board_item.html", context, status=400 if form.errors else 200)
 
 
-def _item(round_: SignOffRound, actor: Any, form: DecideForm) -> dict[str, Any]:
-    now = timezone.now()
-    subject = board.subject_of_round(round_)
-    agenda = list(board.waiting_for(actor, at=now))
+@login_required
+@require_safe
+def board_tally(request: HttpRequest, pk: int) -> HttpResponse:
+    """Who has voted, as it stands now: asked for again every few seconds."""
+    actor: Any = request.user
+    round_ = get_object_or_404(board.rounds_visible_to(actor, at=timezone.now()).defer("document"), pk=pk)
+    return render(request, "changes/_tally.html", tally_of(round_))
+
+
+def tally_of(round_: SignOffRound) -> dict[str, Any]:
+    """The present level with its count, and who has voted."""
+    rungs = board.ladder_of(round_)
+    return {
+        "round": round_,
+        "rung": next((r for r in rungs if r.current), None),
+        "seats": _seats(rungs),
+        "tally_url": reverse("changes:board-tally", args=[round_.pk]) if round_.is_open else "",
+    }
+
+
+def _agenda(round_: SignOffRound, actor: Any) -> dict[str, Any]:
+    """What waits for this person, with this round in it."""
+    agenda = list(board.waiting_for(actor, at=timezone.now()))
     if round_ not in agenda:
         agenda.insert(0, round_)
     place = agenda.index(round_)
-    reasons = board.why_not(round_, actor, at=now)
-    rungs = board.ladder_of(round_)
+    urls = [reverse("changes:board-item", args=[r.pk]) for r in agenda]
+    return {
+        "agenda": [{"round": r, "url": url, "current": r == round_} for r, url in zip(agenda, urls, strict=True)],
+        "previous": urls[place - 1] if place else "",
+        "following": urls[place + 1] if place + 1 < len(agenda) else "",
+        "place": place + 1,
+    }
+
+
+def evidence_of(round_: SignOffRound, actor: Any, form: DecideForm) -> dict[str, Any]:
+    """Everything that a decision about this round needs, and whether this person may make it."""
+    now = timezone.now()
+    subject = board.subject_of_round(round_)
     context: dict[str, Any] = {
         "title": round_.subject_label,
-        "round": round_,
         "subject": subject,
         "form": form,
-        "agenda": [
-            {"round": r, "url": reverse("changes:board-item", args=[r.pk]), "current": r == round_} for r in agenda
-        ],
-        "previous": agenda[place - 1] if place else None,
-        "following": agenda[place + 1] if place + 1 < len(agenda) else None,
-        "reasons": reasons,
+        "reasons": board.why_not(round_, actor, at=now),
         "ladder": rfc_parts.ladder(round_, now=now),
-        "rung": next((r for r in rungs if r.current), None),
-        "seats": _seats(rungs),
-        "place": place + 1,
+        "subject_url": signoff_subjects[round_.subject_type].url(subject),
+        **tally_of(round_),
     }
     if isinstance(subject, RFC):
         context |= _rfc_item(subject, now) | _since_before(round_, now)
     else:
-        context["document"] = [(str(k).replace("_", " "), str(v)) for k, v in round_.document.items()]
+        context |= _since_before(round_, now)
+        slot = f"board.{round_.subject_type}"
+        context["panel_slot"] = slot if panels.known(slot) else ""
+        context["document"] = [(str(k).replace("_", " "), _said(v)) for k, v in round_.document.items()]
     return context
 
 
@@ -151,6 +179,17 @@ def _seats(rungs: list[board.Rung]) -> list[dict[str, Any]]:
         name = given.who if given else str(voter.user)
         seats.append({"css": css, "icon": states.ICONS[css], "name": name, "word": word})
     return seats
+
+
+def _said(value: Any) -> str:
+    """A value of a signed document in one line; of many, how many."""
+    if isinstance(value, list) and len(value) > 6:
+        return ngettext("%(n)d entry", "%(n)d entries", len(value)) % {"n": len(value)}
+    if isinstance(value, list):
+        return ", ".join(_said(one) for one in value) or "–"
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_said(v)}" for k, v in value.items())
+    return str(value) if value not in (None, "") else "–"
 
 
 def _since_before(round_: SignOffRound, now: Any) -> dict[str, Any]:
@@ -185,6 +224,7 @@ def _rfc_item(rfc: RFC, now: Any) -> dict[str, Any]:
         "target_count": len(targets),
         "vital_count": vital,
         "places": sorted(Counter(t.environment or _("unknown") for t in targets).items()),
+        "scope": rfc_parts.scope_rows(targets),
         "windows": list(rfc.windows.all()),
         "plans": [(label, getattr(rfc, name)) for name, label in rfc_parts.PLAN_NAMES],
         "evidence": rfc_parts.evidence_statements(rfc.evidence.all(), now=now),

@@ -44,6 +44,38 @@ states.register(
     {"open": ("st-open", _("open")), "done": ("st-good", _("done")), "waived": ("st-warn", _("waived"))},
 )
 states.register(
+    "changes.meeting",
+    {
+        "planned": ("st-open", _("planned")),
+        "agenda_published": ("st-wait", _("agenda published")),
+        "in_session": ("st-run", _("in session")),
+        "minuted": ("st-good", _("minuted")),
+        "postponed": ("st-warn", _("postponed")),
+        "cancelled": ("st-open", _("cancelled")),
+    },
+)
+states.register(
+    "changes.agendaitem",
+    {
+        "open": ("st-wait", _("waiting")),
+        "now": ("st-run", _("before the board")),
+        "passed": ("st-good", _("approved")),
+        "refused": ("st-bad", _("refused")),
+        "decided": ("st-good", _("decided")),
+        "carried_over": ("st-warn", _("carried over")),
+        "withdrawn": ("st-open", _("withdrawn")),
+    },
+)
+states.register(
+    "changes.presence",
+    {
+        "invited": ("st-wait", _("invited")),
+        "present": ("st-good", _("present")),
+        "excused": ("st-open", _("excused")),
+        "absent": ("st-warn", _("absent")),
+    },
+)
+states.register(
     "kernel.substitution",
     {"coming": ("st-wait", _("named")), "now": ("st-run", _("in force")), "over": ("st-open", _("over"))},
 )

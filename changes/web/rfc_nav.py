@@ -4,6 +4,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from changes.enums_meeting import MeetingState
+from changes.models import Meeting
 from changes.queries.board import waiting_for
 from changes.web import looks  # noqa: F401  registers how states look
 from patchflow.web.navigation import nav
@@ -12,6 +14,12 @@ from patchflow.web.navigation import nav
 def waits(request: HttpRequest) -> int | None:
     """How many decisions wait for this person."""
     return waiting_for(request.user, at=timezone.now()).count() or None  # type: ignore[arg-type]
+
+
+def called(request: HttpRequest) -> int | None:
+    """How many published meetings this person is called to, or sits in."""
+    mine = Meeting.objects.filter(state__in=[MeetingState.AGENDA_PUBLISHED, MeetingState.IN_SESSION])
+    return mine.filter(attendees__user=request.user).count() or None  # type: ignore[misc]
 
 
 def sees_changes(request: HttpRequest) -> bool:
@@ -27,6 +35,16 @@ nav.add(
     20,
     badge=waits,
     under=("changes:board-", "changes:substitute-"),
+)
+nav.add(
+    "evaluate",
+    _("Meetings"),
+    "changes:meeting-list",
+    "people",
+    22,
+    badge=called,
+    permission=sees_changes,
+    under=("changes:meeting-",),
 )
 nav.add("evaluate", _("Cycles"), "changes:cycle-list", "cycle", 30, permission=sees_changes, under=("changes:cycle-",))
 nav.add(

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from changes.web import board, cycles, dossiers, rfc_acts, rfc_writing, rfcs, substitutes
+from changes.web import board, cycles, dossiers, meetings, rfc_acts, rfc_writing, rfcs, session, substitutes
 
 urlpatterns = [
     path("changes/", rfcs.rfc_list, name="rfc-list"),
@@ -36,6 +36,37 @@ urlpatterns = [
     ],
     path("changes/board/", board.board_list, name="board-list"),
     path("changes/board/<int:pk>/", board.board_item, name="board-item"),
+    path("changes/board/<int:pk>/tally/", board.board_tally, name="board-tally"),
+    path("changes/meetings/", meetings.meeting_list, name="meeting-list"),
+    path("changes/meetings/plan/", meetings.meeting_plan, name="meeting-plan"),
+    path("changes/meetings/<int:pk>/", meetings.meeting_detail, name="meeting-detail"),
+    path("changes/meetings/<int:pk>/arrange/", meetings.meeting_arrange, name="meeting-arrange"),
+    path("changes/meetings/<int:pk>/attendance/", meetings.meeting_attendance, name="meeting-attendance"),
+    path("changes/meetings/<int:pk>/session/", session.meeting_session, name="meeting-session"),
+    path("changes/meetings/<int:pk>/consent/", session.meeting_consent, name="meeting-consent"),
+    path("changes/meetings/<int:pk>/items/<int:item>/", session.meeting_item, name="meeting-item"),
+    path("changes/meetings/<int:pk>/items/<int:item>/tally/", session.meeting_tally, name="meeting-tally"),
+    path("changes/meetings/<int:pk>/items/<int:item>/pull/", session.meeting_pull, name="meeting-pull"),
+    path("changes/meetings/<int:pk>/items/<int:item>/begin/", session.meeting_begin, name="meeting-begin"),
+    *[
+        path(
+            f"changes/meetings/<int:pk>/{verb.replace('_', '-')}/",
+            view,
+            {"verb": verb},
+            name=f"meeting-{verb.replace('_', '-')}",
+        )
+        for table, view in ((meetings.AT_A_CLICK, meetings.meeting_click), (meetings.VERB_PAGES, meetings.meeting_verb))
+        for verb in table
+    ],
+    *[
+        path(
+            f"changes/meetings/<int:pk>/items/<int:item>/{verb.replace('_', '-')}/",
+            meetings.meeting_item_verb,
+            {"verb": verb},
+            name=f"meeting-{verb.replace('_', '-')}",
+        )
+        for verb in meetings.ITEM_PAGES
+    ],
     path("changes/substitutes/", substitutes.substitute_list, name="substitute-list"),
     path("changes/substitutes/name/", substitutes.substitute_name, name="substitute-name"),
     path("changes/substitutes/<int:pk>/end/", substitutes.substitute_end, name="substitute-end"),

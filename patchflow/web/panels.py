@@ -26,6 +26,11 @@ def register(slot: str, panel: Panel, order: int = 50) -> None:
         known.sort(key=lambda entry: entry[0])
 
 
+def known(slot: str) -> bool:
+    """Whether an app has something for `slot`."""
+    return bool(_panels.get(slot))
+
+
 def render(slot: str, request: HttpRequest, obj: Any) -> list[SafeString]:
     """What the panels of `slot` say about `obj`; plain text is escaped."""
     shown = (panel(request, obj) for _, panel in _panels.get(slot, []))

@@ -38,7 +38,8 @@ APPS = ("cmdb", "changes", "releases", "reports")
 WHO = {
     "host": "cora", "group": "cora", "window": "cora", "baseline": "cora", "discrepancy": "cora", "scan": "otto",
     "update": "ann", "feed": "sam", "feedrun": "sam",
-    "rfc": "che", "board": "mia", "substitute": "mia", "cycle": "che", "model": "che", "calendar": "che", "freeze": "che",
+    "rfc": "che", "board": "mia", "meeting": "cal", "substitute": "mia", "cycle": "che", "model": "che", "calendar": "che",
+    "freeze": "che",
     "release": "rex", "profile": "rex", "manifest": "gus", "review": "che", "rollout": "rex", "ring": "otto", "job": "otto",
     "home": "che", "find": "che", "audit": "aud", "account": "ann", "notice": "mia", "undelivered": "otto", "settings": "mia",
 }  # fmt: skip
@@ -53,6 +54,10 @@ NO_PAGE = {
     "releases:release-build", "releases:release-propose-next", "releases:release-seal", "releases:release-test",
     "reports:notice-read-all", "reports:settings-notices",
     "changes:calendar-revoke",
+    "changes:meeting-publish", "changes:meeting-open", "changes:meeting-fill", "changes:meeting-begin", "changes:meeting-begin-next",
+    "changes:meeting-consent", "changes:meeting-pull",
+    # fragments, and a way to the page that is current
+    "changes:board-tally", "changes:meeting-tally", "changes:meeting-session",
     # files
     "changes:calendar-feed", "changes:rfc-file",
     "changes:update-hosts", "releases:manifest-document",

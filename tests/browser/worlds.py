@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from changes.domain import change_models, dossiers, families, freezes, holds, slots
+from changes.domain import agendas, change_models, dossiers, families, freezes, holds, meetings, slots
 from changes.models import RFC, SoftwareUpdate, Vulnerability
 from cmdb.domain import baselines, discrepancies, exemptions, groups, inventory, scans, windows
 from cmdb.enums import DiscrepancyKind
@@ -386,7 +386,47 @@ def decided(scene: Scene, yard: stages.Yard, updates: dict[str, SoftwareUpdate],
         reason="On leave", actor=cast.mia, at=at,
     )  # fmt: skip
     scene.things["substitute"] = {"pk": one.pk}
+    met(scene, made.World(cast, yard.world.hosts, updates["nginx"], at), now)
     scene.also("changes:rfc-raise", "update", query=f"update={updates['linux'].pk}")
+
+
+def met(scene: Scene, world: made.World, now: datetime) -> None:
+    """A board in session over changes, two of them by consent; an emergency board that is planned, and one with minutes."""
+    cast, at = world.cast, world.at
+    old = meetings.plan(kind="cab", starts_at=at + timedelta(minutes=5), actor=cast.che, at=at, place="Room 4")
+    for item in old.items.all():
+        agendas.withdraw(meeting_id=old.pk, item_id=item.pk, reason="For the next meeting.", actor=cast.che, at=at)
+    topic = agendas.add_topic(meeting_id=old.pk, title="Soak time of class high", actor=cast.che, at=at)
+    meetings.publish(meeting_id=old.pk, actor=cast.che, at=at)
+    meetings.open_session(meeting_id=old.pk, actor=cast.cal, at=at)
+    agendas.attend(meeting_id=old.pk, presence={cast.mia.pk: "excused"}, actor=cast.cal, at=at)
+    agendas.conclude(meeting_id=old.pk, item_id=topic.pk, outcome="24 hours stay.", actor=cast.cal, at=at)
+    meetings.minute(meeting_id=old.pk, notes="The next meeting is on Tuesday.", actor=cast.cal, at=at)
+    ways = ("none", "reinstall_previous", "reinstall_previous")
+    rfcs = [made.approve(made.awaiting(world, way_back=way), cast.sam, at=at) for way in ways]
+    meeting = meetings.plan(kind="cab", starts_at=at + timedelta(minutes=9), actor=cast.che, at=at, place="Room 4")
+    last = agendas.add_topic(
+        meeting_id=meeting.pk, title="Minutes of last week", text="They were sent on Friday.", actor=cast.che, at=at
+    )
+    meetings.publish(meeting_id=meeting.pk, actor=cast.che, at=at)
+    meetings.open_session(meeting_id=meeting.pk, actor=cast.cal, at=now - timedelta(minutes=11))
+    rows = meeting.items.filter(round__subject_type="changes.rfc").select_related("round")
+    items = {item.round.subject_id: item for item in rows}
+    current = items[rfcs[0].pk]
+    agendas.begin(meeting_id=meeting.pk, item_id=current.pk, actor=cast.cal, at=now - timedelta(minutes=6))
+    made.approve(rfcs[0], cast.mia, at=now - timedelta(minutes=2))
+    agendas.pull(meeting_id=meeting.pk, item_id=items[rfcs[2].pk].pk, reason="Which hosts?", actor=cast.mia, at=now)
+    later = meetings.plan(kind="ecab", starts_at=now + timedelta(days=2), actor=cast.che, at=now)
+    scene.things["meeting"] = {"pk": meeting.pk}
+    for verb in ("postpone", "cancel"):
+        scene.things[f"meeting-{verb}"] = {"pk": later.pk}
+    for page in ("item", "carry-over", "withdraw", "pull", "begin", "tally"):
+        scene.things[f"meeting-{page}"] = {"pk": meeting.pk, "item": current.pk}
+    scene.things["meeting-conclude"] = {"pk": meeting.pk, "item": last.pk}
+    scene.also("changes:meeting-detail", "minuted", pk=old.pk)
+    scene.also("changes:meeting-detail", "planned", pk=later.pk)
+    scene.also("changes:meeting-item", "topic", pk=meeting.pk, item=last.pk)
+    scene.also("changes:meeting-item", "consent", pk=meeting.pk, item=items[rfcs[1].pk].pk)
 
 
 def released(scene: Scene, yard: stages.Yard, update: SoftwareUpdate) -> None:

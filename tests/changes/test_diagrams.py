@@ -57,7 +57,27 @@ CHANGE_MODEL = {
     ("draft", "retire", "retired"),
     ("approved", "retire", "retired"),
 }
-MACHINES = {"changes.rfc": RFC, "changes.cycle": CYCLE, "changes.changemodel": CHANGE_MODEL}
+MEETING = {
+    ("planned", "publish", "agenda_published"),
+    ("agenda_published", "open", "in_session"),
+    ("in_session", "minute", "minuted"),
+    ("planned", "postpone", "postponed"),
+    ("agenda_published", "postpone", "postponed"),
+    ("planned", "cancel", "cancelled"),
+    ("agenda_published", "cancel", "cancelled"),
+}
+AGENDA_ITEM = {
+    ("open", "decide", "decided"),
+    ("open", "carry_over", "carried_over"),
+    ("open", "withdraw", "withdrawn"),
+}
+MACHINES = {
+    "changes.rfc": RFC,
+    "changes.cycle": CYCLE,
+    "changes.changemodel": CHANGE_MODEL,
+    "changes.meeting": MEETING,
+    "changes.agendaitem": AGENDA_ITEM,
+}
 
 
 def test_rfc_machine_is_the_decided_one() -> None:

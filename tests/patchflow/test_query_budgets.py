@@ -13,8 +13,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from changes.domain import change_models, freezes
-from changes.models import RFC, Cycle, Feed, FeedRun
+from changes.domain import agendas, change_models, freezes, meetings
+from changes.models import RFC, AgendaItem, Cycle, Feed, FeedRun, Meeting
 from cmdb.domain import baselines, discrepancies, groups, scans, windows
 from cmdb.enums import DiscrepancyKind
 from cmdb.models import PendingUpdate
@@ -107,6 +107,27 @@ class Filler:
     def model_list(self, n: int) -> None:
         model = change_models.draft(kind="standard", name=f"Model {n}", actor=self.cast.che, at=self.at)
         RFC.objects.filter(pk=made.draft(self.world(n)).pk).update(kind="standard", change_model=model)
+
+    def meeting_list(self, n: int) -> None:
+        meeting = meetings.plan(
+            kind="cab",
+            starts_at=self.at + timedelta(days=n),
+            actor=self.cast.che,
+            at=self.at,
+            member_ids=[self.cast.mia.pk],
+        )
+        Meeting.objects.filter(pk=meeting.pk).update(chair=make_user(f"chair{n}"))
+
+    def meeting_item(self, n: int) -> None:
+        """The session of one meeting, whose agenda grows."""
+        self.board_list(n * 3 + 1)
+        if not hasattr(self, "meeting"):
+            self.meeting = meetings.plan(
+                kind="cab", starts_at=self.at + timedelta(days=1), actor=self.cast.che, at=self.at,
+                member_ids=[self.cast.mia.pk],
+            )  # fmt: skip
+        agendas.fill(meeting_id=self.meeting.pk, actor=self.cast.che, at=self.at)
+        AgendaItem.objects.filter(round=SignOffRound.objects.latest("pk")).update(consent=n % 2 == 0)
 
     def substitute_list(self, n: int) -> None:
         away = make_user(f"away{n}")
@@ -214,6 +235,33 @@ def test_a_list_asks_as_often_for_few_rows_as_for_many(name: str, cast: Cast, no
         counts.append([asked(name, person) for person in (cast.aud, cast.mia)])
     assert counts[0] == counts[1], f"{name}: {counts}"
     assert max(counts[1]) <= LIMIT
+
+
+def test_the_session_of_a_board_asks_as_often_for_five_items_as_for_fifty(
+    cast: Cast, now: datetime, tmp_path: Path
+) -> None:
+    filler = Filler(cast, now, tmp_path)
+    counts = []
+    for more in (FEW, MANY - FEW):
+        filler.fill("changes:meeting-item", more)
+        meeting = filler.meeting
+        item = meeting.items.filter(consent=False).first()
+        pages = [reverse("changes:meeting-detail", args=[meeting.pk])]
+        pages += [reverse(f"changes:meeting-{name}", args=[meeting.pk, item.pk]) for name in ("item", "tally")]
+        counts.append([asked_at(page, person) for page in pages for person in (cast.che, cast.cal)])
+    assert meeting.items.count() == MANY
+    assert counts[0] == counts[1]
+    assert max(counts[1]) <= 70
+
+
+def asked_at(address: str, person: User) -> int:
+    """How many queries this address costs this person, once it is warm."""
+    client = Client()
+    client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
+    assert client.get(address).status_code == 200
+    with CaptureQueriesContext(connection) as seen:
+        assert client.get(address).status_code == 200
+    return len(seen)
 
 
 def asked(name: str, person: User) -> int:

@@ -1,0 +1,92 @@
+"""Forms of meetings: they check shapes and resolve ids; verbs decide and write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from changes.enums_meeting import MeetingKind, Presence
+from changes.models import AgendaItem, Meeting
+from changes.web.rfc_forms import Area, Moment
+from patchflow.kernel.models import User
+
+
+class PlanForm(forms.Form):
+    kind = forms.ChoiceField(label=_("Board"), choices=MeetingKind.choices, widget=forms.RadioSelect)
+    starts_at = forms.DateTimeField(label=_("Begins"), widget=Moment())
+    minutes = forms.IntegerField(label=_("Minutes"), min_value=5, max_value=600, initial=60)
+    place = forms.CharField(
+        label=_("Place"), max_length=200, required=False, help_text=_("A room, or the address of a call.")
+    )
+
+
+class TopicForm(forms.Form):
+    title = forms.CharField(label=_("Title"), max_length=200)
+    text = forms.CharField(label=_("Text"), required=False, widget=Area(4), max_length=4000)
+    minutes = forms.IntegerField(label=_("Minutes"), min_value=1, max_value=240, initial=10)
+
+
+class PostponeForm(forms.Form):
+    starts_at = forms.DateTimeField(label=_("New beginning"), widget=Moment())
+    reason = forms.CharField(label=_("Reason"), widget=Area(3), max_length=2000)
+
+
+class MinuteForm(forms.Form):
+    notes = forms.CharField(
+        label=_("Notes of the chair"), required=False, widget=Area(8), max_length=20000,
+        help_text=_("What the rows cannot say. Who was there, each item, each vote and its reason are written by themselves."),
+    )  # fmt: skip
+
+
+class OutcomeForm(forms.Form):
+    outcome = forms.CharField(label=_("What was decided"), widget=Area(3), max_length=2000)
+
+
+class ArrangeForm(forms.Form):
+    """One row per item: place, minutes, consent."""
+
+    def __init__(self, items: list[AgendaItem], *args: Any) -> None:
+        super().__init__(*args)
+        self.items = items
+        for item in items:
+            self.fields[f"place{item.pk}"] = forms.IntegerField(min_value=1, max_value=999, initial=item.position)
+            self.fields[f"minutes{item.pk}"] = forms.IntegerField(min_value=1, max_value=240, initial=item.minutes)
+            self.fields[f"consent{item.pk}"] = forms.BooleanField(required=False, initial=item.consent)
+            if item.round_id is None or item.pulled_by_id or not item.is_open:
+                self.fields[f"consent{item.pk}"].disabled = True
+
+    @property
+    def rows(self) -> list[tuple[AgendaItem, Any, Any, Any]]:
+        return [
+            (item, self[f"place{item.pk}"], self[f"minutes{item.pk}"], self[f"consent{item.pk}"]) for item in self.items
+        ]
+
+    def arranged(self) -> list[dict[str, Any]]:
+        """The items in the order asked for; of two with the same place the earlier one stays first."""
+        given = self.cleaned_data
+        order = sorted(self.items, key=lambda item: (given[f"place{item.pk}"], item.position))
+        return [{"id": i.pk, "minutes": given[f"minutes{i.pk}"], "consent": given[f"consent{i.pk}"]} for i in order]
+
+
+class AttendanceForm(forms.Form):
+    """One choice per member, and somebody who came without an invitation."""
+
+    def __init__(self, meeting: Meeting, *args: Any) -> None:
+        super().__init__(*args)
+        self.known = {a.user_id: a for a in meeting.attendees.select_related("user")}
+        for pk, attendee in self.known.items():
+            self.fields[f"p{pk}"] = forms.ChoiceField(
+                label=str(attendee.user), choices=Presence.choices, initial=attendee.presence
+            )
+        others = User.objects.filter(is_active=True).exclude(pk__in=self.known).exclude(username="bot")
+        self.fields["also"] = forms.ModelChoiceField(
+            others.order_by("username"), label=_("Also there"), required=False, help_text=_("A guest, or a substitute.")
+        )
+
+    def presence(self) -> dict[int, str]:
+        found = {pk: self.cleaned_data[f"p{pk}"] for pk in self.known}
+        if also := self.cleaned_data.get("also"):
+            found[also.pk] = Presence.PRESENT
+        return found
