@@ -33,7 +33,7 @@ from changes.domain import holds
 from changes.models import RFC
 from changes.queries.holds import open_hold_of
 from patchflow.kernel.errors import Refusal
-from releases.domain import jobs, rings, rollouts, switches
+from releases.domain import jobs, partial, rings, rollouts, switches
 from releases.enums_rollout import LIVE
 from releases.executors.simulator_plan import HABITS
 from releases.models import Job, KillSwitch, Release, Ring, Rollout
@@ -277,7 +277,8 @@ class RolloutMachine(RuleBasedStateMachine):
         if failed and Job.objects.filter(ring=failed, state__in=["failed", "undone"]).exists():
             rings.retry_ring(ring_id=failed.pk, **given)
         elif failed:
-            rings.accept_partial(ring_id=failed.pk, reason="seen", actor=self.cast.che, at=d.clock.at)
+            round_ = partial.propose(ring_id=failed.pk, reason="seen", **given)
+            partial.decide(round_id=round_.pk, verdict="approve", actor=self.cast.che, at=d.clock.at)
         if d.rollout.state in ("paused", "halted"):
             with suppress(Refusal):  # what forbids it now, time clears: they look again
                 rollouts.resume(rollout_id=rollout.pk, **given)
