@@ -9,7 +9,7 @@ from changes.enums import TargetOutcome
 from changes.enums_identify import AppliesVerdict
 from changes.models import RFC, RFCTarget, RFCUpdate, RFCWindow, SoftwareUpdate
 from changes.queries.applicability import hosts_missing
-from cmdb.models import Host, ServiceWindow
+from cmdb.models import GroupMember, Host, ServiceWindow
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
@@ -23,6 +23,27 @@ def missing_hosts(update_ids: Iterable[int], *, actor: User) -> set[int]:
     """The hosts that miss at least one of the updates, among those for which `actor` may raise changes."""
     found = {m.host_id for pk in update_ids for m in hosts_missing(pk, actor=actor) if m.verdict in AIMED_AT}
     return set(Host.objects.live().within(actor, "rfc.raise").filter(pk__in=found).values_list("pk", flat=True))
+
+
+def named_hosts(*, names: Collection[str], group_ids: Collection[int], actor: User) -> set[int]:
+    """The hosts of these groups and of these names (`web-*`: all that begin so), among those for which `actor` may raise
+    changes. Invalid for a name that is none of them: what was meant is never guessed."""
+    rows = Host.objects.live().within(actor, "rfc.raise")
+    wanted = {name.strip() for name in names if name.strip()}
+    exact = {name for name in wanted if not name.endswith("*")}
+    found = dict(rows.filter(name__in=exact).values_list("name", "pk"))
+    unknown = sorted(exact - set(found))
+    ids = set(found.values())
+    for start in sorted(wanted - exact):
+        begin = set(rows.filter(name__startswith=start[:-1]).values_list("pk", flat=True))
+        ids |= begin
+        unknown += [] if begin else [start]
+    if unknown:
+        more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
+        sentence = f"No host of your scope is called {', '.join(unknown[:10])}{more}."
+        raise Invalid(sentence, code="rfc.host_names")
+    members = GroupMember.objects.filter(group_id__in=list(group_ids)).values("host_id")
+    return ids | set(rows.filter(pk__in=members).values_list("pk", flat=True))
 
 
 def chosen_updates(update_ids: Collection[int]) -> list[SoftwareUpdate]:

@@ -9,12 +9,14 @@ from django import forms
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from changes.domain import scope
 from changes.domain.rfc_gates import owed_documents
 from changes.enums import CloseCode, RFCKind, UpdateClass, WayBack
 from changes.models import RFC, ChangeModel
 from cmdb.enums import Environment
-from cmdb.models import Host, ServiceWindow
+from cmdb.models import Host, HostGroup, ServiceWindow
 from patchflow.kernel.errors import Refusal
+from patchflow.kernel.models import User
 
 Choices = Collection[tuple[int, str]]
 BEFORE_APPROVAL = _("before approval is asked for")
@@ -107,6 +109,25 @@ class ContentForm(forms.Form):
     host_ids = forms.TypedMultipleChoiceField(
         label=_("Hosts"), coerce=int, required=False, widget=forms.CheckboxSelectMultiple
     )
+    host_mode = forms.ChoiceField(
+        label=_("Which hosts"),
+        required=False,
+        choices=[
+            ("keep", _("as they are, or those that miss the updates")),
+            ("only", _("only those named here")),
+            ("add", _("those, and the ones named here")),
+            ("drop", _("those, without the ones named here")),
+        ],
+    )
+    group_ids = forms.TypedMultipleChoiceField(
+        label=_("Hosts of these groups"), coerce=int, required=False, widget=forms.SelectMultiple(attrs={"size": 6})
+    )
+    host_names = forms.CharField(
+        label=_("Hosts by name"),
+        required=False,
+        widget=Area(4),
+        help_text=_("One per line; web-* means all that begin with web-."),
+    )
     window_ids = forms.TypedMultipleChoiceField(
         label=_("Windows"), coerce=int, required=False, widget=forms.CheckboxSelectMultiple
     )
@@ -125,19 +146,25 @@ class ContentForm(forms.Form):
     not_after = forms.DateTimeField(label=_("Not after"), required=False, widget=Moment())
 
     def __init__(
-        self, *args: Any, updates: Choices = (), hosts: Choices = (), windows: Choices = (), **kwargs: Any
-    ) -> None:
+        self, *args: Any, updates: Choices = (), hosts: Choices = (), windows: Choices = (),
+        groups: Choices | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        """`groups`: the groups that can be chosen where the hosts are too many for boxes; None where there are boxes."""
         super().__init__(*args, **kwargs)
         models = ChangeModel.objects.filter(Q(state="approved") | Q(pk=self.initial.get("change_model_id")))
         chosen: dict[str, list[Any]] = {
             "update_ids": list(updates),
             "host_ids": list(hosts),
             "window_ids": list(windows),
+            "group_ids": list(groups or ()),
             "change_model_id": [("", "–"), *((m.pk, f"{m} ({m.get_kind_display()})") for m in models)],
         }
         for name, choices in chosen.items():
             self.fields[name].choices = choices  # type: ignore[attr-defined]
             if not any(value for value, _label in choices):
+                del self.fields[name]
+        if groups is None:
+            for name in ("host_mode", "host_names"):
                 del self.fields[name]
 
     def content(self) -> dict[str, Any]:
@@ -145,8 +172,19 @@ class ContentForm(forms.Form):
         given = dict(self.cleaned_data)
         if not given.get("title"):
             given.pop("title", None)
-        given.pop("digest_seen", None)
+        for name in ("digest_seen", "host_mode", "group_ids", "host_names"):
+            given.pop(name, None)
         return given
+
+    def hosts(self, present: Collection[int], *, actor: User) -> list[int] | None:
+        """The hosts that the picker means, starting from `present`; None where it changes nothing. Raises Invalid."""
+        mode = self.cleaned_data.get("host_mode") or "keep"
+        if mode == "keep":
+            return None
+        groups, names = self.cleaned_data.get("group_ids") or [], self.cleaned_data.get("host_names", "")
+        named = scope.named_hosts(names=names.split(), group_ids=groups, actor=actor)
+        here = set(present)
+        return sorted({"only": named, "add": here | named, "drop": here - named}[mode])
 
 
 class ReviseForm(ContentForm):
@@ -161,6 +199,11 @@ def host_choices(host_ids: Collection[int]) -> Choices:
         (h.pk, h.name if h.ci.environment == Environment.PRODUCTION else f"{h.name} ({h.ci.get_environment_display()})")
         for h in rows
     ]
+
+
+def group_choices(actor: User) -> Choices:
+    """The groups that the person may see."""
+    return [(g.pk, g.name) for g in HostGroup.objects.visible_to(actor).order_by("name")]
 
 
 def window_choices() -> Choices:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
@@ -20,10 +22,29 @@ from changes.queries.conflicts import find_conflicts
 from changes.web import rfc_forms, rfc_parts
 from changes.web.rfc_forms import ContentForm, ReviseForm
 from changes.web.rfcs import conflict_statements, visible_rfc
+from cmdb.models import Host
 from patchflow.kernel.errors import Refusal
 
 SHOWN_HOSTS = 500
-"""Hosts offered one by one in a form; more are chosen over REST."""
+"""Hosts offered one by one in a form; more are chosen by group and by name."""
+NAMED = 12
+
+
+class _Looked(Exception):
+    """The person only looked at what would be chosen."""
+
+
+@dataclass(frozen=True)
+class Picked:
+    """How many hosts the picker means, and the first of them by name."""
+
+    count: int
+    names: list[str]
+
+
+def _picked(host_ids: Collection[int]) -> Picked:
+    rows = Host.objects.filter(pk__in=list(host_ids)).order_by("name")
+    return Picked(len(set(host_ids)), list(rows.values_list("name", flat=True)[:NAMED]))
 
 
 def _updates_asked_for(request: HttpRequest) -> list[SoftwareUpdate]:
@@ -44,17 +65,28 @@ def rfc_raise(request: HttpRequest) -> HttpResponse:
     updates = _updates_asked_for(request)
     chosen = [int(v) for v in request.GET.getlist("update") if v.isdigit()]
     missing = sorted(scope.missing_hosts(chosen, actor=actor)) if chosen else []
-    hosts = rfc_forms.host_choices(missing[:SHOWN_HOSTS]) if missing else []
-    given = {"updates": [(u.pk, str(u)) for u in updates], "hosts": hosts}
+    boxes = bool(missing) and len(missing) <= SHOWN_HOSTS
+    hosts = rfc_forms.host_choices(missing) if boxes else []
+    groups = None if boxes else rfc_forms.group_choices(actor)
+    given: dict[str, Any] = {"updates": [(u.pk, str(u)) for u in updates], "hosts": hosts, "groups": groups}
     initial = {"update_ids": chosen, "host_ids": missing}
     form = ContentForm(request.POST or None, initial=initial, **given)
+    picked: Picked | None = None
     if request.method == "POST" and form.is_valid():
         content = form.content()
         if not hosts:
             content.pop("host_ids", None)
         content.setdefault("update_ids", [])
         try:
+            here = set(missing) or scope.missing_hosts(content["update_ids"], actor=actor)
+            if (named := form.hosts(here, actor=actor)) is not None:
+                content["host_ids"] = named
+            if "preview" in request.POST:
+                picked = _picked(named if named is not None else here)
+                raise _Looked
             rfc = rfcs.raise_rfc(actor=actor, at=timezone.now(), **content)
+        except _Looked:
+            pass
         except Refusal as refusal:
             rfc_forms.refuse(form, refusal)
         else:
@@ -67,6 +99,8 @@ def rfc_raise(request: HttpRequest) -> HttpResponse:
         "submit_label": _("Raise as a draft"),
         "cancel_url": reverse("changes:rfc-list"),
         "missing_count": len(missing),
+        "picks": groups is not None,
+        "picked": picked,
         "lede": _("Targets, windows, class and clock fill themselves from what your hosts miss."),
     }
     status = 400 if form.errors else 200
@@ -88,6 +122,7 @@ def rfc_revise(request: HttpRequest, pk: int) -> HttpResponse:
         + [(u.pk, str(u)) for u in _updates_asked_for(request) if u.pk not in update_ids],
         "hosts": [] if many else rfc_forms.host_choices(possible),
         "windows": rfc_forms.window_choices(),
+        "groups": rfc_forms.group_choices(actor) if many else None,
     }
     initial = {name: getattr(rfc, name) for name in ContentForm.base_fields if hasattr(rfc, name)} | {
         "update_ids": update_ids,
@@ -96,10 +131,18 @@ def rfc_revise(request: HttpRequest, pk: int) -> HttpResponse:
         "digest_seen": rfc.change_digest,
     }
     form = ReviseForm(request.POST or None, initial=initial, **given)
+    picked: Picked | None = None
     if request.method == "POST" and form.is_valid():
-        seen = form.cleaned_data["digest_seen"]
+        seen, content = form.cleaned_data["digest_seen"], form.content()
         try:
-            now = revisions.revise(rfc_id=rfc.pk, actor=actor, at=timezone.now(), digest_seen=seen, **form.content())
+            if (named := form.hosts(present, actor=actor)) is not None:
+                content["host_ids"] = named
+            if "preview" in request.POST:
+                picked = _picked(named if named is not None else present)
+                raise _Looked
+            now = revisions.revise(rfc_id=rfc.pk, actor=actor, at=timezone.now(), digest_seen=seen, **content)
+        except _Looked:
+            pass
         except Refusal as refusal:
             rfc_forms.refuse(form, refusal)
         else:
@@ -117,6 +160,8 @@ def rfc_revise(request: HttpRequest, pk: int) -> HttpResponse:
         "cancel_url": rfc.get_absolute_url(),
         "voids": rfc.state in (RFCState.AWAITING_APPROVAL, RFCState.AUTHORIZED),
         "many": len(possible) if many else 0,
+        "picks": many,
+        "picked": picked,
     }
     return render(request, "changes/rfc_form.html", context, status=400 if form.errors else 200)
 
