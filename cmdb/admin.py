@@ -29,6 +29,7 @@ from cmdb.models import (
     ScanResult,
     ScanRun,
     ServiceWindow,
+    SupportGroup,
 )
 from patchflow.kernel.models import User
 from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
@@ -267,3 +268,9 @@ class InstallationAdmin(VerbAdmin):
     list_filter = ("status", "held")
     search_fields = ("host__name", "package_version__name")
     list_select_related = ("host", "package_version")
+
+
+@admin.register(SupportGroup)
+class SupportGroupAdmin(VerbAdmin):
+    list_display = ("name", "lead")
+    search_fields = ("name",)

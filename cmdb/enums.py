@@ -44,6 +44,7 @@ verbs(
         "host_left_out": "Host left out of the scan",
         "host_lost": "Host's scan lost",
     },
+    cmdb__support_group={"defined": "Support group defined"},
     cmdb__group={
         "added": "Group added",
         "revised": "Group revised",

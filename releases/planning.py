@@ -13,7 +13,8 @@ from releases.enums_rollout import BAD, GOOD, LIVE, REPORTED, JobState, RingStat
 @dataclass(frozen=True, slots=True)
 class RingView:
     """A ring as it stands: `counts` job state → number; `due`: pending jobs whose time has come; `bound_percent`: what the
-    lower bound of the share of success must reach at this confidence, 0 where it is not asked."""
+    lower bound of the share of success must reach at this confidence, 0 where it is not asked; `waits`: why it does not start
+    yet although its people were told."""
 
     id: int
     name: str
@@ -25,6 +26,7 @@ class RingView:
     confidence_percent: int = confidence.USUAL_CONFIDENCE
     bound_percent: int = 0
     accepted_partly: bool = False
+    waits: str = ""
     due: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
 
@@ -187,6 +189,8 @@ def next_actions(view: RolloutView, now: datetime) -> list[Action]:
             if not ring.pending:
                 return [SkipRing(ring.id)]
             told = ring.state == RingState.NOTIFIED
+            if told and ring.waits:
+                return []
             return [StartRing(ring.id) if told else NotifyRing(ring.id)] if view.open else []
         case RingState.RUNNING:
             return _running(ring, view.open)

@@ -4,6 +4,7 @@ from cmdb.api.baselines import BaselineViewSet, DiscrepancyViewSet, ExemptionVie
 from cmdb.api.groups import GroupViewSet, WindowViewSet
 from cmdb.api.hosts import HostViewSet, PlatformViewSet
 from cmdb.api.scans import ScanRunViewSet
+from cmdb.api.support import SupportGroupViewSet
 from patchflow.api.routes import register
 
 register("hosts", HostViewSet, basename="host")
@@ -14,3 +15,4 @@ register("scan-runs", ScanRunViewSet, basename="scan-run")
 register("baselines", BaselineViewSet, basename="baseline")
 register("exemptions", ExemptionViewSet, basename="exemption")
 register("discrepancies", DiscrepancyViewSet, basename="discrepancy")
+register("support-groups", SupportGroupViewSet, basename="support-group")

@@ -10,6 +10,7 @@ from cmdb.models.host import Fact, Host, HostIdentity
 from cmdb.models.item import ConfigurationItem, Relation
 from cmdb.models.scan import ScanResult, ScanRun
 from cmdb.models.software import Installation, PackageVersion, PendingUpdate, Platform
+from cmdb.models.support import SupportGroup
 from cmdb.models.window import Nth, ServiceWindow, Weekday
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "ScanResult",
     "ScanRun",
     "ServiceWindow",
+    "SupportGroup",
     "VersionKeyField",
     "Weekday",
 ]

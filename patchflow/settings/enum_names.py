@@ -79,4 +79,6 @@ ENUM_NAMES = {
     "RingState": "releases.enums_rollout.RingState.choices",
     "JobState": "releases.enums_rollout.JobState.choices",
     "SlipVerdict": "releases.enums_rollout.SlipVerdict.choices",
+    "Via": "releases.enums_telling.Via.choices",
+    "DelayState": "releases.enums_telling.DelayState.choices",
 }

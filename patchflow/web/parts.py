@@ -264,7 +264,8 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Todo:
-    """Something that waits for this person: what kind of act, on what, why, by when, and the button that begins it."""
+    """Something that waits for this person: what kind of act, on what, why, since and until when, the button that begins it, and
+    in which of their roles (`section`)."""
 
     css: str
     act: str
@@ -273,6 +274,7 @@ class Todo:
     why: str = ""
     due: str = ""
     button: str = ""
+    section: str = ""
 
 
 @dataclass(frozen=True, slots=True)

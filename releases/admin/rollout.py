@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from patchflow.kernel.models import User
 from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
-from releases.domain import jobs, partial, rings, rollouts, switches
-from releases.models import Job, JobEvent, KillSwitch, PermissionSlip, Ring, Rollout
+from releases.domain import delays, jobs, partial, rings, rollouts, switches
+from releases.models import DelayRequest, Job, JobEvent, KillSwitch, PermissionSlip, Representative, Ring, Rollout
 
 
 def _call(verb: Callable[..., Any], key: str, *, reason: str = "") -> Callable[[Any, User, Any, str], Any]:
@@ -119,6 +120,46 @@ class KillSwitchAdmin(VerbAdmin):
             "turn_off",
             "Turn off",
             lambda _o, actor, at, said: switches.set_kill_switch(on=False, reason=said, actor=actor, at=at),
+            needs_reason=True,
+        ),
+    )
+
+
+@admin.register(Representative)
+class RepresentativeAdmin(VerbAdmin):
+    list_display = (
+        "ring",
+        "user",
+        "via",
+        "hosts",
+        "told_at",
+        "reminded_at",
+        "passed_on_at",
+        "reported_at",
+        "acknowledged_at",
+    )
+    list_filter = ("via",)
+    list_select_related = ("ring__rollout", "user")
+
+
+@admin.register(DelayRequest)
+class DelayRequestAdmin(VerbAdmin):
+    list_display = ("ring", "asked_by", "until", "state", "decided_by", "decided_at")
+    list_filter = ("state",)
+    list_select_related = ("ring__rollout", "asked_by", "decided_by")
+    verbs = (
+        AdminVerb(
+            "grant",
+            _("Grant more time"),
+            _call(delays.grant, "request_id", reason="comment"),
+            "grant",
+            needs_reason=True,
+        ),
+        AdminVerb(
+            "refuse",
+            _("Refuse more time"),
+            _call(delays.refuse, "request_id", reason="comment"),
+            "refuse",
             needs_reason=True,
         ),
     )

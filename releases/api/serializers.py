@@ -133,6 +133,7 @@ class InstallProfileSerializer(serializers.ModelSerializer[InstallProfile]):
         model = InstallProfile
         fields = (
             "id", "name", "revision", "restart", "restart_kinds", "countdown_seconds", "max_minutes_each", "max_minutes_total", "notify",
+            "notice_hours", "acknowledge",
             "postponements", "deadline_hours", "close_programs", "inventory_after", "checks", "min_alive", "min_alive_percent",
             "defined_at",
         )  # fmt: skip
@@ -290,6 +291,8 @@ class DefineProfileSerializer(serializers.Serializer[Any]):
     restart = serializers.ChoiceField(RestartMode.choices, default=RestartMode.IF_NEEDED)
     restart_kinds = serializers.ListField(child=serializers.ChoiceField(MachineKind.choices), required=False)
     countdown_seconds = serializers.IntegerField(min_value=0, default=0)
+    notice_hours = serializers.IntegerField(min_value=0, max_value=720, default=0)
+    acknowledge = serializers.BooleanField(default=False)
     max_minutes_each = serializers.IntegerField(min_value=1, default=30)
     max_minutes_total = serializers.IntegerField(min_value=1, default=120)
     notify = serializers.BooleanField(default=True)

@@ -4,6 +4,7 @@ from patchflow.api import routes
 from releases.api.releases import ProfileViewSet, ReleaseViewSet
 from releases.api.reviews import ReviewViewSet
 from releases.api.rollouts import JobViewSet, KillSwitchViewSet, RolloutViewSet
+from releases.api.telling import DelayRequestViewSet, RepresentativeViewSet
 
 routes.register("releases", ReleaseViewSet, basename="release")
 routes.register("install-profiles", ProfileViewSet, basename="install-profile")
@@ -11,3 +12,5 @@ routes.register("reviews", ReviewViewSet, basename="review")
 routes.register("rollouts", RolloutViewSet, basename="rollout")
 routes.register("jobs", JobViewSet, basename="job")
 routes.register("kill-switch", KillSwitchViewSet, basename="kill-switch")
+routes.register("representatives", RepresentativeViewSet, basename="representative")
+routes.register("delay-requests", DelayRequestViewSet, basename="delay-request")

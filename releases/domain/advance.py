@@ -20,7 +20,7 @@ from patchflow.kernel import rows as many
 from patchflow.kernel.faults import fault
 from patchflow.kernel.models import User
 from releases import planning
-from releases.domain import releases, rollouts, slips
+from releases.domain import announcements, releases, rollouts, slips
 from releases.domain.gates import ask_whole
 from releases.domain.host_gates import Batch, ask_hosts
 from releases.domain.owners import tell_owners
@@ -229,7 +229,8 @@ def _end(rollout_id: int, now: datetime) -> None:
             case _:
                 return
         bot = User.bot()
-        workflow.fire(Rollout, rollout_id, name, actor=bot, at=now, outcome=outcome)
+        rollout = workflow.fire(Rollout, rollout_id, name, actor=bot, at=now, outcome=outcome)
+        announcements.ended(rollout, at=now)
         fault("before_finish")
         back = rollout.is_way_back
         said = OUTCOMES[back].get(outcome, ReleaseOutcome.ROLLED_BACK_PARTLY)

@@ -110,6 +110,12 @@ def profile_problems(values: Mapping[str, Any]) -> list[Blocker]:
         )
     if values.get("countdown_seconds", 0) and not restarts:
         found.append(Blocker("profile.countdown_seconds", "A notice before a restart needs a restart."))
+    if values.get("acknowledge") and not (values.get("notify", True) and values.get("notice_hours", 0)):
+        found.append(
+            Blocker("profile.acknowledge", "Waiting for acknowledgement needs people to be told, hours before.")
+        )
+    if values.get("notice_hours", 0) and not values.get("notify", True):
+        found.append(Blocker("profile.notice_hours", "Hours of notice need people to be told."))
     if values.get("countdown_seconds", 0) > 60 * values.get("max_minutes_total", 120):
         found.append(Blocker("profile.countdown_seconds", "The notice is longer than the run time in all."))
     return found

@@ -18,6 +18,7 @@ from patchflow.kernel.models import User
 from patchflow.kernel.numbers import next_number
 from patchflow.kernel.rules import capability, failing
 from releases.confidence import USUAL_CONFIDENCE
+from releases.domain import announcements
 from releases.enums_rollout import LIVE, JobState, RolloutState
 from releases.models import Job, Manifest, Release, Ring, Rollout
 from releases.queries.manifests import current
@@ -143,6 +144,7 @@ def start(*, release_id: int, actor: User, at: datetime) -> Rollout:
         planned = None
     rollout = planned or plan(release_id=release_id, actor=actor, at=at)
     rollout = workflow.fire(Rollout, rollout.pk, "start", actor=actor, at=at)
+    announcements.started(rollout, at=at)
     queue.enqueue(ADVANCE, rollout_id=rollout.pk)
     return rollout
 

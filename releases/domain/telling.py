@@ -2,16 +2,79 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.utils.translation import gettext_lazy as _
 
+from patchflow.notices.enums import Audience
 from patchflow.notices.kinds import kind
 
+TEAM, MANAGEMENT, END_USER = Audience.TEAM, Audience.MANAGEMENT, Audience.END_USER
 RELEASE = {"release.number": str, "release.title": str}
+RING = RELEASE | {"ring.name": str, "rollout.number": str}
+RESTART = {"restart.mode": str, "restart.kinds": list, "restart.seconds": int}
+ROLLOUT = RELEASE | {"rollout.number": str, "hosts": int, "changes": list}
+BY_ROLE = {
+    TEAM: ("release_manager", "operator"),
+    MANAGEMENT: ("change_manager", "security_officer"),
+    END_USER: ("service_owner",),
+}
+EVERYBODY = (TEAM, MANAGEMENT, END_USER)
 
 kind(
-    "ring_notified", _("Your hosts are next to be updated"),
-    facts=RELEASE | {
-        "ring.name": str, "rollout.number": str, "count": int, "names": list, "more": int, "back": bool, "windows": list, "restart": str,
-    },
-    about="ring", view="rollout.view", duty=True, patch=True,
+    "rollout_started", _("A deployment has started"),
+    facts=ROLLOUT | {"rings": list, "windows": list, **RESTART, "latest": datetime},
+    audiences=EVERYBODY, by_role=BY_ROLE, about="rollout", view="rollout.view", open_to_all=True, patch=True,
 )  # fmt: skip
+kind(
+    "rollout_ended", _("A deployment has ended"),
+    facts=ROLLOUT | {"good": int, "bad": int, "left": int},
+    audiences=EVERYBODY, by_role=BY_ROLE, about="rollout", view="rollout.view", open_to_all=True, patch=True,
+)  # fmt: skip
+kind(
+    "ring_notified", _("Your hosts are next to be updated"),
+    facts=RING | {
+        "count": int, "names": list, "more": int, "back": bool, "windows": list, **RESTART, "starts_at": datetime, "waits": bool,
+    },
+    audiences=(TEAM, END_USER), about="ring", view="rollout.view", duty=True, patch=True,
+)  # fmt: skip
+SILENT = RING | {"count": int, "representative": str, "starts_at": datetime}
+kind(
+    "ring_reminded",
+    _("You have not acknowledged yet"),
+    facts=SILENT,
+    about="ring",
+    view="rollout.view",
+    duty=True,
+    urgent=True,
+)
+kind(
+    "ring_silent",
+    _("A representative stays silent"),
+    facts=SILENT,
+    about="ring",
+    view="rollout.view",
+    duty=True,
+    urgent=True,
+)
+DELAY = RING | {
+    "request.asked_by": str, "request.reason": str, "request.until": datetime, "request.comment": str, "request.decided_by": str,
+    "granted": bool,
+}  # fmt: skip
+kind(
+    "delay_asked",
+    _("A group asks for more time"),
+    facts=DELAY,
+    about="ring",
+    view="rollout.view",
+    duty=True,
+    urgent=True,
+)
+kind(
+    "delay_decided",
+    _("Your request for more time is decided"),
+    facts=DELAY,
+    about="ring",
+    view="rollout.view",
+    duty=True,
+)

@@ -11,6 +11,7 @@ from releases.models.review import PostImplementationReview, ReviewAnswer
 from releases.models.rollout import Ring, Rollout
 from releases.models.slip import PermissionSlip
 from releases.models.switch import KillSwitch
+from releases.models.telling import DelayRequest, Representative
 
 __all__ = [
     "AcceptancePlan",
@@ -19,6 +20,7 @@ __all__ = [
     "Build",
     "BuildArtifact",
     "BuildClass",
+    "DelayRequest",
     "InstallProfile",
     "Job",
     "JobEvent",
@@ -32,6 +34,7 @@ __all__ = [
     "ReadinessReview",
     "Release",
     "ReleaseRFC",
+    "Representative",
     "ReviewAnswer",
     "ReviewDefinition",
     "Ring",

@@ -31,6 +31,12 @@ class InstallProfile(Audited):
     max_minutes_each = models.PositiveIntegerField(default=30, help_text="Run time per update.")
     max_minutes_total = models.PositiveIntegerField(default=120, help_text="Run time in all; the rest is deferred.")
     notify = models.BooleanField(default=True, help_text="Tell the owners of the hosts before their ring starts.")
+    notice_hours = models.PositiveSmallIntegerField(
+        default=0, help_text="Hours between telling the people of a ring and its start; 0: it starts at its turn."
+    )
+    acknowledge = models.BooleanField(
+        default=False, help_text="A ring does not start before everybody who was told has acknowledged."
+    )
     postponements = models.PositiveSmallIntegerField(default=0, help_text="How often a user may postpone.")
     deadline_hours = models.PositiveIntegerField(default=0, help_text="After this no postponement; 0: none is allowed.")
     close_programs = models.JSONField(default=list)

@@ -193,6 +193,10 @@ class Ring(Audited):
     def __str__(self) -> str:
         return f"{self.rollout.number} · {self.name}"
 
+    def get_people_url(self) -> str:
+        """Who was told, who knows, who asks for more time."""
+        return reverse("releases:ring-people", args=[self.pk])
+
     def scope_keys(self) -> list[frozenset[str]]:
         """Those of each host of the ring."""
         return list(scope_keys_of(self.jobs.values_list("host_id", flat=True)).values())

@@ -176,6 +176,7 @@ def _profile(profile: InstallProfile | None, executor: str) -> dict[str, Any]:
         return {}
     keys = (
         "name", "revision", "restart", "restart_kinds", "countdown_seconds", "max_minutes_each", "max_minutes_total", "notify",
+        "notice_hours", "acknowledge",
         "postponements", "deadline_hours", "close_programs", "inventory_after", "checks", "min_alive", "min_alive_percent",
     )  # fmt: skip
     return {**{key: getattr(profile, key) for key in keys}, "executor": executor}

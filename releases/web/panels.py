@@ -13,6 +13,7 @@ from changes.models import RFC
 from patchflow.web import panels
 from releases.models import Release
 from releases.queries.manifests import current
+from releases.web import telling  # noqa: F401  its panels
 
 
 def release_of_rfc(request: HttpRequest, rfc: Any) -> SafeString | None:

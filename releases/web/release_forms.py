@@ -163,6 +163,16 @@ class DefineProfileForm(forms.Form):
         initial=0,
         help_text=_("While others are away; 0: not asked. A service with one host alone is not held back."),
     )
+    notice_hours = forms.IntegerField(
+        label=_("Hours of notice before a ring starts"),
+        min_value=0,
+        max_value=720,
+        initial=0,
+        help_text=_("Owners and support groups are told so long before; 0: the ring starts at its turn."),
+    )
+    acknowledge = forms.BooleanField(
+        label=_("A ring waits until everybody who was told has acknowledged"), required=False
+    )
     notify = forms.BooleanField(
         label=_("Tell the owners of the hosts before their ring starts"), initial=True, required=False
     )

@@ -52,3 +52,15 @@ states.register(
     "releases.permissionslip",
     {"run": ("st-good", _("run")), "defer": ("st-wait", _("deferred")), "refuse": ("st-bad", _("refused"))},
 )
+states.register(
+    "releases.knowing", {"known": ("st-good", _("knows")), "silent": ("st-wait", _("has not acknowledged"))}
+)
+states.register(
+    "releases.delayrequest",
+    {
+        "asked": ("st-wait", _("asked")),
+        "granted": ("st-good", _("granted")),
+        "refused": ("st-bad", _("refused")),
+        "withdrawn": ("st-open", _("withdrawn")),
+    },
+)

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from releases.web import ring_acceptance, rollout_progress, rollout_verbs, rollouts
+from releases.web import ring_acceptance, rollout_progress, rollout_verbs, rollouts, telling
 
 urlpatterns: list[URLPattern] = [
     path("rollouts/", rollouts.rollout_list, name="rollout-list"),
@@ -16,6 +16,15 @@ urlpatterns: list[URLPattern] = [
     path("rollouts/<int:pk>/stop/", rollout_verbs.rollout_stop, name="rollout-stop"),
     path("rollouts/<int:pk>/cancel/", rollout_verbs.rollout_cancel, name="rollout-cancel"),
     path("rollouts/<int:pk>/roll-back/", rollout_verbs.rollout_roll_back, name="rollout-roll-back"),
+    path("rings/<int:pk>/people/", telling.ring_people, name="ring-people"),
+    path("rings/<int:pk>/acknowledge/", telling.ring_acknowledge, name="ring-acknowledge"),
+    path("rings/<int:pk>/ask-delay/", telling.ring_ask_delay, name="ring-ask-delay"),
+    *[
+        path(f"delays/<int:pk>/{verb}/", telling.delay_decide, {"verb": verb}, name=f"delay-{verb}")
+        for verb in ("grant", "refuse", "withdraw")
+    ],
+    path("releases/<int:pk>/notices/", telling.release_notices, name="release-notices"),
+    path("releases/of-change/<int:pk>/notices/", telling.rfc_notices, name="rfc-notices"),
     path("rings/<int:pk>/retry/", rollout_verbs.ring_retry, name="ring-retry"),
     path("rings/<int:pk>/accept-partial/", ring_acceptance.ring_accept_partial, name="ring-accept-partial"),
     path("rings/<int:pk>/skip/", rollout_verbs.ring_skip, name="ring-skip"),

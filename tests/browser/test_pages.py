@@ -41,7 +41,8 @@ WHO = {
     "rfc": "che", "board": "mia", "meeting": "cal", "substitute": "mia", "cycle": "che", "model": "che", "calendar": "che",
     "freeze": "che",
     "release": "rex", "profile": "rex", "manifest": "gus", "review": "che", "rollout": "rex", "ring": "otto", "job": "otto",
-    "home": "che", "find": "che", "audit": "aud", "account": "ann", "notice": "mia", "undelivered": "otto", "settings": "mia",
+    "home": "che", "find": "che", "audit": "aud", "account": "ann",
+    "delay": "che", "notice": "mia", "notices": "mia", "undelivered": "otto", "settings": "mia",
 }  # fmt: skip
 """Noun of an address → who looks at it."""
 
@@ -52,7 +53,7 @@ NO_PAGE = {
     "changes:rfc-submit", "changes:update-respond", "cmdb:baseline-adopt", "cmdb:baseline-ask", "cmdb:baseline-decide",
     "cmdb:host-accept-key", "cmdb:host-scan", "cmdb:host-show-key", "cmdb:host-test", "cmdb:scan-cancel", "releases:release-accept",
     "releases:release-build", "releases:release-propose-next", "releases:release-seal", "releases:release-test",
-    "reports:notice-read-all", "reports:settings-notices",
+    "releases:ring-acknowledge", "reports:notices-read", "reports:settings-notices",
     "changes:calendar-revoke",
     "changes:meeting-publish", "changes:meeting-open", "changes:meeting-fill", "changes:meeting-begin", "changes:meeting-begin-next",
     "changes:meeting-consent", "changes:meeting-pull",

@@ -21,8 +21,8 @@ from cmdb.scanners.base import InstalledPackage, RestartEvidence, Source
 from patchflow.kernel import substitutes, trail
 from patchflow.kernel.models import AuditEntry
 from patchflow.notices.models import Delivery
-from releases.domain import releases, reviews
-from releases.models import Job, PostImplementationReview, Release
+from releases.domain import delays, owners, releases, reviews
+from releases.models import Job, PostImplementationReview, Release, Representative
 from tests.factories import changes as made
 from tests.factories import cmdb as estate
 from tests.factories import identify
@@ -107,6 +107,7 @@ def make_little(cast: Cast, now: datetime, folder: Path, repository: Repository)
     planned_ahead(scene, yard, now)
     scene.also("releases:rollout-detail", "target", pk=deployment.rollout.pk, query=f"target={deployment.job(2).pk}")
     told(scene, now)
+    chain(scene, deployment, now)
     trail.seal(at=now)
     refused = AuditEntry.objects.exclude(outcome="done").order_by("-pk").first()
     entry = AuditEntry.objects.filter(verb="change.rfc.authorized").latest("pk")
@@ -128,7 +129,7 @@ def told(scene: Scene, now: datetime) -> None:
     )
     asked = rows.filter(user=scene.cast.mia).latest("pk")
     failed = rows.filter(state="failed").latest("pk")
-    scene.things |= {"notice": {"pk": asked.pk}, "undelivered": {"pk": failed.pk}}
+    scene.things |= {"notice": {"pk": asked.pk}, "undelivered": {"pk": failed.pk}, "notices": {}, "settings": {}}
 
 
 def planned_ahead(scene: Scene, yard: stages.Yard, now: datetime) -> None:
@@ -157,6 +158,23 @@ def planned_ahead(scene: Scene, yard: stages.Yard, now: datetime) -> None:
     scene.also("changes:calendar-show", "month", query=f"on={month}")
     scene.also("changes:calendar-show", "week", query=f"view=week&on={begins:%Y-%m-%d}")
     scene.also("changes:calendar-show", "list", query=f"view=list&on={month}")
+
+
+def chain(scene: Scene, deployment: Deployment, now: datetime) -> None:
+    """Of the people of the second ring one knows; of those of the third one asks for more time."""
+    cast, ring, last = scene.cast, deployment.ring(1), deployment.ring(2)
+    owners.acknowledge(ring_id=ring.pk, actor=cast.gus, at=now - timedelta(minutes=30), comment="The shop knows.")
+    Representative.objects.create(ring=last, user=cast.mia, hosts=1, told_at=now - timedelta(minutes=5))
+    asked = delays.ask(
+        ring_id=last.pk, until=now + timedelta(days=2), reason="Year-end closing: the ledger must not restart before Friday.",
+        actor=cast.mia, at=now - timedelta(minutes=4),
+    )  # fmt: skip
+    scene.things |= {
+        "delay": {"pk": asked.pk},
+        "rfc-notices": scene.things["rfc"],
+        "release-notices": scene.things["release"],
+    }
+    scene.also("releases:ring-people", "delay", pk=last.pk)
 
 
 def settle(now: datetime) -> None:
@@ -196,6 +214,8 @@ def rolling(cast: Cast, now: datetime, folder: Path) -> Deployment:
     )  # fmt: skip
     deployment.habit(2, "fail")
     deployment.habit(4, "lose")
+    for number, owner in enumerate([cast.mia, cast.sam, cast.mia, cast.gus, cast.tia, None, cast.mia]):
+        ConfigurationItem.objects.filter(host=deployment.hosts[number]).update(owner=owner)
     deployment.start()
     deployment.work(turns=12, until=lambda: Job.objects.filter(rollout=deployment.rollout, state="unknown").exists())
     return deployment

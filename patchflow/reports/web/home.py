@@ -42,8 +42,7 @@ def home(request: HttpRequest) -> HttpResponse:
     context = {
         "title": title,
         "lede": lede,
-        "todo": todo[: asked.SHOWN],
-        "more": max(0, len(todo) - asked.SHOWN),
+        "sections": asked.sections(todo),
         "first": asked.first_steps(actor),
         "phases": phases,
         "clocks": clocks,

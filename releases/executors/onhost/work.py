@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .manager import Changes, Packages
 
 KEEP_STAGED = 30 * 86400
+RESTARTS_SOON = "Software was updated. This computer restarts in {seconds} seconds: save your work now."
 
 
 class Called(Exception):
@@ -247,7 +248,7 @@ class Job:
         if not seconds:
             return
         self.ledger.append("installing", f"restarts in {seconds} s; whoever is logged in is told")
-        words = f"Software was updated. This computer restarts in {seconds} seconds: save your work now."
+        words = RESTARTS_SOON.format(seconds=seconds)
         status, text = run(["wall", words], self.log, seconds=30) if shutil.which("wall") else (1, "there is no wall")
         if status:
             self.ledger.append("installing", "nobody could be told: " + text.strip()[-300:])

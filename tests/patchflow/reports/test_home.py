@@ -15,8 +15,10 @@ from cmdb.models import Host
 from patchflow.kernel.models import User
 from patchflow.reports.queries import find
 from patchflow.reports.queries.compliance import interval
-from patchflow.reports.queries.home import feeds, first_steps, phases, waiting_for
+from patchflow.reports.queries.home import feeds, first_steps, phases, sections, waiting_for
+from patchflow.web.parts import Todo
 from tests.factories.changes import awaiting, make_host, make_update, make_world, round_of, submitted
+from tests.factories.notices import make_delivery
 from tests.factories.people import Cast
 
 pytestmark = pytest.mark.django_db
@@ -153,3 +155,26 @@ def test_a_decision_leads_to_the_round_that_asks_also_the_second_time(cast: Cast
     (todo,) = [t for t in waiting_for(cast.sam, at=now) if rfc.number in t.title]
     assert round_of(rfc).number == 2
     assert todo.url == f"/changes/board/{round_of(rfc).pk}/"
+
+
+def test_each_role_finds_what_waits_for_it_since_when_and_until_when(cast: Cast, now: datetime) -> None:
+    rfc = awaiting(make_world(cast, now))
+    (vote,) = waiting_for(cast.sam, at=now)
+    assert (vote.section, vote.url) == ("To decide", f"/changes/board/{round_of(rfc).pk}/")
+    assert "until " in vote.due
+    (late,) = waiting_for(cast.sam, at=now + timedelta(days=30))
+    assert "overdue by" in late.due
+    row = make_delivery(cast.ann, at=now, state="failed")
+    assert [(t.section, t.url) for t in waiting_for(cast.otto, at=now)] == [("Mail", "/notices/undelivered/")]
+    row.delete()
+    assert waiting_for(cast.otto, at=now) == []
+
+
+def test_sections_show_the_first_few_of_each_role(cast: Cast, now: datetime) -> None:
+    world = make_world(cast, now)
+    for _ in range(9):
+        submitted(world)
+    found = {s.title: (len(s.todo), s.more) for s in sections(waiting_for(cast.che, at=now))}
+    assert found == {"Changes to move on": (9, 0)}
+    mixed = [Todo("st-wait", "Act", str(n), "/", section=name) for name in ("A", "B") for n in range(8)]
+    assert [(s.title, len(s.todo), s.more) for s in sections(mixed)] == [("A", 6, 2), ("B", 6, 2)]

@@ -74,12 +74,12 @@ def test_the_mail_names_the_hosts_the_windows_and_the_restart(make: Make) -> Non
     names = ", ".join(sorted(host.name for host in deployment.hosts))
     assert (message.to, message.subject) == (
         ["olga@example.org"],
-        f"{rollout.number}: 2 of your hosts are next to be updated",
+        f"[Software update] {rollout.number}: 2 of your hosts are next to be updated",
     )
     assert f"ring ring 0: {names}." in message.body
     assert f"Each host waits for its window: {deployment.window.name}." in message.body
     assert "Restart: if needed · server." in message.body
-    assert message.body.endswith(rollout.get_absolute_url())
+    assert message.body.endswith(deployment.ring().get_people_url())
 
 
 def test_nobody_is_told_while_the_gates_are_shut(make: Make) -> None:

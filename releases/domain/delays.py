@@ -1,0 +1,108 @@
+"""A group with good reason gets its ring later: asked by a representative, granted by a change manager.
+
+A granted delay only holds back, within the dates that were signed. What would go beyond them is no delay but another plan:
+it is refused here, and the release goes back to planning.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from patchflow.kernel import audit, queue, workflow
+from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
+from patchflow.kernel.models import User
+from patchflow.kernel.registry import gate
+from patchflow.kernel.signoffs import voters_by_role
+from patchflow.notices.delivery import tell
+from releases.domain.rollouts import ADVANCE
+from releases.enums_rollout import RingState
+from releases.enums_telling import DelayState
+from releases.models import DelayRequest, Representative, Ring
+from releases.queries.rollouts import signed
+
+WAITING = (RingState.PENDING, RingState.NOTIFIED)
+
+
+@workflow.verb("release.delay.asked", Ring, "ring_id")
+def ask(*, ring_id: int, until: datetime, reason: str, actor: User, at: datetime) -> DelayRequest:
+    """A representative of the ring asks that it does not start before `until`. The change managers are told.
+
+    Raises NotAllowed (no representative), Conflict (it has begun, or is asked already), Invalid (no reason, no later time).
+    """
+    ring = workflow.lock(Ring, ring_id)
+    if not Representative.objects.filter(ring=ring, user=actor).exists():
+        raise NotAllowed("Only a representative of its hosts asks for a delay.", code="ring.not_representative")
+    if ring.state not in WAITING:
+        raise Conflict(f"The ring is {ring.get_state_display()}: it can no longer start later.", code="conflict.state")
+    wrong = [] if reason.strip() else [Blocker("delay.reason", "Say why your hosts need more time.")]
+    if until <= at:
+        wrong.append(Blocker("delay.until", "Say a time that is still to come."))
+    if wrong:
+        raise Invalid(wrong)
+    if DelayRequest.objects.filter(ring=ring, asked_by=actor, state=DelayState.ASKED).exists():
+        raise Conflict("You have asked already: withdraw that first, or wait for the answer.", code="delay.asked")
+    request = DelayRequest.objects.create(ring=ring, asked_by=actor, asked_at=at, reason=reason.strip(), until=until)
+    detail = {"until": until, "reason": request.reason}
+    audit.record(request, "release.delay.asked", actor=actor, at=at, detail=detail)
+    people = [user for user, _via in voters_by_role("change_manager", ring.scope_keys())]
+    _tell("delay_asked", request, people, at=at)
+    return request
+
+
+def grant(*, request_id: int, comment: str, actor: User, at: datetime) -> DelayRequest:
+    """Keeps the ring from starting before the time asked for. Needs ring.delay; blocked where the plan ends before."""
+    request = workflow.fire(DelayRequest, request_id, "grant", actor=actor, at=at, comment=comment.strip())
+    _tell("delay_decided", request, [request.asked_by], at=at)
+    queue.enqueue(ADVANCE, rollout_id=request.ring.rollout_id)
+    return request
+
+
+def refuse(*, request_id: int, comment: str, actor: User, at: datetime) -> DelayRequest:
+    """Says no, and why. Needs ring.delay."""
+    if not comment.strip():
+        raise Invalid("A refusal needs its reason.", code="delay.comment")
+    request = workflow.fire(DelayRequest, request_id, "refuse", actor=actor, at=at, comment=comment.strip())
+    _tell("delay_decided", request, [request.asked_by], at=at)
+    return request
+
+
+def withdraw(*, request_id: int, actor: User, at: datetime) -> DelayRequest:
+    """Takes one's own request back."""
+    return workflow.fire(DelayRequest, request_id, "withdraw", actor=actor, at=at)
+
+
+@gate("releases.delayrequest", "grant")
+def find_grant_blockers(request: DelayRequest, **_: object) -> list[Blocker]:
+    """A delay lies within what was signed, and comes before the ring has begun."""
+    ring = request.ring
+    found = []
+    if ring.state not in WAITING:
+        found.append(Blocker("delay.begun", f"The ring is {ring.get_state_display()}: it can no longer start later."))
+    latest = signed(ring.rollout.manifest_id).moment("latest")
+    if latest is not None and request.until >= latest:
+        found.append(
+            Blocker(
+                "delay.plan",
+                f"The latest start that was signed is {latest:%d %b %Y %H:%M} UTC: stop the rollout and revise the plan of "
+                f"{ring.rollout.release.number} first.",
+                ring.rollout.release.get_absolute_url(),
+            )
+        )
+    return found
+
+
+def _tell(kind: str, request: DelayRequest, people: list[User], *, at: datetime) -> None:
+    ring = request.ring
+    tell(
+        kind=kind,
+        people=people,
+        key=f"delay:{request.pk}:{kind}",
+        at=at,
+        url=ring.get_people_url(),
+        ring=ring,
+        rollout=ring.rollout,
+        release=ring.rollout.release,
+        request=request,
+        granted=request.state == DelayState.GRANTED,
+    )

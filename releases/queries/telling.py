@@ -1,0 +1,141 @@
+"""Questions about who knows that a ring is next, and what keeps it from starting."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from cmdb.models import SupportGroup
+from patchflow.kernel.models import User
+from releases.enums_rollout import JobState, RingState
+from releases.enums_telling import DelayState, Via
+from releases.models import DelayRequest, Job, Representative, Ring, Rollout
+
+
+@dataclass
+class Concerned:
+    """A person to be told, with their hosts by name."""
+
+    user: User
+    via: str
+    names: list[str] = field(default_factory=list)
+    support_groups: set[str] = field(default_factory=set)
+
+
+def concerned(rows: Any) -> tuple[list[Concerned], int]:
+    """Whom the hosts of these jobs or plans concern (each row has `host` with its `ci`): the owner, else the members of
+    the support group; and how many hosts concern nobody. Hosts in the order of the rows; people by name."""
+    items = [(row.host.name, row.host.ci.owner, row.host.ci.support_group) for row in rows]
+    groups = members_of({group for _name, owner, group in items if group and owner is None})
+    found: dict[int, Concerned] = {}
+    nobody = 0
+    for name, owner, group in items:
+        people = [(owner, Via.OWNER)] if owner else [(u, Via.SUPPORT) for u in groups.get(group, [])]
+        people = [(user, via) for user, via in people if user.is_active]
+        nobody += not people
+        for user, via in people:
+            one = found.setdefault(user.pk, Concerned(user, via))
+            one.names.append(name)
+            one.support_groups |= {group} - {""}
+    return sorted(found.values(), key=lambda one: one.user.get_username()), nobody
+
+
+def members_of(names: set[str]) -> dict[str, list[User]]:
+    """Support group → its active members."""
+    groups = SupportGroup.objects.filter(name__in=names).prefetch_related("members") if names else []
+    return {g.name: [u for u in g.members.all() if u.is_active] for g in groups}
+
+
+def leads_of(names: set[str]) -> list[User]:
+    rows = SupportGroup.objects.filter(name__in=names, lead__is_active=True).select_related("lead")
+    return [g.lead for g in rows if g.lead]
+
+
+def waiting_jobs(ring: Ring) -> Any:
+    return (
+        Job.objects.filter(ring=ring, state=JobState.PENDING).select_related("host__ci__owner").order_by("host__name")
+    )
+
+
+def notice_hours(profile: Mapping[str, Any]) -> int:
+    return int(profile.get("notice_hours", 0))
+
+
+def starts_at(ring: Ring, profile: Mapping[str, Any]) -> datetime | None:
+    """When the notice of a ring that was told is over; None where the profile gives none."""
+    hours = notice_hours(profile)
+    return ring.state_at + timedelta(hours=hours) if hours and ring.state == RingState.NOTIFIED else None
+
+
+def waits_of(rollout: Rollout, profile: Mapping[str, Any], *, now: datetime) -> dict[int, str]:
+    """Ring id → why a ring that was told does not start yet: its notice runs, somebody has not acknowledged where the
+    profile asks for that, or a delay was granted. A way back waits for none of it."""
+    if rollout.is_way_back:
+        return {}
+    rings = list(rollout.rings.filter(state=RingState.NOTIFIED))
+    if not rings:
+        return {}
+    until = defaultdict(list)
+    granted = DelayRequest.objects.filter(ring__in=rings, state=DelayState.GRANTED, until__gt=now)
+    for request in granted.select_related("asked_by"):
+        until[request.ring_id].append(request)
+    silent: dict[int, list[str]] = defaultdict(list)
+    if profile.get("acknowledge"):
+        rows = Representative.objects.filter(ring__in=rings, acknowledged_at__isnull=True).select_related("user")
+        for row in rows:
+            silent[row.ring_id].append(str(row.user))
+    found = {}
+    for ring in rings:
+        if why := _why(starts_at(ring, profile), until[ring.pk], silent[ring.pk], now):
+            found[ring.pk] = why
+    return found
+
+
+def _why(start: datetime | None, delays: list[DelayRequest], silent: list[str], now: datetime) -> str:
+    if delays:
+        last = max(delays, key=lambda d: d.until)
+        return _("a delay until %(when)s was granted to %(who)s") % {
+            "when": f"{last.until:%d %b %Y %H:%M} UTC", "who": last.asked_by,
+        }  # fmt: skip
+    if start and start > now:
+        return _("its notice runs until %(when)s") % {"when": f"{start:%d %b %Y %H:%M} UTC"}
+    if silent:
+        return ngettext(
+            "%(n)d representative has not acknowledged: %(who)s", "%(n)d representatives have not acknowledged: %(who)s", len(silent)
+        ) % {"n": len(silent), "who": ", ".join(silent[:5])}  # fmt: skip
+    return ""
+
+
+@dataclass(frozen=True)
+class Knowing:
+    """How many were told about a ring, how many acknowledged, and for how many hosts nobody could be told."""
+
+    told: int
+    known: int
+
+    @property
+    def silent(self) -> int:
+        return self.told - self.known
+
+
+def knowing_of(rollout: Rollout) -> dict[int, Knowing]:
+    """Ring id → who knows. One query."""
+    counts: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    for ring_id, acknowledged_at in Representative.objects.filter(ring__rollout=rollout).values_list(
+        "ring_id", "acknowledged_at"
+    ):
+        counts[ring_id][0] += 1
+        counts[ring_id][1] += acknowledged_at is not None
+    return {pk: Knowing(told, known) for pk, (told, known) in counts.items()}
+
+
+def silent_rings() -> Any:
+    """Rings that were told and wait, with somebody who has not acknowledged and whose silence is not yet answered in full."""
+    rows = Representative.objects.filter(acknowledged_at__isnull=True, reported_at__isnull=True)
+    return Ring.objects.filter(state=RingState.NOTIFIED, pk__in=rows.values("ring_id")).select_related("rollout")
