@@ -24,7 +24,7 @@ def slot_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[E
         yield Entry(
             kind="slot",
             key=f"slot-{slot.pk}",
-            title=f"{slot.rfc.number} {slot.rfc.title}",
+            title=f"{slot.rfc.title} · {slot.rfc.number}",
             starts_at=slot.starts_at,
             ends_at=slot.ends_at,
             url=slot.rfc.get_absolute_url(),
@@ -60,11 +60,11 @@ def clock_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[
             yield Entry(
                 kind="start_by",
                 key=f"start-by-{rfc.pk}",
-                title=_("%(number)s starts by now") % {"number": rfc.number},
+                title=f"{rfc.title} · {rfc.number}",
                 starts_at=rfc.start_by,
                 ends_at=rfc.start_by,
                 url=rfc.get_absolute_url(),
-                detail=rfc.title,
+                detail=_("by then it must have started"),
             )
 
 
@@ -76,9 +76,9 @@ def date_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[E
             yield Entry(
                 kind="last_date",
                 key=f"last-date-{rfc.pk}",
-                title=_("%(number)s: last permitted date") % {"number": rfc.number},
+                title=f"{rfc.title} · {rfc.number}",
                 starts_at=rfc.not_after,
                 ends_at=rfc.not_after,
                 url=rfc.get_absolute_url(),
-                detail=rfc.title,
+                detail=_("after it nothing of this change starts"),
             )

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from cmdb.domain import windows
 from patchflow.kernel.models import User
 from patchflow.web import states
 from releases.enums import BuildState, ReadinessState, ReleaseOutcome, ReleaseState, ReviewState, RunState, StepOutcome
@@ -276,3 +277,16 @@ def test_planned_dates_are_those_of_the_changes(yard: Yard) -> None:
     shown = text(page(yard.cast.rex, "release-detail", release.pk))
     assert "Nights" in shown
     assert release.latest_at == yard.at + timedelta(days=14)
+
+
+def test_a_window_lists_the_work_that_its_edit_reaches(yard: Yard) -> None:
+    release = planned(yard)
+    cora, place = yard.cast.cora, ("cmdb:window-detail", [yard.window.pk])
+    shown = text(browser(cora).get(reverse(place[0], args=place[1])))
+    assert release.number in shown
+    assert "An edit reaches these" in shown
+    assert release.number in text(browser(cora).get(reverse("cmdb:window-revise", args=place[1])))
+    windows.revise(window_id=yard.window.pk, length_minutes=120, actor=cora, at=yard.at)
+    shown = text(browser(cora).get(reverse(place[0], args=place[1])))
+    assert "named revision 1, choose the window again" in shown
+    assert "Nothing of it starts until it is planned again." in shown
