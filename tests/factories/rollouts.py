@@ -371,6 +371,9 @@ def at_size(deployment: Deployment, total: int = 10_000) -> Rollout:
         Job, [_job_at_size(ring, host.pk, n, at) for n, (ring, host) in enumerate(zip(places, hosts, strict=True))],
         Job(rollout=rollout, state_at=at),
     )  # fmt: skip
+    made = Job.objects.filter(ring__in=rings)
+    made.exclude(state="pending").update(claimed_at=at - timedelta(minutes=4))
+    made.filter(state__in=["succeeded", "failed", "refused"]).update(ended_at=at)
     jobs_made = Job.objects.filter(ring=rings[2]).order_by("pk")[:40]
     JobEvent.objects.bulk_create(
         [
@@ -392,11 +395,9 @@ def _job_at_size(ring: Ring, host_id: int, number: int, at: datetime) -> dict[st
         if number % 50 == 0:
             state, code, why = TROUBLES[number // 50 % len(TROUBLES)]
     ended = state in ("succeeded", "failed", "refused")
-    claimed = (at - timedelta(minutes=4)).isoformat(" ")
     return {
         "ring_id": ring.pk, "host_id": host_id, "state": state, "code": code, "statement": why,
         "reason": why if ended else "", "job_key": f"{ring.rollout.number}-{number}-1", "packages": [dict(PACKAGE)],
-        "claimed_at": claimed if state != "pending" else None, "ended_at": at.isoformat(" ") if ended else None,
     }  # fmt: skip
 
 
