@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from changes.domain import change_models
-from changes.models import RFC, ChangeModel, Cycle, CycleEvent, RFCRevision
+from changes.models import RFC, AgendaItem, ChangeModel, Cycle, CycleEvent, RFCRevision
 from cmdb.models import Baseline, Exemption
 from patchflow.kernel import fsm, signoffs
 from patchflow.kernel.models import RoleGrant, User
@@ -59,6 +59,10 @@ MAY: dict[str, dict[str, set[str]]] = {
     },
     "changes.changemodel": {"propose": {MANAGER}, "lose_licence": {MANAGER} | BOT, "retire": {MANAGER}},
     "changes.cycle": {"close_unneeded": {MANAGER}},
+    "changes.meeting": {
+        name: {MANAGER, "cab_chair"} for name in ("publish", "open", "minute", "postpone", "cancel")
+    },
+    "changes.agendaitem": {"carry_over": {MANAGER, "cab_chair"}},
     "changes.rfc": {
         "submit": {"requester", MANAGER},
         "evaluate": {MANAGER},
@@ -323,6 +327,18 @@ def model_of_its_signer(stage: Stage) -> tuple[Any, User, Any, User]:
     return own, stage.cast.mia, signed, stage.cast.mia
 
 
+def item_undecided(stage: Stage) -> tuple[Any, User, Any, User]:
+    """What the members' votes have not decided, nobody decides, whatever roles they hold."""
+    asked, passed = made.awaiting(stage.world()), made.authorized(stage.world())
+    over = signoffs.rounds_of(passed).first()
+    return AgendaItem(round=made.round_of(asked)), stage.all_roles, AgendaItem(round=over), stage.cast.bot
+
+
+def item_asked(stage: Stage) -> tuple[Any, User, Any, User]:
+    item = AgendaItem(round=made.round_of(made.awaiting(stage.world())))
+    return item, stage.cast.mia, item, stage.cast.che
+
+
 def baseline_of_its_proposer(stage: Stage) -> tuple[Any, User, Any, User]:
     return Baseline(proposed_by=stage.all_roles), stage.all_roles, Baseline(proposed_by=stage.cast.cora), stage.cast.sam
 
@@ -375,6 +391,8 @@ def rollout_signed(stage: Stage) -> tuple[Any, User, Any, User]:
 
 
 SCENES: dict[tuple[str, str, str], Scene] = {
+    ("changes.agendaitem", "decide", "agenda.undecided"): item_undecided,
+    ("changes.agendaitem", "withdraw", "agenda.open_round"): item_asked,
     ("changes.changemodel", "approve", "model.author"): model_of_its_signer,
     ("changes.changemodel", "approve", "model.no_passed_round"): model_unsigned,
     ("changes.changemodel", "refuse", "round.ends_it"): model_asked_about,
