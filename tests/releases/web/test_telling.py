@@ -1,0 +1,94 @@
+"""Pages and REST of the chain of communication, and what people will read beforehand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from rest_framework.test import APIClient
+
+from cmdb.models import ConfigurationItem
+from patchflow.kernel.models import User
+from releases.executors.onhost.work import RESTARTS_SOON
+from tests.factories.people import Cast, make_user
+from tests.factories.rollouts import Deployment, make_deployment
+
+pytestmark = pytest.mark.django_db
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+@pytest.fixture
+def told(cast: Cast, tmp_path: Path) -> Deployment:
+    """A ring whose one host is olga's, told a day before; the clock is the real one."""
+    made = make_deployment(
+        cast, datetime.now(UTC), tmp_path, hosts=1, profile={"notify": True, "notice_hours": 24, "countdown_seconds": 120}
+    )  # fmt: skip
+    ConfigurationItem.objects.filter(host=made.hosts[0]).update(owner=make_user("olga"))
+    made.start()
+    made.tick()
+    return made
+
+
+def page(client: Client, person: User, url: str) -> str:
+    client.force_login(person, backend=BACKEND)
+    answer = client.get(url)
+    assert answer.status_code == 200, url
+    return answer.content.decode()
+
+
+def test_a_representative_acknowledges_on_the_page_and_the_rollout_shows_it(told: Deployment, client: Client) -> None:
+    olga, ring = User.objects.get(username="olga"), told.ring()
+    url = ring.get_people_url()
+    assert "I know, and have passed it on" in page(client, olga, url)
+    assert "Acknowledge" in page(client, olga, "/")
+    client.post(f"/rings/{ring.pk}/acknowledge/")
+    assert "I know, and have passed it on" not in page(client, olga, url)
+    shown = page(client, told.cast.rex, told.rollout.get_absolute_url())
+    assert "1 of 1 acknowledged" in shown
+    assert "its notice runs until" in shown
+    client.force_login(told.cast.eve, backend=BACKEND)
+    assert client.get(url).status_code == 404
+
+
+def test_more_time_is_asked_for_and_granted_on_pages(told: Deployment, client: Client) -> None:
+    olga, ring = User.objects.get(username="olga"), told.ring()
+    until = datetime.now(UTC) + timedelta(days=3)
+    page(client, olga, f"/rings/{ring.pk}/ask-delay/")
+    client.post(f"/rings/{ring.pk}/ask-delay/", {"until": f"{until:%Y-%m-%dT%H:%M}", "reason": "Year-end closing."})
+    request = ring.delay_requests.get()
+    assert "Year-end closing." in page(client, told.cast.che, ring.get_people_url())
+    assert "Grant or refuse more time" in page(client, told.cast.che, "/")
+    page(client, told.cast.che, f"/delays/{request.pk}/grant/")
+    client.post(f"/delays/{request.pk}/grant/", {"comment": "Understood."})
+    request.refresh_from_db()
+    assert (request.state, request.decided_by) == ("granted", told.cast.che)
+
+
+def test_the_same_over_rest(told: Deployment) -> None:
+    olga, ring = User.objects.get(username="olga"), told.ring()
+    api = APIClient()
+    api.force_authenticate(olga)
+    (row,) = api.get("/api/v1/representatives/").json()["results"]
+    assert api.post(f"/api/v1/representatives/{row['id']}/acknowledge/").json()["acknowledged_at"]
+    until = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+    asked = api.post(
+        "/api/v1/delay-requests/", {"ring_id": ring.pk, "until": until, "reason": "Closing."}, format="json"
+    )
+    assert asked.status_code == 201
+    address = f"/api/v1/delay-requests/{asked.json()['id']}/"
+    assert api.post(address + "grant/").status_code == 403
+    api.force_authenticate(told.cast.che)
+    assert api.post(address + "refuse/", {"comment": "It is exploited."}, format="json").json()["state"] == "refused"
+    api.force_authenticate(told.cast.eve)
+    assert api.get("/api/v1/delay-requests/").json()["results"] == []
+
+
+def test_who_will_be_told_what_is_seen_beforehand_to_the_letter(told: Deployment, client: Client) -> None:
+    shown = page(client, told.cast.rex, f"/releases/{told.release.pk}/notices/")
+    assert "Software updates have begun" in shown
+    assert "Leave them switched on" in shown
+    assert "olga" in shown
+    assert RESTARTS_SOON.format(seconds=120) in shown
+    assert told.rfc.title in page(client, told.cast.che, f"/releases/of-change/{told.rfc.pk}/notices/")
