@@ -108,9 +108,8 @@ def of_rfc(rfc: RFC, *, voice: Voice, at: datetime) -> list[Preview]:
     if round_ := open_round_of(rfc):
         level = round_.levels.get(position=round_.position)
         people = [v.user for v in level.voters.select_related("user")]
-        found.append(
-            _one("approval_requested", _("when the level was asked"), people, {"rfc": rfc, "level": level}, voice=voice, at=at)
-        )  # fmt: skip
+        question = {"subject": rfc, "what": rfc.number, "title": rfc.title, "level": level}
+        found.append(_one("approval_requested", _("when the level was asked"), people, question, voice=voice, at=at))
     facts = {"rfc": rfc, "ended": "authorized", "round": SimpleNamespace(reason=""), "refusals": []}
     ended = _one(
         "approval_ended", _("when its approval ends, here if it passes"), [rfc.requested_by], facts, voice=voice, at=at

@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 from cmdb.models import ConfigurationItem
 from patchflow.kernel.models import User
 from releases.executors.onhost.work import RESTARTS_SOON
+from tests.factories.changes import awaiting, make_world
 from tests.factories.people import Cast, make_user
 from tests.factories.rollouts import Deployment, make_deployment
 
@@ -92,3 +93,12 @@ def test_who_will_be_told_what_is_seen_beforehand_to_the_letter(told: Deployment
     assert "olga" in shown
     assert RESTARTS_SOON.format(seconds=120) in shown
     assert told.rfc.title in page(client, told.cast.che, f"/releases/of-change/{told.rfc.pk}/notices/")
+
+
+def test_beforehand_a_change_that_waits_shows_the_question_to_its_voters(
+    cast: Cast, now: datetime, client: Client
+) -> None:
+    rfc = awaiting(make_world(cast, now))
+    shown = page(client, cast.che, f"/releases/of-change/{rfc.pk}/notices/")
+    assert f"{rfc.number} waits for your decision: " in shown
+    assert "sam" in shown
