@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import dpkg, look
-from .manager import Manager, Plan, Refused, first_meaning, run
+from .packaging import Manager, Plan, Refused, first_meaning, run
 
 if TYPE_CHECKING:
-    from .manager import Packages
+    from .packaging import Packages
 
 INST = re.compile(r"^Inst (\S+?)(?::\S+)? (?:\[([^\]]*)\] )?\((\S+) .*?\[([^\]]+)\]\)", re.M)
 REMOVAL = re.compile(r"^(?:Remv|Purg) (\S+?)(?::\S+)? \[([^\]]*)\]", re.M)

@@ -16,11 +16,11 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import look, rpmdb
-from .manager import Manager, Plan, Refused, first_meaning, run
+from .packaging import Manager, Plan, Refused, first_meaning, run
 from .solver import MARK
 
 if TYPE_CHECKING:
-    from .manager import Packages
+    from .packaging import Packages
 
 # Words of dnf and rpm -> (code, whether waiting cannot help). First match wins.
 MEANING = (

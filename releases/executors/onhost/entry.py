@@ -10,7 +10,7 @@ from typing import Any
 from . import families, look, work
 from .advice import advised
 from .ledger import ROOT, Ledger, held, write
-from .manager import Manager, Refused
+from .packaging import Manager, Refused
 
 
 def answer(request: dict[str, Any], shipped: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import shutil
 from . import dnf
 from .apt import Apt
 from .dnf import Dnf
-from .manager import Manager
+from .packaging import Manager
 
 
 def here() -> Manager | None:

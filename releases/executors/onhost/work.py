@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from . import families, look
 from .advice import advised
 from .ledger import Ledger, held
-from .manager import Manager, Plan, Refused, compare_files, contained, run, sha256
+from .packaging import Manager, Plan, Refused, compare_files, contained, run, sha256
 
 if TYPE_CHECKING:
-    from .manager import Changes, Packages
+    from .packaging import Changes, Packages
 
 KEEP_STAGED = 30 * 86400
 RESTARTS_SOON = "Software was updated. This computer restarts in {seconds} seconds: save your work now."

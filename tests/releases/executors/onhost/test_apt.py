@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from releases.executors.onhost import apt, manager
-from releases.executors.onhost.manager import Plan, Refused
+from releases.executors.onhost import apt, packaging
+from releases.executors.onhost.packaging import Plan, Refused
 
 SIMULATION = """\
 Reading package lists...
@@ -64,7 +64,7 @@ def test_containment_names_all_that_is_too_much() -> None:
     changes = {("a", "all"): ("1", "2"), ("b", "all"): ("", "1"), ("c", "amd64"): ("1", "3")}
 
     with pytest.raises(Refused) as no:
-        manager.contained(
+        packaging.contained(
             Plan(changes, {"d": "1", "e": "1"}), [package("a", "2"), package("c", "2", "amd64"), package("e", "")]
         )
 
@@ -73,7 +73,7 @@ def test_containment_names_all_that_is_too_much() -> None:
 
 
 def test_less_than_what_was_signed_is_contained() -> None:
-    manager.contained(Plan({("a", "all"): ("1", "2")}, {}), [package("a", "2"), package("b", "2")])
+    packaging.contained(Plan({("a", "all"): ("1", "2")}, {}), [package("a", "2"), package("b", "2")])
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ CHANGES = {("acme-tool", "all"): ("1:1.0", "1:1.1")}
 def signed(path: Path) -> dict[str, object]:
     return {
         "filename": path.name, "package": "acme-tool", "version": "1:1.1", "arch": "all",
-        "sha256": manager.sha256(str(path)), "size": path.stat().st_size,
+        "sha256": packaging.sha256(str(path)), "size": path.stat().st_size,
     }  # fmt: skip
 
 
@@ -104,13 +104,13 @@ def signed(path: Path) -> dict[str, object]:
 def test_files_are_compared_byte_by_byte(archives: Path) -> None:
     path = next(archives.glob("*.deb"))
     artifact = signed(path)
-    assert manager.compare_files(apt.Apt(), str(archives), CHANGES, [artifact]) == {str(path): artifact}
+    assert packaging.compare_files(apt.Apt(), str(archives), CHANGES, [artifact]) == {str(path): artifact}
 
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
     with pytest.raises(Refused) as no:
-        manager.compare_files(apt.Apt(), str(archives), CHANGES, [artifact])
+        packaging.compare_files(apt.Apt(), str(archives), CHANGES, [artifact])
     assert no.value.code == "artifact_mismatch"
 
 
@@ -121,7 +121,7 @@ def test_extra_missing_and_unneeded_files_are_refused(archives: Path) -> None:
 
     def code(changes: dict[tuple[str, str], tuple[str, str]], artifacts: list[dict[str, object]]) -> str:
         with pytest.raises(Refused) as no:
-            manager.compare_files(apt.Apt(), str(archives), changes, artifacts)
+            packaging.compare_files(apt.Apt(), str(archives), changes, artifacts)
         return no.value.code
 
     assert code(CHANGES, []) == "artifact_extra"
