@@ -23,7 +23,7 @@ from patchflow.kernel import fsm, signoffs
 from patchflow.kernel.models import RoleGrant, User
 from patchflow.kernel.roles import SYSTEM, grantable
 from patchflow.kernel.rules import Rule, failing
-from releases.models import PostImplementationReview
+from releases.models import DelayRequest, PostImplementationReview
 from tests.factories import changes as made
 from tests.factories.changes import World
 from tests.factories.people import Cast, make_user
@@ -132,6 +132,7 @@ MAY: dict[str, dict[str, set[str]]] = {
         "void": SIGNERS | {RELEASE} | BOT,
     },
     "releases.postimplementationreview": {"complete": {MANAGER, RELEASE}},
+    "releases.delayrequest": {name: {MANAGER} for name in ("grant", "refuse")},
 }  # fmt: skip
 """Machine → transition → the roles that may; what only a rule without a role decides is not here."""
 
@@ -390,7 +391,19 @@ def rollout_signed(stage: Stage) -> tuple[Any, User, Any, User]:
     return rollout, stage.everything(stage.cast.gus), rollout, stage.cast.rex
 
 
+def delay_of_its_asker(stage: Stage) -> tuple[Any, User, Any, User]:
+    request = DelayRequest(ring=ring_of_the_starter(stage)[0], asked_by=stage.all_roles)
+    return request, stage.all_roles, request, stage.cast.che
+
+
+def delay_of_another(stage: Stage) -> tuple[Any, User, Any, User]:
+    request, asker, _same, another = delay_of_its_asker(stage)
+    return request, another, request, asker
+
+
 SCENES: dict[tuple[str, str, str], Scene] = {
+    **{("releases.delayrequest", name, "delay.own"): delay_of_its_asker for name in ("grant", "refuse")},
+    ("releases.delayrequest", "withdraw", "delay.not_own"): delay_of_another,
     ("changes.agendaitem", "decide", "agenda.undecided"): item_undecided,
     ("changes.agendaitem", "withdraw", "agenda.open_round"): item_asked,
     ("changes.changemodel", "approve", "model.author"): model_of_its_signer,
