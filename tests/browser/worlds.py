@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from changes.domain import agendas, change_models, dossiers, families, freezes, holds, meetings, slots
+from changes.domain import agendas, calendar_keys, change_models, dossiers, families, freezes, holds, meetings, slots
 from changes.models import RFC, SoftwareUpdate, Vulnerability
 from cmdb.domain import baselines, discrepancies, exemptions, groups, inventory, scans, windows
 from cmdb.enums import DiscrepancyKind
@@ -153,6 +153,7 @@ def planned_ahead(scene: Scene, yard: stages.Yard, now: datetime) -> None:
         )
         scene.also("changes:rfc-detail", f"slot-{n}", pk=rfc.pk)
     scene.things |= {"freeze": {"pk": freeze.pk}, "freeze-lift": {"pk": freeze.pk}}
+    scene.things["calendar-feed"] = {"secret": calendar_keys.make(actor=cast.rex, at=now)}
     scene.also("changes:freeze-detail", "lifted", pk=launch.pk)
     month = f"{now:%Y-%m-%d}"
     scene.also("changes:calendar-show", "month", query=f"on={month}")
