@@ -210,6 +210,9 @@ def test_profiles_are_defined_and_listed(yard: Yard) -> None:
         "max_minutes_each": 10,
         "max_minutes_total": 30,
         "countdown_seconds": 60,
+        "min_alive": 1,
+        "min_alive_percent": 0,
+        "notice_hours": 0,
         "restart_kinds": ["workstation"],
         "checks": "nonsense",
     }
