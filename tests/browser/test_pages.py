@@ -113,10 +113,11 @@ def shots_of(scene: Scene, *, whole: bool) -> list[Shot]:
 
 
 def is_a_page(name: str, scene: Scene) -> bool:
-    """Whether looking at this address gives a page of its own."""
+    """Whether looking at this address gives a page of its own: a whole document, not a part of one."""
     who = WHO[name.partition(":")[2].partition("-")[0]]
     answer = logged_in(vars(scene.cast)[who]).get(path_of(name, things_of(name, scene)))
-    return answer.status_code == 200 and answer.headers["Content-Type"].startswith("text/html")
+    whole = answer.status_code == 200 and answer.headers["Content-Type"].startswith("text/html")
+    return whole and answer.content.lstrip()[:9].lower() == b"<!doctype"
 
 
 def path_of(name: str, given: dict[str, Any]) -> str:

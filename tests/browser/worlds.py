@@ -153,7 +153,7 @@ def planned_ahead(scene: Scene, yard: stages.Yard, now: datetime) -> None:
         )
         scene.also("changes:rfc-detail", f"slot-{n}", pk=rfc.pk)
     scene.things |= {"freeze": {"pk": freeze.pk}, "freeze-lift": {"pk": freeze.pk}}
-    scene.things["calendar-feed"] = {"secret": calendar_keys.make(actor=cast.rex, at=now)}
+    scene.things |= {"calendar": {}, "calendar-feed": {"secret": calendar_keys.make(actor=cast.rex, at=now)}}
     scene.also("changes:freeze-detail", "lifted", pk=launch.pk)
     month = f"{now:%Y-%m-%d}"
     scene.also("changes:calendar-show", "month", query=f"on={month}")
