@@ -38,7 +38,7 @@ PLANS = ("implementation_plan", "test_plan", "back_out_plan")
 AUTHORS = {"ann", "che"}
 SERVICE, BOARD = {"sam", "sue"}, {"cal", "mia", "max"}
 ECAB = {"cal", "sam"}
-EXAMPLES = int(os.environ.get("PATCHFLOW_MODEL_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("PATCHFLOW_MODEL_EXAMPLES", "8"))
 EVERYBODY = ("ann", "che", "cal", "mia", "max", "sam", "sue", "rex", "otto", "bot")
 
 

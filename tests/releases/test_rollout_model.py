@@ -42,7 +42,7 @@ from tests.factories.rollouts import PACKAGE, WorkerDied, make_deployment
 
 pytestmark = pytest.mark.django_db
 
-EXAMPLES = int(os.environ.get("PATCHFLOW_MODEL_EXAMPLES", "6"))
+EXAMPLES = int(os.environ.get("PATCHFLOW_MODEL_EXAMPLES", "4"))
 OVER = ("passed", "skipped")
 ENDS = ("completed", "stopped")
 MAY: dict[str, set[str]] = {
