@@ -166,7 +166,7 @@ def open_round(
     round_ = SignOffRound.objects.create(
         subject_type=subject._meta.label_lower,
         subject_id=subject.pk,
-        subject_label=str(subject)[:200],
+        subject_label=_named(subject)[:200],
         number=last + 1,
         kind=kind,
         digest=digest(document),
@@ -195,6 +195,12 @@ def open_round(
         detail={"digest": round_.digest, "levels": [s.name for s in levels]},
     )
     return round_
+
+
+def _named(subject: models.Model) -> str:
+    """The subject with its title, so that whoever is asked knows about what: "REL-2026-00017 · OpenSSL on the web tier"."""
+    name, title = str(subject), str(getattr(subject, "title", ""))
+    return name if not title or title in name else f"{name} · {title}"
 
 
 def why_not_sign(round_: SignOffRound, subject: models.Model, actor: User, *, at: datetime) -> list[Blocker]:

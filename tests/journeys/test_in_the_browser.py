@@ -46,9 +46,9 @@ def test_people_walk_an_update_to_a_closed_change_in_the_browser(stack: Stack, e
 
 
 def _from_home(person: BrowserPerson, act: str) -> None:
-    """Goes where Home says that something waits: the one thing, under this name."""
+    """Goes where Home says that something waits about the change: the one thing, under this name."""
     person.home()
-    waits = person.card("Waits for me")
+    waits = person.card("Waits for me").locator("li").filter(has_text=RFC)
     said = waits.locator(".act").all_inner_texts()
     assert said == [act], f"{person.name} is told to {said}"
     person.look("home")
@@ -154,7 +154,9 @@ def _plan(people: People) -> None:
     rex.look("release")
 
     rex.follow("Plan rings")
-    rex.fill({"Hosts": PILOT, "Percent": "", "Watched, hours": "0"}, within=rex.card("Ring 0"))
+    first = rex.card("Ring 0")
+    first.get_by_text("Which hosts: by hand").click()
+    rex.fill({"Hosts by hand": PILOT, "Share of hosts, %": "", "Watched, hours": "0"}, within=first)
     rex.fill({"Watched, hours": "0"}, within=rex.card("Ring 1"))
     rex.look("rings")
     rex.press("Plan rings")
@@ -208,7 +210,9 @@ def _seal_and_sign(people: People, estate: Estate) -> None:
     assert rex.state() == "awaiting readiness"
     rex.look("sealed")
 
-    _from_home(gus, "Go or no-go")
+    _from_home(gus, "Decide")
+    gus.look("board-item")
+    gus.follow("full record")
     gus.follow("Decide")
     hosts = {row[0]: (row[1], row[2]) for row in rows_of(gus.card("Hosts"))}
     version = f"{TOOL} 1.0 → 1.1"
