@@ -108,6 +108,11 @@
   const errors = document.getElementById("errors");
   if (errors) errors.focus();
 
+  // A page that renews itself waits while somebody writes in it.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const here = document.activeElement;
+    if (event.target.id === "live" && here && here.closest("main") && here.matches("input, textarea, select")) event.preventDefault();
+  });
   document.addEventListener("htmx:afterSwap", (event) => {
     refresh(); rove(event.target);
     if (event.target.id === "problem") event.target.focus();
