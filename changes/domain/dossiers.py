@@ -73,8 +73,8 @@ def refer(*, rfc_id: int, kind: str, system: str, name: str, actor: User, at: da
         raise Invalid("Choose incident, problem or request.", code="reference.kind")
     if not system.strip() or not name.strip():
         raise Invalid("Say which system, and its number there.", code="reference.name")
-    if url.strip() and urlsplit(url.strip()).scheme not in ("http", "https"):
-        raise Invalid("The address begins with http:// or https://.", code="reference.url")
+    if url.strip() and not _is_web_address(url.strip()):
+        raise Invalid("Give a whole address that begins with http:// or https://.", code="reference.url")
     given = {"system": system.strip()[:60], "name": name.strip()[:120]}
     if rfc.references.filter(removed_at__isnull=True, **given).exists():
         raise Conflict("It is noted already.", code="reference.name")
@@ -82,6 +82,14 @@ def refer(*, rfc_id: int, kind: str, system: str, name: str, actor: User, at: da
     detail = {"reference": row.pk, "kind": kind, **given, "url": row.url}
     audit.record(rfc, "change.rfc.reference_added", actor=actor, at=at, detail=detail)
     return row
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        found = urlsplit(url)
+        return found.scheme in ("http", "https") and bool(found.hostname)
+    except ValueError:  # an IPv6 address that never closes
+        return False
 
 
 @workflow.verb("change.rfc.reference_removed", RFC, "rfc_id")
