@@ -108,10 +108,11 @@
   const errors = document.getElementById("errors");
   if (errors) errors.focus();
 
-  // A page that renews itself waits while somebody writes in it.
+  // A page that renews itself waits while it holds what somebody has typed and not sent.
   document.addEventListener("htmx:beforeRequest", (event) => {
-    const here = document.activeElement;
-    if (event.target.id === "live" && here && here.closest("main") && here.matches("input, textarea, select")) event.preventDefault();
+    if (event.target.id !== "live") return;
+    const typed = document.querySelectorAll("main input:not([type=hidden]), main textarea");
+    if ([...typed].some((field) => field.value !== field.defaultValue)) event.preventDefault();
   });
   document.addEventListener("htmx:afterSwap", (event) => {
     refresh(); rove(event.target);
