@@ -1,0 +1,54 @@
+"""Trial mode: whether it is on, since when and why; entering and leaving it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods
+
+from patchflow.kernel import trial
+from patchflow.kernel.errors import Refusal
+from patchflow.kernel.models import TrialPeriod
+
+
+class TrialForm(forms.Form):
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"), widget=forms.Textarea(attrs={"rows": 3}), max_length=2000,
+        help_text=gettext_lazy("It stands in the audit trail for ever."),
+    )  # fmt: skip
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def show(request: HttpRequest) -> HttpResponse:
+    """What trial mode means here; for who may, the one form that turns it."""
+    actor: Any = request.user
+    on = trial.active()
+    form = TrialForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        act = trial.leave if request.POST.get("do") == "leave" else trial.enter
+        try:
+            act(reason=form.cleaned_data["reason"], actor=actor, at=timezone.now())
+        except Refusal as refusal:
+            form.add_error(None, str(refusal))
+        else:
+            messages.success(request, _("Trial mode is left.") if act is trial.leave else _("This is trial mode now."))
+            return redirect("reports:trial")
+    context = {
+        "title": _("Trial mode"),
+        "on": on,
+        "by_environment": trial.by_environment(),
+        "period": trial.current(),
+        "periods": TrialPeriod.objects.select_related("started_by", "ended_by")[:20],
+        "may": actor.holds("trial.set"),
+        "form": form,
+    }
+    return render(request, "reports/trial.html", context, status=400 if form.errors else 200)
