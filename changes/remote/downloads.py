@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import httpx2
 
-from changes.remote.addresses import Resolver, refusal, resolve
+from patchflow.kernel.addresses import Resolver, refusal, resolve
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})

@@ -9,9 +9,9 @@ from urllib.parse import unquote, urlsplit
 
 import httpx2
 
-from changes.remote.addresses import Resolver, resolve
 from changes.remote.downloads import DownloadError, DownloadLimits, TooLarge, download
 from changes.sources.base import FetchError, NotFound, TooMuchData
+from patchflow.kernel.addresses import Resolver, resolve
 
 
 class HttpFetcher:

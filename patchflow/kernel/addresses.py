@@ -1,4 +1,4 @@
-"""Which addresses a download may reach."""
+"""Which addresses outside may be reached: by downloads, and by messages that Patchflow sends."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from changes.remote.addresses import refusal
+from patchflow.kernel.addresses import refusal
 
 
 @pytest.mark.parametrize(
