@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from patchflow.kernel.audit import correlation_id
+from patchflow.kernel.away import AWAY, RETRY_AFTER, is_away
 from patchflow.kernel.errors import Refusal
 
 MEDIA_TYPE = "application/problem+json"
@@ -31,10 +32,15 @@ def problem(status: int, title: str, detail: str, **members: Any) -> Response:
 
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's exception handler: domain refusals, DRF's own errors, 404 and 403; anything else is a bug and stays a 500."""
+    """DRF's exception handler: refusals, its own errors, 404, 403, a database that is away. Anything else is a bug: 500."""
     if isinstance(error, Refusal):
         set_rollback()
         return problem(error.status, error.title, str(error), blockers=[b.as_dict() for b in error.blockers])
+    if is_away(error):
+        set_rollback()
+        response = problem(503, HTTPStatus.SERVICE_UNAVAILABLE.phrase, AWAY)
+        response["Retry-After"] = str(RETRY_AFTER)
+        return response
     if isinstance(error, Http404):
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):

@@ -16,7 +16,9 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from patchflow.api.idempotency import key_of, once
 from patchflow.kernel import fsm, workflow
+from patchflow.kernel.away import is_away
 from patchflow.kernel.errors import NotAllowed
 
 
@@ -56,6 +58,28 @@ class VerbViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
             model: type[Model] = self.serializer_class.Meta.model  # type: ignore[union-attr]
             return model._default_manager.none()
         return self.visible()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        key = key_of(request)  # before a throttle reads the body
+        super().initial(request, *args, **kwargs)
+        if key:
+            self.post = self._once(key, self.post)  # type: ignore[has-type]  # what the router put there
+
+    def _once(self, key: str, verb: Callable[..., Response]) -> Callable[..., Response]:
+        """The verb, done once under this key. Its refusals become answers inside, so that their entries are kept."""
+
+        def run(request: Request, *args: Any, **kwargs: Any) -> Response:
+            def act() -> Response:
+                try:
+                    return verb(request, *args, **kwargs)
+                except Exception as error:
+                    if is_away(error):
+                        raise  # nothing can be kept
+                    return self.handle_exception(error)  # raises again what is no answer
+
+            return once(key, request, act)
+
+        return run
 
     def act(self, function: Callable[..., Any], request: Request, **arguments: Any) -> Any:
         """Calls a domain verb as the caller, now: no route lets a caller choose the time of an act."""
