@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from django.db import models
 from patchflow.kernel import rows
 from patchflow.kernel.enums import Outcome
 from patchflow.kernel.errors import Conflict
-from patchflow.kernel.integrity import chain_hash, plain
+from patchflow.kernel.integrity import bytes_of, chain_hash, chain_hash_of, plain, written
 from patchflow.kernel.models.audit import Audited, AuditEntry, NamedChain
 from patchflow.kernel.registry import VERBS
 
@@ -31,20 +32,34 @@ def correlation_id() -> str:
 
 def _clean(detail: Mapping[str, Any] | None) -> dict[str, Any]:
     """Plain JSON without NUL characters (PostgreSQL refuses them) and without the value of anything named like a secret."""
+    return {_text(str(k)): _scrubbed(v, str(k)) for k, v in (detail or {}).items()}
 
-    def scrub(value: Any, key: str = "") -> Any:
-        if any(word in key.lower() for word in SECRET):
-            return "***"
-        match value:
-            case str():
-                return value.replace("\x00", "�")
-            case dict():
-                return {k: scrub(v, k) for k, v in value.items()}
-            case list():
-                return [scrub(v) for v in value]
+
+@functools.lru_cache(maxsize=4096)
+def _is_secret(key: str) -> bool:
+    return any(word in key.lower() for word in SECRET)
+
+
+def _text(value: str) -> str:
+    return value.replace("\x00", "\ufffd") if "\x00" in value else value
+
+
+def _scrubbed(value: Any, key: str = "") -> Any:
+    if _is_secret(key):
+        return "***"
+    kind = type(value)
+    if kind is str:
+        return _text(value)
+    if kind is dict:
+        return {_text(str(k)): _scrubbed(v, str(k)) for k, v in value.items()}
+    if kind is list or kind is tuple:
+        return [_scrubbed(v) for v in value]
+    if value is None or kind is bool:
         return value
-
-    return dict(scrub(plain(dict(detail or {}))))
+    found = plain(value)
+    if isinstance(found, str):  # a subclass of it too, as markup that is safe
+        return _text(str.__str__(found))
+    return _scrubbed(found) if type(found) in (dict, list) else found
 
 
 def entry_for(
@@ -130,16 +145,59 @@ class Move:
 
 
 def record_many(chain: Audited, moves: Sequence[Move], *, actor: User, at: datetime) -> None:
-    """One entry for each move, in order, in the chain of `chain`, by one INSERT."""
+    """One entry for each move, in order, in the chain of `chain`, by one INSERT. Equal to `record` one by one, as a test shows."""
     if not moves:
         return
     old = chain.audit_length
-    entries = [
-        entry_for(chain, m.verb, m.obj, actor=actor, at=at, before=m.before, after=m.after, detail=m.detail)
-        for m in moves
-    ]
+    told = list(_told(chain, moves, actor, at))
     move(chain, old)
-    rows.insert(AuditEntry, entries)
+    rows.insert_told(AuditEntry, told)
+
+
+def _told(chain: Audited, moves: Sequence[Move], actor: User, at: datetime) -> Iterator[dict[str, Any]]:
+    """The columns of each entry; moves the chain's length and head on the instance. What all have in common is made once:
+    the canonical form is put together of texts, in the order of its keys."""
+    common = {
+        "chain": chain.audit_chain,
+        "outcome": str(Outcome.DONE),
+        "actor_id": actor.pk,
+        "actor_name": actor.get_username(),
+        "correlation_id": correlation_id(),
+        "effective_at": at,
+    }
+    begins = (
+        f'{{"actor":{written([actor.pk, common["actor_name"]])},"chain":{written(common["chain"])},'
+        f'"correlation_id":{written(common["correlation_id"])},"detail":'
+    )
+    middle = f',"effective_at":{written(plain(at))},"object":['
+    objects: dict[int, tuple[str, str, str, str]] = {}
+    details: dict[int, tuple[dict[str, Any], str]] = {}
+    for m in moves:
+        if m.verb not in VERBS:
+            raise KeyError(f"audit verb {m.verb!r} is not registered")
+        if id(m.obj) not in objects:
+            names = (m.obj._meta.label_lower, str(m.obj.pk or ""), str(m.obj)[:200])
+            objects[id(m.obj)] = (*names, written(list(names))[1:-1])
+        if id(m.detail) not in details:
+            cleaned = _clean(m.detail)
+            details[id(m.detail)] = (cleaned, written(cleaned))
+        kind, key, label, named_so = objects[id(m.obj)]
+        detail, detailed = details[id(m.detail)]
+        seq, previous = chain.audit_length + 1, chain.audit_head
+        text = (
+            f'{begins}{detailed}{middle}{named_so}],"outcome":"{common["outcome"]}","seq":{seq},'
+            f'"states":{written([m.before, m.after])},"verb":{written(m.verb)}}}'
+        )
+        columns: dict[str, Any] = {
+            **common, "seq": seq, "object_type": kind, "object_id": key, "object_label": label, "verb": m.verb,
+            "before_state": m.before, "after_state": m.after, "detail": detail, "previous": previous,
+        }  # fmt: skip
+        encoded = bytes_of(text)
+        columns["hash"] = (
+            chain_hash_of(previous, encoded) if encoded else chain_hash(previous, AuditEntry(**columns).document())
+        )
+        chain.audit_length, chain.audit_head = seq, columns["hash"]
+        yield columns
 
 
 def named(name: str) -> NamedChain:

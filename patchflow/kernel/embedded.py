@@ -78,7 +78,9 @@ def port_is_free(host: str, port: int) -> bool:
     return True
 
 
-def _die_with_parent(parent: int) -> Callable[[], None]:
+def die_with_parent(parent: int) -> Callable[[], None]:
+    """What a new process does first, so that it never outlives `parent`."""
+
     def prepare() -> None:
         os.setsid()
         if sys.platform == "linux":
@@ -110,7 +112,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                preexec_fn=_die_with_parent(os.getpid()),
+                preexec_fn=die_with_parent(os.getpid()),
             )
         self.started = time.monotonic()
 

@@ -16,7 +16,7 @@ from celery import current_app
 from django.db import connection, models, transaction
 from django.db.models import F, Q
 
-from patchflow.kernel import registry
+from patchflow.kernel import bell, registry
 from patchflow.kernel.models.due import DueWork
 
 log = structlog.get_logger(__name__)
@@ -29,10 +29,7 @@ def enqueue(task: str, **ids: Any) -> None:
     def ring() -> None:
         if current_app.conf.broker_url == "memory://":  # a command without a broker: nobody could hear it
             return
-        try:
-            current_app.send_task(task, kwargs=ids, retry=False)
-        except Exception as error:
-            log.warning("queue.broker_away", task=task, error=type(error).__name__, **ids)
+        bell.ring(task, ids)
 
     transaction.on_commit(ring)
 
@@ -77,11 +74,11 @@ def claim(rows: models.QuerySet[D], *, owner: str, lease: timedelta, limit: int 
         return []
     with transaction.atomic():
         found = dict(candidates.select_for_update(of=("self",), skip_locked=True).values_list("pk", "fence")[:limit])
-        free = rows.model._base_manager.filter(pk__in=found).filter(_free(now))
+        free = rows.model._base_manager.filter(pk__among=found).filter(_free(now))
         held = {"lease_until": now + lease, "lease_owner": owner[:80], "attempts": F("attempts") + 1}
         taken: list[Claim] = []
         for fence, pks in _by(found):
-            changed = free.filter(pk__in=pks, fence=fence).update(fence=fence + 1, **held)
+            changed = free.filter(pk__among=pks, fence=fence).update(fence=fence + 1, **held)
             if changed == len(pks):
                 taken += [Claim(pk, fence + 1) for pk in pks]
             else:  # none of them is ours for certain: all wait until the lease that was given is over
@@ -105,7 +102,7 @@ def write(model: type[D], held: Iterable[Claim], **columns: Any) -> set[int]:
     """Writes columns of many held rows, each only where its fence still holds; the keys of those that do."""
     kept: set[int] = set()
     for fence, pks in _by({claim.pk: claim.fence for claim in held}):
-        rows = model._base_manager.filter(pk__in=pks, fence=fence)
+        rows = model._base_manager.filter(pk__among=pks, fence=fence)
         if rows.update(**columns) == len(pks):
             kept |= set(pks)
         else:

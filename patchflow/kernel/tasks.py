@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from celery import shared_task
+from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
 
@@ -13,8 +14,9 @@ from patchflow.kernel.models import SignOffRound, User
 
 @shared_task
 def sweep(**_: object) -> dict[str, int]:
-    """Runs all sweeps; one at a time is enough, so a sweep under way lets this one go."""
-    if not cache.add("patchflow.sweep", "1", timeout=30):
+    """Runs all sweeps; one at a time is enough, so a sweep under way lets this one go: for one more period at most, as the
+    worker that runs it may have died."""
+    if not cache.add("patchflow.sweep", "1", timeout=2 * settings.PATCHFLOW["SWEEP_SECONDS"]):
         return {}
     try:
         return queue.sweep(now=timezone.now())

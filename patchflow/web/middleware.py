@@ -64,7 +64,7 @@ class RefusalMiddleware:
 def refuse(request: HttpRequest, refusal: Refusal) -> HttpResponse:
     """The page of a refusal, with its status; to htmx only the note, for the page's `#problem`."""
     partial = bool(getattr(request, "htmx", False)) and not getattr(request.htmx, "boosted", False)  # type: ignore[attr-defined]
-    problem = Problem(title=refusal.title, blockers=refusal.blockers, back=back(request))
+    problem = Problem(title=translation.gettext(refusal.title), blockers=refusal.blockers, back=back(request))
     template = "web/_problem.html" if partial else "web/problem.html"
     response = render(request, template, {"problem": problem, "status": refusal.status}, status=refusal.status)
     if partial:

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,9 +19,22 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from patchflow.kernel.embedded import CannotStart, Child, broker_command, broker_urls, port_is_free, wait_for_socket
-from patchflow.kernel.models import RoleGrant, User
+from patchflow.kernel.embedded import (
+    CannotStart,
+    Child,
+    broker_command,
+    broker_urls,
+    die_with_parent,
+    port_is_free,
+    wait_for_socket,
+)
+from patchflow.kernel.models import AuditEntry, RoleGrant, User
 
+PACE = (
+    "--staging", "10-30", "--installing", "40-150", "--restarting", "30-60", "--verifying", "5-20",
+    "--rate", "fail=0.02", "--rate", "lose=0.01",
+)  # fmt: skip
+"""How the simulated hosts of the demo behave: a job takes a minute or three, and some fail."""
 FIRST_ROLES = (
     "administrator",
     "configuration_manager",
@@ -40,7 +54,12 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8000)
         parser.add_argument("--workers", type=int, default=2, help="worker processes")
         parser.add_argument(
-            "--demo", action="store_true", help="inventory this very computer, ready for the tour of the README"
+            "--local", action="store_true", help="inventory this very computer, for real (it is only read)"
+        )
+        parser.add_argument(
+            "--demo",
+            action="store_true",
+            help="the same, and a simulated estate half-way through its month, ready for the tour of the README",
         )
 
     def handle(self, **options: Any) -> None:
@@ -58,13 +77,14 @@ class Command(BaseCommand):
         signal.signal(signal.SIGHUP, _stop)
         try:
             environment = self._broker(var, runtime, children)
-            environment = self._simulator(var, runtime, environment, children)
-            self._prepare(options["demo"])
-            mine = self._processes(host, port, options["workers"], environment, var)
-            children += mine
-            for child in mine:
-                child.start()
+            simulator, environment = self._simulator(var, runtime, environment, paced=options["demo"])
+            self._prepare(local=options["local"] or options["demo"])
+            web, *others = self._processes(host, port, options["workers"], environment, var)
+            self._start(children, [web])
             self.stdout.write(self.style.SUCCESS(f"Patchflow runs at http://{host}:{port}  (Ctrl-C stops it)"))
+            if options["demo"]:
+                self._seed(children)
+            self._start(children, [*simulator, *others])
             self._watch(children)
         except CannotStart as error:
             raise CommandError(str(error)) from None
@@ -88,20 +108,47 @@ class Command(BaseCommand):
         return environment
 
     def _simulator(
-        self, var: Path, runtime: Path, environment: dict[str, str], children: list[Child]
-    ) -> dict[str, str]:
-        """Simulated hosts are a process of their own: killing workers never kills what remembers."""
+        self, var: Path, runtime: Path, environment: dict[str, str], *, paced: bool
+    ) -> tuple[list[Child], dict[str, str]]:
+        """Simulated hosts are a process of their own: killing workers never kills what remembers. `paced`: slow enough to
+        watch."""
         if settings.PRODUCTION or environment.get("PATCHFLOW_SIMULATOR"):
-            return environment
+            return [], environment
         where = str(runtime / "hosts.sock")
         command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "simulator", "--socket", where]
-        command += ["--ledger", str(var / "simulator.journal")]
+        command += ["--ledger", str(var / "simulator.journal"), *(PACE if paced else ())]
         child = Child("simulator", command, environment, var / "log" / "simulator.log")
-        child.start()
-        children.append(child)
-        return environment | {"PATCHFLOW_SIMULATOR": where}
+        return [child], environment | {"PATCHFLOW_SIMULATOR": where}
 
-    def _prepare(self, demo: bool) -> None:
+    def _start(self, children: list[Child], mine: list[Child]) -> None:
+        for child in mine:
+            children.append(child)
+            child.start()
+
+    def _seed(self, children: list[Child]) -> None:
+        """The demo, made by a process of its own while the web serves already; the simulator and the workers follow, for they
+        would act on what is half told."""
+        if not self._is_new():
+            return
+        self.stdout.write("demo: a simulated estate is being made, which takes about a minute; look around meanwhile.")
+        self.stdout.flush()
+        command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "seed_demo"]
+        seed = subprocess.Popen(command, preexec_fn=die_with_parent(os.getpid()))
+        try:
+            while seed.poll() is None:
+                self._supervise(children)
+        finally:
+            if seed.poll() is None:
+                seed.terminate()
+                seed.wait()
+        if seed.returncode:
+            self.stdout.write(self.style.WARNING("demo: it was not made; everything else goes on."))
+
+    def _is_new(self) -> bool:
+        """Whether nobody has made the demo here yet."""
+        return not AuditEntry.objects.filter(verb="release.demo.seeded").exists()
+
+    def _prepare(self, *, local: bool) -> None:
         """Migrations, and the first administrator, whose credentials are printed once."""
         call_command("migrate", verbosity=0, interactive=False)
         if not User.objects.filter(is_active=True).exclude(username="bot").exists():
@@ -113,7 +160,7 @@ class Command(BaseCommand):
                     f"First administrator: admin / {password}   (shown once; change it after the first log-in)"
                 )
             )
-        if demo:
+        if local:
             call_command("this_computer", verbosity=0)
 
     def _processes(self, host: str, port: int, workers: int, environment: dict[str, str], var: Path) -> list[Child]:
@@ -150,13 +197,14 @@ class Command(BaseCommand):
         return [Child(name, command, environment, var / "log" / f"{name}.log") for name, command in commands.items()]
 
     def _watch(self, children: list[Child]) -> None:
-        def say(text: str) -> None:
-            self.stdout.write(f"{timezone.now():%H:%M:%S} {text}")
-
         while True:
-            for child in children:
-                child.supervise(say)
-            time.sleep(0.5)
+            self._supervise(children)
+
+    def _supervise(self, children: list[Child]) -> None:
+        """Looks after the children once, and rests."""
+        for child in children:
+            child.supervise(lambda text: self.stdout.write(f"{timezone.now():%H:%M:%S} {text}"))
+        time.sleep(0.5)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
