@@ -28,7 +28,12 @@ verbs(
         "withdrawn": "Round withdrawn",
         "reminded": "Reminded",
     },
-    settings={"kill_switch": "Kill switch set", "changed": "Setting changed"},
+    settings={
+        "kill_switch": "Kill switch set",
+        "changed": "Setting changed",
+        "trial_entered": "Trial mode entered",
+        "trial_left": "Trial mode left",
+    },
     audit__trail={"verified": "Trail verified"},
 )
 

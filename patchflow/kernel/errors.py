@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from patchflow.kernel.blockers import Blocker, sentences
+from django.utils.translation import gettext_noop
+
+from patchflow.kernel.blockers import Blocker, said, sentences
 
 
 class Refusal(Exception):
     """A verb was refused; `blockers` says why. Nothing was changed, and the attempt is in the audit trail."""
 
     status = 409
-    title = "Refused"
+    title = gettext_noop("Refused")
 
     def __init__(self, blockers: Sequence[Blocker] | Blocker | str, *, code: str = "") -> None:
         if isinstance(blockers, str):
@@ -23,26 +25,31 @@ class Refusal(Exception):
 
     default_code = "refused"
 
+    @property
+    def said(self) -> str:
+        """The reasons in the reader's language; `str` of it is English, for logs and rows."""
+        return said(self.blockers)
+
 
 class NotAllowed(Refusal):
     """This person may not do this here: role, scope or separation of duties."""
 
     status = 403
-    title = "Not allowed"
+    title = gettext_noop("Not allowed")
     default_code = "not_allowed"
 
 
 class Blocked(Refusal):
     """A gate is shut; each blocker says what opens it."""
 
-    title = "Blocked"
+    title = gettext_noop("Blocked")
     default_code = "blocked"
 
 
 class Conflict(Refusal):
     """The object has moved on since it was read, or another holds it: look again."""
 
-    title = "Conflict"
+    title = gettext_noop("Conflict")
     default_code = "conflict"
 
 
@@ -50,7 +57,7 @@ class Invalid(Refusal):
     """The input cannot be used; each blocker's code ends in the field's name."""
 
     status = 400
-    title = "Invalid input"
+    title = gettext_noop("Invalid input")
     default_code = "invalid"
 
 

@@ -67,10 +67,12 @@ class StateField(django_fsm.FSMField):
 
 
 def state_field(states: type[models.TextChoices], **options: Any) -> Any:
-    """A protected state column; the first member is where a row starts unless `default` says otherwise."""
+    """A protected state column; the first member is where a row starts unless `default` says otherwise. `db_index=False` for
+    a table that finds its rows by states with an index of its own: each index is written at every change of state."""
     options.setdefault("default", next(iter(states)))
     options.setdefault("max_length", 24)
-    return StateField(choices=states.choices, protected=True, db_index=True, editable=False, **options)
+    options.setdefault("db_index", True)
+    return StateField(choices=states.choices, protected=True, editable=False, **options)
 
 
 class Stateful(models.Model):
@@ -189,6 +191,13 @@ def state_attribute(model: type[models.Model]) -> str:
 def find(model: type[models.Model], name: str, state: str) -> Transition | None:
     """The transition `name` that leaves `state`; None if there is none."""
     return next((t for t in machine_of(model) if t.name == name and t.leaves(state)), None)
+
+
+def take(instance: models.Model, declared: Transition, attribute: str, **given: Any) -> None:
+    """Takes a transition that `find` has found for this row's state: its body, then its target; used by `workflow` alone, for
+    many rows. What the library adds to a single one (a signal before and after, conditions) nobody here listens to."""
+    getattr(type(instance), declared.name).__wrapped__(instance, **given)
+    instance.__dict__[attribute] = declared.target
 
 
 def diagram(label: str) -> set[tuple[str, str, str]]:

@@ -6,14 +6,17 @@ Four-eyes rules never use `has_perm`, which superusers pass; they ask who did wh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, English, any_of, english
 from patchflow.kernel.roles import all_roles, roles_with
 
 if TYPE_CHECKING:
     from patchflow.kernel.models import User
+
+ROLE = "role."
+"""How the codes of rules begin that ask for a capability."""
 
 Predicate = Callable[[Any, "User"], bool]
 
@@ -29,6 +32,11 @@ class Rule:
     def __call__(self, obj: Any, actor: User) -> bool:
         return self.test(obj, actor)
 
+    @property
+    def asks_role(self) -> bool:
+        """Whether it asks what the person is, and nothing of the object but its hosts (`capability`)."""
+        return self.code.startswith(ROLE)
+
     def refusal(self) -> Blocker:
         return Blocker(self.code, self.sentence)
 
@@ -40,8 +48,8 @@ def rule(code: str, sentence: str) -> Callable[[Predicate], Rule]:
 
 def capability(name: str) -> Rule:
     """The actor holds the capability, for all hosts that the object concerns (`scope_keys()`, where it has one)."""
-    titles = [all_roles()[r].title for r in sorted(roles_with(name)) if r != "system"]
-    who = " or ".join(titles) or "Patchflow itself"
+    titles = [English.of(all_roles()[r].title, context="role") for r in sorted(roles_with(name)) if r != "system"]
+    who = any_of(titles) if titles else english("Patchflow itself")
 
     def test(obj: Any, actor: User) -> bool:
         if actor.scopes_for(name) is None:
@@ -49,7 +57,12 @@ def capability(name: str) -> Rule:
         keys = getattr(obj, "scope_keys", None)
         return actor.holds(name, over=keys() if keys else None)
 
-    return Rule(f"role.{name}", f"This needs the role {who} for the hosts concerned.", test)
+    return Rule(f"{ROLE}{name}", english("This needs the role %(who)s for the hosts concerned.", who=who), test)
+
+
+def somewhere(name: str) -> Rule:
+    """The actor holds the capability for some hosts at least: asked where the object is not known, before that is said."""
+    return replace(capability(name), test=lambda _obj, actor: actor.holds_somewhere(name))
 
 
 def failing(rules: Iterable[Rule], obj: Any, actor: User) -> list[Blocker]:
@@ -61,6 +74,10 @@ def failing(rules: Iterable[Rule], obj: Any, actor: User) -> list[Blocker]:
                 found.append(r.refusal())
         except Exception as error:
             found.append(
-                Blocker(r.code, f"This could not be checked ({type(error).__name__}), so it is denied.", tone="unknown")
+                Blocker(
+                    r.code,
+                    english("This could not be checked (%(name)s), so it is denied.", name=type(error).__name__),
+                    tone="unknown",
+                )
             )
     return found

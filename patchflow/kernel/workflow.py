@@ -11,18 +11,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from django.db import models, transaction
+from django.utils.translation import pgettext
 
 from patchflow.kernel import audit, fsm
 from patchflow.kernel import rows as many
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, English, any_of, english
 from patchflow.kernel.enums import Outcome
 from patchflow.kernel.errors import Blocked, Conflict, NotAllowed, Refusal
 from patchflow.kernel.models.audit import Audited
 from patchflow.kernel.registry import gates_of
-from patchflow.kernel.rules import failing
+from patchflow.kernel.rules import failing, somewhere
 
 if TYPE_CHECKING:
     from patchflow.kernel.models import User
@@ -96,10 +97,17 @@ def verb(
 
 
 def lock(model: type[M], pk: Any) -> M:
-    """The row, locked until the transaction ends; Conflict if it is gone."""
-    row = model._base_manager.select_for_update().filter(pk=pk).first()
+    """The row, locked until the transaction ends; Conflict if it is gone.
+
+    It alone: a table's usual order may go by another table's columns (a ring's by its rollout's), whose row would be locked
+    with it, out of the order in which locks are taken.
+    """
+    row = model._base_manager.select_for_update(of=("self",)).order_by().filter(pk=pk).first()
     if row is None:
-        raise Conflict(f"This {model._meta.verbose_name} no longer exists.", code="conflict.gone")
+        raise Conflict(
+            english("This %(verbose_name)s no longer exists.", verbose_name=model._meta.verbose_name),
+            code="conflict.gone",
+        )
     return row
 
 
@@ -118,7 +126,11 @@ def find_blockers(
             found.append(
                 Blocker(
                     code,
-                    f"This gate could not be evaluated ({type(error).__name__}: {error}), so it stays shut.",
+                    english(
+                        "This gate could not be evaluated (%(name)s: %(error)s), so it stays shut.",
+                        name=type(error).__name__,
+                        error=error,
+                    ),
                     tone="unknown",
                 )
             )
@@ -128,8 +140,8 @@ def find_blockers(
 def fire(model: type[M], pk: Any, name: str, *, actor: User, at: datetime, **facts: Any) -> M:
     """Fires transition `name` on the row `pk` and returns it.
 
-    Raises Conflict (the state has no such transition), NotAllowed (a rule), Blocked (a gate). `facts` go to the
-    transition's body and into the audit entry.
+    Raises NotAllowed (a rule; before anything is said of the state), Conflict (the state has no such transition), Blocked
+    (a gate). `facts` go to the transition's body and into the audit entry.
     """
     declared = [t for t in fsm.machine_of(model) if t.name == name]
     if not declared:
@@ -145,29 +157,72 @@ def fire(model: type[M], pk: Any, name: str, *, actor: User, at: datetime, **fac
     return _run(_Attempt(declared[0].verb, model, pk, actor, at, {"transition": name}), act)
 
 
-def _pass_gates(obj: models.Model, name: str, *, actor: User, at: datetime, facts: Mapping[str, Any]) -> None:
+def demand_somewhere(name: str, *, actor: User) -> None:
+    """Raises NotAllowed for whom no role gives the capability anywhere: asked before the object is looked for."""
+    if refused := failing([somewhere(name)], None, actor):
+        raise NotAllowed(refused)
+
+
+def _spoken(model: type[models.Model], name: str) -> English:
+    """A transition inside a sentence: its plain name in English, its label in another language."""
+    label = next((t.label for t in fsm.machine_of(model) if t.name == name), name)
+    return English.of(label, context="verb", text=name.replace("_", " "))
+
+
+def _pass_gates(obj: models.Model, name: str, *, actor: User, at: datetime, facts: Mapping[str, Any]) -> fsm.Transition:
+    """The transition that leaves the row's state, if its rules and gates let it; raises the Refusal otherwise."""
     model = type(obj)
     state = str(getattr(obj, fsm.state_attribute(model)))
     declared = fsm.find(model, name, state)
     if declared is None:
+        demand_role(obj, name, actor=actor)
         sources = sorted({s for t in fsm.machine_of(model) if t.name == name for s in t.sources})
         raise Conflict(
-            f"It is {state.replace('_', ' ')}; {name.replace('_', ' ')} needs {' or '.join(s.replace('_', ' ') for s in sources)}.",
+            english(
+                "It is %(state)s; %(verb)s needs %(states)s.",
+                state=English.of(state.replace("_", " ")),
+                verb=_spoken(model, name),
+                states=any_of([English.of(s.replace("_", " ")) for s in sources]),
+            ),
             code="conflict.state",
         )
     if refused := failing(declared.allowed, obj, actor):
         raise NotAllowed(refused)
     if blockers := find_blockers(obj, name, actor=actor, at=at, facts=facts):
         raise Blocked(blockers)
+    return declared
+
+
+def demand_role(obj: models.Model, name: str, *, actor: User) -> None:
+    """Raises NotAllowed if no role lets the actor fire `name` in whatever state: they are not told in which it is.
+
+    For verbs that look at the row before they fire; `fire` asks by itself.
+    """
+    ways = [t for t in fsm.machine_of(type(obj)) if t.name == name]
+    refused = [failing([rule for rule in way.allowed if rule.asks_role], obj, actor) for way in ways]
+    if all(refused):
+        raise NotAllowed(refused[0])
 
 
 def _columns(obj: models.Model) -> dict[str, Any]:
     """What the row's loaded columns hold, frozen: JSON as its text, so that a change inside it shows."""
-    loaded = {f: obj.__dict__[f.attname] for f in obj._meta.concrete_fields if f.attname in obj.__dict__}
-    return {
-        f.attname: json.dumps(value, cls=f.encoder, sort_keys=True) if isinstance(f, models.JSONField) else value
-        for f, value in loaded.items()
-    }
+    plain, as_json = _fields_of(type(obj))
+    held = obj.__dict__
+    found = {name: held[name] for name in plain if name in held}
+    for name, encoder in as_json:
+        if name in held:
+            found[name] = json.dumps(held[name], cls=encoder, sort_keys=True)
+    return found
+
+
+@functools.cache
+def _fields_of(model: type[models.Model]) -> tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]:
+    """The names of a model's columns, and those that hold JSON with their encoders."""
+    fields = model._meta.concrete_fields
+    return (
+        tuple(f.attname for f in fields if not isinstance(f, models.JSONField)),
+        tuple((f.attname, f.encoder) for f in fields if isinstance(f, models.JSONField)),
+    )
 
 
 def _changed(obj: models.Model, before: Mapping[str, Any]) -> list[str]:
@@ -206,9 +261,16 @@ def _lock_parent(model: type[models.Model], pk: Any) -> Audited | None:
     """The row whose chain takes the entries about this one, locked before it (a job's ring); None if it has its own."""
     if issubclass(model, Audited):
         return None
-    peek = model._base_manager.filter(pk=pk).first()
+    peek = model._base_manager.order_by().filter(pk=pk).first()
     if peek is None:
-        raise Conflict(f"This {model._meta.verbose_name} no longer exists.", code="conflict.gone")
+        raise Conflict(
+            english("This %(verbose_name)s no longer exists.", verbose_name=model._meta.verbose_name),
+            code="conflict.gone",
+        )
+    return _lock_parent_of(peek)
+
+
+def _lock_parent_of(peek: models.Model) -> Audited:
     parent: Audited = peek.audit_parent  # type: ignore[attr-defined]
     return lock(type(parent), parent.pk)
 
@@ -255,9 +317,13 @@ def fire_steps(
     at: datetime,
     steps_of: Callable[[M], Sequence[Step]],
     fences: Mapping[Any, int] | None = None,
+    also: Callable[[M], Mapping[str, Any]] | None = None,
 ) -> FiredMany:
     """As `fire_many`, where each row takes steps of its own, one after the other: transitions of `names`, each through its
     rules and gates, each with its entry. A row that one of them refuses takes none.
+
+    `also`: columns that are no state, written with the steps of a row, also where it takes none. Columns that neither a body
+    nor `steps_of` reads may be left out of `rows` (`only`): reading them for thousands of rows costs more than the steps.
     """
     model = rows.model
     bulk = {t.name for t in fsm.machine_of(model) if t.bulk}
@@ -270,44 +336,58 @@ def fire_steps(
         first = rows.order_by("pk").first()
         if first is None:
             return FiredMany([], {})
-        chain = _lock_parent(model, first.pk)
+        chain = _lock_parent_of(first)
         refused: dict[Any, list[Blocker]] = {}
         done: list[Any] = []
         moves: list[audit.Move] = []
         written: dict[tuple[str, ...], list[M]] = {}
         for obj in rows.select_for_update(of=("self",), skip_locked=True).order_by("pk"):
-            read, taken = _columns(obj), []
+            read = _columns(obj)
             try:
                 if fences is not None and obj.fence != fences.get(obj.pk):  # type: ignore[attr-defined]
                     raise Conflict(
                         "Another holder has taken this over; a late write is shut out.", code="conflict.fence"
                     )
-                for name, facts in steps_of(obj):
-                    _pass_gates(obj, name, actor=actor, at=at, facts=facts)
-                    verb_name, before, after = _step(obj, name, actor=actor, at=at, facts=facts)
-                    taken.append(audit.Move(verb_name, obj, before, after, facts))
+                taken = _take_steps(obj, steps_of(obj), actor=actor, at=at)
             except Refusal as refusal:
                 refused[obj.pk] = refusal.blockers
                 continue
-            if taken:
+            if taken or also:
+                for name, value in (also(obj) if also else {}).items():
+                    setattr(obj, name, value)
                 written.setdefault(tuple(_changed(obj, read)), []).append(obj)
                 moves += taken
             done.append(obj.pk)
         for columns, changed in written.items():
             _write_many(model, changed, columns)
-        audit.record_many(cast(Audited, chain), moves, actor=actor, at=at)
+        audit.record_many(chain, moves, actor=actor, at=at)
         return FiredMany(done, refused)
 
     verb_name = next(t.verb for t in fsm.machine_of(model) if t.name == names[0])
     return _run(_Attempt(verb_name, None, None, actor, at, {"transition": names[0]}), act)
 
 
+def _take_steps(obj: models.Model, steps: Sequence[Step], *, actor: User, at: datetime) -> list[audit.Move]:
+    """Takes the steps of one row, each through its rules and gates; raises the Refusal of the first that may not be."""
+    model, taken = type(obj), []
+    attribute = fsm.state_attribute(model)
+    for name, facts in steps:
+        declared = _pass_gates(obj, name, actor=actor, at=at, facts=facts)
+        before = str(obj.__dict__[attribute])
+        fsm.take(obj, declared, attribute, actor=actor, at=at, **facts)
+        taken.append(audit.Move(declared.verb, obj, before, declared.target, facts))
+    return taken
+
+
 def _write_many(model: type[M], rows: list[M], columns: Sequence[str]) -> None:
     """The columns of all rows: by one UPDATE those that have the same value in each, the others beside it."""
-    frozen = [_columns(row) for row in rows]
-    same = {name: getattr(rows[0], name) for name in columns if all(f[name] == frozen[0][name] for f in frozen)}
-    own = [name for name in columns if name not in same]
-    many.update(model, rows, same, own)
+    json_columns = {f.attname for f in model._meta.concrete_fields if isinstance(f, models.JSONField)}
+    same: dict[str, Any] = {}
+    for name in columns:
+        value = rows[0].__dict__[name]
+        if all((each := row.__dict__[name]) is value or (name not in json_columns and each == value) for row in rows):
+            same[name] = value
+    many.update(model, rows, same, [name for name in columns if name not in same])
 
 
 @dataclass(frozen=True)
@@ -333,5 +413,5 @@ def available(obj: models.Model, *, actor: User, at: datetime, also: Iterable[st
         if not declared.leaves(state) or (declared.by_system and declared.name not in also):
             continue
         blockers = failing(declared.allowed, obj, actor) + find_blockers(obj, declared.name, actor=actor, at=at)
-        offered.append(Available(declared.name, declared.label, blockers, declared.dangerous))
+        offered.append(Available(declared.name, pgettext("verb", declared.label), blockers, declared.dangerous))
     return offered

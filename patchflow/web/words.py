@@ -62,7 +62,9 @@ def at(moment: datetime, *, now: datetime) -> str:
     elif days == 1:
         day = _("tomorrow")
     else:
-        day = formats.date_format(local, "D j M" if local.year == today.year else "D j M Y")
+        day = formats.date_format(
+            local, pgettext("date", "D j M") if local.year == today.year else pgettext("date", "D j M Y")
+        )
     return f"{day} {clock} {zone(moment)}"
 
 
@@ -75,7 +77,8 @@ def exactly(moment: datetime) -> str:
 def clock_face(now: datetime) -> str:
     """The foot of the rail: "18 Nov 2026, 09:42 CET"."""
     local = timezone.localtime(now)
-    return f"{formats.date_format(local, 'j M Y, H:i')} {zone(now)}"
+    day = formats.date_format(local, pgettext("date", "j M Y"))
+    return f"{day}, {formats.date_format(local, 'H:i')} {zone(now)}"
 
 
 def percent(part: int, whole: int) -> Decimal:

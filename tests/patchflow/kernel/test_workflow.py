@@ -7,17 +7,20 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils.safestring import mark_safe
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from patchflow.kernel import fsm, workflow
+from patchflow.kernel import audit, fsm, workflow
 from patchflow.kernel.enums import Outcome
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.fsm import PastTheDoor, transition
+from patchflow.kernel.integrity import chain_hash
 from patchflow.kernel.models import AuditEntry, RoleGrant
 from patchflow.kernel.rules import capability
+from releases.models import Job, Ring
 from tests.factories.people import Cast
 from tests.toys.domain import rename
 from tests.toys.models import Ball, Box, BoxState
@@ -173,6 +176,7 @@ MEANWHILE = st.fixed_dictionaries(
     spin=st.sampled_from([None, 1, True]),
     meanwhile=MEANWHILE,
     chair=st.booleans(),
+    lean=st.booleans(),
 )
 def test_both_doors_are_equal(
     balls: list[tuple[str, str]],
@@ -181,11 +185,13 @@ def test_both_doors_are_equal(
     spin: Any,
     meanwhile: dict[str, Any],
     chair: bool,
+    lean: bool,
     cast: Cast,
     now: datetime,
 ) -> None:
     """`fire` row by row and `fire_many` leave the same rows, the same refusals and the same entries: each row with facts
-    of its own, and with columns that another writes between the door's reading and its writing."""
+    of its own, and with columns that another writes between the door's reading and its writing; also where the rows are
+    read without most of their columns."""
     actor = cast.cal if chair else cast.eve
 
     def facts(place: int) -> dict[str, Any]:
@@ -214,8 +220,13 @@ def test_both_doors_are_equal(
             one_refused[row.pk] = [b.code for b in refusal.blockers]
     many_box, many_rows = fill()
     places = {row.pk: place for place, row in enumerate(many_rows)}
+    wanted = Ball.objects.filter(box=many_box)
     result = workflow.fire_many(
-        Ball.objects.filter(box=many_box), name, actor=actor, at=now, facts_of=lambda ball: facts(places[ball.pk])
+        wanted.only("box_id", "state") if lean else wanted,
+        name,
+        actor=actor,
+        at=now,
+        facts_of=lambda ball: facts(places[ball.pk]),
     )
 
     many_refused = {pk: [b.code for b in why] for pk, why in result.refused.items()}
@@ -244,6 +255,67 @@ def test_a_door_writes_what_the_body_changed_and_nothing_else(many: bool, cast: 
         "speed",
         "throws",
     }
+
+
+def test_columns_that_are_no_state_are_written_with_the_steps_of_each_row(cast: Cast, now: datetime) -> None:
+    """Also those of a row that takes no step; those of a row that is refused stay as they are."""
+    box = Box.objects.create(maker=cast.ann)
+    thrown, idle, late = (Ball.objects.create(box=box, fence=fence) for fence in (1, 1, 2))
+    fired = workflow.fire_steps(
+        Ball.objects.all(), ["throw"], actor=cast.cal, at=now, fences=dict.fromkeys([thrown.pk, idle.pk, late.pk], 1),
+        steps_of=lambda ball: [] if ball.pk == idle.pk else [("throw", {})], also=lambda ball: {"attempts": ball.pk + 7},
+    )  # fmt: skip
+    assert (fired.done, list(fired.refused)) == ([thrown.pk, idle.pk], [late.pk])
+    rows = Ball.objects.order_by("pk").values_list("state", "attempts")
+    assert list(rows) == [("flying", thrown.pk + 7), ("lying", idle.pk + 7), ("lying", 0)]
+
+
+WORDS = st.text(st.characters(codec="utf-8"), max_size=8) | st.sampled_from(
+    [mark_safe("markup"), "“quoted”", "NUL \x00", "\U0001f600", "ﬀ", "password", "\x7f\x1f"]
+)
+DETAILS = st.dictionaries(
+    WORDS,
+    st.recursive(
+        WORDS | st.none() | st.booleans() | st.integers() | st.dates() | st.sampled_from(Outcome),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+        max_leaves=6,
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(details=st.lists(DETAILS, min_size=1, max_size=5), again=st.booleans())
+def test_entries_of_many_are_those_of_one_by_one(
+    details: list[dict[str, Any]], again: bool, cast: Cast, now: datetime
+) -> None:
+    def entries(box: Box) -> list[Any]:
+        columns = [
+            f.name for f in AuditEntry._meta.concrete_fields if f.name not in ("id", "recorded_at", "chain", "hash")
+        ]
+        rows = AuditEntry.objects.filter(chain=box.audit_chain).order_by("seq")
+        assert [e.hash for e in rows] == [chain_hash(e.previous, e.document()) for e in rows]
+        assert (box.audit_length, box.audit_head) == (rows.count(), rows.last().hash)  # type: ignore[union-attr]
+        return [
+            [getattr(e, name) for name in columns if name not in ("object_id", "object_label", "previous")]
+            for e in rows
+        ]
+
+    details = details * 2 if again else details
+    one, many = (Box.objects.create(maker=cast.ann) for _ in range(2))
+    for detail in details:
+        audit.record(one, "toy.box.opened", one, actor=cast.cal, at=now, before="a", after="b", detail=detail)
+    moves = [audit.Move("toy.box.opened", many, "a", "b", detail) for detail in details]
+    audit.record_many(many, moves, actor=cast.cal, at=now)
+    assert entries(many) == entries(one)
+
+
+def test_a_lock_takes_the_row_alone(cast: Cast, now: datetime) -> None:
+    """A ring is ordered by its rollout: locking one locked the other too, out of the order in which locks are taken."""
+    for model in (Ring, Job):
+        with CaptureQueriesContext(connection) as seen, transaction.atomic(), pytest.raises(Conflict):
+            workflow.lock(model, 1)
+        assert not [q["sql"] for q in seen if " JOIN " in q["sql"]]
 
 
 def test_fire_many_shuts_out_a_late_fence(cast: Cast, now: datetime) -> None:
