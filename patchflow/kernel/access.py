@@ -11,6 +11,7 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from patchflow.kernel import audit
+from patchflow.kernel.blockers import english
 from patchflow.kernel.enums import Outcome
 from patchflow.kernel.errors import Invalid, NotAllowed
 from patchflow.kernel.models import RoleGrant, User
@@ -49,7 +50,7 @@ def _login_failed(credentials: dict[str, Any], **_: Any) -> None:
 def grant_role(*, user_id: int, role: str, scope: str = "", actor: User, at: datetime) -> RoleGrant:
     """Gives a role; checks that the actor may and that the role exists. Nobody gives a role to themselves."""
     if role not in {r.name for r in grantable()}:
-        raise Invalid(f"There is no role {role!r}.", code="grant.role")
+        raise Invalid(english("There is no role %(role)s.", role=repr(role)), code="grant.role")
     user = lock(User, user_id)
     _may_grant(user, actor)
     grant, made = RoleGrant.objects.get_or_create(user=user, role=role, scope=scope, defaults={"granted_by": actor})

@@ -67,7 +67,7 @@ def check_services(databases: Sequence[str] | None = None, **_: Any) -> list[Che
     asked = {
         "PATCHFLOW_DATABASE_URL": connection.ensure_connection,
         "PATCHFLOW_BROKER_URL": queue.reach_broker,
-        "PATCHFLOW_CACHE_URL": lambda: cache.get("patchflow.check"),
+        "PATCHFLOW_CACHE_URL": getattr(cache, "reach", lambda: cache.get("patchflow.check")),
     }
     found: list[CheckMessage] = []
     for name, ask in asked.items():

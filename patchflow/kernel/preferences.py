@@ -8,7 +8,7 @@ from datetime import datetime
 from django.conf import settings
 
 from patchflow.kernel import audit
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Invalid
 from patchflow.kernel.models import User
 from patchflow.kernel.registry import verbs
@@ -22,9 +22,16 @@ def set_preferences(*, language: str, time_zone: str, actor: User, at: datetime)
     """Sets the language and the time zone of `actor`. Raises Invalid where Patchflow does not know one of them."""
     wrong = []
     if language not in dict(settings.LANGUAGES):
-        wrong.append(Blocker("preferences.language", f"Patchflow does not speak {language!r}."))
+        wrong.append(
+            Blocker("preferences.language", english("Patchflow does not speak %(language)s.", language=repr(language)))
+        )
     if time_zone not in zoneinfo.available_timezones():
-        wrong.append(Blocker("preferences.time_zone", f"{time_zone!r} is no time zone: choose one as Europe/Berlin."))
+        wrong.append(
+            Blocker(
+                "preferences.time_zone",
+                english("%(time_zone)s is no time zone: choose one as Europe/Berlin.", time_zone=repr(time_zone)),
+            )
+        )
     if wrong:
         raise Invalid(wrong)
     user = lock(User, actor.pk)

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import yaml
+from django.utils.translation import pgettext
 
 EVERYONE = "everyone"
 SYSTEM = "system"
@@ -17,6 +18,11 @@ class Role:
     name: str
     title: str
     capabilities: frozenset[str]
+
+    @property
+    def label(self) -> str:
+        """Its title in the reader's language."""
+        return pgettext("role", self.title)
 
 
 @cache

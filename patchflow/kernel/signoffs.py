@@ -8,7 +8,7 @@ laws 1, 2 and 8). Lock order: subject, then round.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
@@ -20,7 +20,7 @@ from django.db import models
 from django.db.models import Max
 
 from patchflow.kernel import audit, substitutes
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.enums import Quorum, RoundState, Verdict
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.integrity import difference, digest, plain
@@ -127,6 +127,20 @@ def tally(level: SignOffLevel) -> Tally:
     )
 
 
+AfterVote = Callable[..., None]
+_after_votes: list[AfterVote] = []
+
+
+def after_vote(function: AfterVote) -> AfterVote:
+    """Registers what a vote on any round moves besides its subject (the agenda of a meeting), by whichever door it came.
+
+    The function gets (signed, actor=, at=), in the transaction of the vote, after its locks.
+    """
+    if function not in _after_votes:
+        _after_votes.append(function)
+    return function
+
+
 @verb("signoff.round.opened")
 def open_round(
     *, subject: models.Model, levels: Sequence[LevelSpec], actor: User, at: datetime, kind: str = "approval"
@@ -148,7 +162,12 @@ def open_round(
             blockers.append(
                 Blocker(
                     "round.voters_missing",
-                    f"Level “{spec.name}” has {len(people)} people who can sign; its quorum needs more.{why}",
+                    english(
+                        "Level “%(name)s” has %(people)s people who can sign; its quorum needs more.%(why)s",
+                        name=spec.name,
+                        people=len(people),
+                        why=why,
+                    ),
                     tone="wait",
                 )
             )
@@ -211,21 +230,21 @@ def why_not_sign(round_: SignOffRound, subject: models.Model, actor: User, *, at
 def _without_right(round_: SignOffRound, subject: models.Model, actor: User, at: datetime) -> list[Blocker]:
     known = subject_of(subject)
     excluded = known.excluded(subject)
-    level = round_.levels.get(position=round_.position)
+    level = round_.levels.filter(position=round_.position).first()  # a licence passes a round that asks nobody
     taken = substitutes.counted(round_)
-    seat = substitutes.seat_of(level, actor, at=at, taken=taken)
+    seat = substitutes.seat_of(level, actor, at=at, taken=taken) if level else None
     reasons: list[Blocker] = []
     if actor.is_bot:
         reasons.append(Blocker("signoff.bot", "The system signs nothing."))
     if reason := excluded.get(actor.pk):
         reasons.append(Blocker("signoff.four_eyes", reason))
     if not actor.is_active or seat is None:
-        reasons.append(Blocker("signoff.not_asked", f"Level {level.position}, “{level.name}”, does not ask you."))
+        reasons.append(_not_asked(level))
     else:
         over = subject.scope_keys() if hasattr(subject, "scope_keys") else None
         if not actor.holds(known.capability, over=over):
             lost = "You no longer hold the role by which you were asked."
-            none = f"You stand in for {seat}, but hold no role that decides about this."
+            none = english("You stand in for %(seat)s, but hold no role that decides about this.", seat=seat)
             reasons.append(Blocker("signoff.right_lost", lost if seat == actor else none))
         if seat != actor:
             reasons += _against_seat(seat, known.capability, over, excluded, taken)
@@ -238,14 +257,38 @@ def _without_right(round_: SignOffRound, subject: models.Model, actor: User, at:
     return reasons
 
 
+def _not_asked(level: SignOffLevel | None) -> Blocker:
+    if level is None:
+        return Blocker("signoff.not_asked", "This round asks nobody.")
+    said = english("Level %(position)s, “%(name)s”, does not ask you.", position=level.position, name=level.name)
+    return Blocker("signoff.not_asked", said)
+
+
+def _was_asked(round_: SignOffRound, actor: User, at: datetime) -> bool:
+    """Whether some level asks the actor, or somebody for whom they stand in: only they are told how the round stands."""
+    return any(substitutes.seat_of(level, actor, at=at, taken=set()) for level in round_.levels.all())
+
+
 def _against_seat(seat: User, capability: str, over: Any, excluded: dict[int, str], taken: set[int]) -> list[Blocker]:
     """Why nobody may sign on the seat of this absent person: what would keep them from signing keeps their substitute."""
     if seat.pk in excluded:
-        return [Blocker("signoff.four_eyes", f"You stand in for {seat}, who may not decide about this.")]
+        return [
+            Blocker(
+                "signoff.four_eyes", english("You stand in for %(seat)s, who may not decide about this.", seat=seat)
+            )
+        ]
     if not seat.is_active or not seat.holds(capability, over=over):
-        return [Blocker("signoff.right_lost", f"{seat}, for whom you stand in, no longer holds the role.")]
+        return [
+            Blocker(
+                "signoff.right_lost", english("%(seat)s, for whom you stand in, no longer holds the role.", seat=seat)
+            )
+        ]
     if seat.pk in taken:
-        return [Blocker("signoff.once", f"{seat}, for whom you stand in, counts in this round already.")]
+        return [
+            Blocker(
+                "signoff.once", english("%(seat)s, for whom you stand in, counts in this round already.", seat=seat)
+            )
+        ]
     return []
 
 
@@ -277,9 +320,12 @@ def decide(
         raise Conflict("This round does not exist.", code="conflict.gone")
     subject = lock(apps.get_model(peek.subject_type), peek.subject_id)
     round_ = lock(SignOffRound, round_id)
+    if _without_right(round_, subject, actor, at) and not _was_asked(round_, actor, at):
+        raise NotAllowed(why_not_sign(round_, subject, actor, at=at))
     if not round_.is_open:
         raise Conflict(
-            f"This round is {round_.get_state_display()}: nothing is left to decide.", code="signoff.round_over"
+            english("This round is %(state)s: nothing is left to decide.", state=label_of(round_)),
+            code="signoff.round_over",
         )
     known = subject_of(subject)
     now_signed = digest(known.document(subject))
@@ -315,6 +361,8 @@ def decide(
         },
     )
     _close_if_due(round_, level, subject, known, actor=actor, at=at)
+    for function in _after_votes:
+        function(signed, actor=actor, at=at)
     return signed
 
 

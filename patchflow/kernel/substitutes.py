@@ -12,6 +12,7 @@ from datetime import datetime
 from django.db.models import Q
 
 from patchflow.kernel import audit
+from patchflow.kernel.blockers import english
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import SignOffLevel, SignOffRound, Substitution, User
 from patchflow.kernel.registry import signoff_subjects
@@ -39,14 +40,18 @@ def name_substitute(
         raise NotAllowed("Nobody makes themselves somebody's substitute.", code="substitute.own")
     if not decides(substitute):
         raise Invalid(
-            f"{substitute} holds no role that decides, so cannot sign for you.", code="substitute.substitute_id"
+            english("%(substitute)s holds no role that decides, so cannot sign for you.", substitute=substitute),
+            code="substitute.substitute_id",
         )
     if ends_at <= max(starts_at, at):
         raise Invalid("It must end after it starts, and not in the past.", code="substitute.ends_at")
     taken = Substitution.objects.filter(user=user, starts_at__lt=ends_at, ends_at__gt=starts_at)
     if other := taken.filter(Q(ended_at__isnull=True) | Q(ended_at__gt=starts_at)).select_related("substitute").first():
         raise Conflict(
-            f"{other.substitute} is named for some of that time already: end that first.", code="substitute.taken"
+            english(
+                "%(substitute)s is named for some of that time already: end that first.", substitute=other.substitute
+            ),
+            code="substitute.taken",
         )
     named = Substitution.objects.create(
         user=user, substitute=substitute, starts_at=starts_at, ends_at=ends_at, reason=reason.strip(), named_by=actor,
@@ -81,7 +86,7 @@ def _demand(user: User, actor: User) -> None:
 def decides(person: User) -> bool:
     """Whether a role lets this person sign anything anywhere."""
     wanted = {signoff_subjects[name].capability for name in signoff_subjects}
-    return any(person.scopes_for(one) != frozenset() for one in wanted)
+    return any(person.holds_somewhere(one) for one in wanted)
 
 
 def absent_for(actor: User, *, at: datetime) -> list[int]:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext
 
 from patchflow.kernel.enums import Outcome
 from patchflow.kernel.fsm import Stateful
@@ -53,7 +54,7 @@ class AuditEntry(models.Model):
     object_label = models.CharField(max_length=200, blank=True)
     verb = models.CharField(max_length=80)
     outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.DONE)
-    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
     actor_name = models.CharField(max_length=150)
     correlation_id = models.CharField(max_length=64, blank=True)
     before_state = models.CharField(max_length=40, blank=True)
@@ -80,7 +81,7 @@ class AuditEntry(models.Model):
 
     @property
     def verb_label(self) -> str:
-        return VERBS.get(self.verb, self.verb)
+        return pgettext("trail", VERBS[self.verb]) if self.verb in VERBS else self.verb
 
     def document(self) -> dict[str, object]:
         """What the hash covers."""

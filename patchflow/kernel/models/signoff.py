@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from patchflow.kernel.enums import Quorum, RoundState, Verdict
@@ -45,7 +46,10 @@ class SignOffRound(Audited, DueWork):
         verbose_name = _("sign-off round")
 
     def __str__(self) -> str:
-        return f"{self.subject_label or self.subject_type} · {_('round')} {self.number}"
+        return gettext("%(subject)s · round %(n)s") % {
+            "subject": self.subject_label or self.subject_type,
+            "n": self.number,
+        }
 
     @property
     def is_open(self) -> bool:

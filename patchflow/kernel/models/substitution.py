@@ -7,6 +7,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from patchflow.kernel.models.audit import Audited
@@ -48,4 +49,4 @@ class Substitution(Audited):
         ]
 
     def __str__(self) -> str:
-        return f"{self.substitute} {_('for')} {self.user}"
+        return gettext("%(substitute)s for %(user)s") % {"substitute": self.substitute, "user": self.user}

@@ -50,6 +50,10 @@ class User(Audited, AbstractUser):
         scopes = {scope for role, scope in self._grants if role in roles_with(capability)}
         return None if "" in scopes else frozenset(scopes)
 
+    def holds_somewhere(self, capability: str) -> bool:
+        """Whether the user holds `capability` for some hosts at least."""
+        return self.scopes_for(capability) != frozenset()
+
     def holds(self, capability: str, over: Iterable[frozenset[str]] | None = None) -> bool:
         """Whether the user holds `capability`; with `over` (the scope keys of each host concerned), for every one of them.
 

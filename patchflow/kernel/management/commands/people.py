@@ -25,6 +25,9 @@ BOARD = {
     "tia": ("Tia", ["tester"]),
     "otto": ("Otto", ["operator"]),
     "cora": ("Cora", ["configuration_manager"]),
+    "olga": ("Olga", ["service_owner"]),
+    "dirk": ("Dirk", ["service_owner"]),
+    "ida": ("Ida", ["auditor"]),
 }
 
 
