@@ -20,7 +20,7 @@ class BaselineViewSet(VerbViewSet):
     """Baselines, newest first."""
 
     serializer_class = shapes.BaselineSerializer
-    filterset_fields = ("state", "name", "platform", "group")
+    filterset_fields = ("state", "name", "platform", "group", "source_digest")
 
     def visible(self) -> QuerySet[Baseline]:
         rows = Baseline.objects.all().visible_to(self.request.user)  # type: ignore[arg-type]

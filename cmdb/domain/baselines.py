@@ -13,12 +13,13 @@ from django.db import models
 from django.db.models import Max
 from django.urls import NoReverseMatch, reverse
 
+from cmdb.domain import departures
 from cmdb.domain.permission import demand, said
 from cmdb.domain.software import key_of
 from cmdb.enums import BaselineState
 from cmdb.models import Baseline, BaselineItem, HostGroup, Platform
 from patchflow.kernel import audit, registry, signoffs, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.enums import Quorum
 from patchflow.kernel.errors import Conflict, Invalid
 from patchflow.kernel.integrity import digest
@@ -148,7 +149,9 @@ def request_approval(*, baseline_id: int, actor: User, at: datetime) -> SignOffR
     baseline = workflow.lock(Baseline, baseline_id)
     demand("baseline.propose", baseline, actor)
     if baseline.state != BaselineState.PROPOSED:
-        raise Conflict(f"It is {baseline.get_state_display()}; only a proposed baseline is put to the vote.")
+        raise Conflict(
+            english("It is %(state)s; only a proposed baseline is put to the vote.", state=label_of(baseline))
+        )
     voters = signoffs.voters_by_role(APPROVERS, over=baseline.scope_keys())
     level = LevelSpec(
         "Security officers", voters, Quorum.FIRST, deadline_at=at + DEADLINE, escalate_to="configuration_manager"
@@ -164,6 +167,7 @@ def adopt(*, baseline_id: int, actor: User, at: datetime) -> Baseline:
     peek = Baseline.objects.filter(pk=baseline_id).first()
     if peek is None:
         raise Conflict("This baseline does not exist.", code="conflict.gone")
+    workflow.demand_role(peek, "adopt", actor=actor)
     return _put_in_force(baseline=peek, transition="adopt", actor=actor, at=at)
 
 
@@ -172,7 +176,9 @@ def _put_in_force(*, baseline: Baseline, transition: str, actor: User, at: datet
     """One approved version per name: the old one leaves first, and stays after all if the new one is refused."""
     for old in Baseline.objects.filter(name=baseline.name, state=BaselineState.APPROVED):
         workflow.fire(Baseline, old.pk, "supersede", actor=actor, at=at)
-    return workflow.fire(Baseline, baseline.pk, transition, actor=actor, at=at)
+    found = workflow.fire(Baseline, baseline.pk, transition, actor=actor, at=at)
+    departures.begin(found, at=at)
+    return found
 
 
 def retire(*, baseline_id: int, reason: str, actor: User, at: datetime) -> Baseline:
@@ -204,7 +210,7 @@ def find_adopt_blockers(baseline: Baseline, *, actor: User, at: datetime, facts:
     if not baseline.source_digest:
         return [Blocker("baseline.no_manifest", "It was not taken from a signed manifest: put it to the vote instead.")]
     if len(gates_of("cmdb.baseline", "adopt")) < 2:
-        sentence = "Nothing here can tell whether its manifest was signed: put it to the vote instead."
+        sentence = english("Nothing here can tell whether its manifest was signed: put it to the vote instead.")
         return [Blocker("baseline.nobody_vouches", sentence, tone="unknown")]
     return []
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.urls import reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from cmdb.enums import BaselineState
@@ -63,7 +65,10 @@ class Baseline(Audited):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name}, {_('version')} {self.version}"
+        return gettext("%(name)s, version %(n)s") % {"name": self.name, "n": self.version}
+
+    def get_absolute_url(self) -> str:
+        return reverse("cmdb:baseline-detail", args=[self.pk])
 
     def scope_keys(self) -> list[frozenset[str]]:
         return [frozenset([self.group.scope_key] if self.group else [])]

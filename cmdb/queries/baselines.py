@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
 
 from cmdb.enums import BaselineResult, ExemptionKind
-from cmdb.models import Baseline, BaselineItem, Exemption, Host, Installation, PackageVersion
+from cmdb.models import Baseline, Exemption, Host, Installation
 from cmdb.models.group import members_of
 from cmdb.queries.hosts import is_stale
 from patchflow.kernel.models import User
@@ -19,7 +20,7 @@ from patchflow.kernel.models import User
 @dataclass(frozen=True, slots=True)
 class HostResult:
     """One host against one baseline: packages below, at, above, and those whose version cannot be read. `audited_at`
-    says how old this is; `stale`: too old to count."""
+    says how old this is; `stale`: too old to count; `above_since`: when the last package above it was first seen."""
 
     host_id: int
     host_name: str
@@ -31,6 +32,7 @@ class HostResult:
     absent: int
     audited_at: datetime | None
     stale: bool
+    above_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,100 @@ def hosts_of(baseline: Baseline) -> QuerySet[Host]:
     return hosts.filter(members_of(baseline.group_id)).filter(same | Q(platform__isnull=True))
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Packages of one host against one baseline, by verdict."""
+
+    below: int = 0
+    at: int = 0
+    above: int = 0
+    unreadable: int = 0
+    above_since: datetime | None = None
+
+    @property
+    def judged(self) -> int:
+        return self.below + self.at + self.above + self.unreadable
+
+
+ORDER = (
+    BaselineResult.BELOW,
+    BaselineResult.UNKNOWN,
+    BaselineResult.EXEMPT,
+    BaselineResult.ABOVE,
+    BaselineResult.AT,
+)
+"""Results as lists show them: what asks for somebody first."""
+
+_OF = "package_version__platform__baselines"
+_ITEM = f"{_OF}__items"
+_KEY, _WANTED = F("package_version__key"), F(f"{_ITEM}__key")
+_UNREADABLE = Q(package_version__key__isnull=True) | Q(**{f"{_ITEM}__key__isnull": True})
+
+
+def judged(baseline_ids: Collection[int], hosts: QuerySet[Host]) -> QuerySet[Any]:
+    """The installations that these baselines have a word on, each beside the wanted one (`baseline`, `wanted`, `wanted_key`).
+    Of packages that lie beside older ones of themselves (kernels of RPM systems) the newest counts."""
+    named = {
+        f"{_OF}__in": baseline_ids,
+        f"{_ITEM}__name": F("package_version__name"),
+        f"{_ITEM}__arch": F("package_version__arch"),
+    }
+    newer = Installation.objects.open().filter(
+        host=OuterRef("host"),
+        package_version__platform__ecosystem="rpm",
+        package_version__name=OuterRef("package_version__name"),
+        package_version__arch=OuterRef("package_version__arch"),
+        package_version__key__gt=OuterRef("package_version__key"),
+    )
+    alone = ~Q(package_version__platform__ecosystem="rpm") | ~Exists(newer)
+    return (
+        Installation.objects.open()
+        .filter(alone, host__in=hosts, **named)
+        .annotate(baseline=F(_OF), wanted=F(f"{_ITEM}__version"), wanted_key=_WANTED)
+    )
+
+
+def counted(baseline_ids: Collection[int], hosts: QuerySet[Host]) -> dict[tuple[int, int], Counted]:
+    """(baseline, host) → its packages by verdict; pairs of which no package is known are missing. One query."""
+    if not baseline_ids:
+        return {}
+    above = Q(package_version__key__gt=_WANTED)
+    rows = (
+        judged(baseline_ids, hosts)
+        .order_by()
+        .values("baseline", "host_id")
+        .annotate(
+            below=Count("pk", filter=Q(package_version__key__lt=_WANTED)),
+            same=Count("pk", filter=Q(package_version__key=_WANTED)),
+            above=Count("pk", filter=above),
+            unreadable=Count("pk", filter=_UNREADABLE),
+            since=Max("installed_seen_at", filter=above),
+        )
+        .values_list("baseline", "host_id", "below", "same", "above", "unreadable", "since")
+    )
+    return {(baseline, host): Counted(*figures) for baseline, host, *figures in rows}
+
+
+def result_of(host: Host, baseline: Baseline, found: Counted, *, items: int, exempt: bool, at: datetime) -> HostResult:
+    """One host's result against one baseline of `items` packages."""
+    stale = is_stale(host, at)
+    return HostResult(
+        host.pk,
+        host.name,
+        _result(found.below, found.above, found.unreadable, stale=stale, exempt=exempt),
+        below=found.below,
+        at=found.at,
+        above=found.above,
+        unreadable=found.unreadable,
+        absent=max(items - found.judged, 0),
+        audited_at=host.audited_at,
+        stale=stale,
+        above_since=found.above_since,
+    )
+
+
 def compliance(baseline: Baseline, *, at: datetime, actor: User | None = None) -> Compliance:
-    """Compares installed versions with the baseline, on the hosts that `actor` sees (None: all). Eight queries.
+    """Compares installed versions with the baseline, on the hosts that `actor` sees (None: all). Five queries.
 
     A package of the baseline that is not installed is *absent*, which is not below: what is not there needs no update.
     A host is unknown if its facts are stale or a version cannot be read and nothing is below for certain; exempt if
@@ -84,30 +178,17 @@ def compliance(baseline: Baseline, *, at: datetime, actor: User | None = None) -
     hosts = hosts_of(baseline)
     if actor is not None:
         hosts = hosts.filter(pk__in=Host.objects.visible_to(actor))
-    counts = {name: _counted(baseline, hosts, wanted) for name, wanted in _verdicts().items()}
-    exempt = _exempt_hosts(baseline, at)
+    found = counted([baseline.pk], hosts)
+    exempt = exempt_hosts([baseline.name], at).get(baseline.name, set())
     items = baseline.items.count()
-    rows = []
-    for host in hosts.order_by("name"):
-        below, same, above, unreadable = (
-            counts[name].get(host.pk, 0) for name in ("below", "at", "above", "unreadable")
+    rows = [
+        result_of(
+            host, baseline, found.get((baseline.pk, host.pk), Counted()), items=items, exempt=host.pk in exempt, at=at
         )
-        stale = is_stale(host, at)
-        result = _result(below, above, unreadable, stale=stale, exempt=host.pk in exempt)
-        absent = max(items - below - same - above - unreadable, 0)
-        rows.append(
-            HostResult(host.pk, host.name, result, below, same, above, unreadable, absent, host.audited_at, stale)
-        )
-    order = [
-        BaselineResult.BELOW,
-        BaselineResult.UNKNOWN,
-        BaselineResult.EXEMPT,
-        BaselineResult.ABOVE,
-        BaselineResult.AT,
+        for host in hosts.order_by("name")
     ]
-    return Compliance(
-        baseline.pk, tuple(sorted(rows, key=lambda r: order.index(r.result))), interval(r.result for r in rows)
-    )
+    worst_first = tuple(sorted(rows, key=lambda r: ORDER.index(r.result)))
+    return Compliance(baseline.pk, worst_first, interval(r.result for r in rows))
 
 
 def interval(results: Iterable[BaselineResult]) -> Interval:
@@ -131,34 +212,15 @@ def _result(below: int, above: int, unreadable: int, *, stale: bool, exempt: boo
     return BaselineResult.ABOVE if above else BaselineResult.AT
 
 
-def _verdicts() -> dict[str, Q]:
-    return {
-        "below": Q(key__lt=F("wanted")),
-        "at": Q(key=F("wanted")),
-        "above": Q(key__gt=F("wanted")),
-        "unreadable": Q(key__isnull=True) | Q(wanted__isnull=True),
-    }
-
-
-def _judged(baseline: Baseline) -> QuerySet[PackageVersion]:
-    """The package versions that the baseline has a word on, each once, beside the wanted key."""
-    named = BaselineItem.objects.filter(baseline=baseline, name=OuterRef("name"), arch=OuterRef("arch"))
-    names = BaselineItem.objects.filter(baseline=baseline).values("name")
-    known = PackageVersion.objects.filter(platform_id=baseline.platform_id, name__in=names)
-    return known.annotate(item=Subquery(named.values("pk")[:1]), wanted=Subquery(named.values("key")[:1])).filter(
-        item__isnull=False
-    )
-
-
-def _counted(baseline: Baseline, hosts: QuerySet[Host], wanted: Q) -> dict[int, int]:
-    versions = _judged(baseline).filter(wanted).values("pk")
-    rows = Installation.objects.open().filter(host__in=hosts, package_version__in=versions)
-    return dict(rows.values("host_id").annotate(count=Count("pk")).values_list("host_id", "count"))
-
-
-def _exempt_hosts(baseline: Baseline, at: datetime) -> set[int]:
-    rows = Exemption.objects.in_force(at).filter(kind=ExemptionKind.BASELINE, subject=baseline.name)
-    return set(rows.values_list("host_id", flat=True)) | set(rows.values_list("group__memberships__host_id", flat=True))
+def exempt_hosts(names: Collection[str], at: datetime) -> dict[str, set[int]]:
+    """Name of a baseline → hosts that an exemption in force leaves out of it, directly or by a group. Two queries."""
+    rows = Exemption.objects.in_force(at).filter(kind=ExemptionKind.BASELINE, subject__in=names)
+    found: dict[str, set[int]] = {name: set() for name in names}
+    for column in ("host_id", "group__memberships__host_id"):
+        for subject, host_id in rows.values_list("subject", column):
+            if host_id is not None:
+                found[subject].add(host_id)
+    return found
 
 
 def of_host(host: Host, *, at: datetime) -> list[tuple[Baseline, HostResult]]:
@@ -167,25 +229,20 @@ def of_host(host: Host, *, at: datetime) -> list[tuple[Baseline, HostResult]]:
     applying = applying.filter(Q(group__isnull=True) | Q(group__memberships__host=host)).select_related(
         "group", "platform"
     )
-    found = []
-    for baseline in applying.order_by(F("group_id").desc(nulls_last=True), "name"):
-        counts = {
-            n: _counted(baseline, Host.objects.filter(pk=host.pk), q).get(host.pk, 0) for n, q in _verdicts().items()
-        }
-        stale, exempt = is_stale(host, at), host.pk in _exempt_hosts(baseline, at)
-        result = _result(counts["below"], counts["above"], counts["unreadable"], stale=stale, exempt=exempt)
-        absent = max(baseline.items.count() - sum(counts.values()), 0)
-        row = HostResult(
-            host.pk,
-            host.name,
-            result,
-            below=counts["below"],
-            at=counts["at"],
-            above=counts["above"],
-            unreadable=counts["unreadable"],
-            absent=absent,
-            audited_at=host.audited_at,
-            stale=stale,
+    rows = list(applying.annotate(size=Count("items")).order_by(F("group_id").desc(nulls_last=True), "name"))
+    found = counted([row.pk for row in rows], Host.objects.filter(pk=host.pk))
+    exempt = exempt_hosts([row.name for row in rows], at) if rows else {}
+    return [
+        (
+            row,
+            result_of(
+                host,
+                row,
+                found.get((row.pk, host.pk), Counted()),
+                items=row.size,
+                exempt=host.pk in exempt[row.name],
+                at=at,
+            ),
         )
-        found.append((baseline, row))
-    return found
+        for row in rows
+    ]

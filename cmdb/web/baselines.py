@@ -12,25 +12,26 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from cmdb.domain import baselines, discrepancies
-from cmdb.enums import BaselineResult, BaselineState, DiscrepancyKind, DiscrepancyState
+from cmdb.enums import BaselineState, DiscrepancyKind, DiscrepancyState
 from cmdb.models import Baseline, Discrepancy, Host, Installation
-from cmdb.queries.baselines import Compliance, compliance
-from cmdb.web.forms import ProposeBaselineForm, ReasonForm, SettleForm, posted
+from cmdb.queries import standing
+from cmdb.queries.baselines import hosts_of as all_hosts_of
+from cmdb.web.forms import ProposeBaselineForm, ReasonForm, SettleBelowForm, SettleForm, posted
 from cmdb.web.host_verbs import tried
 from cmdb.web.hosts import who
+from cmdb.web.standing import Below, counts_of, hosts_of, interval_of
 from patchflow.kernel import audit, signoffs, workflow
 from patchflow.kernel.rules import capability, failing
-from patchflow.web import parts, states, wordtags
+from patchflow.web import parts
 from patchflow.web.accounts import authenticated_at, confirmed
-from patchflow.web.tables import Column, Filter, Listing, Table
+from patchflow.web.tables import Column, Filter, Listing, Table, list_page
 from patchflow.web.verbs import Reach, Verb, verbs_of
 
-SHOWN = 50
-"""Hosts listed on the page of a baseline, the worst first; the filters reach the others, REST lists all."""
 
-
+@list_page(gettext_lazy("Baselines"))
 @login_required
 def baseline_list(request: HttpRequest) -> HttpResponseBase:
     """Baselines, newest first."""
@@ -38,10 +39,10 @@ def baseline_list(request: HttpRequest) -> HttpResponseBase:
         request,
         Baseline.objects.all().visible_to(who(request)).select_related("platform", "group", "proposed_by"),
         [
-            Column(_("Baseline"), str, url=lambda b: reverse("cmdb:baseline-detail", args=[b.pk])),
+            Column(_("Baseline"), str, url=lambda b: reverse("cmdb:baseline-detail", args=[b.pk]), name="baseline"),
             Column(_("State"), "state", state="cmdb.baseline"),
             Column(_("Platform"), "platform.label"),
-            Column(_("For"), lambda b: b.group.name if b.group else _("every host of the platform")),
+            Column(_("For"), lambda b: b.group.name if b.group else _("every host of the platform"), name="for"),
             Column(_("Proposed by"), "proposed_by.username"),
             Column(_("Age"), "made_at", age=True, numeric=True, sort="age"),
         ],
@@ -61,9 +62,10 @@ def baseline_list(request: HttpRequest) -> HttpResponseBase:
         "phase": 1,
         "lede": _("The versions that hosts of a class should have, approved by a second person."),
         "listing": listing,
+        "results_url": reverse("cmdb:baseline-standing"),
         "add_url": reverse("cmdb:baseline-propose"),
         "add_label": _("Propose a baseline"),
-        "may_add": who(request).scopes_for("baseline.propose") != frozenset(),
+        "may_add": who(request).holds_somewhere("baseline.propose"),
         "empty_title": _("No baseline yet"),
         "empty_advice": _(
             "Propose one from a host that is as all of its platform should be. Releases propose the next ones."
@@ -72,7 +74,7 @@ def baseline_list(request: HttpRequest) -> HttpResponseBase:
         "empty_label": _("Propose a baseline"),
         "crumbs": [parts.Crumb(_("Baselines"))],
     }
-    return render(request, "cmdb/list.html", context)
+    return render(request, "cmdb/baseline_list.html", context)
 
 
 def _visible(request: HttpRequest, pk: int) -> Baseline:
@@ -84,7 +86,10 @@ def _visible(request: HttpRequest, pk: int) -> Baseline:
 def baseline_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
     """A baseline: how hosts stand against it as an interval, each host with its result and age, and the approval."""
     baseline, now, user = _visible(request, pk), timezone.now(), who(request)
-    found = compliance(baseline, at=now, actor=user)
+    found = standing.of_baseline(baseline, at=now, actor=user)
+    listing = hosts_of(request, Host.objects.live().visible_to(user), found, now)
+    if listing.wants_csv:
+        return listing.csv(f"baseline-{baseline.pk}.csv")
     round_ = signoffs.rounds_of(baseline).first()
     context = {
         "title": str(baseline),
@@ -96,11 +101,12 @@ def baseline_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         "round": round_,
         "may_sign": _may_sign(baseline, round_, user, now),
         "why_not": signoffs.why_not_sign(round_, baseline, user, at=now) if round_ and round_.is_open else [],
-        "interval": _interval(found),
-        "counts": _counts(found),
-        "hosts": _host_table(found, now, request.GET.get("result", "")),
-        "shown": SHOWN,
-        "total": found.interval.total,
+        "interval": interval_of(found),
+        "counts": counts_of(found, current=request.GET.get("result", "")),
+        "listing": listing,
+        "below": Below(_("baseline"), f"baseline={baseline.pk}", found)
+        if baseline.state == BaselineState.APPROVED
+        else None,
         "items": Table(
             [
                 Column(_("Package"), "name"),
@@ -152,51 +158,12 @@ def _verbs(baseline: Baseline, user: Any, now: Any) -> list[Verb]:
     return shown
 
 
-def _interval(found: Compliance) -> parts.Interval:
-    counted = found.interval
-    return parts.Interval(
-        counted.good,
-        counted.unknown,
-        counted.bad,
-        _("hosts at or above it"),
-        _("at or above"),
-        _("unknown"),
-        _("below"),
-        "?result=good",
-        "?result=unknown",
-        "?result=below",
-        exempt=counted.exempt,
-        exempt_url="?result=exempt",
-    )
-
-
-def _counts(found: Compliance) -> list[parts.Count]:
-    results = [str(row.result) for row in found.hosts]
-    looks = states.table("cmdb.baselineresult")
-    return [
-        parts.Count(str(look.label), results.count(name), look.css, f"?result={name}") for name, look in looks.items()
-    ]
-
-
-def _host_table(found: Compliance, now: Any, only: str) -> Table:
-    wanted = [BaselineResult.AT, BaselineResult.ABOVE] if only == "good" else [only]
-    rows = [row for row in found.hosts if only not in (*BaselineResult.values, "good") or row.result in wanted]
-    columns = [
-        Column(_("Host"), "host_name", url=lambda r: reverse("cmdb:host-detail", args=[r.host_id])),
-        Column(_("Result"), lambda r: wordtags.word("cmdb.baselineresult", r.result)),
-        Column(_("Below"), "below", numeric=True),
-        Column(_("At"), "at", numeric=True),
-        Column(_("Above"), "above", numeric=True),
-        Column(_("Age"), "audited_at", age=True, numeric=True),
-    ]
-    return Table(columns, rows[:SHOWN], now, _("Hosts"))
-
-
 @login_required
 def baseline_propose(request: HttpRequest) -> HttpResponseBase:
     """A baseline from what one host has installed now."""
     user = who(request)
-    form = ProposeBaselineForm(posted(request), viewer=user)
+    asked = {"host_id": request.GET.get("host", ""), "name": request.GET.get("name", "")}
+    form = ProposeBaselineForm(posted(request), viewer=user, initial=asked)
     if request.method == "POST" and form.is_valid() and (made := tried(form, _propose, form=form, user=user)):
         messages.success(request, _("Proposed. A security officer is asked."))
         return redirect("cmdb:baseline-detail", made.pk)
@@ -264,12 +231,12 @@ def baseline_retire(request: HttpRequest, pk: int) -> HttpResponseBase:
     if request.method == "POST" and form.is_valid():
         baselines.retire(baseline_id=pk, reason=form.cleaned_data["reason"], actor=who(request), at=timezone.now())
         return redirect("cmdb:baseline-detail", pk)
-    found = compliance(baseline, at=timezone.now(), actor=who(request))
+    reached = all_hosts_of(baseline).filter(pk__in=Host.objects.visible_to(who(request))).count()
     context = {
         "title": _("Retire %(baseline)s") % {"baseline": baseline},
         "phase": 1,
         "verb": Verb("retire", _("Retire"), dangerous=True, reach=str(baseline), icon="archive"),
-        "reach": [Reach(found.interval.total, _("hosts are compared with nothing by it any more"))],
+        "reach": [Reach(reached, _("hosts are compared with nothing by it any more"))],
         "form": form,
         "cancel_url": reverse("cmdb:baseline-detail", args=[pk]),
         "crumbs": [parts.Crumb(_("Baselines"), reverse("cmdb:baseline-list")), parts.Crumb(str(baseline))],
@@ -278,6 +245,7 @@ def baseline_retire(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 # --- discrepancies -----------------------------------------------------------------------------------------------------------
+@list_page(gettext_lazy("Discrepancies"))
 @login_required
 def discrepancy_list(request: HttpRequest) -> HttpResponseBase:
     """What does not agree with itself, open ones first to see."""
@@ -285,7 +253,9 @@ def discrepancy_list(request: HttpRequest) -> HttpResponseBase:
         request,
         Discrepancy.objects.all().visible_to(who(request)).select_related("host", "other"),
         [
-            Column(_("Discrepancy"), str, url=lambda d: reverse("cmdb:discrepancy-detail", args=[d.pk])),
+            Column(
+                _("Discrepancy"), str, url=lambda d: reverse("cmdb:discrepancy-detail", args=[d.pk]), name="discrepancy"
+            ),
             Column(_("State"), "state", state="cmdb.discrepancy"),
             Column(_("What does not agree"), "sentence", wide=True),
             Column(_("Host"), "host.name", url=lambda d: reverse("cmdb:host-detail", args=[d.host_id])),
@@ -319,7 +289,8 @@ def discrepancy_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
     """A discrepancy, and how it is settled."""
     rows = Discrepancy.objects.all().visible_to(who(request)).select_related("host", "other", "settled_by")
     found = get_object_or_404(rows, pk=pk)
-    form = SettleForm(posted(request))
+    shape = SettleBelowForm if found.kind == DiscrepancyKind.BELOW_BASELINE else SettleForm
+    form = shape(posted(request))
     if (
         request.method == "POST"
         and form.is_valid()
@@ -344,6 +315,7 @@ def discrepancy_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         ),
         "verbs": [Verb("settle", _("Settle"), "#settle", False, refused)] if is_open and refused else [],
         "host_url": place,
+        "cause": found.get_cause_display() if found.cause else "",
         "timeline": audit.history(found)[:8],
         "crumbs": [parts.Crumb(_("Discrepancies"), reverse("cmdb:discrepancy-list")), parts.Crumb(str(found))],
     }

@@ -254,7 +254,7 @@ def test_compliance_asks_a_fixed_number_of_queries(cast: Cast, now: datetime, nu
         scanned(f"host-{index}", cast, now)
     with CaptureQueriesContext(connection) as queries:
         assert len(compliance(baseline, at=now).hosts) == number
-    assert len(queries) == 8
+    assert len(queries) == 5
 
 
 def test_of_host_lists_approved_ones(cast: Cast, now: datetime) -> None:
