@@ -7,11 +7,13 @@ from typing import Any
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cmdb.domain import support
-from cmdb.models import SupportGroup
+from cmdb.models import ConfigurationItem, SupportGroup
+from cmdb.queries.support import NOBODY, items_in_sight
 from patchflow.api.verbs import VerbViewSet, parsed
 
 
@@ -22,6 +24,14 @@ class SupportGroupSerializer(serializers.ModelSerializer[SupportGroup]):
     class Meta:
         model = SupportGroup
         fields = ("id", "name", "lead", "members")
+
+
+class AnsweredItemSerializer(serializers.ModelSerializer[ConfigurationItem]):
+    owner = serializers.CharField(source="owner.username", default="")
+
+    class Meta:
+        model = ConfigurationItem
+        fields = ("id", "kind", "name", "criticality", "owner", "support_group")
 
 
 class DefineSerializer(serializers.Serializer[Any]):
@@ -38,7 +48,25 @@ class SupportGroupViewSet(VerbViewSet):
     def visible(self) -> QuerySet[SupportGroup]:
         actor: Any = self.request.user
         rows = SupportGroup.objects.select_related("lead").prefetch_related("members")
-        return rows if actor.scopes_for("host.view") != frozenset() else rows.none()
+        return rows if actor.holds_somewhere("host.view") else rows.none()
+
+    @extend_schema(responses=AnsweredItemSerializer(many=True))
+    @action(detail=True, methods=["get"], filter_backends=[])
+    def items(self, request: Request, pk: str | None = None) -> Response:
+        """The items that name the group, of those that the caller sees."""
+        actor: Any = request.user
+        return self._page(items_in_sight(actor).filter(support_group=self.get_object().name))
+
+    @extend_schema(responses=AnsweredItemSerializer(many=True))
+    @action(detail=False, methods=["get"], filter_backends=[])
+    def nobody(self, request: Request) -> Response:
+        """The items in sight that have neither owner nor support group."""
+        actor: Any = request.user
+        return self._page(items_in_sight(actor).filter(NOBODY))
+
+    def _page(self, rows: QuerySet[ConfigurationItem]) -> Response:
+        page = self.paginate_queryset(rows.select_related("owner"))
+        return self.get_paginated_response(AnsweredItemSerializer(page, many=True).data)
 
     @extend_schema(request=DefineSerializer, responses={201: SupportGroupSerializer})
     def create(self, request: Request) -> Response:

@@ -8,7 +8,7 @@ from datetime import datetime
 from cmdb.domain.permission import demand, said
 from cmdb.models import SupportGroup
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Invalid
 from patchflow.kernel.models import User
 
@@ -22,7 +22,9 @@ def define(*, name: str, actor: User, at: datetime, lead: str = "", members: Ite
     wanted = sorted({lead, *members} - {""})
     people = {u.get_username(): u for u in User.objects.filter(username__in=wanted, is_active=True)}
     if unknown := [one for one in wanted if one not in people]:
-        raise Invalid([Blocker("invalid.members", f"There is nobody named {one}.") for one in unknown])
+        raise Invalid(
+            [Blocker("invalid.members", english("There is nobody named %(one)s.", one=one)) for one in unknown]
+        )
     group, _made = SupportGroup.objects.select_for_update().get_or_create(name=name)
     group.lead = people.get(lead)
     group.save(update_fields=["lead"])
