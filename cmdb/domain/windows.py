@@ -3,16 +3,21 @@ revision is not run by another."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from copy import copy
 from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import available_timezones
 
+from django.db import transaction
+
+from cmdb.domain import window_work
 from cmdb.domain.permission import demand, said
-from cmdb.enums import Recurrence
+from cmdb.domain.window_work import Edit, Queued
+from cmdb.enums import QueuedRule, Recurrence
 from cmdb.models import HostGroup, Nth, ServiceWindow, Weekday
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Blocked, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability
@@ -68,7 +73,7 @@ def add(
 def proposed(*, actor: User, **fields: Any) -> ServiceWindow:
     """The window that `add` would make of these fields, checked but not saved: for a look at its openings beforehand.
     Takes no name. Needs window.edit somewhere. Raises NotAllowed, Invalid."""
-    if actor.scopes_for("window.edit") == frozenset():
+    if not actor.holds_somewhere("window.edit"):
         raise NotAllowed(capability("window.edit").refusal())
     window = ServiceWindow(**{field: fields[field] for field in FIELDS if field in fields})
     if wrong := _find_wrong_times(window):
@@ -95,7 +100,7 @@ def _check(window: ServiceWindow) -> None:
     window.name = said("name", window.name, what="A name", limit=80)
     wrong = _find_wrong_times(window)
     if ServiceWindow.objects.live().filter(name=window.name).exclude(pk=window.pk).exists():
-        wrong.append(Blocker("invalid.name", f"There is a window named {window.name} already."))
+        wrong.append(Blocker("invalid.name", english("There is a window named %(name)s already.", name=window.name)))
     if wrong:
         raise Invalid(wrong)
 
@@ -145,13 +150,35 @@ def describe(window: ServiceWindow) -> dict[str, Any]:
 
 @workflow.verb("cmdb.window.revised", ServiceWindow, "window_id")
 def revise(
-    *, window_id: int, actor: User, at: datetime, group_ids: Iterable[int] | None = None, **fields: Any
+    *,
+    window_id: int,
+    actor: User,
+    at: datetime,
+    group_ids: Iterable[int] | None = None,
+    queued: str = QueuedRule.HALT,
+    **fields: Any,
 ) -> ServiceWindow:
-    """Changes a window and raises its revision, if anything differs. Needs window.edit for the groups before and after."""
+    """Changes a window and raises its revision, if anything differs. Needs window.edit for the groups before and after.
+
+    `queued` says what becomes of work that waits for it (`QueuedRule`): it never runs where it was not signed, and never
+    where the window no longer is.
+    """
+    return _revise(window_id, actor, at, group_ids, queued, fields)[0]
+
+
+def _revise(
+    window_id: int, actor: User, at: datetime, group_ids: Iterable[int] | None, rule: str, fields: Mapping[str, Any]
+) -> tuple[ServiceWindow, list[Queued]]:
     window = _locked(window_id, actor)
     if unknown := set(fields) - set(FIELDS):
-        raise Invalid([Blocker(f"invalid.{field}", f"{field} cannot be changed here.") for field in sorted(unknown)])
-    before = describe(window)
+        raise Invalid(
+            [
+                Blocker(f"invalid.{field}", english("%(field)s cannot be changed here.", field=field))
+                for field in sorted(unknown)
+            ]
+        )
+    _check_rule(rule)
+    before, was, waiting = describe(window), copy(window), window_work.planned(window, at=at)
     for field, value in fields.items():
         setattr(window, field, value)
     _check(window)
@@ -161,28 +188,71 @@ def revise(
         window.groups.set(groups)
     after = describe(window)
     if before == after:
-        return window
+        return window, []
     window.revision += 1
-    detail = {"before": before, "after": {**after, "revision": window.revision}}
+    window.save()
+    touched = window_work.settle(waiting, Edit(was, window, rule, actor, at))
+    detail = {"before": before, "after": {**after, "revision": window.revision}, **_told(rule, touched)}
     audit.record(window, "cmdb.window.revised", actor=actor, at=at, detail=detail)
     window.save()
-    return window
+    return window, touched
+
+
+def _check_rule(rule: str) -> None:
+    if rule not in QueuedRule.values:
+        raise Invalid("Queued work stands still, is moved, or is cancelled.", code="invalid.queued")
+
+
+def _told(rule: str, touched: list[Queued]) -> dict[str, Any]:
+    return {"queued": {"rule": str(rule), **window_work.counted(touched)}} if touched else {}
+
+
+def look_ahead(
+    *,
+    window_id: int,
+    actor: User,
+    at: datetime,
+    queued: str = QueuedRule.HALT,
+    ends: bool = False,
+    group_ids: Iterable[int] | None = None,
+    **fields: Any,
+) -> list[Queued]:
+    """What the edit (or, with `ends`, the end) of a window would do to the work that is queued in it: done, told, and taken
+    back. Nothing is kept. Refused with what the edit itself would be refused with."""
+    with transaction.atomic():
+        if ends:
+            touched = _retire(window_id, "A look ahead.", actor, at, queued)[1]
+        else:
+            touched = _revise(window_id, actor, at, group_ids, queued, fields)[1]
+        transaction.set_rollback(True)
+    return touched
 
 
 def _locked(window_id: int, actor: User) -> ServiceWindow:
     window = workflow.lock(ServiceWindow, window_id)
     demand("window.edit", window, actor)
     if window.retired_at is not None:
-        raise Blocked([Blocker("window.retired", f"{window} is retired.")])
+        raise Blocked([Blocker("window.retired", english("%(window)s is retired.", window=window))])
     return window
 
 
 @workflow.verb("cmdb.window.retired", ServiceWindow, "window_id")
-def retire(*, window_id: int, reason: str, actor: User, at: datetime) -> ServiceWindow:
-    """Ends a window: it opens no more. Hosts that have no other are refused with that reason. Needs window.edit."""
+def retire(*, window_id: int, reason: str, actor: User, at: datetime, queued: str = QueuedRule.HALT) -> ServiceWindow:
+    """Ends a window: it opens no more. Hosts that have no other are refused with that reason. Needs window.edit.
+
+    `queued` as for `revise`.
+    """
+    return _retire(window_id, reason, actor, at, queued)[0]
+
+
+def _retire(window_id: int, reason: str, actor: User, at: datetime, rule: str) -> tuple[ServiceWindow, list[Queued]]:
     window = _locked(window_id, actor)
     reason = said("reason", reason, what="A reason", limit=2000)
+    _check_rule(rule)
+    was, waiting = copy(window), window_work.planned(window, at=at)
     window.retired_at = at
-    audit.record(window, "cmdb.window.retired", actor=actor, at=at, detail={"reason": reason})
     window.save()
-    return window
+    touched = window_work.settle(waiting, Edit(was, window, rule, actor, at))
+    audit.record(window, "cmdb.window.retired", actor=actor, at=at, detail={"reason": reason, **_told(rule, touched)})
+    window.save()
+    return window, touched

@@ -25,6 +25,8 @@ from patchflow.kernel.models import User
 
 LOOK_BACK = timedelta(days=9)
 """No opening is longer than seven days; two more for time zones."""
+SEARCHED = 100
+"""Signed openings in which what is left of them is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,28 @@ def openings(window: ServiceWindow, *, after: datetime, count: int) -> list[Open
     return [opening for opening, _ in zip(each_opening(window, after=after), range(count), strict=False)]
 
 
+def shared_openings(signed: ServiceWindow, now: ServiceWindow, *, after: datetime, count: int) -> list[Opening]:
+    """The next spans in which a window is open both as it was signed and as it is now; they carry the signed revision. At most
+    `count`, out of the next hundred signed openings."""
+    found: list[Opening] = []
+    theirs = each_opening(now, after=after)
+    other = next(theirs, None)
+    for opening in openings(signed, after=after, count=SEARCHED):
+        while other is not None and other.ends_at <= opening.starts_at:
+            other = next(theirs, None)
+        if other is None or len(found) >= count:
+            break
+        starts_at = max(opening.starts_at, other.starts_at)
+        ends_at = min(opening.ends_at, other.ends_at)
+        if starts_at < ends_at:
+            last = min(opening.last_start_at, other.last_start_at)
+            found.append(Opening(now.pk, signed.revision, now.name, starts_at, ends_at, last))
+    return found
+
+
 def windows_of(host_ids: Iterable[int]) -> dict[int, list[ServiceWindow]]:
     """The live windows of each host, through its groups; hosts without one are missing. Three queries."""
-    members = list(GroupMember.objects.filter(host_id__in=list(host_ids)).values_list("host_id", "group_id"))
+    members = list(GroupMember.objects.filter(host_id__among=list(host_ids)).values_list("host_id", "group_id"))
     links = ServiceWindow.groups.through.objects.filter(hostgroup_id__in={g for _, g in members})
     of_group: dict[int, set[int]] = defaultdict(set)
     for group_id, window_id in links.values_list("hostgroup_id", "servicewindow_id"):

@@ -17,20 +17,24 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from cmdb.domain import windows
-from cmdb.enums import Recurrence
-from cmdb.models import ServiceWindow
+from cmdb.domain.window_work import counted
+from cmdb.enums import QueuedRule, Recurrence
+from cmdb.models import Host, ServiceWindow
 from cmdb.queries.windows import Shift, each_opening, openings, shift_of
-from cmdb.web.forms import ReasonForm, WindowForm, posted
+from cmdb.web.forms import RetireWindowForm, WindowForm, posted
 from cmdb.web.host_verbs import tried
 from cmdb.web.hosts import who
 from patchflow.kernel import audit
+from patchflow.kernel.blockers import here
 from patchflow.kernel.errors import Refusal
+from patchflow.kernel.integrity import digest
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
-from patchflow.web import parts, words
-from patchflow.web.tables import Column, Filter, Listing, Table
+from patchflow.web import parts, verbs, words
+from patchflow.web.tables import Column, Filter, Listing, Table, list_page
 from patchflow.web.verbs import Reach, Verb
 
 NEXT = 20
@@ -51,6 +55,7 @@ def in_words(window: ServiceWindow) -> str:
     return _("%(which)s at %(clock)s") % {"which": which, "clock": clock}
 
 
+@list_page(gettext_lazy("Windows"))
 @login_required
 def window_list(request: HttpRequest) -> HttpResponseBase:
     """Windows, each with its next opening."""
@@ -65,10 +70,10 @@ def window_list(request: HttpRequest) -> HttpResponseBase:
         ServiceWindow.objects.live().visible_to(who(request)).prefetch_related("groups"),
         [
             Column(_("Window"), "name", url=lambda w: reverse("cmdb:window-detail", args=[w.pk]), sort="name"),
-            Column(_("Recurs"), in_words, wide=True),
-            Column(_("Length"), lambda w: words.duration(_minutes(w.length_minutes)), numeric=True),
-            Column(_("Next opening"), following),
-            Column(_("Groups"), lambda w: ", ".join(g.name for g in w.groups.all())),
+            Column(_("Recurs"), in_words, wide=True, name="recurs"),
+            Column(_("Length"), lambda w: words.duration(_minutes(w.length_minutes)), numeric=True, name="length"),
+            Column(_("Next opening"), following, name="next-opening"),
+            Column(_("Groups"), lambda w: ", ".join(g.name for g in w.groups.all()), name="groups"),
         ],
         sorts={"name": ("name",)},
         default="name",
@@ -84,8 +89,9 @@ def window_list(request: HttpRequest) -> HttpResponseBase:
         "lede": _("When hosts may be worked on. A host without a window is refused with that reason."),
         "listing": listing,
         "add_url": reverse("cmdb:window-add"),
+        "import_url": reverse("cmdb:window-import"),
         "add_label": _("Make a window"),
-        "may_add": who(request).scopes_for("window.edit") != frozenset(),
+        "may_add": who(request).holds_somewhere("window.edit"),
         "empty_title": _("No window yet"),
         "empty_advice": _("Nothing can be deployed without one. The second Tuesday and four days is a common choice."),
         "empty_url": reverse("cmdb:window-add"),
@@ -152,26 +158,9 @@ def _verbs(window: ServiceWindow, user: Any) -> list[Verb]:
     if window.retired_at is not None:
         return []
     refused = failing([capability("window.edit")], window, user)
-    place = [window.pk]
     return [
-        Verb(
-            "revise",
-            _("Edit"),
-            reverse("cmdb:window-revise", args=place),
-            not refused,
-            refused,
-            method="get",
-            icon="pen",
-        ),
-        Verb(
-            "retire",
-            _("Retire"),
-            reverse("cmdb:window-retire", args=place),
-            not refused,
-            refused,
-            dangerous=True,
-            icon="archive",
-        ),
+        verbs.edit(reverse("cmdb:window-revise", args=[window.pk]), refused),
+        verbs.retire(reverse("cmdb:window-retire", args=[window.pk]), refused),
     ]
 
 
@@ -193,13 +182,18 @@ def _edit(request: HttpRequest, window: ServiceWindow | None) -> HttpResponseBas
     if window is not None:
         initial = {field: getattr(window, field) for field in windows.FIELDS}
         initial["group_ids"] = [group.pk for group in window.groups.all()]
-    form = WindowForm(posted(request), viewer=user, initial=initial)
+        initial["queued"] = QueuedRule.HALT
+    form = WindowForm(posted(request), viewer=user, initial=initial, editing=window is not None)
     ahead = request.method == "POST" and "preview" in request.POST
     preview = _ahead(form, window, user, now) if ahead or window else None
+    waiting = None
+    if request.method == "POST" and window and form.is_valid():
+        waiting = tried(form, _waiting, window_id=window.pk, actor=user, at=now, **_given(form))
     if ahead and request.headers.get("HX-Request"):
-        return render(request, "cmdb/_window_ahead.html", {"preview": preview})
-    if request.method == "POST" and not ahead and form.is_valid():
-        given = form.cleaned_data
+        return render(request, "cmdb/_window_ahead.html", {"preview": preview, "waiting": waiting, "now": now})
+    seen = waiting is None or waiting.token in ("", request.POST.get("seen"))
+    if request.method == "POST" and not ahead and form.is_valid() and seen:
+        given = _given(form)
         if window:
             saved = tried(form, windows.revise, window_id=window.pk, actor=user, at=now, **given)
         else:
@@ -214,6 +208,8 @@ def _edit(request: HttpRequest, window: ServiceWindow | None) -> HttpResponseBas
         "form": form,
         "window": window,
         "preview": preview,
+        "waiting": waiting,
+        "unseen": not seen and not ahead,
         "lede": _("Each edit raises the revision: what was signed for the old one must be signed again.")
         if window
         else "",
@@ -221,6 +217,66 @@ def _edit(request: HttpRequest, window: ServiceWindow | None) -> HttpResponseBas
         "crumbs": [parts.Crumb(_("Windows"), reverse("cmdb:window-list")), parts.Crumb(title)],
     }
     return render(request, "cmdb/window_form.html", context, status=400 if form.errors and not ahead else 200)
+
+
+def _given(form: WindowForm) -> dict[str, Any]:
+    given = dict(form.cleaned_data)
+    if "queued" in given:
+        given["queued"] = given["queued"] or QueuedRule.HALT
+    return given
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The queued hosts that an edit would reach. `token`: of exactly this list; an edit is saved by who has seen it."""
+
+    token: str
+    sentence: str
+    table: Table | None
+    hidden: int = 0
+
+
+SHOWN = 200
+"""Queued hosts by name; the sentence counts all."""
+
+
+def _waiting(*, actor: User, at: datetime, **given: Any) -> Waiting:
+    """What an edit or an end would do to queued hosts, those in sight by name. Nothing is kept."""
+    found = windows.look_ahead(actor=actor, at=at, **given)
+    if not found:
+        return Waiting("", "", None)
+    mine = set(
+        Host.objects.visible_to(actor).filter(pk__among=[row.host_id for row in found]).values_list("pk", flat=True)
+    )
+    shown = [row for row in found if row.host_id in mine]
+    counts = counted(found)
+    said = ", ".join(QUEUED_WORDS[word] % {"n": n} for word, n in counts.items())
+    sentence = ngettext("%(n)d host waits for this window", "%(n)d hosts wait for this window", len(found)) % {
+        "n": len(found)
+    }
+    token = digest([[row.deployment, row.host_id, row.word, str(row.becomes)] for row in found])[:16]
+    columns = [
+        Column(_("Host"), "host", url=lambda q: q.url),
+        Column(_("Would begin"), "opens"),
+        Column(_("Begins then"), "becomes"),
+        Column(_("Result"), lambda q: f"{QUEUED[q.word]}: {here(q.why)}", wide=True),
+    ]
+    table = Table(columns, shown[:SHOWN], at, _("Hosts that wait for it"))
+    return Waiting(token, f"{sentence}: {said}.", table, len(found) - len(shown[:SHOWN]))
+
+
+QUEUED = {
+    "stays": gettext_lazy("as before"),
+    "moved": gettext_lazy("moved"),
+    "cancelled": gettext_lazy("cancelled"),
+    "halted": gettext_lazy("stands still"),
+}
+QUEUED_WORDS = {
+    "stays": gettext_lazy("%(n)d as before"),
+    "moved": gettext_lazy("%(n)d moved"),
+    "cancelled": gettext_lazy("%(n)d cancelled"),
+    "halted": gettext_lazy("%(n)d stand still"),
+}
 
 
 @dataclass(frozen=True)
@@ -249,7 +305,7 @@ def _ahead(form: WindowForm, window: ServiceWindow | None, user: User, now: date
         try:
             planned = windows.proposed(actor=user, **given)
         except Refusal as refusal:
-            return Ahead(problems=[b.sentence for b in refusal.blockers])
+            return Ahead(problems=[b.said for b in refusal.blockers])
     found = openings(planned, after=now, count=NEXT)
     return Ahead(capfirst(in_words(planned)), Table(_ahead_columns(planned), found, now, _("Next openings")))
 
@@ -286,10 +342,20 @@ def shift_words(shift: Shift | None) -> str:
 @login_required
 def window_retire(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Before a window is retired: what that reaches."""
-    window = _visible(request, pk)
-    form = ReasonForm(posted(request))
-    if request.method == "POST" and form.is_valid():
-        windows.retire(window_id=pk, reason=form.cleaned_data["reason"], actor=who(request), at=timezone.now())
+    window, user, now = _visible(request, pk), who(request), timezone.now()
+    form = RetireWindowForm(posted(request))
+    rule = request.POST.get("queued") or QueuedRule.HALT
+    waiting = (
+        tried(form, _waiting, window_id=pk, actor=user, at=now, ends=True, queued=rule)
+        if _may_end(window, user)
+        else None
+    )
+    seen = waiting is None or waiting.token in ("", request.POST.get("seen"))
+    ahead = request.method == "POST" and "preview" in request.POST
+    if request.method == "POST" and not ahead and form.is_valid() and seen:
+        windows.retire(window_id=pk, reason=form.cleaned_data["reason"], queued=rule, actor=user, at=now)
+        if waiting and waiting.token:
+            return redirect("cmdb:window-detail", pk)
         return redirect("cmdb:window-list")
     groups = list(window.groups.all())
     hosts = sum(group.memberships.count() for group in groups)
@@ -300,7 +366,15 @@ def window_retire(request: HttpRequest, pk: int) -> HttpResponseBase:
         "reach": [Reach(len(groups), _("groups")), Reach(hosts, _("hosts in them"))],
         "consequences": [_("Hosts that have no other window can no longer be deployed to.")],
         "form": form,
+        "waiting": waiting,
+        "unseen": request.method == "POST" and not seen and not ahead,
         "cancel_url": reverse("cmdb:window-detail", args=[pk]),
         "crumbs": [parts.Crumb(_("Windows"), reverse("cmdb:window-list")), parts.Crumb(window.name)],
     }
-    return render(request, "web/confirm.html", context, status=400 if form.errors else 200)
+    if not (waiting and waiting.token):
+        del form.fields["queued"]
+    return render(request, "cmdb/window_retire.html", context, status=400 if form.errors and not ahead else 200)
+
+
+def _may_end(window: ServiceWindow, user: User) -> bool:
+    return window.retired_at is None and not failing([capability("window.edit")], window, user)
