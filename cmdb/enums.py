@@ -21,6 +21,7 @@ verbs(
         "identified": "Fingerprint recorded",
         "fingerprint_changed": "Fingerprint changed",
         "split": "Split off as another machine",
+        "left_baseline": "Left its baseline",
     },
     cmdb__fact={"set": "Fact set by a person", "released": "Fact left to discovery again"},
     cmdb__inventory={"recorded": "Inventory recorded", "recorded_partly": "Inventory recorded in part"},
@@ -178,6 +179,14 @@ class GroupKind(models.TextChoices):
     RULE = "rule", _("by rule")
 
 
+class QueuedRule(models.TextChoices):
+    """What becomes of queued work whose window is edited or ended."""
+
+    HALT = "halt", _("stand still until what was signed is signed anew")
+    MOVE = "move", _("move to the next opening that was signed and stays; cancel what finds none")
+    CANCEL = "cancel", _("cancel what no longer opens when it did")
+
+
 class Recurrence(models.TextChoices):
     WEEKLY = "weekly", _("every week")
     MONTHLY = "monthly", _("nth weekday of the month")
@@ -219,6 +228,17 @@ class DiscrepancyKind(models.TextChoices):
     SAME_FINGERPRINT = "same_fingerprint", _("another host shows the same fingerprint")
     FINGERPRINT_CHANGED = "fingerprint_changed", _("the machine is another one than before")
     SOURCES_DIFFER = "sources_differ", _("sources differ")
+    ABOVE_BASELINE = "above_baseline", _("newer than the baseline says")
+    BELOW_BASELINE = "below_baseline", _("stays older than the baseline says")
+
+
+class BelowCause(models.TextChoices):
+    """Why a host stays below its baseline."""
+
+    DISTRIBUTION = "distribution", _("the update does not reach it")
+    SCHEDULE = "schedule", _("it has no fitting window, or is away then")
+    PERMISSION = "permission", _("Patchflow may not work on it")
+    SPECIAL_CARE = "special_care", _("it needs special care")
 
 
 class DiscrepancyState(models.TextChoices):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from django.db.models import Count, QuerySet
@@ -12,8 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cmdb.api import serializers as shapes
-from cmdb.domain import groups, windows
+from cmdb.domain import groups, window_import, windows
 from cmdb.models import Host, HostGroup, ServiceWindow
+from cmdb.queries import standing
 from cmdb.queries.groups import matching
 from cmdb.queries.windows import openings
 from patchflow.api.verbs import ReasonSerializer, VerbViewSet, parsed
@@ -72,6 +74,23 @@ class GroupViewSet(VerbViewSet):
         names = list(rows.order_by("name").values_list("name", flat=True)[:SHOWN])
         return Response({"count": rows.count(), "hosts": names})
 
+    @extend_schema(responses=shapes.StandingSerializer)
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    def baseline(self, request: Request, pk: str | None = None) -> Response:
+        """How the members that the caller sees stand against the baselines in force, worst first."""
+        found = standing.of_group(self.get_object(), at=timezone.now(), actor=request.user)  # type: ignore[arg-type]
+        rows = [
+            {**asdict(row.found), "baseline": row.baseline and row.baseline.pk, "explained": row.explained}
+            for row in found.hosts
+        ]
+        said = {
+            "total": found.total,
+            "counts": found.counts(),
+            "interval": found.interval,
+            "oldest_at": found.oldest_at,
+        }
+        return Response(shapes.StandingSerializer({**said, "hosts": rows}).data)
+
     available: Any = None  # a group has no machine
 
 
@@ -90,21 +109,44 @@ class WindowViewSet(VerbViewSet):
         window = self.act(windows.add, request, **parsed(shapes.AddWindowSerializer, request))
         return Response(self.get_serializer(window).data, status=201)
 
-    @extend_schema(request=shapes.ReviseWindowSerializer)
+    @extend_schema(request=shapes.ImportWindowsSerializer, responses=shapes.IcsLineSerializer(many=True))
+    @action(detail=False, methods=["post"], url_path="import-ics", pagination_class=None, filter_backends=[])
+    def import_ics(self, request: Request) -> Response:
+        """Windows from an iCalendar file: what each event would become, or, without `preview`, made of the chosen ones."""
+        given = parsed(shapes.ImportWindowsSerializer, request)
+        common = {"content": given["ics"].encode(), "zone": given["zone"]}
+        if given["preview"]:
+            lines = self.act(window_import.preview, request, **common)
+        else:
+            more = {name: given[name] for name in ("numbers", "group_ids", "cutoff_minutes")}
+            lines = self.act(window_import.take_over, request, **common, **more)
+        return Response(shapes.IcsLineSerializer(lines, many=True).data)
+
+    @extend_schema(request=shapes.EditWindowSerializer)
     @action(detail=True, methods=["post"])
     def revise(self, request: Request, pk: str | None = None) -> Response:
-        """Changes a window; its revision rises."""
-        given = parsed(shapes.ReviseWindowSerializer, request)
+        """Changes a window; its revision rises. `queued` says what becomes of the hosts that wait for it."""
+        given = parsed(shapes.EditWindowSerializer, request)
         window = self.act(windows.revise, request, window_id=self.seen_pk(), **given)
         return Response(self.get_serializer(window).data)
 
-    @extend_schema(request=ReasonSerializer)
+    @extend_schema(request=shapes.EndWindowSerializer)
     @action(detail=True, methods=["post"])
     def retire(self, request: Request, pk: str | None = None) -> Response:
-        """Ends a window; it opens no more."""
-        given = parsed(ReasonSerializer, request)
+        """Ends a window; it opens no more. `queued` says what becomes of the hosts that wait for it."""
+        given = parsed(shapes.EndWindowSerializer, request)
         window = self.act(windows.retire, request, window_id=self.seen_pk(), **given)
         return Response(self.get_serializer(window).data)
+
+    @extend_schema(request=shapes.LookAheadSerializer, responses=shapes.QueuedHostSerializer(many=True))
+    @action(detail=True, methods=["post"], url_path="look-ahead", pagination_class=None, filter_backends=[])
+    def look_ahead(self, request: Request, pk: str | None = None) -> Response:
+        """The queued hosts in sight that this edit would reach, and what would become of each. Nothing is saved."""
+        given = parsed(shapes.LookAheadSerializer, request)
+        found = self.act(windows.look_ahead, request, window_id=self.seen_pk(), **given)
+        mine = Host.objects.visible_to(request.user).filter(pk__among=[row.host_id for row in found])  # type: ignore[arg-type]
+        seen = set(mine.values_list("pk", flat=True))
+        return Response(shapes.QueuedHostSerializer([row for row in found if row.host_id in seen], many=True).data)
 
     @extend_schema(responses=shapes.OpeningSerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])

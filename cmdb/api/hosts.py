@@ -17,10 +17,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cmdb.api import serializers as shapes
-from cmdb.domain import connections, hosts, scans
+from cmdb.domain import connections, discrepancies, hosts, scans
 from cmdb.enums import Criticality, Environment, ItemState
 from cmdb.models import Host, Installation, PendingUpdate, Platform
-from cmdb.queries import software, windows
+from cmdb.queries import baselines, software, standing, windows
 from cmdb.queries.hosts import facts_of, stale_after
 from patchflow.api.verbs import AvailableSerializer, EmptySerializer, ReasonSerializer, VerbViewSet, parsed
 from patchflow.kernel import workflow
@@ -185,6 +185,30 @@ class HostViewSet(VerbViewSet):
         found = windows.openings_of_host(self.seen_pk(), after=timezone.now(), count=OPENINGS)
         return Response(shapes.OpeningSerializer(found, many=True).data)
 
+    @extend_schema(responses=shapes.HostBaselineSerializer(many=True))
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    def baseline(self, request: Request, pk: str | None = None) -> Response:
+        """The host against each baseline in force for it: which package, which version against which."""
+        host = self.get_object()
+        rows = [
+            {
+                **asdict(found),
+                "baseline": baseline.pk,
+                "baseline_name": str(baseline),
+                "packages": standing.reasons(host, baseline),
+            }
+            for baseline, found in baselines.of_host(host, at=timezone.now())
+        ]
+        return Response(shapes.HostBaselineSerializer(rows, many=True).data)
+
+    @extend_schema(request=shapes.ExplainAboveSerializer, responses={201: shapes.DiscrepancySerializer})
+    @action(detail=True, methods=["post"], url_path="explain-above")
+    def explain_above(self, request: Request, pk: str | None = None) -> Response:
+        """Says who brought the host above its baseline."""
+        given = parsed(shapes.ExplainAboveSerializer, request)
+        found = self.act(discrepancies.explain_above, request, host_id=self.seen_pk(), **given)
+        return Response(shapes.DiscrepancySerializer(found).data, status=201)
+
     @extend_schema(responses=AvailableSerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
     def available(self, request: Request, pk: str | None = None) -> Response:  # type: ignore[override]
@@ -200,3 +224,9 @@ class PlatformViewSet(viewsets.ReadOnlyModelViewSet[Platform]):
     serializer_class = shapes.PlatformSerializer
     queryset = Platform.objects.all()
     ordering = "-pk"
+
+    def get_queryset(self) -> QuerySet[Platform]:
+        """For whoever sees hosts anywhere."""
+        actor: Any = self.request.user
+        rows = super().get_queryset()
+        return rows if getattr(self, "swagger_fake_view", False) or actor.holds_somewhere("host.view") else rows.none()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import available_timezones
 
 from django.utils import timezone
 from rest_framework import serializers
 
 from cmdb.enums import (
     BaselineResult,
+    BelowCause,
     Criticality,
     Environment,
     ExemptionKind,
@@ -16,6 +18,7 @@ from cmdb.enums import (
     ItemState,
     KeyReference,
     Management,
+    QueuedRule,
     Recurrence,
     ResultState,
 )
@@ -304,6 +307,35 @@ class ReviseWindowSerializer(Plain):
     group_ids = serializers.ListField(child=serializers.IntegerField(), required=False)
 
 
+class EditWindowSerializer(ReviseWindowSerializer):
+    """`queued`: what becomes of the hosts that wait for the window."""
+
+    queued = serializers.ChoiceField(QueuedRule.choices, default=QueuedRule.HALT)
+
+
+class EndWindowSerializer(Plain):
+    reason = serializers.CharField(max_length=2000)
+    queued = serializers.ChoiceField(QueuedRule.choices, default=QueuedRule.HALT)
+
+
+class LookAheadSerializer(EditWindowSerializer):
+    """`ends`: not an edit but the end of the window."""
+
+    ends = serializers.BooleanField(default=False)
+
+
+class QueuedHostSerializer(Plain):
+    """A queued host and what becomes of it. `opens`: when it would begin at the earliest; `becomes`: when it does then."""
+
+    deployment = serializers.CharField()
+    host_id = serializers.IntegerField()
+    host = serializers.CharField()
+    opens = serializers.DateTimeField(allow_null=True)
+    becomes = serializers.DateTimeField(allow_null=True)
+    word = serializers.ChoiceField(["stays", "moved", "cancelled", "halted"])
+    why = serializers.CharField()
+
+
 class AddWindowSerializer(ReviseWindowSerializer):
     name = serializers.CharField(max_length=80)
     starts_local = serializers.TimeField()
@@ -457,6 +489,37 @@ class HostResultSerializer(Plain):
     stale = serializers.BooleanField()
 
 
+class HostStandingSerializer(HostResultSerializer):
+    """`baseline`: the one that decides; null where none is in force for the host, which is then unknown. `explained`:
+    somebody said who brought what is above."""
+
+    baseline = serializers.IntegerField(allow_null=True)
+    explained = serializers.BooleanField()
+
+
+class BaselineReasonSerializer(Plain):
+    package = serializers.CharField()
+    arch = serializers.CharField()
+    installed = serializers.CharField()
+    wanted = serializers.CharField()
+    verdict = serializers.ChoiceField(BaselineResult.choices)
+    seen_at = serializers.DateTimeField()
+
+
+class HostBaselineSerializer(HostResultSerializer):
+    """A host against one baseline in force: each package beside the version that is wanted, what differs first."""
+
+    baseline = serializers.IntegerField()
+    baseline_name = serializers.CharField()
+    packages = BaselineReasonSerializer(many=True)
+
+
+class ExplainAboveSerializer(Plain):
+    baseline_id = serializers.IntegerField()
+    how = serializers.ChoiceField(["explain", "correct", "hand_over"])
+    reason = serializers.CharField(max_length=2000)
+
+
 class IntervalSerializer(Plain):
     """Good, unknown, bad and exempt hosts: the share of good ones lies between `low` and `high` percent."""
 
@@ -471,6 +534,46 @@ class IntervalSerializer(Plain):
 class ComplianceSerializer(Plain):
     interval = IntervalSerializer()
     hosts = HostResultSerializer(many=True)
+
+
+class StandingSerializer(Plain):
+    """The members of a group against the baselines in force. The five counts add up to `total`."""
+
+    total = serializers.IntegerField()
+    counts = serializers.DictField(child=serializers.IntegerField())
+    interval = IntervalSerializer()
+    oldest_at = serializers.DateTimeField(allow_null=True)
+    hosts = HostStandingSerializer(many=True)
+
+
+class IcsSerializer(Plain):
+    """An iCalendar file as text. With `preview` nothing is saved; `numbers` are the events to take, counted from 1."""
+
+    ics = serializers.CharField(max_length=600_000, trim_whitespace=False)
+    zone = serializers.CharField(max_length=64, default="UTC", help_text="For whole days and times without a zone.")
+    preview = serializers.BooleanField(default=True)
+    numbers = serializers.ListField(child=serializers.IntegerField(min_value=1), default=list)
+
+    def validate_zone(self, zone: str) -> str:
+        if zone not in available_timezones():
+            raise serializers.ValidationError("This is no IANA time zone.")
+        return zone
+
+
+class ImportWindowsSerializer(IcsSerializer):
+    group_ids = serializers.ListField(child=serializers.IntegerField(), default=list)
+    cutoff_minutes = serializers.IntegerField(min_value=0, default=0)
+
+
+class IcsLineSerializer(Plain):
+    """What an event becomes: `made` is the id of what it became; `problem` says why it is nothing."""
+
+    number = serializers.IntegerField(source="entry.number")
+    name = serializers.CharField(source="entry.name")
+    starts_at = serializers.DateTimeField(source="entry.starts_at", allow_null=True)
+    ends_at = serializers.DateTimeField(source="entry.ends_at", allow_null=True)
+    made = serializers.IntegerField(allow_null=True)
+    problem = serializers.CharField()
 
 
 class ExemptionSerializer(serializers.ModelSerializer[Exemption]):
@@ -527,6 +630,7 @@ class DiscrepancySerializer(serializers.ModelSerializer[Discrepancy]):
             "settled_at",
             "settled_by",
             "settlement",
+            "cause",
         )
         read_only_fields = fields
 
@@ -534,3 +638,6 @@ class DiscrepancySerializer(serializers.ModelSerializer[Discrepancy]):
 class SettleSerializer(Plain):
     how = serializers.ChoiceField(["explain", "correct", "hand_over"])
     reason = serializers.CharField(max_length=2000)
+    cause = serializers.ChoiceField(
+        BelowCause.choices, required=False, help_text="Of a host that stays below its baseline, when it is handed over."
+    )

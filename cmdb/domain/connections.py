@@ -16,7 +16,7 @@ from cmdb.remote import transport
 from cmdb.remote.connection import Endpoint, HostKey, ProbeResult
 from cmdb.remote.errors import RemoteError
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Blocked, Conflict, Invalid
 from patchflow.kernel.models import User
 
@@ -73,7 +73,7 @@ def _set(connection: Connection, **fields: object) -> None:
             Endpoint(address=connection.address, port=connection.port, user=connection.user)
         except ValueError as error:
             field = "user" if str(error).startswith("user") else "address"
-            wrong.append(Blocker(f"invalid.{field}", f"{error}."))
+            wrong.append(Blocker(f"invalid.{field}", english("%(error)s.", error=error)))
     if wrong:
         raise Invalid(wrong)
 
@@ -91,7 +91,7 @@ def _jump(host_id: int | None, actor: User, behind: Host) -> Connection | None:
         if step.host_id == behind.pk:
             raise Invalid("A host cannot be reached through itself.", code="invalid.jump")
         step = step.jump
-    raise Invalid(f"More than {MAX_JUMPS} hosts to go through.", code="invalid.jump")
+    raise Invalid(english("More than %(MAX_JUMPS)s hosts to go through.", MAX_JUMPS=MAX_JUMPS), code="invalid.jump")
 
 
 @workflow.verb("cmdb.connection.revised", Host, "host_id")
@@ -103,7 +103,12 @@ def revise(*, host_id: int, actor: User, at: datetime, **fields: object) -> Conn
         raise Invalid("This computer is reached without a connection.", code="invalid.kind")
     names = {"address", "port", "user", "become", "jump_host_id", "key_kind", "key_reference"}
     if unknown := set(fields) - names:
-        raise Invalid([Blocker(f"invalid.{field}", f"{field} cannot be changed here.") for field in sorted(unknown)])
+        raise Invalid(
+            [
+                Blocker(f"invalid.{field}", english("%(field)s cannot be changed here.", field=field))
+                for field in sorted(unknown)
+            ]
+        )
     before = {f: getattr(connection, "jump_id" if f == "jump_host_id" else f) for f in fields}
     place = (connection.address, connection.port, connection.jump_id)
     if "jump_host_id" in fields:
@@ -125,7 +130,7 @@ def _locked(host_id: int, capability: str, actor: User) -> tuple[Host, Connectio
     host = workflow.lock(Host, host_id)
     demand(capability, host, actor)
     if host.retired_at is not None:
-        raise Blocked([Blocker("host.retired", f"{host} is retired.")])
+        raise Blocked([Blocker("host.retired", english("%(host)s is retired.", host=host))])
     connection = Connection.objects.select_related("jump__jump").filter(host=host).first()
     if connection is None:
         raise Blocked([Blocker("connection.none", "This host has no connection.")])
@@ -149,7 +154,7 @@ def show_key(*, host_id: int, actor: User, at: datetime, fetch: FetchKey = trans
     try:
         key = fetch(place)
     except RemoteError as error:
-        raise Blocked([Blocker(f"connection.{error.code}", f"{error.reason}.")]) from error
+        raise Blocked([Blocker(f"connection.{error.code}", english("%(reason)s.", reason=error.reason))]) from error
     return _keep_shown(host_id=host_id, place=place, line=key.line, fingerprint=key.fingerprint, actor=actor, at=at)
 
 
@@ -173,7 +178,12 @@ def accept_key(*, host_id: int, fingerprint: str, actor: User, at: datetime) -> 
     if not connection.shown_key:
         raise Blocked([Blocker("connection.no_key_shown", "No key has been shown yet: fetch it first.")])
     if connection.shown_fingerprint != fingerprint.strip():
-        raise Conflict(f"The host now shows {connection.shown_fingerprint}; compare that one, then accept it.")
+        raise Conflict(
+            english(
+                "The host now shows %(shown_fingerprint)s; compare that one, then accept it.",
+                shown_fingerprint=connection.shown_fingerprint,
+            )
+        )
     detail = {"fingerprint": fingerprint.strip(), "before": connection.accepted_fingerprint}
     connection.host_key, connection.host_key_accepted_by, connection.host_key_accepted_at = (
         connection.shown_key,

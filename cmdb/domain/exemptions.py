@@ -9,7 +9,7 @@ from cmdb.domain.permission import demand, said
 from cmdb.enums import ExemptionKind, ExemptionState
 from cmdb.models import Exemption, Host, HostGroup
 from patchflow.kernel import audit, registry, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Invalid
 from patchflow.kernel.models import User
 
@@ -32,6 +32,7 @@ def request(
 ) -> Exemption:
     """Asks that a finding (package, CVE or baseline, by name) on one host or one group be left for now. Needs
     exemption.request there. Ends at `expires_at`, at most 180 days on."""
+    workflow.demand_somewhere("exemption.request", actor=actor)
     host = Host.objects.live().visible_to(actor).filter(pk=host_id).first() if host_id else None
     group = HostGroup.objects.live().visible_to(actor).filter(pk=group_id).first() if group_id else None
     if (host is None) == (group is None):
@@ -40,7 +41,10 @@ def request(
     if kind not in ExemptionKind.values:
         raise Invalid("An exemption is about a package, a vulnerability or a baseline.", code="invalid.kind")
     if not at < expires_at <= at + LONGEST:
-        raise Invalid(f"It ends in the future, at most {LONGEST.days} days from now.", code="invalid.expires_at")
+        raise Invalid(
+            english("It ends in the future, at most %(days)s days from now.", days=LONGEST.days),
+            code="invalid.expires_at",
+        )
     exemption = Exemption.objects.create(
         kind=kind,
         subject=said("subject", subject, what="What is exempt", limit=200),

@@ -12,7 +12,7 @@ from cmdb.enums import Criticality, Environment, GroupKind
 from cmdb.models import GroupMember, Host, HostGroup
 from cmdb.queries.groups import RULE_FIELDS, matching, rule_of
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Blocked, Invalid
 from patchflow.kernel.models import User
 
@@ -45,7 +45,7 @@ def add(
 def _free(name: str, *, but: int = 0) -> str:
     name = said("name", name, what="A name", limit=80)
     if HostGroup.objects.live().filter(name=name).exclude(pk=but).exists():
-        raise Invalid([Blocker("invalid.name", f"There is a group named {name} already.")])
+        raise Invalid([Blocker("invalid.name", english("There is a group named %(name)s already.", name=name))])
     return name
 
 
@@ -53,7 +53,12 @@ def _set_rule(group: HostGroup, rule: dict[str, Any]) -> None:
     if group.kind not in GroupKind.values:
         raise Invalid("A group is static or by rule.", code="invalid.kind")
     if unknown := set(rule) - set(RULE_FIELDS):
-        raise Invalid([Blocker(f"invalid.{field}", f"{field} is no part of a rule.") for field in sorted(unknown)])
+        raise Invalid(
+            [
+                Blocker(f"invalid.{field}", english("%(field)s is no part of a rule.", field=field))
+                for field in sorted(unknown)
+            ]
+        )
     for field in RULE_FIELDS:
         default: Any = None if field == "rule_criticality" else ""
         setattr(group, field, (rule.get(field) or default) if group.kind == GroupKind.RULE else default)
@@ -69,7 +74,9 @@ def _seen(host_ids: Iterable[int], actor: User) -> list[int]:
     wanted = set(host_ids)
     found = set(Host.objects.live().visible_to(actor).filter(pk__in=wanted).values_list("pk", flat=True))
     if missing := wanted - found:
-        raise Invalid([Blocker("invalid.hosts", f"{len(missing)} of these hosts do not exist.")])
+        raise Invalid(
+            [Blocker("invalid.hosts", english("%(missing)s of these hosts do not exist.", missing=len(missing)))]
+        )
     return sorted(found)
 
 
@@ -96,7 +103,7 @@ def _locked(group_id: int, actor: User) -> HostGroup:
     group = workflow.lock(HostGroup, group_id)
     demand("group.edit", group, actor)
     if group.retired_at is not None:
-        raise Blocked([Blocker("group.retired", f"{group} is retired.")])
+        raise Blocked([Blocker("group.retired", english("%(group)s is retired.", group=group))])
     return group
 
 

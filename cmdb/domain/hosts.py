@@ -11,7 +11,7 @@ from cmdb.domain.permission import demand, said
 from cmdb.enums import ConnectionKind, Criticality, Environment, ItemKind, KeyReference, Management, ResultState
 from cmdb.models import ConfigurationItem, Connection, Fact, Host, HostGroup, ScanResult
 from patchflow.kernel import audit, registry, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Invalid
 from patchflow.kernel.models import User
 
@@ -77,7 +77,7 @@ def create(*, name: str, actor: User, at: datetime, fqdn: str = "", owner_id: in
     if len(fqdn) > 255:
         raise Invalid("A full name has at most 255 characters.", code="invalid.fqdn")
     if Host.objects.live().filter(name=name).exists():
-        raise Invalid([Blocker("invalid.name", f"There is a host named {name} already.")])
+        raise Invalid([Blocker("invalid.name", english("There is a host named %(name)s already.", name=name))])
     if owner_id is not None and not User.objects.filter(pk=owner_id, is_active=True).exists():
         raise Invalid("This owner does not exist.", code="invalid.owner")
     ci = ConfigurationItem(kind=ItemKind.HOST, name=name, owner_id=owner_id, **item)
@@ -96,7 +96,9 @@ def _check_choices(item: dict[str, Any]) -> None:
         "management": Management.values,
     }
     wrong = [
-        Blocker(f"invalid.{f}", f"{item[f]!r} is no {f} here.") for f in known if f in item and item[f] not in known[f]
+        Blocker(f"invalid.{f}", english("%(item)s is no %(f)s here.", item=repr(item[f]), f=f))
+        for f in known
+        if f in item and item[f] not in known[f]
     ]
     if wrong:
         raise Invalid(wrong)
@@ -123,12 +125,19 @@ def revise(*, host_id: int, actor: User, at: datetime, **fields: Any) -> Host:
     )
     unknown = set(fields) - {*own, *item}
     if unknown:
-        raise Invalid([Blocker(f"invalid.{field}", f"{field} cannot be changed here.") for field in sorted(unknown)])
+        raise Invalid(
+            [
+                Blocker(f"invalid.{field}", english("%(field)s cannot be changed here.", field=field))
+                for field in sorted(unknown)
+            ]
+        )
     _check_choices(fields)
     if "name" in fields:
         fields["name"] = said("name", fields["name"], what="A name", limit=120)
         if Host.objects.live().filter(name=fields["name"]).exclude(pk=host.pk).exists():
-            raise Invalid([Blocker("invalid.name", f"There is a host named {fields['name']} already.")])
+            raise Invalid(
+                [Blocker("invalid.name", english("There is a host named %(name)s already.", name=fields["name"]))]
+            )
     if fields.get("management", ci.management) != Management.MANAGED and not fields.get(
         "management_reason", ci.management_reason
     ):
@@ -210,6 +219,6 @@ def release_fact(*, host_id: int, key: str, actor: User, at: datetime) -> None:
     demand("host.edit", host, actor)
     fact = Fact.objects.filter(host=host, key=key, source=PERSON).first()
     if fact is None:
-        raise Invalid(f"Nobody has set {key}.", code="invalid.key")
+        raise Invalid(english("Nobody has set %(key)s.", key=key), code="invalid.key")
     audit.record(host, "cmdb.fact.released", actor=actor, at=at, detail={"key": key, "value": fact.value})
     fact.delete()

@@ -16,7 +16,7 @@ from cmdb.enums import DiscrepancyKind
 from cmdb.models import Host, HostIdentity
 from cmdb.scanners.base import Fingerprint, HostReport
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Blocked
 from patchflow.kernel.models import User
 
@@ -145,7 +145,10 @@ def refuse_double(*, host_id: int, fingerprint: Fingerprint, source: str, actor:
     other = same.exclude(pk=host_id).first()
     if other is None:
         return
-    sentence = f"{other} is this machine already: it has the same machine-id and host key. Retire one of the two."
+    sentence = english(
+        "%(other)s is this machine already: it has the same machine-id and host key. Retire one of the two.",
+        other=other,
+    )
     with transaction.atomic():
         discrepancies.note(
             host=workflow.lock(Host, host_id),

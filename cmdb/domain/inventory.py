@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from cmdb import rules
-from cmdb.domain import groups, identity
+from cmdb.domain import departures, groups, identity
 from cmdb.domain.permission import demand
 from cmdb.domain.software import Difference, record_packages, record_pending
 from cmdb.enums import ItemState
@@ -16,7 +16,7 @@ from cmdb.models import ConfigurationItem, Fact, Host, Platform
 from cmdb.scanners.base import HostReport
 from cmdb.signals import inventory_recorded
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Blocked, Invalid
 from patchflow.kernel.integrity import digest
 from patchflow.kernel.models import User
@@ -121,7 +121,9 @@ def _record(
     host = workflow.lock(Host, host_id)
     demand("inventory.record", host, actor)
     if host.retired_at is not None:
-        raise Blocked([Blocker("host.retired", f"{host} is retired: what it reports is not recorded.")])
+        raise Blocked(
+            [Blocker("host.retired", english("%(host)s is retired: what it reports is not recorded.", host=host))]
+        )
     if host.reported_at is not None and collected_at < host.reported_at:
         return Recorded("older", len(report.packages))
     _legible(report)
@@ -133,7 +135,7 @@ def _record(
     change = Difference([], 0, 0)
     if not _unreadable(report, "packages"):
         if platform is None:
-            sentence = "The report names no distribution, so its packages cannot be placed."
+            sentence = english("The report names no distribution, so its packages cannot be placed.")
             raise Invalid([Blocker("inventory.platform", sentence)])
         if host.package_digest != digests[1]:
             change = record_packages(host, platform, report.packages, at=collected_at)
@@ -156,6 +158,7 @@ def _record(
     if ConfigurationItem.objects.filter(pk=host.ci_id, state=ItemState.PLANNED).exists():
         workflow.fire(ConfigurationItem, host.ci_id, "enter_service", actor=actor, at=at)
     if change.anything:
+        departures.look(host, at=at)
         inventory_recorded.send(sender=Host, host_id=host.pk, package_version_ids_new=change.new_version_ids, at=at)
     return Recorded("recorded" if complete else "partial", len(report.packages), change.came, change.gone)
 
@@ -170,14 +173,25 @@ def _legible(report: HostReport) -> None:
                 or "\x00" in text
                 or (not text and field not in ("module", "source_version", "source_name"))
             ):
-                sentence = f"Package {package.name[:60]!a}: its {field.replace('_', ' ')} cannot be kept, so the report was refused."
+                sentence = english(
+                    "Package %(name)s: its %(what)s cannot be kept, so the report was refused.",
+                    name=f"{package.name[:60]!a}",
+                    what=field.replace("_", " "),
+                )
                 raise Invalid([Blocker(f"inventory.{field}", sentence)])
     for update in report.pending:
         if (
             max(len(update.name), len(update.installed), len(update.candidate)) > LIMITS["name"]
             or len(update.arch) > 20
         ):
-            raise Invalid([Blocker("inventory.pending", f"Pending update {update.name[:60]!a} cannot be kept.")])
+            raise Invalid(
+                [
+                    Blocker(
+                        "inventory.pending",
+                        english("Pending update %(name)s cannot be kept.", name=f"{update.name[:60]!a}"),
+                    )
+                ]
+            )
 
 
 def _unreadable(report: HostReport, part: str) -> str:

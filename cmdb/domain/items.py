@@ -8,7 +8,7 @@ from cmdb.domain.permission import demand, said
 from cmdb.enums import Criticality, Environment, ItemKind, ItemState, RelationKind
 from cmdb.models import ConfigurationItem, Relation
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Invalid
 from patchflow.kernel.models import User
 
@@ -33,7 +33,9 @@ def add(
         raise Invalid("Environment or criticality is not known.", code="invalid.environment")
     live = ConfigurationItem.objects.exclude(state=ItemState.RETIRED)
     if live.filter(kind=kind, name=name).exists():
-        raise Invalid([Blocker("invalid.name", f"There is a {kind} named {name} already.")])
+        raise Invalid(
+            [Blocker("invalid.name", english("There is a %(kind)s named %(name)s already.", kind=kind, name=name))]
+        )
     item = ConfigurationItem.objects.create(
         kind=kind, name=name, environment=environment, criticality=criticality, owner_id=owner_id
     )

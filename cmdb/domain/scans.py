@@ -6,6 +6,7 @@ Rows are the truth: a run whose worker died is claimed by the next one, which as
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
@@ -17,15 +18,16 @@ from django.db.models import Q
 from cmdb.domain import inventory
 from cmdb.domain.permission import demand
 from cmdb.enums import ResultState, ScanState
-from cmdb.models import Host, ScanResult, ScanRun
+from cmdb.models import Connection, Host, ScanResult, ScanRun
 from cmdb.queries.connections import endpoint_of
-from cmdb.remote.connection import Endpoint
+from cmdb.remote.connection import SIMULATED, Endpoint
 from cmdb.remote.errors import RemoteError
 from cmdb.scanners.ansible import AnsibleScanner
 from cmdb.scanners.base import HostReport, Scanner
 from cmdb.scanners.local import LocalScanner
 from cmdb.scanners.ssh import SshScanner
 from patchflow.kernel import audit, queue, registry, workflow
+from patchflow.kernel.blockers import english
 from patchflow.kernel.errors import Conflict, Invalid, Refusal
 from patchflow.kernel.models import User
 
@@ -35,6 +37,8 @@ registry.scanners.add(AnsibleScanner.name, AnsibleScanner())
 registry.scanners.add(LocalScanner.name, LocalScanner())
 registry.scanners.add(SshScanner.name, SshScanner())
 
+SIMULATOR = "simulator"
+"""The scanner of simulated hosts, where one is registered (`releases`)."""
 TIMEOUT_SECONDS = 300.0
 PARALLEL = 8
 BATCH, BATCHES_AT_ONCE = 10, 2
@@ -56,10 +60,15 @@ def request(*, host_ids: Iterable[int], actor: User, at: datetime, scanner: str 
     are being scanned), NotAllowed.
     """
     wanted = set(host_ids)
-    scanner = scanner or default_scanner()
+    scanner = scanner or (SIMULATOR if _all_simulated(wanted) else default_scanner())
     if scanner not in registry.scanners:
         raise Invalid(
-            f"There is no scanner named {scanner!r}; known: {', '.join(registry.scanners)}.", code="invalid.scanner"
+            english(
+                "There is no scanner named %(scanner)s; known: %(scanners)s.",
+                scanner=repr(scanner),
+                scanners=", ".join(registry.scanners),
+            ),
+            code="invalid.scanner",
         )
     live = Host.objects.live().filter(pk__in=wanted).prefetch_related("memberships").order_by("pk")
     hosts = list(live.select_for_update(of=("self",), no_key=True))  # who asks second sees what the first has queued
@@ -71,7 +80,9 @@ def request(*, host_ids: Iterable[int], actor: User, at: datetime, scanner: str 
     )
     if busy == wanted:
         raise Conflict(
-            f"A scan of {'this host' if len(busy) == 1 else 'all these hosts'} is under way already.",
+            "A scan of this host is under way already."
+            if len(busy) == 1
+            else "A scan of all these hosts is under way already.",
             code="scan.under_way",
         )
     run_ = ScanRun.objects.create(scanner=scanner, refresh=refresh, requested_by=actor, requested_at=at)
@@ -90,6 +101,14 @@ class _Hosts:
 
     def scope_keys(self) -> list[frozenset[str]]:
         return [keys for host in self.hosts for keys in host.scope_keys()]
+
+
+def _all_simulated(host_ids: set[int]) -> bool:
+    """Whether these hosts exist in the simulator only, so that its scanner reads them and stands in the run."""
+    if SIMULATOR not in registry.scanners:
+        return False
+    addresses = Connection.objects.filter(host_id__in=host_ids).values_list("address", flat=True)
+    return bool(addresses) and all(address.endswith(SIMULATED) for address in addresses)
 
 
 def default_scanner() -> str:
@@ -162,21 +181,27 @@ def _ask_all(run_: ScanRun, held: queue.Claim, bot: User, clock: Callable[[], da
 def _begin(
     pool: ThreadPoolExecutor, run_: ScanRun, batch: list[ScanResult], bot: User, at: datetime
 ) -> dict[Answer, list[ScanResult]]:
-    """Hands the batch to the scanner, the local host to its own; hosts that cannot be reached at all fail at once."""
-    places: dict[bool, list[tuple[ScanResult, Endpoint]]] = {True: [], False: []}
+    """Hands the batch to the scanner, the local host and simulated ones to their own; hosts that cannot be reached at all
+    fail at once."""
+    places: dict[str, list[tuple[ScanResult, Endpoint]]] = defaultdict(list)
     for result in batch:
         try:
             place = endpoint_of(result.host_id)
         except Refusal as refusal:
             _fail(result, refusal.blockers[0].code, str(refusal), bot, at)
         else:
-            places[place.kind == "local"].append((result, place))
+            places[_scanner_of(place, run_.scanner)].append((result, place))
     asked: dict[Answer, list[ScanResult]] = {}
-    for is_local, pairs in places.items():
-        if pairs:
-            scanner: Scanner = registry.scanners[LocalScanner.name if is_local else run_.scanner]
-            asked[pool.submit(_scan, scanner, [p for _, p in pairs], run_.refresh)] = [r for r, _ in pairs]
+    for name, pairs in places.items():
+        scanner: Scanner = registry.scanners[name]
+        asked[pool.submit(_scan, scanner, [p for _, p in pairs], run_.refresh)] = [r for r, _ in pairs]
     return asked
+
+
+def _scanner_of(place: Endpoint, asked: str) -> str:
+    if place.kind == "local":
+        return LocalScanner.name
+    return SIMULATOR if place.is_simulated and SIMULATOR in registry.scanners else asked
 
 
 def _scan(scanner: Scanner, places: list[Endpoint], refresh: bool) -> list[Found]:
@@ -286,6 +311,9 @@ def request_daily(*, now: datetime, limit: int = 200) -> int:
     old = Host.objects.live().filter(reachable, connection__isnull=False).exclude(pk__in=asked)
     old = old.filter(Q(audited_at__isnull=True, last_seen_at__isnull=False) | Q(audited_at__lt=now - RESCAN_AFTER))
     ids = list(old.order_by("audited_at").values_list("pk", flat=True)[:limit])
-    if ids:
-        request(host_ids=ids, actor=User.bot(), at=now)
+    try:
+        if ids:
+            request(host_ids=ids, actor=User.bot(), at=now)
+    except Conflict:  # another scheduler's sweep was first
+        return 0
     return len(ids)

@@ -12,6 +12,7 @@ from cmdb.domain import recordsets
 from cmdb.models import Host, Installation, PackageVersion, PendingUpdate, Platform
 from cmdb.scanners.base import HostReport, InstalledPackage
 from cmdb.scanners.base import PendingUpdate as ReportedUpdate
+from patchflow.kernel.blockers import english
 from patchflow.kernel.errors import Conflict
 
 IDENTITY = {
@@ -135,7 +136,9 @@ def _install(host: Host, platform: Platform, new: dict[Package, tuple[str, bool]
         within=("platform_id", platform.pk),
     )
     if len(ids) != len(new):
-        raise Conflict(f"{len(new) - len(ids)} packages could not be written; the whole report was left out.")
+        raise Conflict(
+            english("%(lost)s packages could not be written; the whole report was left out.", lost=len(new) - len(ids))
+        )
     return ids
 
 

@@ -10,12 +10,14 @@ from cmdb.models.host import Fact, Host, HostIdentity
 from cmdb.models.item import ConfigurationItem, Relation
 from cmdb.models.scan import ScanResult, ScanRun
 from cmdb.models.software import Installation, PackageVersion, PendingUpdate, Platform
+from cmdb.models.standing import BaselineStanding
 from cmdb.models.support import SupportGroup
 from cmdb.models.window import Nth, ServiceWindow, Weekday
 
 __all__ = [
     "Baseline",
     "BaselineItem",
+    "BaselineStanding",
     "ConfigurationItem",
     "Connection",
     "Discrepancy",

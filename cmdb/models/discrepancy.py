@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from cmdb.enums import DiscrepancyKind, DiscrepancyState
+from cmdb.enums import BelowCause, DiscrepancyKind, DiscrepancyState
 from cmdb.models.host import Host
 from patchflow.kernel import fsm
 from patchflow.kernel.models import Audited
@@ -48,6 +49,7 @@ class Discrepancy(Audited):
     settled_at = models.DateTimeField(null=True, blank=True)
     settled_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+")
     settlement = models.TextField(_("how it was settled"), blank=True, default="")
+    cause = models.CharField(_("why it stays below"), max_length=16, choices=BelowCause, blank=True, default="")
 
     objects = DiscrepancyQuerySet.as_manager()
 
@@ -62,7 +64,7 @@ class Discrepancy(Audited):
         ]
 
     def __str__(self) -> str:
-        return f"{_('Discrepancy')} {self.pk}"
+        return gettext("Discrepancy %(n)s") % {"n": self.pk}
 
     def scope_keys(self) -> list[frozenset[str]]:
         return self.host.scope_keys() + (self.other.scope_keys() if self.other else [])
@@ -97,8 +99,9 @@ class Discrepancy(Audited):
         allowed=settles,
         label="Hand to problem management",
     )
-    def hand_over(self, *, actor: User, at: datetime, reason: str) -> None:
+    def hand_over(self, *, actor: User, at: datetime, reason: str, cause: str = "") -> None:
         self._settle(actor, at, reason)
+        self.cause = cause
 
     def _settle(self, actor: User, at: datetime, reason: str) -> None:
         self.settled_by, self.settled_at, self.settlement = actor, at, reason

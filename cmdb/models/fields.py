@@ -10,6 +10,7 @@ from django.db import DatabaseError, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from cmdb.versions import KEY_MAX_LENGTH
+from patchflow.kernel.blockers import english
 
 COLLATIONS = {"postgresql": "C", "sqlite": "BINARY"}
 
@@ -36,7 +37,7 @@ def check_collation(databases: Collection[str] | None = None, **_: Any) -> list[
     for alias in databases or ():
         connection = connections[alias]
         if connection.vendor not in COLLATIONS:
-            problem = f"Patchflow has no bytewise collation for {connection.vendor}."
+            problem = english("Patchflow has no bytewise collation for %(vendor)s.", vendor=connection.vendor)
             found.append(Error(problem, hint="Use PostgreSQL or SQLite.", id="cmdb.E001"))
         elif not _bytewise(connection):
             found.append(

@@ -109,15 +109,20 @@ class Host(Audited):
     def fingerprint(self) -> str:
         """`<machine-id>/SHA256:…` as manifests name the machine; empty until both are known. This very computer needs no
         host key, nothing lies in between: `<machine-id>/local` where it has none."""
-        if not self.machine_id or not (self.ssh_host_key or self.is_local):
-            return ""
-        if not self.ssh_host_key:
-            return f"{self.machine_id}/local"
-        return f"{self.machine_id}/{HostKey.from_line(self.ssh_host_key).fingerprint}"
+        return fingerprint_of(self.machine_id, self.ssh_host_key, is_local=self.is_local)
 
     def scope_keys(self) -> list[frozenset[str]]:
         """One set: the groups of this host."""
         return [frozenset(f"{GROUP_SCOPE}{m.group_id}" for m in self.memberships.all())]
+
+
+def fingerprint_of(machine_id: str, ssh_host_key: str, *, is_local: bool) -> str:
+    """`Host.fingerprint`, of columns at hand."""
+    if not machine_id or not (ssh_host_key or is_local):
+        return ""
+    if not ssh_host_key:
+        return f"{machine_id}/local"
+    return f"{machine_id}/{HostKey.from_line(ssh_host_key).fingerprint}"
 
 
 class HostIdentity(models.Model):

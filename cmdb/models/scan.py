@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from cmdb.enums import ResultState, ScanState
@@ -51,7 +52,7 @@ class ScanRun(Audited, DueWork):
         indexes = [models.Index(fields=["state", "not_before"])]
 
     def __str__(self) -> str:
-        return f"{_('Scan')} {self.pk}"
+        return gettext("Scan %(n)s") % {"n": self.pk}
 
     def scope_keys(self) -> list[frozenset[str]]:
         """Those of every host that is asked."""

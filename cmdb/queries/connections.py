@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterable
 from cmdb.enums import KeyReference
 from cmdb.models import Connection
 from cmdb.remote.connection import THIS_COMPUTER, Endpoint
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Blocked
+
+UNREAD = ("host_key_accepted_at", "shown_key", "shown_at", "last_tested_at", "last_test_ok", "last_test_reasons")
+"""Columns of a connection that say nothing about how to reach the host."""
 
 
 def endpoint_of(host_id: int) -> Endpoint:
@@ -22,13 +25,16 @@ def endpoint_of(host_id: int) -> Endpoint:
 
 def endpoints_of(host_ids: Iterable[int]) -> Callable[[int], Endpoint]:
     """`endpoint_of` for many hosts: their connections are read by one query, now."""
-    rows = Connection.objects.select_related("jump__jump").filter(host_id__in=list(host_ids))
+    rows = Connection.objects.select_related("jump__jump").filter(host_id__among=list(host_ids)).defer(*UNREAD)
     known = {connection.host_id: connection for connection in rows}
+    made: dict[int, Endpoint] = {}
 
     def one(host_id: int) -> Endpoint:
+        if host_id in made:
+            return made[host_id]
         if host_id not in known:
             raise Blocked([Blocker("connection.none", "This host has no connection: nobody has said how to reach it.")])
-        return endpoint(known[host_id])
+        return made.setdefault(host_id, endpoint(known[host_id]))
 
     return one
 
@@ -38,7 +44,7 @@ def endpoint(connection: Connection, *, unpinned: bool = False) -> Endpoint:
     if connection.is_local:
         return THIS_COMPUTER
     if not connection.host_key and not unpinned:
-        sentence = f"The host key of {connection} has not been accepted by a person."
+        sentence = english("The host key of %(connection)s has not been accepted by a person.", connection=connection)
         raise Blocked([Blocker("connection.key_not_accepted", sentence, tone="wait")])
     try:
         return Endpoint(
@@ -51,7 +57,7 @@ def endpoint(connection: Connection, *, unpinned: bool = False) -> Endpoint:
             key_path=_key_path(connection),
         )
     except ValueError as error:
-        raise Blocked([Blocker("connection.address", f"{error}.")]) from error
+        raise Blocked([Blocker("connection.address", english("%(error)s.", error=error))]) from error
 
 
 def _key_path(connection: Connection) -> str:
@@ -61,7 +67,10 @@ def _key_path(connection: Connection) -> str:
         case KeyReference.ENVIRONMENT:
             path = os.environ.get(connection.key_reference, "")
             if not path:
-                sentence = f"The variable {connection.key_reference}, which names the file of our key, is not set."
+                sentence = english(
+                    "The variable %(key_reference)s, which names the file of our key, is not set.",
+                    key_reference=connection.key_reference,
+                )
                 raise Blocked([Blocker("connection.key_variable", sentence)])
             return path
     return ""

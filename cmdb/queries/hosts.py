@@ -12,7 +12,8 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from cmdb.enums import ItemKind, MachineKind, RelationKind
-from cmdb.models import ConfigurationItem, Exemption, Fact, GroupMember, Host, Relation
+from cmdb.models import ConfigurationItem, Exemption, Fact, GroupMember, Host, Platform, Relation
+from cmdb.models.host import fingerprint_of
 from patchflow.kernel.models import AuditEntry
 
 UPWARD = (RelationKind.DEPENDS_ON, RelationKind.RUNS_ON)
@@ -54,10 +55,26 @@ class TargetFacts:
 
 def target_facts(host_ids: Iterable[int], *, at: datetime) -> dict[int, TargetFacts]:
     """Host id → facts; unknown ids are missing. At most five queries, however many hosts."""
-    hosts = list(Host.objects.filter(pk__in=list(host_ids)).select_related("ci", "platform"))
+    names = (
+        "pk", "name", "machine_id", "ssh_host_key", "is_local", "retired_at", "platform_id", "audited_at", "last_seen_at",
+        "restart_needed", "ci_id", "ci__state", "ci__criticality", "ci__environment", "platform__distribution",
+        "platform__release", "platform__codename", "platform__arch",
+    )  # fmt: skip
+    hosts = list(Host.objects.filter(pk__among=list(host_ids)).order_by().values_list(*names, named=True))
     ids = [host.pk for host in hosts]
+    platforms = {
+        host.platform_id: str(
+            Platform(
+                distribution=host.platform__distribution, release=host.platform__release, codename=host.platform__codename,
+                arch=host.platform__arch,
+            )
+        )
+        for host in {host.platform_id: host for host in hosts if host.platform_id}.values()
+    }  # fmt: skip
     groups: dict[int, set[int]] = defaultdict(set)
-    for host_id, group_id in GroupMember.objects.filter(host_id__in=ids).values_list("host_id", "group_id"):
+    for host_id, group_id in (
+        GroupMember.objects.filter(host_id__among=ids).order_by().values_list("host_id", "group_id")
+    ):
         groups[host_id].add(group_id)
     exempt = _exemptions(ids, groups, at)
     services = supported_services({host.ci_id for host in hosts})
@@ -65,17 +82,17 @@ def target_facts(host_ids: Iterable[int], *, at: datetime) -> dict[int, TargetFa
         host.pk: TargetFacts(
             host_id=host.pk,
             name=host.name,
-            fingerprint=host.fingerprint,
-            status=str(host.ci.state),
+            fingerprint=fingerprint_of(host.machine_id, host.ssh_host_key, is_local=host.is_local),
+            status=str(host.ci__state),
             retired=host.retired_at is not None,
             exempt=tuple(sorted(exempt[host.pk])),
             platform_id=host.platform_id,
-            platform_label=str(host.platform) if host.platform else "",
+            platform_label=platforms.get(host.platform_id or 0, ""),
             audited_at=host.audited_at,
             last_seen_at=host.last_seen_at,
             group_ids=frozenset(groups[host.pk]),
-            criticality=host.ci.criticality,
-            environment=host.ci.environment,
+            criticality=host.ci__criticality,
+            environment=host.ci__environment,
             restart_needed=host.restart_needed,
             services=services.get(host.ci_id, ()),
         )
@@ -186,10 +203,11 @@ def _fact_row(host: Host, key: str, facts: list[Fact]) -> FactRow:
 def machine_kinds(host_ids: Iterable[int]) -> dict[int, str]:
     """Host id → server or workstation, by a person's word or else the newest; hosts of which nobody knows are missing.
     One query."""
-    rows: dict[int, list[Fact]] = defaultdict(list)
-    for fact in Fact.objects.filter(host_id__in=list(host_ids), key="machine_kind"):
-        rows[fact.host_id].append(fact)
-    told = {pk: max(facts, key=lambda f: (f.locked_by_id is not None, f.seen_at)).value for pk, facts in rows.items()}
+    rows: dict[int, list[tuple[bool, datetime, Any]]] = defaultdict(list)
+    facts = Fact.objects.filter(host_id__among=list(host_ids), key="machine_kind")
+    for pk, locked_by, seen_at, value in facts.values_list("host_id", "locked_by_id", "seen_at", "value"):
+        rows[pk].append((locked_by is not None, seen_at, value))
+    told = {pk: max(found, key=lambda f: f[:2])[2] for pk, found in rows.items()}
     return {pk: kind for pk, kind in told.items() if kind in MachineKind.values}
 
 
@@ -197,12 +215,12 @@ def machine_classes(host_ids: Iterable[int]) -> dict[int, str]:
     """Host id → its class of machine: platform, and make and model (of a virtual one what it runs on). Two queries."""
     ids = list(host_ids)
     told: dict[int, dict[str, tuple[bool, datetime, Any]]] = defaultdict(dict)
-    facts = Fact.objects.filter(host_id__in=ids, key__in=["vendor", "product", "virtualization"])
+    facts = Fact.objects.filter(host_id__among=ids, key__in=["vendor", "product", "virtualization"])
     for pk, key, value, locked, seen_at in facts.values_list("host_id", "key", "value", "locked_by_id", "seen_at"):
         said = (locked is not None, seen_at, value)
         told[pk][key] = max(told[pk].get(key, said), said, key=lambda row: row[:2])
     found = {}
-    for host in Host.objects.filter(pk__in=ids).select_related("platform"):
+    for host in Host.objects.filter(pk__among=ids).select_related("platform"):
         values = {key: str(row[2]) for key, row in told[host.pk].items() if row[2] not in ("", "none", None)}
         model = " ".join(values[key] for key in ("vendor", "product") if key in values) or values.get(
             "virtualization", ""

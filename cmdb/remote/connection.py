@@ -1,11 +1,16 @@
 """Where a host is, and how it answered."""
 
 import base64
+import functools
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["ssh", "local"]
+SIMULATED = ".simulated.invalid"
+"""Ends the address of a host that exists in the simulator only: no name server ever knows it (RFC 2606)."""
+_unusable = re.compile(r"""[\s@%\\'"]""").search
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +35,14 @@ class Endpoint:
     def __post_init__(self) -> None:
         for name, text in (("address", self.address), ("user", self.user)):
             # A leading dash would be read as an option by ssh; white space and @ would name another target.
-            if self.kind == "ssh" and (
-                not text or text.startswith("-") or any(c.isspace() or c in "@%\\'\"" for c in text)
-            ):
+            if self.kind == "ssh" and (not text or text.startswith("-") or _unusable(text)):
                 raise ValueError(f"{name} {text!r} cannot be used with ssh")
         if not 0 < self.port < 65536:
             raise ValueError(f"port {self.port} is out of range")
+
+    @property
+    def is_simulated(self) -> bool:
+        return self.kind == "ssh" and self.address.endswith(SIMULATED)
 
     def __str__(self) -> str:
         if self.kind == "local":
@@ -44,6 +51,12 @@ class Endpoint:
 
 
 THIS_COMPUTER = Endpoint(address="localhost", kind="local")
+
+
+@functools.lru_cache(maxsize=50_000)
+def _fingerprint_of(key: str) -> str:
+    digest = hashlib.sha256(base64.b64decode(key)).digest()
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +73,7 @@ class HostKey:
     @property
     def fingerprint(self) -> str:
         """SHA256:... exactly as `ssh-keygen -l` prints it."""
-        digest = hashlib.sha256(base64.b64decode(self.key)).digest()
-        return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+        return _fingerprint_of(self.key)
 
     @classmethod
     def from_line(cls, line: str) -> "HostKey":

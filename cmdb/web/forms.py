@@ -10,7 +10,7 @@ from django.http import HttpRequest, QueryDict
 from django.utils.functional import lazy
 from django.utils.translation import gettext_lazy as _
 
-from cmdb.enums import Criticality, Environment, GroupKind, KeyReference, Recurrence
+from cmdb.enums import BelowCause, Criticality, Environment, GroupKind, KeyReference, QueuedRule, Recurrence
 from cmdb.models import Host, HostGroup, Nth, Platform, Weekday
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
@@ -29,7 +29,7 @@ def keep(form: forms.Form, refusal: Refusal) -> None:
     for blocker in refusal.blockers:
         field = blocker.code.rpartition(".")[2]
         form.add_error(
-            next((f for f in (field, f"{field}_id", f"{field}_ids") if f in form.fields), None), blocker.sentence
+            next((f for f in (field, f"{field}_id", f"{field}_ids") if f in form.fields), None), blocker.said
         )
 
 
@@ -192,10 +192,24 @@ class WindowForm(forms.Form):
         label=_("Groups"), required=False, coerce=int, widget=forms.CheckboxSelectMultiple
     )
 
-    def __init__(self, *args: Any, viewer: User, **kwargs: Any) -> None:
+    queued = forms.ChoiceField(
+        label=_("Hosts that wait for it"), required=False, choices=QueuedRule.choices, initial=QueuedRule.HALT,
+        widget=forms.RadioSelect,
+        help_text=_("What was signed for the window as it was never runs where it was not signed."),
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, viewer: User, editing: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if not editing:
+            del self.fields["queued"]
         groups: Any = self.fields["group_ids"]
         groups.choices = list(HostGroup.objects.live().visible_to(viewer).values_list("pk", "name"))
+
+
+class RetireWindowForm(ReasonForm):
+    """Ending a window, and what becomes of the hosts that wait for it."""
+
+    queued = WindowForm.base_fields["queued"]
 
 
 class ProposeBaselineForm(forms.Form):
@@ -227,7 +241,19 @@ class SettleForm(ReasonForm):
             ("hand_over", _("It is handed to problem management")),
         ],
     )
-    field_order = ("how", "reason")
+    field_order: tuple[str, ...] = ("how", "reason")
+
+
+class SettleBelowForm(SettleForm):
+    """The same of a host that stays below its baseline: handed over with the cause."""
+
+    cause = forms.ChoiceField(
+        label=_("Why it stays below"),
+        required=False,
+        choices=[("", _("choose")), *BelowCause.choices],
+        help_text=_("Needed to hand it over."),
+    )
+    field_order: tuple[str, ...] = ("how", "cause", "reason")
 
 
 class ExemptionForm(ReasonForm):

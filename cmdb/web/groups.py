@@ -13,19 +13,21 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from cmdb.domain import groups
 from cmdb.enums import GroupKind
 from cmdb.models import Host, HostGroup
+from cmdb.queries import standing
 from cmdb.queries.groups import matching, rule_of
 from cmdb.web.forms import GroupForm, ReasonForm, posted
 from cmdb.web.host_verbs import tried
 from cmdb.web.hosts import who
+from cmdb.web.standing import interval_of
 from patchflow.kernel import audit
 from patchflow.kernel.rules import capability, failing
-from patchflow.web import parts
-from patchflow.web.tables import Column, Filter, Listing
+from patchflow.web import parts, verbs
+from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Reach, Verb
 
 
@@ -36,6 +38,7 @@ def rule_in_words(group: HostGroup) -> str:
     return _(" and ").join(said)
 
 
+@list_page(gettext_lazy("Groups"))
 @login_required
 def group_list(request: HttpRequest) -> HttpResponseBase:
     """Groups: who is in them by choice or rule."""
@@ -45,8 +48,8 @@ def group_list(request: HttpRequest) -> HttpResponseBase:
         rows,
         [
             Column(_("Group"), "name", url=lambda g: reverse("cmdb:group-detail", args=[g.pk]), sort="name"),
-            Column(_("Members"), lambda g: g.get_kind_display()),
-            Column(_("Rule"), rule_in_words),
+            Column(_("Members"), lambda g: g.get_kind_display(), name="members"),
+            Column(_("Rule"), rule_in_words, name="rule"),
             Column(_("Hosts"), "hosts", numeric=True, url=lambda g: f"{reverse('cmdb:host-list')}?group={g.pk}"),
         ],
         sorts={"name": ("name",)},
@@ -88,8 +91,8 @@ def group_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         members,
         [
             Column(_("Host"), "name", url=lambda h: reverse("cmdb:host-detail", args=[h.pk]), sort="name"),
-            Column(_("Platform"), lambda h: h.platform.label if h.platform else ""),
-            Column(_("Environment"), lambda h: h.ci.get_environment_display()),
+            Column(_("Platform"), lambda h: h.platform.label if h.platform else "", name="platform"),
+            Column(_("Environment"), lambda h: h.ci.get_environment_display(), name="environment"),
             Column(_("Age"), "audited_at", age=True, numeric=True),
         ],
         sorts={"name": ("name",)},
@@ -99,6 +102,7 @@ def group_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
     )
     count = group.memberships.count()
     windows = list(group.windows.all().live())
+    found = standing.of_group(group, at=now, actor=user)
     sentence = ngettext("%(n)d host is in this group.", "%(n)d hosts are in this group.", count) % {"n": count}
     detail = (
         _("Rule: %(rule)s. Members follow it by themselves.") % {"rule": rule_in_words(group)} if rule_of(group) else ""
@@ -113,6 +117,8 @@ def group_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         "group": group,
         "listing": listing,
         "windows": windows,
+        "standing": found,
+        "interval": interval_of(found, reverse("cmdb:group-baseline", args=[pk])),
         "next": parts.Next(_("This group is retired.") if group.retired_at else sentence, detail),
         "verbs": _verbs(group, user),
         "timeline": audit.history(group)[:8],
@@ -125,26 +131,9 @@ def _verbs(group: HostGroup, user: Any) -> list[Verb]:
     if group.retired_at is not None:
         return []
     refused = failing([capability("group.edit")], None, user)
-    place = [group.pk]
     return [
-        Verb(
-            "revise",
-            _("Edit"),
-            reverse("cmdb:group-revise", args=place),
-            not refused,
-            refused,
-            method="get",
-            icon="pen",
-        ),
-        Verb(
-            "retire",
-            _("Retire"),
-            reverse("cmdb:group-retire", args=place),
-            not refused,
-            refused,
-            dangerous=True,
-            icon="archive",
-        ),
+        verbs.edit(reverse("cmdb:group-revise", args=[group.pk]), refused),
+        verbs.retire(reverse("cmdb:group-retire", args=[group.pk]), refused),
     ]
 
 

@@ -22,7 +22,7 @@ from cmdb.queries import baselines, software, windows
 from cmdb.queries.hosts import history_of, stale_after
 from cmdb.web import host_page
 from patchflow.web import parts, states, words, wordtags
-from patchflow.web.tables import Column, Filter, Listing, Table
+from patchflow.web.tables import Column, Filter, Listing, Table, list_page
 
 SHOWN = 8
 OPENINGS = 4
@@ -118,17 +118,24 @@ def _columns(now: datetime) -> list[Column]:
 
     return [
         Column(_("Host"), "name", url=lambda h: reverse("cmdb:host-detail", args=[h.pk]), sort="name"),
-        Column(_("Platform"), lambda h: h.platform.label if h.platform else "", sort="platform"),
-        Column(_("Environment"), lambda h: h.ci.get_environment_display()),
-        Column(_("Criticality"), lambda h: h.ci.get_criticality_display(), sort="criticality"),
+        Column(_("Platform"), lambda h: h.platform.label if h.platform else "", sort="platform", name="platform"),
+        Column(_("Environment"), lambda h: h.ci.get_environment_display(), name="environment"),
+        Column(_("Criticality"), lambda h: h.ci.get_criticality_display(), sort="criticality", name="criticality"),
         Column(_("State"), "ci.state", state="cmdb.configurationitem"),
-        Column(_("Facts"), facts, text=lambda h: host_page.freshness(h, now)),
-        Column(_("Restart"), restart, text=lambda h: h.restart_needed),
-        Column(_("Offered updates"), updates, numeric=True, text=lambda h: getattr(h, "waiting", None)),
+        Column(_("Facts"), facts, text=lambda h: host_page.freshness(h, now), name="facts"),
+        Column(_("Restart"), restart, text=lambda h: h.restart_needed, name="restart"),
+        Column(
+            _("Offered updates"),
+            updates,
+            numeric=True,
+            text=lambda h: getattr(h, "waiting", None),
+            name="offered-updates",
+        ),
         Column(_("Age"), "audited_at", age=True, numeric=True, sort="age"),
     ]
 
 
+@list_page(gettext_lazy("Hosts"))
 @login_required
 def host_list(request: HttpRequest) -> HttpResponseBase:
     """The estate: every host the viewer sees, with what is known and how old it is."""
@@ -158,7 +165,7 @@ def host_list(request: HttpRequest) -> HttpResponseBase:
         "phase": 1,
         "listing": listing,
         "counts": _counts(seen.live(), now),
-        "may_add": who(request).scopes_for("host.add") != frozenset(),
+        "may_add": who(request).holds_somewhere("host.add"),
         "crumbs": [parts.Crumb(_("Estate"))],
     }
     return render(request, "cmdb/host_list.html", context)
@@ -229,7 +236,12 @@ def _pending_columns() -> list[Column]:
         Column(_("Package"), "name", sort="name"),
         Column(_("Installed"), "installed_version", mono=True, wide=True),
         Column(_("Offered"), "candidate_version", mono=True, wide=True),
-        Column(_("Kind"), lambda p: wordtags.word("cmdb.pending", p.is_security), text=lambda p: p.is_security),
+        Column(
+            _("Kind"),
+            lambda p: wordtags.word("cmdb.pending", p.is_security),
+            text=lambda p: wordtags.look_for("cmdb.pending", p.is_security).label,
+            name="kind",
+        ),
         Column(_("Since"), "seen_at", age=True, numeric=True, sort="age"),
     ]
 
@@ -246,8 +258,8 @@ def _package_columns() -> list[Column]:
         Column(_("Package"), "package_version.name", sort="name"),
         Column(_("Version"), "package_version.version", mono=True, wide=True),
         Column(_("Source"), "package_version.source_name"),
-        Column(_("Origin"), lambda r: r.package_version.get_origin_class_display()),
-        Column(_("Remark"), readable, text=lambda r: r.status),
+        Column(_("Origin"), lambda r: r.package_version.get_origin_class_display(), name="origin"),
+        Column(_("Remark"), readable, text=lambda r: r.status, name="remark"),
         Column(_("Seen for"), "installed_seen_at", age=True, numeric=True, sort="age"),
     ]
 
@@ -273,6 +285,7 @@ def _window_table(openings: list[windows.Opening], now: datetime) -> Table:
     return Table(columns, openings, now, _("Next openings"))
 
 
+@list_page(gettext_lazy("Installed packages"))
 @login_required
 def host_packages(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Every package of a host."""
@@ -298,6 +311,7 @@ def host_packages(request: HttpRequest, pk: int) -> HttpResponseBase:
     return _part(request, host, listing, _("Packages"), _("No package is known"))
 
 
+@list_page(gettext_lazy("Offered updates"))
 @login_required
 def host_pending(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Everything that the host's own package manager offers."""

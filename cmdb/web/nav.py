@@ -20,7 +20,7 @@ def _user(request: HttpRequest) -> User:
 
 def sees_hosts(request: HttpRequest) -> bool:
     """Whether the viewer sees hosts anywhere."""
-    return _user(request).scopes_for("host.view") != frozenset()
+    return _user(request).holds_somewhere("host.view")
 
 
 def hosts_in_sight(request: HttpRequest) -> int:
@@ -42,6 +42,7 @@ nav.add(
     under=("cmdb:host-",),
 )
 nav.add("assess", _("Groups"), "cmdb:group-list", "people", 20, permission=sees_hosts)
+nav.add("assess", _("Support groups"), "cmdb:support-list", "people", 25, permission=sees_hosts)
 nav.add("assess", _("Windows"), "cmdb:window-list", "clock", 30, permission=sees_hosts)
 nav.add("assess", _("Baselines"), "cmdb:baseline-list", "compare", 40, permission=sees_hosts)
 nav.add("assess", _("Scans"), "cmdb:scan-list", "radar", 50, permission=sees_hosts)

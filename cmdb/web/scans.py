@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 
 from cmdb.domain import scans
@@ -18,17 +18,18 @@ from cmdb.models import Host, ScanRun
 from cmdb.web.hosts import who
 from patchflow.kernel import audit, workflow
 from patchflow.web import parts, states
-from patchflow.web.tables import Column, Filter, Listing
+from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import verbs_of
 
 OPEN = (ScanState.QUEUED, ScanState.RUNNING)
 
 
+@list_page(gettext_lazy("Scans"))
 @login_required
 def scan_list(request: HttpRequest) -> HttpResponseBase:
     """Scan runs, newest first."""
     columns = [
-        Column(_("Scan"), str, url=lambda r: reverse("cmdb:scan-detail", args=[r.pk])),
+        Column(_("Scan"), str, url=lambda r: reverse("cmdb:scan-detail", args=[r.pk]), name="scan"),
         Column(_("State"), "state", state="cmdb.scanrun"),
         Column(_("Scanner"), "scanner"),
         Column(_("Asked for by"), "requested_by.username"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from cmdb.web import baselines, groups, host_verbs, hosts, scans, windows
+from cmdb.web import baselines, groups, host_verbs, hosts, scans, standing, support, window_import, windows
 
 app_name = "cmdb"
 urlpatterns = [
@@ -20,17 +20,27 @@ urlpatterns = [
     path("estate/<int:pk>/edit/", host_verbs.host_revise, name="host-revise"),
     path("estate/<int:pk>/exempt/", host_verbs.host_exempt, name="host-exempt"),
     path("estate/<int:pk>/retire/", host_verbs.host_retire, name="host-retire"),
+    path("estate/<int:pk>/baseline/", standing.host_baseline, name="host-baseline"),
+    path("estate/<int:pk>/baseline/<int:baseline>/explain/", standing.host_explain, name="host-explain"),
     path("groups/", groups.group_list, name="group-list"),
     path("groups/add/", groups.group_add, name="group-add"),
     path("groups/<int:pk>/", groups.group_detail, name="group-detail"),
+    path("groups/<int:pk>/baseline/", standing.group_baseline, name="group-baseline"),
     path("groups/<int:pk>/edit/", groups.group_revise, name="group-revise"),
     path("groups/<int:pk>/retire/", groups.group_retire, name="group-retire"),
+    path("support/", support.support_list, name="support-list"),
+    path("support/add/", support.support_add, name="support-add"),
+    path("support/items/", support.support_items, name="support-items"),
+    path("support/<int:pk>/", support.support_detail, name="support-detail"),
+    path("support/<int:pk>/edit/", support.support_revise, name="support-revise"),
     path("windows/", windows.window_list, name="window-list"),
     path("windows/add/", windows.window_add, name="window-add"),
+    path("windows/import/", window_import.window_import_ics, name="window-import"),
     path("windows/<int:pk>/", windows.window_detail, name="window-detail"),
     path("windows/<int:pk>/edit/", windows.window_revise, name="window-revise"),
     path("windows/<int:pk>/retire/", windows.window_retire, name="window-retire"),
     path("baselines/", baselines.baseline_list, name="baseline-list"),
+    path("baselines/results/", standing.baseline_standing, name="baseline-standing"),
     path("baselines/propose/", baselines.baseline_propose, name="baseline-propose"),
     path("baselines/<int:pk>/", baselines.baseline_detail, name="baseline-detail"),
     path("baselines/<int:pk>/adopt/", baselines.baseline_act, {"verb": "adopt"}, name="baseline-adopt"),

@@ -76,10 +76,10 @@ def estate(cast: Cast) -> Host:
 
 
 def addresses(host: Host) -> list[str]:
-    names = ["detail", "packages", "pending", "connect", "reach", "revise", "exempt", "retire"]
+    names = ["detail", "baseline", "packages", "pending", "connect", "reach", "revise", "exempt", "retire"]
     found = [reverse(f"cmdb:host-{name}", args=[host.pk]) for name in names]
     for model, noun, views in (
-        (HostGroup, "group", ["detail", "revise", "retire"]),
+        (HostGroup, "group", ["detail", "baseline", "revise", "retire"]),
         (ServiceWindow, "window", ["detail", "revise", "retire"]),
         (Baseline, "baseline", ["detail", "retire"]),
         (ScanRun, "scan", ["detail"]),
@@ -90,7 +90,7 @@ def addresses(host: Host) -> list[str]:
 
 
 LISTS = ["host-list", "group-list", "window-list", "baseline-list", "scan-list", "discrepancy-list"]
-FORMS = ["host-add", "group-add", "window-add", "baseline-propose"]
+FORMS = ["baseline-standing", "host-add", "group-add", "window-add", "baseline-propose"]
 
 
 def test_every_page_opens_for_who_sees_the_host_and_for_nobody_else(estate: Host, cast: Cast) -> None:
