@@ -15,6 +15,7 @@ from changes.enums import STEPS, WITHDRAWN, EvidenceKind, Response, RFCState, St
 from changes.models import RFC, Cycle, Evidence, Feed, PhaseStep, RFCTarget, Verification
 from cmdb.models import Host
 from patchflow.kernel import audit, workflow
+from patchflow.kernel.blockers import english, label_of
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.registry import sweep
@@ -107,9 +108,9 @@ def _open_step(cycle_id: int, key: str, actor: User) -> tuple[Cycle, PhaseStep]:
         raise NotAllowed(refused)
     step = cycle.steps.filter(key=key).first()
     if step is None:
-        raise Invalid(f"There is no step {key!r}.", code="step.key")
+        raise Invalid(english("There is no step %(key)s.", key=repr(key)), code="step.key")
     if step.state != StepState.OPEN:
-        raise Conflict(f"This step is {step.get_state_display()} already.", code="step.settled")
+        raise Conflict(english("This step is %(state)s already.", state=label_of(step)), code="step.settled")
     return cycle, step
 
 
