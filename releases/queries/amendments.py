@@ -1,0 +1,146 @@
+"""Questions about late-comers: who could join a sealed manifest, why others cannot, and whether a revision is signed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from changes.queries.applicability import hosts_missing
+from cmdb.models import Host
+from patchflow.kernel.blockers import Blocker, english
+from patchflow.kernel.models import SignOffRound, User
+from patchflow.kernel.signoffs import passed_round_of
+from releases.amending import only_joiners
+from releases.enums import AmendmentState
+from releases.models import Amendment, BuildClass, Manifest, Release
+from releases.queries.builds import updates_of, wanted_by_host
+from releases.queries.manifests import host_entries
+from releases.queries.releases import authorizations
+from releases.queries.rollouts import Signed, signed
+from releases.queries.steps import written_down
+
+
+@dataclass(frozen=True)
+class LateComers:
+    """Hosts that the changes name, that miss something now, and that the manifest does not name. `entries`: what it would
+    say of those that can join (without a ring); `refused`: host → why it cannot. `outside`: they miss the same, and no
+    change of the release names them."""
+
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    refused: dict[int, Blocker] = field(default_factory=dict)
+    outside: list[str] = field(default_factory=list)
+
+    @property
+    def found(self) -> bool:
+        return bool(self.entries or self.refused or self.outside)
+
+
+def late_comers(release: Release, base: Manifest, *, actor: User, at: datetime) -> LateComers:
+    """Who came late to this manifest, among the hosts that `actor` may see."""
+    inside = {host["host"] for host in base.document["hosts"]}
+    named = {host_id for one in authorizations(release.rfc_ids(), at=at) for host_id in one.host_ids}
+    seen = Host.objects.within(actor, "release.view").filter(pk__in=named - inside)
+    late = set(seen.values_list("pk", flat=True))
+    wanted = wanted_by_host(release, late) if late else {}
+    hosts = Host.objects.in_bulk(wanted)
+    classes = _classes(base)
+    class_of, refused = {}, {}
+    for host_id, asked in wanted.items():
+        like = frozenset((w.name, w.arch, w.version, w.source, w.source_version) for w in asked)
+        if one := classes.get((hosts[host_id].platform_id, like)):
+            class_of[host_id] = one
+        else:
+            said = f"{hosts[host_id].name}: what it needs was not built and tested here."
+            refused[host_id] = Blocker("amendment.class", said)
+    steps, steps_of_host = written_down(release.profile, class_of)
+    good = []
+    for entry in host_entries(dict.fromkeys(class_of), class_of, at=at):
+        entry.pop("ring")
+        entry |= {"steps": steps_of_host[entry["host"]]} if steps else {}
+        if why := _against(entry, base.document):
+            refused[entry["host"]] = why
+        else:
+            good.append(entry)
+    return LateComers(good, refused, _outside(release, named | inside, actor))
+
+
+def _classes(base: Manifest) -> dict[tuple[int | None, frozenset[tuple[str, ...]]], BuildClass]:
+    """(platform, packages asked for) → the class that was built for it and that the manifest names."""
+    used = {one["class"] for one in base.document["classes"]}
+    keys = ("name", "arch", "to", "source", "source_version")
+    return {
+        (one.platform_id, frozenset(tuple(p[key] for key in keys) for p in one.requested)): one
+        for one in base.build.classes.all()
+        if one.label in used
+    }
+
+
+def _against(entry: dict[str, Any], document: dict[str, Any]) -> Blocker | None:
+    """Why a host that is built for cannot join all the same."""
+    if not entry["fingerprint"]:
+        return Blocker(
+            "amendment.fingerprint",
+            english("%(name)s is not known by its fingerprint: scan it.", name=entry["name"]),
+            tone="wait",
+        )
+    back = document["way_back"]
+    files = {(a["package"], a["version"], a["arch"]) for a in back["artifacts"]}
+    missing = [p for p in entry["packages"] if p["from"] and (p["name"], p["from"], p["arch"]) not in files]
+    if back["kind"] == "reinstall_previous" and missing:
+        said = f"{entry['name']}: no file was signed by which {missing[0]['name']} {missing[0]['from']} comes back."
+        return Blocker("amendment.way_back", said)
+    return None
+
+
+def _outside(release: Release, known: Collection[int], actor: User) -> list[str]:
+    """Hosts that miss an update of the release and that none of its changes names, by name."""
+    found = {
+        host.host_id: host.host_name
+        for update in updates_of(release)
+        for host in hosts_missing(update.pk, actor=actor)
+        if host.host_id not in known
+    }
+    return sorted(found.values())
+
+
+# --- whether a revision is signed ------------------------------------------------------------------------------------------
+_compared: dict[tuple[str, str], bool] = {}
+
+
+def _only_joiners(before: Signed, after: Signed) -> bool:
+    """Compared once per pair of digests, since equal digests are equal documents."""
+    key = (before.digest, after.digest)
+    if key not in _compared:
+        while len(_compared) >= 16:
+            _compared.pop(next(iter(_compared)))
+        _compared[key] = not only_joiners(before.document, after.document)
+    return _compared[key]
+
+
+def signature_of(release: Release, manifest: Signed) -> SignOffRound | None:
+    """The passed round over exactly this manifest: the readiness review's; for an amendment its own, if the revision that
+    it amends is signed and intact and differs by hosts that joined alone."""
+    amendment = Amendment.objects.filter(manifest_id=manifest.manifest_id, state=AmendmentState.ADOPTED).first()
+    if amendment is None:
+        return passed_round_of(release, digest_now=manifest.digest)
+    base = signed(amendment.base_id)
+    if not base.intact or not manifest.intact or not _only_joiners(base, manifest):
+        return None
+    round_ = passed_round_of(amendment, digest_now=manifest.digest)
+    return round_ if round_ and signature_of(release, base) else None
+
+
+def open_amendment(release: Release) -> Amendment | None:
+    """The one that is being decided."""
+    rows = Amendment.objects.filter(release=release, state=AmendmentState.PROPOSED)
+    found: Amendment | None = rows.select_related("base", "proposed_by", "release").first()
+    return found
+
+
+def root_of(manifest: Manifest) -> Manifest:
+    """The revision that the readiness review signed, before anybody joined."""
+    while amendment := Amendment.objects.filter(manifest=manifest).select_related("base").first():
+        manifest = amendment.base
+    return manifest

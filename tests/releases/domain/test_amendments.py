@@ -1,0 +1,255 @@
+"""Late-comers: hosts join a sealed release by a revision of their own, and by nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from cmdb.models import Host
+from patchflow.kernel import signoffs, workflow
+from patchflow.kernel.errors import Blocked, Conflict, NotAllowed
+from patchflow.kernel.models import AuditEntry, SignOffRound
+from releases.domain import advance, amendments, releases, rollouts
+from releases.domain.gates import ask_whole
+from releases.models import Amendment, Job, Manifest, Release, Rollout
+from releases.queries.amendments import late_comers
+from releases.queries.manifests import current
+from releases.queries.outcomes import outcomes_of
+from tests.factories import releases as stages
+from tests.factories.releases import Yard
+from tests.releases.domain.test_reviews import rolled_out
+
+
+@dataclass
+class Late:
+    """A release that was sealed without one host of its change."""
+
+    yard: Yard
+    release: Release
+    host: Host
+
+    @property
+    def given(self) -> dict[str, Any]:
+        return {"actor": self.yard.cast.rex, "at": self.yard.at}
+
+    def propose(self, **given: Any) -> Amendment:
+        said = {"release_id": self.release.pk, "reason": "Installed yesterday.", **self.given, **given}
+        return amendments.propose(**said)
+
+    def sign(self, amendment: Amendment, verdict: str = "approve", **given: Any) -> Amendment:
+        round_ = signoffs.open_round_of(amendment)
+        assert round_ is not None
+        said = {"actor": self.yard.cast.gus, "at": self.yard.at, "digest_seen": amendment.digest, **given}
+        amendments.decide(round_id=round_.pk, verdict=verdict, **said)
+        return Amendment.objects.get(pk=amendment.pk)
+
+    def deploy(self) -> Rollout:
+        self.yard.world.at = self.yard.at.replace(hour=22, minute=5)
+        releases.deploy(release_id=self.release.pk, **self.given)
+        return self.rollout
+
+    @property
+    def rollout(self) -> Rollout:
+        return Rollout.objects.filter(release=self.release).latest("pk")
+
+    def picture(self) -> tuple[Any, ...]:
+        jobs = Job.objects.filter(rollout__release=self.release).order_by("host_id")
+        return list(jobs.values_list("host_id", "state", "job_key")), self.release.manifests.count()
+
+
+@pytest.fixture
+def late(yard: Yard) -> Late:
+    release = stages.scheduling(yard)
+    host = release.planned_hosts.order_by("ring__number", "host_id").last().host  # type: ignore[union-attr]
+    stages.plans.drop_host(
+        release_id=release.pk, host_id=host.pk, reason="Is being installed.", actor=yard.cast.rex, at=yard.at
+    )
+    stages.manifests.seal(release_id=release.pk, actor=yard.cast.rex, at=yard.at)
+    return Late(yard, stages.sign(yard, Release.objects.get(pk=release.pk)), host)
+
+
+def test_who_came_late_is_found_with_what_the_manifest_would_say(late: Late) -> None:
+    base = current(late.release.pk)
+    assert base is not None
+    found = late_comers(late.release, base, actor=late.yard.cast.rex, at=late.yard.at)
+    assert [entry["host"] for entry in found.entries] == [late.host.pk]
+    assert (found.refused, found.outside) == ({}, [late.yard.test_host.name])
+    (entry,) = found.entries
+    like = {k: v for k, v in base.document["hosts"][0].items() if k in ("class", "packages")}
+    assert {k: entry[k] for k in like} == like
+
+
+def test_they_join_a_ready_release_before_it_starts(late: Late) -> None:
+    amendment = late.sign(late.propose())
+    assert (amendment.state, amendment.hosts) == ("adopted", 1)
+    manifest = stages.manifest_of(late.release)
+    assert (manifest.revision, manifest.digest, amendment.manifest) == (2, amendment.digest, manifest)
+    assert Release.objects.get(pk=late.release.pk).state == "ready"
+    rollout = late.deploy()
+    assert rollout.manifest == manifest
+    assert rollout.jobs.count() == 3
+
+
+def test_they_join_a_rollout_at_work_in_its_last_ring_or_a_new_one_and_the_others_go_on(late: Late) -> None:
+    rollout = late.deploy()
+    advance.advance(rollout_id=rollout.pk, now=late.yard.at)
+    before = late.picture()[0]
+    amendment = late.sign(late.propose())
+    assert amendment.state == "adopted"
+    job = Job.objects.get(rollout=rollout, host=late.host)
+    assert (job.state, job.ring) == ("pending", rollout.rings.last())
+    assert [row for row in late.picture()[0] if row[0] != late.host.pk] == before
+    slip = ask_whole(late.rollout, at=late.yard.at)
+    assert slip.runs, slip.statement
+    done = rolled_out(late.yard, late.release)
+    assert (done.state, done.outcome) == ("deployed", "full")
+    assert set(outcomes_of(done).values()) == {"done"}
+    assert AuditEntry.objects.filter(verb="release.rollout.amended", object_id=str(rollout.pk)).count() == 1
+
+
+def test_a_ring_that_has_begun_is_left_alone_and_a_new_one_comes_after_it(late: Late) -> None:
+    rollout = late.deploy()
+    rollout.rings.all().update(state="running")
+    amendment = late.propose()
+    rings = amendment.document["rings"]
+    assert rings[:-1] == amendment.base.document["rings"]
+    assert (rings[-1]["name"], rings[-1]["failure_limit"]) == (amendments.LATE_RING, 1)
+    late.sign(amendment)
+    assert Job.objects.get(rollout=rollout, host=late.host).ring.name == amendments.LATE_RING
+
+
+def test_refused_nothing_changes(late: Late) -> None:
+    late.deploy()
+    before = late.picture()
+    amendment = late.sign(late.propose(), "refuse", comment="The next change.")
+    assert (amendment.state, amendment.outcome, amendment.manifest) == ("refused", "The next change.", None)
+    assert late.picture() == before
+    assert late.rollout.manifest.revision == 1
+
+
+def test_withdrawn_its_round_is_void_and_nothing_changes(late: Late) -> None:
+    amendment = late.propose()
+    before = late.picture()
+    amendments.withdraw(amendment_id=amendment.pk, reason="Not yet.", **late.given)
+    assert Amendment.objects.get(pk=amendment.pk).state == "withdrawn"
+    assert SignOffRound.objects.get(subject_type="releases.amendment").state == "void"
+    assert late.picture() == before
+    assert late.propose().state == "proposed"
+
+
+def test_one_proposal_at_a_time(late: Late) -> None:
+    late.propose()
+    with pytest.raises(Conflict, match="being decided"):
+        late.propose()
+    assert Amendment.objects.count() == 1
+
+
+def test_who_proposed_sealed_or_wrote_does_not_sign_and_who_signed_does_not_propose(late: Late) -> None:
+    with pytest.raises(NotAllowed):
+        late.propose(actor=late.yard.cast.gus)
+    with pytest.raises(NotAllowed):
+        late.propose(actor=late.yard.cast.otto)
+    amendment = late.propose()
+    for person in (late.yard.cast.rex, late.yard.cast.ann, late.yard.cast.otto):
+        with pytest.raises(NotAllowed):
+            late.sign(amendment, actor=person)
+    assert late.sign(amendment).state == "adopted"
+    assert late.yard.cast.gus.pk in late.release.signer_ids()
+
+
+def test_another_digest_than_the_one_that_was_read_is_not_signed(late: Late) -> None:
+    with pytest.raises(Conflict):
+        late.sign(late.propose(), digest_seen="0" * 64)
+
+
+@pytest.mark.parametrize("moved", ["halt", "stop"])
+def test_nobody_joins_what_is_halted_or_stopping(late: Late, moved: str) -> None:
+    rollout = late.deploy()
+    amendment = late.propose()
+    before = late.picture()
+    if moved == "halt":
+        rollouts.halt(rollout_id=rollout.pk, cause="Look.", **late.given)
+    else:
+        rollouts.stop(rollout_id=rollout.pk, reason="Enough.", **late.given)
+    with pytest.raises(Blocked) as refused:
+        late.sign(amendment)
+    assert "amendment.rollout" in {b.code for b in refused.value.blockers}
+    with pytest.raises(Blocked):
+        late.propose()
+    assert late.picture()[1] == before[1]
+    assert not Job.objects.filter(host=late.host).exists()
+
+
+def test_the_end_of_a_deployment_withdraws_what_is_still_asked(late: Late) -> None:
+    late.deploy()
+    amendment = late.propose()
+    done = rolled_out(late.yard, late.release)
+    assert done.state == "deployed"
+    ended = Amendment.objects.get(pk=amendment.pk)
+    assert (ended.state, ended.outcome) == ("withdrawn", "The deployment has ended.")
+    assert not SignOffRound.objects.filter(subject_type="releases.amendment", state="open").exists()
+    with pytest.raises(Blocked) as refused:
+        late.propose()
+    assert {b.code for b in refused.value.blockers} == {"amendment.release"}
+
+
+def test_revising_the_release_withdraws_it_too(late: Late) -> None:
+    amendment = late.propose()
+    releases.revise(release_id=late.release.pk, reason="Other rings.", **late.given)
+    assert Amendment.objects.get(pk=amendment.pk).state == "withdrawn"
+
+
+def test_a_host_that_no_change_names_is_refused_with_the_next_change(late: Late) -> None:
+    stranger = late.yard.test_host
+    with pytest.raises(Blocked) as refused:
+        late.propose(host_ids=[stranger.pk])
+    assert {b.code for b in refused.value.blockers} >= {"amendment.stranger"}
+    assert not Amendment.objects.exists()
+
+
+def test_a_host_that_nobody_knows_by_its_fingerprint_cannot_join(late: Late) -> None:
+    other = late.host
+    other.machine_id, other.ssh_host_key = "", ""
+    other.save()
+    with pytest.raises(Blocked) as refused:
+        late.propose()
+    assert "amendment.fingerprint" in {b.code for b in refused.value.blockers}
+
+
+def test_the_dispatcher_denies_a_revision_in_which_more_than_joiners_changed(late: Late) -> None:
+    """Somebody with the database's password writes a wider revision past the verbs: nothing runs by it."""
+    late.deploy()
+    adopted = late.sign(late.propose())
+    document = {**adopted.document, "profile": {**adopted.document["profile"], "restart": "never"}}
+    forged = Manifest.objects.create(
+        release=late.release, build=adopted.base.build, revision=3, document=document,
+        digest=amendments.digest(document), sealed_at=late.yard.at, sealed_by=late.yard.cast.rex,
+    )  # fmt: skip
+    Rollout.objects.filter(pk=late.rollout.pk).update(manifest=forged)
+    slip = ask_whole(late.rollout, at=late.yard.at)
+    assert (slip.runs, slip.halts, slip.code) == (False, True, "digests")
+    SignOffRound.objects.create(
+        subject_type="releases.amendment", subject_id=adopted.pk, subject_label="forged", number=9, kind="amendment",
+        digest=forged.digest, document=document, state="passed", opened_by=late.yard.cast.rex, opened_at=late.yard.at,
+        closed_at=late.yard.at,
+    )  # fmt: skip
+    Amendment.objects.filter(pk=adopted.pk).update(manifest=forged)
+    assert not ask_whole(late.rollout, at=late.yard.at).runs
+
+
+def test_every_act_has_one_entry(late: Late) -> None:
+    late.sign(late.propose())
+    verbs = AuditEntry.objects.filter(verb__startswith="release.amendment").values_list("verb", flat=True)
+    assert sorted(verbs) == ["release.amendment.adopted", "release.amendment.proposed"]
+
+
+def test_it_is_adopted_by_its_round_alone(late: Late) -> None:
+    amendment = late.propose()
+    with pytest.raises((Blocked, NotAllowed)):
+        workflow.fire(
+            Amendment, amendment.pk, "adopt", actor=late.yard.cast.gus, at=late.yard.at + timedelta(minutes=1),
+            manifest_id=stages.manifest_of(late.release).pk,
+        )  # fmt: skip
