@@ -8,7 +8,7 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
-from releases.domain import advance, builds, jobs, rehearsals
+from releases.domain import acceptance_work, advance, builds, jobs
 
 
 @shared_task(bind=True)
@@ -20,7 +20,7 @@ def run_build(self: Any, *, build_id: int, **_: Any) -> None:
 @shared_task(bind=True)
 def run_acceptance(self: Any, *, run_id: int, **_: Any) -> None:
     """Takes an acceptance run one step further."""
-    rehearsals.advance(run_id=run_id, owner=str(self.request.id), now=timezone.now())
+    acceptance_work.advance(run_id=run_id, owner=str(self.request.id), now=timezone.now())
 
 
 @shared_task

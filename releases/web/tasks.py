@@ -1,0 +1,237 @@
+"""Pages of tasks that a person does: the work list, one task with its instruction, the instruction to print, and its verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods, require_safe
+
+from changes.web.rfc_forms import Area
+from patchflow.kernel import audit, workflow
+from patchflow.kernel.errors import Refusal
+from patchflow.web import words
+from patchflow.web.parts import Next
+from patchflow.web.tables import Column, Filter, Listing, list_page
+from patchflow.web.verbs import verbs_of
+from releases.domain import tasks_by_hand as tasks
+from releases.enums_steps import Act, Moment
+from releases.enums_tasks import TaskState
+from releases.models import HandTask
+from releases.web import release_forms
+
+COLUMNS = (
+    Column(gettext_lazy("Host"), "job.host.name", url=HandTask.get_absolute_url, wide=True),
+    Column(gettext_lazy("State"), "state", state="releases.handtask"),
+    Column(gettext_lazy("Rollout"), "job.rollout.number", mono=True),
+    Column(gettext_lazy("Begin by"), lambda t: words.at(t.begin_by, now=timezone.now()), sort="begin", name="begin"),
+    Column(gettext_lazy("Begun by"), "begun_by.username"),
+    Column(gettext_lazy("Attested by"), "attested_by.username"),
+)
+
+
+def visible_task(request: HttpRequest, pk: int) -> HandTask:
+    rows = HandTask.objects.all().visible_to(request.user)  # type: ignore[arg-type]
+    return get_object_or_404(
+        rows.select_related("job__host", "job__rollout__release", "begun_by", "ended_by", "attested_by"), pk=pk
+    )
+
+
+@list_page(gettext_lazy("Tasks by hand"))
+@login_required
+@require_safe
+def task_list(request: HttpRequest) -> HttpResponseBase:
+    """The work list: what is to be done by hand, and what was."""
+    actor: Any = request.user
+    rows = (
+        HandTask.objects.all().visible_to(actor).select_related("job__host", "job__rollout", "begun_by", "attested_by")
+    )
+    listing = Listing(
+        request,
+        rows,
+        COLUMNS,
+        sorts={"begin": ("begin_by", "id"), "new": ("-given_at", "-id")},
+        default="new",
+        now=timezone.now(),
+        caption=_("Tasks by hand"),
+        filters=(
+            Filter("state", _("State"), "state", TaskState.choices),
+            Filter("host", _("Host"), "job__host__name__icontains"),
+        ),
+    )
+    if listing.wants_csv:
+        return listing.csv("tasks.csv")
+    context = {
+        "title": _("Tasks by hand"),
+        "lede": _("Hosts that a person updates. A task succeeds by what a scan shows afterwards."),
+        "phase": 4,
+        "listing": listing,
+        "empty_title": _("Nothing is to be done by hand"),
+        "empty_advice": _(
+            "A release whose executor is “manual” puts its hosts here, one task for each, when their window opens."
+        ),
+    }
+    return render(request, "web/list.html", context)
+
+
+@login_required
+@require_safe
+def task_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """One task: what to do exactly, until when, and what was reported and seen."""
+    task = visible_task(request, pk)
+    actor: Any = request.user
+    context = {
+        "title": task.job.host.name,
+        "lede": _("by hand, for %(rollout)s") % {"rollout": task.job.rollout.number},
+        "phase": 4,
+        "task": task,
+        "ident": [task.job_key],
+        "next": _next_of(task),
+        "verbs": verbs_of(
+            workflow.available(task, actor=actor, at=timezone.now()),
+            url=lambda name: reverse(f"releases:task-{name.replace('_', '-')}", args=[task.pk]),
+            primary="begin" if task.state == TaskState.WAITING else "finish",
+            icons={"begin": "run", "finish": "check", "give_up": "x", "attest": "pen"},
+            forms=("begin", "finish", "give_up", "attest"),
+        ),
+        "links": _links_of(task),
+        "timeline": audit.history(task)[:20],
+        **_instruction(task),
+    }
+    return render(request, "releases/task_detail.html", context)
+
+
+@login_required
+@require_safe
+def task_instruction(request: HttpRequest, pk: int) -> HttpResponse:
+    """The instruction on paper: packages, versions, files with their hashes, steps, times."""
+    task = visible_task(request, pk)
+    title = _("Instruction for %(host)s") % {"host": task.job.host.name}
+    return render(
+        request, "releases/task_instruction.html", {"title": title, "task": task, "phase": 4, **_instruction(task)}
+    )
+
+
+def _instruction(task: HandTask) -> dict[str, Any]:
+    """The order in words; all of it comes from the signed manifest."""
+    order: Mapping[str, Any] = task.order
+    words = {Moment.BEFORE: [], Moment.AFTER: []}  # type: ignore[var-annotated]
+    for step in order.get("steps", []):
+        words[Moment(step["moment"])].append({**step, "what": Act(step["kind"]).label})
+    return {
+        "order": order,
+        "manifest": task.job.rollout.manifest,
+        "before": words[Moment.BEFORE],
+        "after": words[Moment.AFTER],
+        "restarts": order["restart"]["mode"] != "never",
+        "machine_id": order["machine_id"],
+    }
+
+
+def _next_of(task: HandTask) -> Next:
+    match task.state:
+        case TaskState.WAITING:
+            return Next(_("A person begins it."), _("After the cut-off of its window it is given back."))
+        case TaskState.BEGUN:
+            return Next(_("Its person reports what became of it."), _("Success is what a scan shows afterwards."))
+        case TaskState.DONE:
+            return Next(_("A scan looks at the host."), _("Where none can, a second person attests what the host has."))
+        case TaskState.ATTESTED:
+            return Next(_("Nothing more: a second person attested it."), task.attestation)
+    return Next(_("Nothing more: it has ended."), task.remark)
+
+
+def _links_of(task: HandTask) -> list[tuple[str, Any]]:
+    found = [(_("The job"), task.job.get_state_display()), (_("Why"), task.job.statement)]
+    if task.begun_by:
+        found.append((_("Begun by"), str(task.begun_by)))
+    if task.ended_by:
+        found.append((_("Reported by"), f"{task.ended_by}: {task.remark}" if task.remark else str(task.ended_by)))
+    if task.attested_by:
+        found.append((_("Attested by"), f"{task.attested_by}: {task.attestation}"))
+    return found
+
+
+# --- verbs ------------------------------------------------------------------------------------------------------------
+class BeginForm(forms.Form):
+    """Nothing but the decision."""
+
+
+class FinishForm(forms.Form):
+    remark = forms.CharField(label=gettext_lazy("Remark"), required=False, widget=Area(3), max_length=2000)
+
+
+class GiveUpForm(forms.Form):
+    remark = forms.CharField(label=gettext_lazy("What happened"), widget=Area(3), max_length=2000)
+
+
+class AttestForm(forms.Form):
+    """A version for each package of the task, as it was read on the host."""
+
+    remark = forms.CharField(label=gettext_lazy("How it was seen"), widget=Area(3), max_length=2000)
+
+    def __init__(self, *args: Any, task: HandTask, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.names = [package["name"] for package in task.order["packages"]]
+        for number, name in enumerate(self.names):
+            self.fields[f"version_{number}"] = forms.CharField(
+                label=name,
+                max_length=200,
+                required=False,
+                help_text=_("The version on the host; empty: it is not there."),
+            )
+
+    def content(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        return {"remark": data["remark"], "packages": {name: data[f"version_{n}"] for n, name in enumerate(self.names)}}
+
+
+VERBS: dict[str, tuple[Any, Any, type[forms.Form], Any]] = {
+    "begin": (gettext_lazy("Begin"), tasks.begin, BeginForm, gettext_lazy("The gates are asked once more.")),
+    "finish": (gettext_lazy("Done"), tasks.finish, FinishForm, gettext_lazy("A scan of the host verifies it.")),
+    "give_up": (gettext_lazy("Could not be done"), tasks.give_up, GiveUpForm, gettext_lazy("The job of this host has failed.")),
+    "attest": (
+        gettext_lazy("Attest what the host has"), tasks.attest, AttestForm,
+        gettext_lazy("The job ends by your word, and is shown as attested."),
+    ),
+}  # fmt: skip
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def task_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+    """A form over one verb of a task."""
+    task = visible_task(request, pk)
+    label, call, shape, consequence = VERBS[verb]
+    form = (
+        AttestForm(request.POST or None, task=task)
+        if shape is AttestForm
+        else shape(request.POST if request.method == "POST" else None)
+    )
+    if request.method == "POST" and form.is_valid():
+        content = form.content() if isinstance(form, AttestForm) else form.cleaned_data
+        try:
+            call(task_id=task.pk, actor=request.user, at=timezone.now(), **content)
+        except Refusal as refusal:
+            release_forms.refuse(form, refusal)
+        else:
+            messages.success(request, _("%(task)s: done.") % {"task": label})
+            return redirect(task)
+    context = {
+        "title": f"{label}: {task.job.host.name}",
+        "lede": consequence,
+        "phase": 4,
+        "form": form,
+        "submit_label": label,
+        "cancel_url": task.get_absolute_url(),
+    }
+    return render(request, "web/form.html", context, status=400 if form.errors else 200)

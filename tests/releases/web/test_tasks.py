@@ -1,0 +1,105 @@
+"""Pages and REST of tasks by hand: the whole walk over REST, the work list, Home and the forms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from rest_framework.test import APIClient
+
+from cmdb.domain import scans
+from cmdb.models import ScanRun
+from patchflow.kernel import registry
+from patchflow.kernel.models import User
+from releases.domain.tasks_by_hand import HouseDesk
+from releases.executors.manual import ManualExecutor
+from releases.models import HandTask, Job, Release
+from tests.factories.cmdb import make_package, make_report
+from tests.factories.people import Cast
+from tests.factories.rollouts import PACKAGE, Deployment, make_deployment
+from tests.factories.steps import service_steps
+from tests.fakes.hosts import FakeScanner
+
+pytestmark = pytest.mark.django_db
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+@pytest.fixture
+def by_hand(cast: Cast, tmp_path: Path, settings: Any) -> Iterator[Deployment]:
+    """A deployment on the real clock whose one host waits for a person."""
+    settings.PATCHFLOW = {**settings.PATCHFLOW, "SCANNER": "fake"}
+    now = datetime.now(UTC)
+    deployment = make_deployment(cast, now, tmp_path, hosts=1, steps=service_steps(cast, now))
+    scanner = FakeScanner()
+    host = deployment.hosts[0]
+    scanner.answers[host.name] = make_report(host, packages=[make_package("openssl", PACKAGE["to"])], collected_at=now)
+    registry.scanners._items["fake"] = scanner
+    name = f"manual-{deployment.release.executor}"
+    registry.executors.add(name, ManualExecutor(HouseDesk(deployment.clock.now), deployment.simulator))
+    Release.objects.filter(pk=deployment.release.pk).update(executor=name)
+    deployment.release.refresh_from_db()
+    deployment.start()
+    deployment.tick()
+    deployment.visit()
+    yield deployment
+    del registry.scanners._items["fake"]
+
+
+def post(person: User, path: str, **body: Any) -> Any:
+    client = APIClient()
+    client.force_authenticate(person)
+    return client.post(f"/api/v1/{path}", body, format="json")
+
+
+def as_person(client: Client, person: User) -> Client:
+    client.force_login(person, backend=BACKEND)
+    return client
+
+
+def pass_on(deployment: Deployment) -> str:
+    deployment.pass_time(seconds=31)
+    Job.objects.filter(pk=deployment.job().pk).update(not_before=None)
+    deployment.visit()
+    return str(deployment.job().state)
+
+
+def test_the_whole_walk_by_rest(by_hand: Deployment, cast: Cast) -> None:
+    client = APIClient()
+    client.force_authenticate(cast.otto)
+    [task] = client.get("/api/v1/tasks/?state=waiting").json()["results"]
+    assert task["order"]["artifacts"][0]["sha256"]
+    assert post(cast.ann, f"tasks/{task['id']}/begin/").status_code == 403
+    assert post(cast.otto, f"tasks/{task['id']}/begin/").json()["state"] == "begun"
+    assert pass_on(by_hand) == "installing"
+    done = post(cast.otto, f"tasks/{task['id']}/finish/", remark="From the stick")
+    assert (done.json()["state"], done.json()["ended_by"]) == ("done", "otto")
+    refused = post(cast.cora, f"tasks/{task['id']}/attest/", remark="Seen", packages={"openssl": "1"})
+    assert refused.status_code == 409
+    assert pass_on(by_hand) == "verifying"
+    scans.run(scan_run_id=ScanRun.objects.get().pk, now=by_hand.clock.at)
+    assert pass_on(by_hand) == "succeeded"
+
+
+def test_home_the_work_list_and_the_page_lead_a_person_through(by_hand: Deployment, cast: Cast, client: Client) -> None:
+    task = HandTask.objects.get()
+    assert "Update by hand" in as_person(client, cast.otto).get("/").content.decode()
+    assert by_hand.hosts[0].name in client.get("/tasks/").content.decode()
+    page = client.get(task.get_absolute_url()).content.decode()
+    assert PACKAGE["to"] in page
+    assert "web.service" in page
+    assert task.order["artifacts"][0]["sha256"] in client.get(f"/tasks/{task.pk}/instruction/").content.decode()
+    for verb, body in (("begin", {}), ("finish", {"remark": "From the stick"})):
+        assert client.get(f"/tasks/{task.pk}/{verb}/").status_code == 200
+        assert client.post(f"/tasks/{task.pk}/{verb}/", body).status_code == 302
+    assert HandTask.objects.get().state == "done"
+    assert client.post(f"/tasks/{task.pk}/attest/", {"remark": "x", "version_0": "1"}).status_code == 400
+
+
+def test_nobody_sees_tasks_without_a_role(by_hand: Deployment, cast: Cast, client: Client) -> None:
+    task = HandTask.objects.get()
+    assert as_person(client, cast.eve).get(task.get_absolute_url()).status_code == 404
+    assert "Update by hand" not in as_person(client, cast.rex).get("/").content.decode()
