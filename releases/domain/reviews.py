@@ -1,17 +1,14 @@
-"""The post-implementation review: opened with its figures, answered, completed; baselines proposed from the manifest."""
+"""The post-implementation review: opened with its figures, answered, completed."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from changes.enums import EvidenceKind
-from cmdb.domain import baselines
-from cmdb.models import Baseline, Platform
 from patchflow.kernel import audit, registry, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.integrity import digest
 from patchflow.kernel.models import User
@@ -19,8 +16,7 @@ from patchflow.kernel.rules import capability, failing
 from releases.domain import releases
 from releases.domain.readiness import definition
 from releases.enums import ReleaseOutcome, ReleaseState, ReviewSlot, ReviewState
-from releases.models import BuildClass, Manifest, PostImplementationReview, Release, ReviewAnswer
-from releases.queries.manifests import current, intact, manifest_signed
+from releases.models import PostImplementationReview, Release, ReviewAnswer
 from releases.queries.reviews import figures, unanswered
 from releases.rules import any_of
 from releases.wording import many
@@ -54,7 +50,7 @@ def answer(*, review_id: int, answers: Mapping[str, str], actor: User, at: datet
     if review.state != ReviewState.OPEN:
         raise Conflict("This review is completed: what was said stays.", code="conflict.state")
     if strange := [question for question in answers if question not in review.questions]:
-        raise Invalid(f"This review does not ask “{strange[0]}”.", code="review.question")
+        raise Invalid(english("This review does not ask “%(strange)s”.", strange=strange[0]), code="review.question")
     said = {question: text.strip() for question, text in answers.items() if text.strip()}
     for question, text in said.items():
         ReviewAnswer.objects.create(review=review, question=question, answer=text, answered_by=actor, answered_at=at)
@@ -105,10 +101,17 @@ def complete(*, review_id: int, lessons: str, actions: str, actor: User, at: dat
 @registry.gate("releases.postimplementationreview", "complete")
 def find_open_questions(review: PostImplementationReview, **_: Any) -> list[Blocker]:
     """A review that asks is answered; a release that went on meanwhile is waited for."""
-    found = [Blocker("review.unanswered", f"Not answered: {question}", tone="wait") for question in unanswered(review)]
+    found = [
+        Blocker("review.unanswered", english("Not answered: %(question)s", question=question), tone="wait")
+        for question in unanswered(review)
+    ]
     if review.release.state not in (ReleaseState.DEPLOYED, ReleaseState.ROLLED_BACK):
         found.append(
-            Blocker("review.release", f"{review.release} is {review.release.get_state_display()}.", tone="wait")
+            Blocker(
+                "review.release",
+                english("%(release)s is %(state)s.", release=review.release, state=label_of(review.release)),
+                tone="wait",
+            )
         )
     return found
 
@@ -122,71 +125,9 @@ def find_review_blockers(release: Release, **_: Any) -> list[Blocker]:
         return [
             Blocker(
                 "release.not_reviewed",
-                f"The {name} is not completed.",
+                english("The %(name)s is not completed.", name=name),
                 review.get_absolute_url() if review else "",
                 "wait",
             )
         ]
     return []
-
-
-# --- baselines --------------------------------------------------------------------------------------------------------
-def propose_baselines(release: Release, *, at: datetime) -> list[Baseline]:
-    """After a full deployment: one baseline per platform, proposed from the signed manifest and adopted, as the system.
-
-    What the platform's baseline in force says about other packages stays. A partial, failed or taken-back release
-    changes no baseline. One that cannot be adopted stays proposed, for a person.
-    """
-    manifest = current(release.pk)
-    if release.outcome != ReleaseOutcome.FULL or manifest is None:
-        return []
-    made = []
-    for platform_id, fresh in baseline_items(manifest).items():
-        platform = Platform.objects.get(pk=platform_id)
-        force = Baseline.objects.approved().filter(platform=platform, group__isnull=True).order_by("-pk").first()
-        kept = {(i.name, i.arch): i.version for i in force.items.all()} if force else {}
-        items = kept | {(name, arch): version for name, arch, version in fresh}
-        made.append(
-            baselines.propose(
-                name=force.name if force else str(platform), platform_id=platform_id, source_digest=manifest.digest,
-                items=[(name, arch, version) for (name, arch), version in sorted(items.items())], actor=User.bot(), at=at,
-            )
-        )  # fmt: skip
-    for baseline in made:
-        if not find_unsigned_items(baseline):
-            baselines.adopt(baseline_id=baseline.pk, actor=User.bot(), at=at)
-    return made
-
-
-def baseline_items(manifest: Manifest) -> dict[int, list[tuple[str, str, str]]]:
-    """Platform → (name, arch, version) of every package on whose version all classes of the platform agree."""
-    platforms = dict(BuildClass.objects.filter(build=manifest.build).values_list("label", "platform_id"))
-    versions: dict[int, dict[tuple[str, str], set[str]]] = defaultdict(lambda: defaultdict(set))
-    for one in manifest.document["classes"]:
-        for package in one["packages"]:
-            versions[platforms[one["class"]]][(package["name"], package["arch"])].add(package["to"])
-    return {
-        platform_id: sorted((n, a, next(iter(v))) for (n, a), v in packages.items() if len(v) == 1)
-        for platform_id, packages in versions.items()
-    }
-
-
-@registry.gate("cmdb.baseline", "adopt")
-def find_unsigned_items(baseline: Baseline, **_: Any) -> list[Blocker]:
-    """Vouches for a baseline taken from a manifest: signed in a passed round, fully deployed, and every version either in
-    it or in the baseline in force before."""
-    manifest = Manifest.objects.filter(digest=baseline.source_digest).first() if baseline.source_digest else None
-    if manifest is None or not intact(manifest):
-        return [Blocker("baseline.no_manifest", "The manifest it names is not known here.")]
-    release = manifest.release
-    if not manifest_signed(manifest) or release.outcome != ReleaseOutcome.FULL:
-        return [Blocker("baseline.not_signed", f"{manifest} was not signed and fully deployed.")]
-    signed = {(p["name"], p["arch"], p["to"]) for c in manifest.document["classes"] for p in c["packages"]}
-    before = Baseline.objects.filter(name=baseline.name, version__lt=baseline.version, approved_at__isnull=False)
-    last = before.order_by("-version").first()
-    signed |= set(last.items.values_list("name", "arch", "version")) if last else set()
-    extra = set(baseline.items.values_list("name", "arch", "version")) - signed
-    return [
-        Blocker("baseline.not_contained", f"{name} {version} is neither in the manifest nor in the baseline before.")
-        for name, _arch, version in sorted(extra)
-    ]

@@ -19,7 +19,7 @@ from patchflow.kernel import workflow
 from patchflow.kernel.audit import history
 from patchflow.kernel.errors import Refusal
 from patchflow.web.parts import Next
-from patchflow.web.tables import Column, Filter, Listing
+from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Verb
 from releases.domain import reviews
 from releases.enums import ReviewState
@@ -44,12 +44,14 @@ COLUMNS = (
         gettext_lazy("Hosts done"),
         lambda r: f"{r.figures['hosts']['done']} / {r.figures['hosts']['manifest']}",
         numeric=True,
+        name="hosts-done",
     ),
     Column(gettext_lazy("Opened"), "opened_at", age=True, numeric=True, sort="opened"),
     Column(gettext_lazy("Completed by"), "completed_by.username"),
 )
 
 
+@list_page(gettext_lazy("Reviews"))
 @login_required
 @require_safe
 def review_list(request: HttpRequest) -> HttpResponseBase:
@@ -75,7 +77,7 @@ def review_list(request: HttpRequest) -> HttpResponseBase:
         "empty_title": _("No release was deployed yet"),
         "empty_advice": _("A review opens by itself when a deployment ends, with its figures filled in."),
     }
-    return render(request, "web/list.html", context)
+    return render(request, "releases/review_list.html", context)
 
 
 def _visible(request: HttpRequest, pk: int) -> PostImplementationReview:

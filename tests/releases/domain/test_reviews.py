@@ -11,7 +11,7 @@ from changes.models import RFC, Cycle, CycleEvent, Evidence, RFCTarget
 from cmdb.domain import baselines
 from cmdb.models import Baseline
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
-from patchflow.reports.queries.home import waiting_for
+from patchflow.reports.queries.waiting import waiting_for
 from releases.domain import advance, jobs, releases, reviews, rollbacks
 from releases.models import Job, PostImplementationReview, Release, Rollout
 from releases.queries.reviews import figures
