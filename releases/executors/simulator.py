@@ -45,7 +45,8 @@ class SimulatorExecutor:
     """Answers like a real executor. `clock` gives the present (aware); the same seed and keys give the same course."""
 
     name = "simulator"
-    honours = frozenset({"restart", "countdown_seconds"})
+    honours = frozenset({"restart", "countdown_seconds", "steps"})
+    needs_connection = True
 
     def __init__(
         self, ledger: Path | Ledger, *, clock: Callable[[], datetime], seed: int = 0, habits: Habits | None = None
@@ -62,11 +63,14 @@ class SimulatorExecutor:
         with self.ledger.at(self.clock()) as moment:
             moment.switch(address, habit)
 
-    def furnish(self, address: str, packages: Sequence[PackageState]) -> None:
-        """Puts packages on a simulated host. Unfurnished ones are taken to be where an order says they come from."""
+    def furnish(self, address: str, packages: Sequence[PackageState], *, only_new: bool = False) -> None:
+        """Puts packages on a simulated host; `only_new`: those of which it knows nothing yet. Unfurnished ones are taken to
+        be where an order says they come from."""
         with self.ledger.at(self.clock()) as moment:
+            known = {(s.name, s.arch) for s in moment.all_states(address)} if only_new else set()
             for state in packages:
-                moment.put(address, state)
+                if (state.name, state.arch) not in known:
+                    moment.put(address, state)
 
     def effects(self, *, job_key: str = "") -> list[Effect]:
         """What was really changed, in order; of one job or of all."""
@@ -185,22 +189,22 @@ def _progress(moment: Moment, job: StartedJob, after: int) -> JobProgress:
         known=True,
         alive=known.course.alive(moment.now),
         stage=known.course.stage(moment.now),
-        events=tuple(event for event in known.course.events_until(moment.now) if event.seq > after),
+        events=known.course.events_until(moment.now, after=after),
         result=_result(moment, known),
     )
 
 
 def _result(moment: Moment, known: KnownJob) -> JobResult | None:
-    course, now = known.course, moment.now
-    if course is None or not course.ended(now):
+    course = known.course
+    last = course.last(moment.now) if course else None
+    if course is None or last is None or not last[0].final:
         return None
-    last = course.events_until(now)[-1]
-    cancelled = last.stage is Stage.CANCELLED
+    cancelled = last[0] is Stage.CANCELLED
     return JobResult(
-        outcome=last.stage,
+        outcome=last[0],
         code="cancelled" if cancelled else course.plan.code,
-        reason=last.message,
-        permanent=last.stage is Stage.REFUSED,
+        reason=last[1],
+        permanent=last[0] is Stage.REFUSED,
         packages=moment.states(known.address, known.packages),
         restarted=course.plan.restarts and not cancelled,
         boot_id=_boot_id(moment, known.address),

@@ -45,6 +45,7 @@ class SimulatorClient:
 
     name = SimulatorExecutor.name
     honours = SimulatorExecutor.honours
+    needs_connection = True
 
     def __init__(self, where: str, *, timeout: float = TIMEOUT) -> None:
         self.where, self.timeout = where, timeout
@@ -108,8 +109,9 @@ class SimulatorClient:
             raise ValueError(f"simulator: no such habit: {habit}")
         self._ask("switch", address=address, habit=habit)
 
-    def furnish(self, address: str, packages: Sequence[PackageState]) -> None:
-        self._ask("furnish", address=address, packages=[asdict(state) for state in packages])
+    def furnish(self, address: str, packages: Sequence[PackageState], *, only_new: bool = False) -> None:
+        """Puts packages on a simulated host; `only_new`: those of which it knows nothing yet."""
+        self._ask("furnish", address=address, packages=[asdict(state) for state in packages], only_new=only_new)
 
     def effects(self, *, job_key: str = "") -> list[Effect]:
         """What was really changed, in order; of one job or of all."""

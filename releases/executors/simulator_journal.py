@@ -10,7 +10,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from releases.executors.base import JobOrder, PackageChange, PackageState
 from releases.executors.simulator_ledger import Effect, KnownJob
 from releases.executors.simulator_plan import Course, Habit, Plan
+from releases.executors.wire import as_told as told
 
 Line = list[Any]
 
@@ -84,7 +85,8 @@ class JournalLedger:
             os.truncate(self.path, kept)
 
     def _on_order(self, key: str, address: str, fence: int, said: str, plan: dict[str, Any], at: str) -> None:
-        self.take(key, address, fence, said, Plan.from_said(plan), datetime.fromisoformat(at))
+        packages = tuple(PackageChange(**package) for package in json.loads(said)["packages"])
+        self.take(key, address, fence, said, packages, Plan.from_said(plan), datetime.fromisoformat(at))
 
     def _on_again(self, key: str, fence: int) -> None:
         self.jobs[key] = replace(self.jobs[key], fence=fence)
@@ -111,9 +113,17 @@ class JournalLedger:
         if habit:
             self.habits[address] = habit
 
-    def take(self, key: str, address: str, fence: int, said: str, plan: Plan, at: datetime) -> None:
+    def take(
+        self,
+        key: str,
+        address: str,
+        fence: int,
+        said: str,
+        packages: tuple[PackageChange, ...],
+        plan: Plan,
+        at: datetime,
+    ) -> None:
         course = Course(job_key=key, plan=plan, accepted_at=at, cancelled_at=self.cancelled.get(key))
-        packages = tuple(PackageChange(**package) for package in json.loads(said)["packages"])
         known = KnownJob(key=key, address=address, fence=fence, said=said, course=course, packages=packages)
         if key not in self.jobs:
             self.of_host[address].append(key)
@@ -157,8 +167,8 @@ class JournalMoment:
 
     def accept(self, order: JobOrder, said: str, plan: Plan) -> None:
         key, address = order.job_key, order.endpoint.address
-        self._keep("order", key, address, order.fence, said, asdict(plan), self.now.isoformat())
-        self.ledger.take(key, address, order.fence, said, plan, self.now)
+        self._keep("order", key, address, order.fence, said, told(plan), self.now.isoformat())
+        self.ledger.take(key, address, order.fence, said, order.packages, plan, self.now)
 
     def raise_fence(self, key: str, fence: int) -> None:
         self._keep("again", key, fence)

@@ -1,15 +1,19 @@
 """The course of a simulated job: fixed when it starts, told piece by piece as time passes. Pure; knows no file."""
 
+import functools
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from releases.executors.base import Action, JobEvent, JobOrder, Stage
+from releases.executors.base import Action, JobEvent, JobOrder, Stage, Step
+from releases.executors.onhost.steps import begins, ended, named
 from releases.wording import many
 
-Habit = Literal["well", "slow", "fail", "lie", "lose", "vanish", "refuse", "forget", "unreachable"]
+Habit = Literal[
+    "well", "slow", "fail", "lie", "lose", "vanish", "refuse", "forget", "unreachable", "step_before", "step_after"
+]  # fmt: skip
 HABITS: Mapping[Habit, str] = {
     "well": "does what was ordered",
     "slow": "the same, ten times slower",
@@ -20,14 +24,20 @@ HABITS: Mapping[Habit, str] = {
     "refuse": "refuses before anything is installed",
     "forget": "does what was ordered and keeps no ledger: asked again by the same key, it does it again",
     "unreachable": "does not answer",
+    "step_before": "the first step before the installation fails, if the order has one",
+    "step_after": "the first step after it fails, if the order has one",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
-    """How simulated hosts behave: spans in seconds, rates between 0 and 1, drawn once per job. The rest goes well."""
+    """How simulated hosts behave: spans in seconds, rates between 0 and 1, drawn once per job. The rest goes well.
+
+    `beginning`: seconds between the files being there and the package manager's start, the same for all.
+    """
 
     staging: tuple[float, float] = (1, 3)
+    beginning: float = 0.1
     installing: tuple[float, float] = (2, 8)
     restarting: tuple[float, float] = (3, 10)
     verifying: tuple[float, float] = (1, 2)
@@ -88,7 +98,15 @@ def plan_for(order: JobOrder, *, habit: Habit, habits: Habits, chance: random.Ra
     if order.action is Action.STAGE:
         end = (staged, Stage.STAGED_ONLY.value, "simulator: staged only")
         return Plan(stages=(*head, end), effect="none", applied=staged, code="staged", reason=end[2])
-    begun = staged + 0.1
+    told, stopped = steps_told(order, "before", fails=habit == "step_before", at=staged, stage=Stage.STAGED)
+    head += told
+    staged += 0.1 * len(told)
+    if stopped:
+        head += given_back(order, at=staged, stage=Stage.STAGED)
+        reason = f"simulator: nothing was installed, because of a step before it: {stopped}"
+        end = (staged + 0.1, Stage.FAILED.value, reason)
+        return Plan(stages=(*head, end), effect="none", applied=end[0], code="step_before", reason=reason)
+    begun = staged + habits.beginning
     words = ", ".join(f"{c.name} {c.from_version or 'none'} -> {c.to_version or 'none'}" for c in order.packages)
     head.append((begun, Stage.INSTALLING.value, f"simulator: {words}"))
     done = begun + span(habits.installing)
@@ -107,9 +125,52 @@ def plan_for(order: JobOrder, *, habit: Habit, habits: Habits, chance: random.Ra
         head.append((verifying, Stage.RESTARTING.value, "simulator: restarting the host"))
         verifying += span(habits.restarting)
     head.append((verifying, Stage.VERIFYING.value, "simulator: asking packages and services"))
+    told, stopped = steps_told(order, "after", fails=habit == "step_after", at=verifying, stage=Stage.VERIFYING)
+    head += told
+    verifying += 0.1 * len(told)
+    if stopped:
+        reason = f"simulator: installed and verified, but a step after it failed: {stopped}"
+        end = (verifying + 0.1, Stage.FAILED.value, reason)
+        return Plan(
+            stages=(*head, end), effect="full", applied=done, restarts=restarts, code="step_after", reason=reason
+        )
     end = (verifying + span(habits.verifying), Stage.SUCCEEDED.value, "simulator: installed and verified")
     effect: Literal["full", "none"] = "none" if habit == "lie" else "full"
     return Plan(stages=(*head, end), effect=effect, applied=done, restarts=restarts, reason=end[2])
+
+
+FAILS = "simulator: it ended with 1"
+
+
+def steps_told(
+    order: JobOrder, moment: str, *, fails: bool, at: float, stage: Stage
+) -> tuple[list[tuple[float, str, str]], str]:
+    """What the journal says of the steps of this moment, each told twice, 0.1 s apart; and which one stopped the job.
+    `fails`: the first of them does."""
+    told: list[tuple[float, str, str]] = []
+    for number, step in enumerate(step for step in order.steps if step.moment == moment):
+        ill = FAILS if fails and not number else ""
+        told += _told(step, ill, at=at + 0.1 * len(told), stage=stage)
+        if ill and step.on_failure == "stop":
+            return told, f"{named(asdict(step))}: {ill}"
+    return told, ""
+
+
+def given_back(order: JobOrder, *, at: float, stage: Stage) -> list[tuple[float, str, str]]:
+    """The steps after it that follow although nothing was installed, all at once."""
+    back = [step for step in order.steps if step.moment == "after" and step.runs != "success"]
+    return [line for step in back for line in _told(step, "", at=at, stage=stage)]
+
+
+def _told(step: Step, ill: str, *, at: float, stage: Stage) -> list[tuple[float, str, str]]:
+    said = asdict(step)
+    return [
+        (at, stage.value, f"simulator: {begins(said)}"),
+        (at + 0.1, stage.value, f"simulator: {ended(said, ill)}"),
+    ]
+
+
+CALLED_OFF = "simulator: called off before anything was installed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,21 +182,35 @@ class Course:
     accepted_at: datetime
     cancelled_at: datetime | None = None
 
-    def events_until(self, now: datetime) -> tuple[JobEvent, ...]:
-        until = min(now, self.cancelled_at) if self.cancelled_at else now
-        told = [(self._at(seconds), Stage(stage), words) for seconds, stage, words in self.plan.stages]
-        told = [event for event in told if event[0] <= until]
-        if self.cancelled_at is not None and self.cancelled_at <= now:
-            words = "simulator: called off before anything was installed"
-            told.append((max(self.cancelled_at, self.accepted_at), Stage.CANCELLED, words))
+    def _reached(self, now: datetime) -> list[tuple[float, str, str]]:
+        """The stages of the plan that have been reached."""
+        span = (min(now, self.cancelled_at) if self.cancelled_at else now) - self.accepted_at
+        return [stage for stage in self.plan.stages if _span(stage[0]) <= span]
+
+    def _called_off(self, now: datetime) -> bool:
+        return self.cancelled_at is not None and self.cancelled_at <= now
+
+    def events_until(self, now: datetime, *, after: int = 0) -> tuple[JobEvent, ...]:
+        """What it has written down, from the line after number `after` on."""
+        told = [(self._at(seconds), Stage(stage), words) for seconds, stage, words in self._reached(now)]
+        if self.cancelled_at is not None and self._called_off(now):
+            told.append((max(self.cancelled_at, self.accepted_at), Stage.CANCELLED, CALLED_OFF))
         return tuple(
             JobEvent(job_key=self.job_key, seq=seq, at=at, stage=stage, message=words)
             for seq, (at, stage, words) in enumerate(told, start=1)
+            if seq > after
         )
 
+    def last(self, now: datetime) -> tuple[Stage, str] | None:
+        """The last stage that was reached, and its words."""
+        if self._called_off(now):
+            return Stage.CANCELLED, CALLED_OFF
+        reached = self._reached(now)
+        return (Stage(reached[-1][1]), reached[-1][2]) if reached else None
+
     def stage(self, now: datetime) -> Stage | None:
-        events = self.events_until(now)
-        return events[-1].stage if events else None
+        last = self.last(now)
+        return last[0] if last else None
 
     def ended(self, now: datetime) -> bool:
         stage = self.stage(now)
@@ -148,7 +223,7 @@ class Course:
 
     def installing(self, now: datetime) -> bool:
         """Whether it is too late to call it off."""
-        return any(event.stage is Stage.INSTALLING for event in self.events_until(now))
+        return any(stage == Stage.INSTALLING for _at, stage, _words in self._reached(now))
 
     def busy(self, now: datetime) -> bool:
         """Whether packages may still change: apt runs on when its worker is gone."""
@@ -162,4 +237,9 @@ class Course:
         return self.cancelled_at is None and self.applied_at <= now
 
     def _at(self, seconds: float) -> datetime:
-        return self.accepted_at + timedelta(seconds=seconds)
+        return self.accepted_at + _span(seconds)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _span(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)

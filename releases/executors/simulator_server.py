@@ -102,7 +102,8 @@ class SimulatorServer:
         self.simulator.switch(asked["address"], asked["habit"])
 
     def _furnish(self, asked: Said) -> Any:
-        self.simulator.furnish(asked["address"], [PackageState(**state) for state in asked["packages"]])
+        states = [PackageState(**state) for state in asked["packages"]]
+        self.simulator.furnish(asked["address"], states, only_new=bool(asked.get("only_new")))
 
     def _effects(self, asked: Said) -> Any:
         return [{**asdict(e), "at": e.at.isoformat()} for e in self.simulator.effects(job_key=asked["job_key"])]

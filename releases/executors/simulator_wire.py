@@ -1,7 +1,8 @@
 """What the simulator's process and its clients say to each other: one JSON document a line, many jobs in each."""
 
+import functools
+import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from cmdb.remote.connection import Endpoint
@@ -19,9 +20,11 @@ from releases.executors.base import (
     RestartPolicy,
     Stage,
     StartedJob,
+    Step,
     Timeouts,
     Verdict,
 )
+from releases.executors.wire import as_told as told
 from releases.executors.wire import order_said, progress_heard, result_heard, states_heard
 
 Said = dict[str, Any]
@@ -32,19 +35,33 @@ def order_sent(order: JobOrder) -> Said:
 
 
 def order_received(said: Mapping[str, Any]) -> JobOrder:
+    """Hosts that are alike get the same packages, files and rules: what was made of them once is used for all."""
+    alike = json.dumps([said.get(name, ()) for name in ALIKE])
     return JobOrder(
         job_key=said["key"],
         fence=said["fence"],
         endpoint=Endpoint(address=said["address"]),
-        action=Action(said["action"]),
-        packages=tuple(PackageChange(**package) for package in said["packages"]),
-        artifacts=tuple(ArtifactSpec(**artifact) for artifact in said["artifacts"]),
-        restart=RestartPolicy(**said["restart"]),
-        health=tuple(HealthCheck(**check) for check in said["health"]),
-        timeouts=Timeouts(**said["timeouts"]),
         machine_id=said["machine_id"],
         refresh=said["refresh"],
+        **_made(alike),
     )
+
+
+ALIKE = ("action", "packages", "artifacts", "restart", "health", "steps", "timeouts")
+
+
+@functools.lru_cache(maxsize=1000)
+def _made(alike: str) -> dict[str, Any]:
+    said = dict(zip(ALIKE, json.loads(alike), strict=True))
+    return {
+        "action": Action(said["action"]),
+        "packages": tuple(PackageChange(**package) for package in said["packages"]),
+        "artifacts": tuple(ArtifactSpec(**artifact) for artifact in said["artifacts"]),
+        "restart": RestartPolicy(**said["restart"]),
+        "health": tuple(HealthCheck(**check) for check in said["health"]),
+        "steps": tuple(Step(**step) for step in said["steps"]),
+        "timeouts": Timeouts(**said["timeouts"]),
+    }
 
 
 def job_sent(job: StartedJob, after: int = 0) -> list[Any]:
@@ -52,7 +69,7 @@ def job_sent(job: StartedJob, after: int = 0) -> list[Any]:
 
 
 def result_sent(result: JobResult | None) -> Said | None:
-    return asdict(result) if result else None
+    return told(result) if result else None
 
 
 def progress_sent(progress: JobProgress) -> Said:
@@ -93,7 +110,7 @@ def spec_received(said: list[Any]) -> ObserveSpec:
 
 
 def seen_sent(seen: Observed | RemoteError) -> Said:
-    return {"unreachable": seen.reason} if isinstance(seen, RemoteError) else asdict(seen)
+    return {"unreachable": seen.reason} if isinstance(seen, RemoteError) else told(seen)
 
 
 def seen_received(said: Said) -> Observed | RemoteError:

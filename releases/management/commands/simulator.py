@@ -42,6 +42,7 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=0, help="the same seed and keys give the same course")
         for name, usual in (("staging", "1-3"), ("installing", "2-8"), ("restarting", "3-10"), ("verifying", "1-2")):
             parser.add_argument(f"--{name}", type=_span, default=_span(usual), help=f"seconds, or from-to ({usual})")
+        parser.add_argument("--beginning", type=float, default=0.1, help="seconds from staged to installing (0.1)")
         parser.add_argument("--latency", type=_span, default=(0, 0), help="seconds until hosts answer")
         parser.add_argument(
             "--rate",
@@ -72,7 +73,7 @@ class Command(BaseCommand):
             raise CommandError("Say with --ledger where the hosts remember what was done.")
         rates: dict[Any, float] = {self._known(name): float(share) for name, share in options["rate"]}
         spans = {name: options[name] for name in ("staging", "installing", "restarting", "verifying")}
-        habits = Habits(rates=rates, **spans)
+        habits = Habits(rates=rates, beginning=options["beginning"], **spans)
         ledger = JournalLedger(options["ledger"])
         simulator = SimulatorExecutor(ledger, clock=timezone.now, seed=options["seed"], habits=habits)
         server = SimulatorServer(simulator, latency=options["latency"])
