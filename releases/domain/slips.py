@@ -5,7 +5,7 @@ A gate that raises denies; what was not asked because an earlier one denied says
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from django.db import DatabaseError, transaction
 
+from patchflow.kernel import rows as many
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.integrity import plain
 from releases.enums_rollout import SlipVerdict
@@ -77,8 +78,15 @@ class Slip:
         return self.verdict == SlipVerdict.RUN
 
 
-def ask(gates: Sequence[NamedGate[T]], subject: T, *, at: datetime, guarded: bool = True) -> Slip:
-    """Asks one gate after the other until one denies.
+Told = dict[tuple[str, int], tuple[Answer, dict[str, Any]]]
+"""What answers given before became in a slip: (gate, identity of the answer) → the answer, kept so that no other takes its
+identity, and its row."""
+
+
+def ask(
+    gates: Sequence[NamedGate[T]], subject: T, *, at: datetime, guarded: bool = True, told: Told | None = None
+) -> Slip:
+    """Asks one gate after the other until one denies. `told` is kept by who asks the same gates about many subjects.
 
     A gate that the database refuses denies like any other that raises; each is asked behind a savepoint of its own. Not
     `guarded`: the caller has one savepoint for many subjects, gets the database's error, and asks them all again guarded.
@@ -90,17 +98,25 @@ def ask(gates: Sequence[NamedGate[T]], subject: T, *, at: datetime, guarded: boo
         if denied:
             rows.append({"gate": name, "verdict": "not asked", "input": {}, "sentence": ""})
             continue
-        answer = _answer(gate, subject, at, guarded)
-        rows.append(
-            {"gate": name, "verdict": answer.word, "input": plain(dict(answer.input)), "sentence": answer.sentence}
-        )
+        answer = answer_of(gate, subject, at, guarded)
+        rows.append(_row_of(name, answer, told))
         last = answer.sentence if answer.word == "pass" and answer.sentence else last
         if answer.word != "pass":
             denied = (name, answer)
     return _slip(rows, denied, last, at)
 
 
-def _answer(gate: Gate[T], subject: T, at: datetime, guarded: bool) -> Answer:
+def _row_of(name: str, answer: Answer, told: Told | None) -> dict[str, Any]:
+    if told is not None and (known := told.get((name, id(answer)))):
+        return known[1]
+    row = {"gate": name, "verdict": answer.word, "input": plain(dict(answer.input)), "sentence": answer.sentence}
+    if told is not None:
+        told[name, id(answer)] = (answer, row)
+    return row
+
+
+def answer_of(gate: Gate[T], subject: T, at: datetime, guarded: bool) -> Answer:
+    """What one gate says; one that raises denies (law 4)."""
     try:
         with transaction.atomic() if guarded else nullcontext():
             return gate(subject)
@@ -144,7 +160,18 @@ def _said(moment: datetime) -> str:
 
 def row(slip: Slip, *, rollout: Rollout, job: Job | None, at: datetime) -> PermissionSlip:
     """The unsaved row of a slip."""
-    return PermissionSlip(
-        rollout=rollout, job=job, attempt=job.attempt if job else 0, verdict=slip.verdict, statement=slip.statement,
-        gates=slip.gates, not_before=slip.not_before, asked_at=at,
-    )  # fmt: skip
+    return PermissionSlip(**columns(slip, rollout=rollout, job=job, at=at))
+
+
+def columns(slip: Slip, *, rollout: Rollout, job: Job | None, at: datetime) -> dict[str, Any]:
+    """The columns of the row of a slip."""
+    return {
+        "rollout_id": rollout.pk, "job_id": job.pk if job else None, "attempt": job.attempt if job else 0,
+        "verdict": str(slip.verdict), "statement": slip.statement, "gates": slip.gates, "not_before": slip.not_before,
+        "asked_at": at,
+    }  # fmt: skip
+
+
+def keep_many(asked: Iterable[tuple[Job, Slip]], *, rollout: Rollout, at: datetime) -> None:
+    """Writes the slips of many jobs, by one INSERT."""
+    many.insert_told(PermissionSlip, [columns(slip, rollout=rollout, job=job, at=at) for job, slip in asked])

@@ -20,8 +20,8 @@ class PermissionSlip(InsertOnly):
     `job` empty: about the rollout as a whole.
     """
 
-    rollout = models.ForeignKey(Rollout, models.PROTECT, related_name="slips")
-    job = models.ForeignKey(Job, models.PROTECT, null=True, blank=True, related_name="slips")
+    rollout = models.ForeignKey(Rollout, models.PROTECT, related_name="slips", db_index=False)
+    job = models.ForeignKey(Job, models.PROTECT, null=True, blank=True, related_name="slips", db_index=False)
     attempt = models.PositiveSmallIntegerField(default=0)
     verdict = models.CharField(max_length=8, choices=SlipVerdict)
     statement = models.TextField()
