@@ -5,18 +5,19 @@ Each step is one transaction that reads everything anew under the rollout's lock
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 import structlog
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 
 from changes.domain import clocks
 from changes.queries.rfcs import running_clocks
 from cmdb.enums import Environment
 from patchflow.kernel import queue, registry, workflow
-from patchflow.kernel import rows as many
 from patchflow.kernel.faults import fault
 from patchflow.kernel.models import User
 from releases import planning
@@ -27,13 +28,13 @@ from releases.domain.owners import tell_owners
 from releases.domain.slips import Slip
 from releases.enums import ReleaseOutcome
 from releases.enums_rollout import JobState, RolloutState
-from releases.models import Job, PermissionSlip, Release, Ring, Rollout
+from releases.models import Job, Release, Ring, Rollout
 from releases.queries.rollouts import due_rollouts, proven_once, signed, view_of
 
 log = structlog.get_logger(__name__)
 RUN = "releases.tasks.run_job"
 RUN_MANY = "releases.tasks.run_jobs"
-CREW = 200
+CREW = 500
 """Jobs of one message: they are visited together. Hosts let through in one step, so that a stop waits for no more."""
 STEPS = 50
 """Steps of one tick at most; what is left is done at the next."""
@@ -71,7 +72,9 @@ def _tick(rollout_id: int, now: datetime) -> tuple[bool, int, planning.Action | 
         actions = planning.next_actions(view, now)
         if end := next((a for a in actions if isinstance(a, planning.Complete | planning.EndStopped)), None):
             return False, 0, end
+        called_off = rollouts.call_off(rollout, at=now) if rollout.state == RolloutState.STOPPING else 0
         done, claimed = _perform(rollout, actions, now)
+        done = done or called_off > 0
         transaction.on_commit(lambda: fault("after_tick"))
         return done, claimed, None
 
@@ -112,7 +115,7 @@ def _perform(rollout: Rollout, actions: list[planning.Action], now: datetime) ->
             case planning.Halt(cause):
                 rollouts.halt(rollout_id=rollout.pk, cause=cause, actor=bot, at=now)
             case planning.Withdraw(ring_id):
-                rollouts.withdraw(rollout, reason=rollout.reason, actor=bot, at=now, ring_id=ring_id)
+                rollouts.withdraw_some(ring_id, reason=rollout.reason, actor=bot, at=now)
             case planning.Expire(ring_id):
                 _expire(ring_id, now)
             case planning.Claim(ring_id, count):
@@ -133,9 +136,7 @@ def _expire(ring_id: int, now: datetime) -> None:
     rollout = Rollout.objects.get(rings=ring_id)
     gate = {"gate": "start", "verdict": "refuse", "input": {"now": f"{now:%Y-%m-%dT%H:%M:%SZ}"}, "sentence": reason}
     slip = slips.Slip(slips.SlipVerdict.REFUSE, facts["statement"], [gate])
-    PermissionSlip.objects.bulk_create(
-        [slips.row(slip, rollout=rollout, job=job, at=now) for job in jobs], batch_size=500
-    )
+    slips.keep_many([(job, slip) for job in jobs], rollout=rollout, at=now)
     rows = Job.objects.filter(pk__in=[job.pk for job in jobs])
     workflow.fire_many(rows, "refuse", actor=User.bot(), at=now, facts_of=lambda _job: facts)
 
@@ -144,10 +145,10 @@ def _expire(ring_id: int, now: datetime) -> None:
 def _claim(rollout: Rollout, ring_id: int, count: int, now: datetime) -> tuple[bool, int]:
     """Asks the gates of the next due hosts and lets up to `count` through: slips, claims, and after commit the messages."""
     ring, count = Ring.objects.get(pk=ring_id), min(count, CREW)
-    due = queue.due(Job.objects.filter(ring=ring, state=JobState.PENDING), now=now)
+    due = queue.due(Job.objects.lean().filter(ring=ring, state=JobState.PENDING), now=now)
     jobs = list(due.order_by("not_before", "pk")[: count + ASKED])
     found = ask_hosts(Batch(rollout, ring, jobs, now), limit=count)
-    _keep_slips(rollout, found, now)
+    slips.keep_many([(job, slip) for job, slip in found if slip.key != job.slip_key], rollout=rollout, at=now)
     _fire(found, "defer", lambda job, slip: slip.verdict == "defer" and slip.key != job.slip_key, now)
     _put_off(found)
     _fire(found, "refuse", lambda _job, slip: slip.verdict == "refuse", now)
@@ -168,16 +169,14 @@ def _let_through(found: list[tuple[Job, Slip]], now: datetime) -> list[int]:
     return through
 
 
-def _keep_slips(rollout: Rollout, found: list[tuple[Job, Slip]], now: datetime) -> None:
-    rows = [slips.row(slip, rollout=rollout, job=job, at=now) for job, slip in found if slip.key != job.slip_key]
-    many.insert(PermissionSlip, rows)
-
-
 def _put_off(found: list[tuple[Job, Slip]]) -> None:
     """The same verdict as before: only asked again later, without another row."""
+    until: dict[datetime | None, list[int]] = defaultdict(list)
     for job, slip in found:
         if slip.verdict == "defer" and slip.key == job.slip_key:
-            Job.objects.filter(pk=job.pk, state=JobState.PENDING).update(not_before=slip.not_before)
+            until[slip.not_before].append(job.pk)
+    for not_before, pks in until.items():
+        Job.objects.filter(pk__among=pks, state=JobState.PENDING).update(not_before=not_before)
 
 
 def _fire(found: list[tuple[Job, Slip]], name: str, chosen: Callable[[Job, Slip], bool], now: datetime) -> list[int]:
@@ -191,7 +190,7 @@ def _fire(found: list[tuple[Job, Slip]], name: str, chosen: Callable[[Job, Slip]
     }  # fmt: skip
     if not facts:
         return []
-    rows = Job.objects.filter(pk__in=facts)
+    rows = Job.objects.lean().filter(pk__among=facts)
     return workflow.fire_many(rows, name, actor=User.bot(), at=now, facts_of=lambda job: facts[job.pk]).done
 
 
@@ -204,12 +203,15 @@ OUTCOMES = {
 
 def _stop_clocks(rollout_id: int, now: datetime) -> None:
     """The start-by clocks of the changes stop when the first ring with a production host has begun. A way back stops none."""
+    running = running_clocks(Release.objects.get(rollouts=rollout_id).rfc_ids())
+    if not running:
+        return
     forward = Ring.objects.filter(rollout_id=rollout_id, rollout__reverses__isnull=True, started_at__isnull=False)
-    began = forward.filter(jobs__host__ci__environment=Environment.PRODUCTION).order_by("started_at").first()
+    production = Job.objects.filter(ring=OuterRef("pk"), host__ci__environment=Environment.PRODUCTION)
+    began = forward.filter(Exists(production.order_by())).order_by("started_at").first()
     if began is None or began.started_at is None:
         return
-    release_id = Rollout.objects.values_list("release_id", flat=True).get(pk=rollout_id)
-    for rfc_id in running_clocks(Release.objects.get(pk=release_id).rfc_ids()):
+    for rfc_id in running:
         clocks.stop(rfc_id=rfc_id, actor=User.bot(), at=began.started_at)
 
 

@@ -6,10 +6,12 @@ One call of the executor for all of them, one transaction for what all of them r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -17,7 +19,7 @@ from django.db import transaction
 
 from cmdb.domain import scans
 from cmdb.remote.errors import RemoteError
-from patchflow.kernel import queue, registry, workflow
+from patchflow.kernel import queue, workflow
 from patchflow.kernel import rows as many
 from patchflow.kernel.blockers import sentences
 from patchflow.kernel.errors import Conflict, Refusal
@@ -30,6 +32,7 @@ from releases.domain.host_gates import Batch, ask_hosts
 from releases.domain.orders import Orders
 from releases.domain.rollouts import ADVANCE
 from releases.domain.slips import Slip
+from releases.domain.trials import acting
 from releases.domain.visits import Visit, clean, told
 from releases.domain.working import (
     BACK_OFF,
@@ -46,13 +49,17 @@ from releases.domain.working import (
 from releases.enums_rollout import JobState
 from releases.executors.base import Batch as OrdersGiven
 from releases.executors.base import Executor, JobOrder, JobProgress, Observed, Stage, StartAnswer, Verdict
-from releases.models import Job, JobEvent, PermissionSlip
+from releases.models import Job, JobEvent, Ring
 from releases.queries.rollouts import proven_once
 
 log = structlog.get_logger(__name__)
 S = JobState
 SLOWEST = 2.0
 """Seconds between two questions to many hosts at most; the first follow quickly."""
+SLICE = 100
+"""Jobs whose news is recorded by the first transaction of a look; as many again for each that took no longer than `QUICK`."""
+QUICK = 0.5
+"""Seconds."""
 COURSE = ("stage", "install", "restart", "verify", "skip", "succeed")
 
 
@@ -65,21 +72,26 @@ class Crew:
         self.bot = User.bot()
         self.pauses: dict[int, Pause] = {}
         """When to come again to a job that was left: this holds it no longer."""
-        first = Job.objects.select_related("rollout__release", "ring").get(pk=next(iter(self.held)))
-        self.rollout, self.ring = first.rollout, first.ring
+        self.ring_id = Job.objects.values_list("ring_id", flat=True).order_by().get(pk=next(iter(self.held)))
+        self.renewed = time.monotonic()
+        self.look_again()
         self.load()
+
+    def look_again(self) -> None:
+        """Reads the ring and its rollout as they stand this very moment."""
+        self.ring = Ring.objects.select_related("rollout__release").order_by().get(pk=self.ring_id)
+        self.rollout = self.ring.rollout
 
     def load(self) -> None:
         """Reads the jobs that are still held anew."""
         mine = [pk for pk in self.held if pk not in self.pauses]
-        self.jobs: dict[int, Job] = {job.pk: job for job in Job.objects.filter(pk__in=mine).order_by("pk")}
+        self.jobs: dict[int, Job] = {job.pk: job for job in Job.objects.lean().filter(pk__among=mine).order_by("pk")}
         for job in self.jobs.values():
             job.rollout, job.ring = self.rollout, self.ring
 
     @cached_property
     def executor(self) -> Executor:
-        found: Executor = registry.executors[self.rollout.executor]
-        return found
+        return acting(self.rollout.executor)
 
     @cached_property
     def orders(self) -> Orders:
@@ -98,8 +110,11 @@ class Crew:
                 setattr(self.jobs[pk], name, value)
 
     def renew(self) -> None:
+        """Prolongs the leases once a quarter of them has passed: each write of thousands of rows costs more than it gives."""
         lease: timedelta = settings.PATCHFLOW["LEASE"]
-        self.write(list(self.jobs), lease_until=queue.database_now() + lease)
+        if time.monotonic() - self.renewed >= lease.total_seconds() / 4:
+            self.write(list(self.jobs), lease_until=queue.database_now() + lease)
+            self.renewed = time.monotonic()
 
     def leave(self, pk: int, pause: Pause) -> None:
         """Lets go of one job, to come again after `pause`."""
@@ -114,12 +129,18 @@ class Crew:
             self.leave(pk, timedelta(seconds=5))
 
     def fire(
-        self, names: Sequence[str], steps_of: Callable[[Job], Sequence[workflow.Step]], pks: Iterable[int]
+        self,
+        names: Sequence[str],
+        steps_of: Callable[[Job], Sequence[workflow.Step]],
+        pks: Iterable[int],
+        also: Callable[[Job], Mapping[str, object]] | None = None,
     ) -> list[int]:
         """Fires the steps of these jobs; those refused (taken over, moved on by a person) are let go. Those that moved."""
-        rows = Job.objects.filter(pk__in=list(pks))
+        rows = Job.objects.lean().filter(pk__among=list(pks))
         fences = {pk: claim.fence for pk, claim in self.held.items()}
-        fired = workflow.fire_steps(rows, names, actor=self.bot, at=self.now(), steps_of=steps_of, fences=fences)
+        fired = workflow.fire_steps(
+            rows, names, actor=self.bot, at=self.now(), steps_of=steps_of, fences=fences, also=also
+        )
         for pk in set(pks) - set(fired.done):
             self.leave(pk, timedelta(seconds=5))
         return fired.done
@@ -162,11 +183,9 @@ def _give(crew: Crew, orders: dict[int, JobOrder], alone: Callable[[Visit], Paus
     fault("before_give")
     handle = crew.executor.start(OrdersGiven(orders=tuple(orders[pk] for pk in going)))
     fault("given")
-    answers = {pk: started.answer for pk, started in zip(going, handle.jobs, strict=True)}
-    crew.write([pk for pk, answer in answers.items() if answer.has_it], heard_at=crew.now())
-    for pk, answer in answers.items():
-        if not answer.has_it and pk in crew.jobs:
-            crew.alone(pk, _answers(answer))
+    for pk, started in zip(going, handle.jobs, strict=True):
+        if not started.answer.has_it and pk in crew.jobs:
+            crew.alone(pk, _answers(started.answer))
 
 
 def _never_arrived(crew: Crew, orders: dict[int, JobOrder]) -> list[Job]:
@@ -196,10 +215,12 @@ def _let_through(crew: Crew, fresh: list[Job]) -> list[Job]:
     """Those that every gate still lets through; the others are given back or refused, each with its slip."""
     if not fresh:
         return []
-    now, first = crew.now(), fresh[0]
-    whole, asked = ask_whole(first.rollout, at=now), []
+    crew.look_again()
+    now, asked = crew.now(), []
+    whole = ask_whole(crew.rollout, at=now)
     if whole.runs:
-        asked = ask_hosts(Batch(first.rollout, first.ring, fresh, now), limit=len(fresh))
+        batch = Batch(crew.rollout, crew.ring, fresh, now, reached=crew.orders.endpoint)
+        asked = ask_hosts(batch, limit=len(fresh))
     asked = asked or [(job, whole) for job in fresh]
     denied = {job.pk: (job, slip) for job, slip in asked if not slip.runs}
     if denied:
@@ -217,8 +238,7 @@ def _deny(crew: Crew, denied: dict[int, tuple[Job, Slip]], now: datetime) -> Non
 
     with transaction.atomic():
         done = crew.fire(["refuse", "release"], steps_of, denied)
-        rows = [slips.row(denied[pk][1], rollout=denied[pk][0].rollout, job=denied[pk][0], at=now) for pk in done]
-        many.insert(PermissionSlip, rows)
+        slips.keep_many([denied[pk] for pk in done], rollout=crew.rollout, at=now)
     for pk in done:
         crew.leave(pk, SOON)
 
@@ -256,19 +276,36 @@ def _stop(crew: Crew, orders: dict[int, JobOrder], told: set[int]) -> None:
 
 
 def _take(crew: Crew, answers: dict[int, JobProgress]) -> None:
-    """Records what is new of all: journals, stages, and success where the host shows it."""
+    """Records what is new of all: journals, stages, and success where the host shows it. In slices, each for good: a worker
+    that dies again and again still gets something done, and one that does well takes larger ones."""
+    rest, size, done = list(answers), SLICE, False
+    while rest:
+        began, some, rest = time.monotonic(), rest[:size], rest[size:]
+        done = _take_some(crew, {pk: answers[pk] for pk in some if pk in crew.jobs}) or done
+        if time.monotonic() - began < QUICK:
+            size *= 2
+    if done:
+        queue.enqueue(ADVANCE, rollout_id=crew.rollout.pk)
+
+
+def _take_some(crew: Crew, answers: dict[int, JobProgress]) -> bool:
+    """Whether any of them is done."""
     usual = {pk: progress for pk, progress in answers.items() if _usual(progress)}
     ended = [pk for pk, progress in usual.items() if progress.result is not None]
     seen = _looked_at(crew, ended)
     for pk in ended:
         if pk not in seen:
             usual.pop(pk)
-    news = {pk: p for pk, p in usual.items() if p.events or p.result or _quiet_for_long(crew, pk)}
-    if news:
-        _record(crew, news, seen)
+    # Renewing the leases may have shown some to be another's.
+    held = {pk: p for pk, p in usual.items() if pk in crew.jobs}
+    news = {pk: p for pk, p in held.items() if p.events or p.result or _quiet_for_long(crew, pk)}
+    done = _record(crew, news, seen) if news else []
     for pk, progress in answers.items():
         if pk not in usual and pk in crew.jobs:
             crew.alone(pk, _takes(progress))
+        elif progress.pause and progress.result is None and pk in crew.jobs:
+            crew.leave(pk, timedelta(seconds=progress.pause))
+    return bool(done)
 
 
 def _takes(progress: JobProgress) -> Callable[[Visit], Pause]:
@@ -304,17 +341,20 @@ def _looked_at(crew: Crew, ended: list[int]) -> dict[int, Observed]:
     }
 
 
-def _record(crew: Crew, news: dict[int, JobProgress], seen: dict[int, Observed]) -> None:
-    """One transaction: the steps of each job as its journal shows them, the journals, the inventory that follows."""
+def _record(crew: Crew, news: dict[int, JobProgress], seen: dict[int, Observed]) -> list[int]:
+    """One transaction: the steps of each job as its journal shows them, the journals, the inventory that follows. Those that
+    have succeeded."""
     profile = crew.orders.document.document["profile"]
     changed: set[int] = set()
+    results = {pk: told(news[pk].result, shown) for pk, shown in seen.items() if pk in news}
+    events, lasts, now = _lines(crew, news), _lasts(crew, news), crew.now()
 
     def steps_of(job: Job) -> list[workflow.Step]:
         progress = news[job.pk]
         if job.pk not in seen:
             return [(name, {}) for name in steps_to(job.state, progress)]
         shown = seen[job.pk]
-        result = told(progress.result, shown)
+        result = results[job.pk]
         if _not_needed(progress) and not steps_to(job.state, progress) and job.state == S.CLAIMED:
             reason = progress.result and progress.result.reason
             return [("skip", {"reason": reason or "every package is there already.", "result": result})]
@@ -325,39 +365,38 @@ def _record(crew: Crew, news: dict[int, JobProgress], seen: dict[int, Observed])
 
     fault("before_record")
     with transaction.atomic():
-        done = [pk for pk in crew.fire(COURSE, steps_of, news) if pk in crew.jobs]
-        _keep(crew, {pk: news[pk] for pk in done})
+        done = crew.fire(COURSE, steps_of, news, lambda job: {"last_seq": lasts[job.pk], "heard_at": now})
+        many.insert_told(JobEvent, [line for pk in done for line in events[pk]], ignore_conflicts=True)
         good = [pk for pk in done if pk in seen]
         if changed.intersection(good) and profile.get("inventory_after", True):
             _ask_inventory([crew.jobs[pk].host_id for pk in good if pk in changed], crew)
     fault("after_record")
     for pk in good:
         crew.leave(pk, None)
-    if good:
-        queue.enqueue(ADVANCE, rollout_id=crew.rollout.pk)
-    crew.load()
+    return good
 
 
 def _not_needed(progress: JobProgress) -> bool:
     return progress.result is not None and progress.result.outcome is Stage.NOT_NEEDED
 
 
-def _keep(crew: Crew, news: dict[int, JobProgress]) -> None:
-    rows = [
-        JobEvent(
-            job_id=pk, attempt=crew.jobs[pk].attempt, seq=e.seq, at=e.at, stage=e.stage.value, message=clean(e.message),
-            data=clean(dict(e.data)),
-        )
+def _lines(crew: Crew, news: dict[int, JobProgress]) -> dict[int, list[dict[str, Any]]]:
+    """The journal's new lines of each job, as rows."""
+    return {
+        pk: [
+            {
+                "job_id": pk, "attempt": crew.jobs[pk].attempt, "seq": e.seq, "at": e.at, "stage": e.stage.value,
+                "message": clean(e.message), "data": clean(e.data),
+            }
+            for e in progress.events
+        ]
         for pk, progress in news.items()
-        for e in progress.events
-    ]  # fmt: skip
-    many.insert(JobEvent, rows, ignore_conflicts=True)
-    lasts: dict[int, list[int]] = {}
-    for pk, progress in news.items():
-        last = max([crew.jobs[pk].last_seq, *(event.seq for event in progress.events)])
-        lasts.setdefault(last, []).append(pk)
-    for last, pks in lasts.items():
-        crew.write(pks, last_seq=last, heard_at=crew.now())
+    }  # fmt: skip
+
+
+def _lasts(crew: Crew, news: dict[int, JobProgress]) -> dict[int, int]:
+    """How far the journal of each job has been read then."""
+    return {pk: max([crew.jobs[pk].last_seq, *(e.seq for e in progress.events)]) for pk, progress in news.items()}
 
 
 def _ask_inventory(host_ids: list[int], crew: Crew) -> None:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import F, Q
 
 from patchflow.kernel import audit, queue, registry, workflow
+from patchflow.kernel.blockers import english, label_of
 from patchflow.kernel.errors import Conflict, NotAllowed
 from patchflow.kernel.faults import fault
 from patchflow.kernel.models import User
@@ -59,14 +60,14 @@ def run(*, job_id: int, owner: str, now: Callable[[], datetime], wait: Callable[
 
 
 def run_many(*, job_ids: Sequence[int], owner: str, now: Callable[[], datetime], wait: Callable[[float], None]) -> int:
-    """One visit to all of these jobs that are due, together where they are of one ring; returns how many. What `run` says of
-    one job holds for each of them, as a test proves. Jobs out of sight are looked at one by one."""
-    for pk in Job.objects.filter(DUE, pk__in=job_ids, state__in=AWAY).values_list("pk", flat=True):
+    """One visit to all of these jobs that are due, and to others of their rings while there is room (`_hold`), together where
+    they are of one ring; returns how many. What `run` says of one job holds for each of them, as a test proves. Jobs out of
+    sight are looked at one by one."""
+    for pk in Job.objects.filter(DUE, pk__among=job_ids, state__in=AWAY).values_list("pk", flat=True):
         queue.enqueue(RUN, job_id=pk)
-    rows = Job.objects.filter(pk__in=job_ids, state__in=set(LIVE) - set(AWAY))
-    held = queue.claim(rows, owner=owner, lease=settings.PATCHFLOW["LEASE"], limit=len(job_ids))
+    held = _hold(job_ids, owner)
     fault("after_leases")
-    rings = dict(Job.objects.filter(pk__in=[claim.pk for claim in held]).values_list("pk", "ring_id"))
+    rings = dict(Job.objects.filter(pk__among=[claim.pk for claim in held]).order_by().values_list("pk", "ring_id"))
     for ring_id in sorted(set(rings.values())):
         crew = Crew([claim for claim in held if rings[claim.pk] == ring_id], now, wait)
         try:
@@ -81,14 +82,29 @@ def run_many(*, job_ids: Sequence[int], owner: str, now: Callable[[], datetime],
     return len(held)
 
 
+def _hold(job_ids: Sequence[int], owner: str) -> list[Claim]:
+    """Takes those of the jobs that are free and, up to a crew, others of their rings that nobody holds, the longest unheard
+    first. Crews come apart (two messages share them out, a worker dies); without this each piece would keep a worker for
+    some seconds for ever smaller handfuls of hosts."""
+    lease: timedelta = settings.PATCHFLOW["LEASE"]
+    at_work = Job.objects.filter(state__in=set(LIVE) - set(AWAY))
+    held = queue.claim(at_work.filter(pk__among=job_ids), owner=owner, lease=lease, limit=len(job_ids))
+    room = CREW - len(held)
+    if held and room > 0:
+        rings = set(Job.objects.filter(pk__among=[c.pk for c in held]).order_by().values_list("ring_id", flat=True))
+        free = queue.due(at_work.filter(ring_id__in=rings), now=queue.database_now())
+        longest = free.order_by(F("heard_at").asc(nulls_first=True), "pk").values_list("pk", flat=True)[:room]
+        held += queue.claim(at_work.filter(pk__among=list(longest)), owner=owner, lease=lease, limit=room)
+    return held
+
+
 def _leave_many(crew: Crew) -> None:
     """As `_leave`, for all that a crew held: by as many statements as there are times to come again."""
-    states = dict(Job.objects.filter(pk__in=crew.pauses).values_list("pk", "state"))
+    states = dict(Job.objects.filter(pk__among=crew.pauses).order_by().values_list("pk", "state"))
     by_pause: dict[timedelta | None, list[Claim]] = {}
     for pk, pause in crew.pauses.items():
         by_pause.setdefault(pause if states.get(pk) in LIVE else timedelta.max, []).append(crew.held[pk])
-    if ended := by_pause.pop(timedelta.max, []):
-        queue.write(Job, ended, lease_until=None, lease_owner="")
+    if by_pause.pop(timedelta.max, []):  # what ends or goes back to pending lets its lease go itself
         queue.enqueue(ADVANCE, rollout_id=crew.rollout.pk)
     for pause, claims in by_pause.items():
         later = crew.now() + pause if pause else None
@@ -103,8 +119,10 @@ def _leave(visit: Visit, pause: timedelta | None) -> str:
     state, rollout_id = Job.objects.values_list("state", "rollout_id").get(pk=job_id)
     if state in LIVE:
         given = queue.release(Job, held, not_before=visit.now() + pause if pause else None)
-        if given and not pause:
+        if given and not pause and state in AWAY:
             queue.enqueue(RUN, job_id=job_id)
+        elif given and not pause:
+            queue.enqueue(RUN_MANY, job_ids=[job_id])
     else:
         Job.objects.filter(pk=job_id, fence=held.fence).update(lease_until=None, lease_owner="")
         queue.enqueue(ADVANCE, rollout_id=rollout_id)
@@ -162,7 +180,7 @@ def cancel(*, job_id: int, reason: str, actor: User, at: datetime) -> Job:
         )
         queue.enqueue(RUN, job_id=job_id)
     else:
-        raise Conflict(f"It is {job.get_state_display()} already.", code="conflict.state")
+        raise Conflict(english("It is %(state)s already.", state=label_of(job)), code="conflict.state")
     return Job.objects.get(pk=job_id)
 
 
@@ -171,7 +189,10 @@ def look_again(*, job_id: int, actor: User, at: datetime) -> Job:
     """Looks at the host of a job that is out of sight, or was given up as lost: at once, and for a lost one once."""
     job = _locked(job_id, "job.observe", actor)
     if job.state not in (JobState.UNKNOWN, JobState.LOST):
-        raise Conflict(f"It is {job.get_state_display()}: there is nothing to find out.", code="conflict.state")
+        raise Conflict(
+            english("It is %(state)s: there is nothing to find out.", state=label_of(job)),
+            code="conflict.state",
+        )
     Job.objects.filter(pk=job_id).update(look_asked_at=at, not_before=None)
     audit.record(Ring.objects.get(pk=job.ring_id), "release.job.look_asked", job, actor=actor, at=at)
     queue.enqueue(RUN, job_id=job_id)

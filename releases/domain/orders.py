@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cmdb.queries.connections import endpoints_of
 from cmdb.queries.hosts import machine_kinds
 from patchflow.kernel.errors import Blocked
 from releases.domain.profiles import Restart, restart_for
@@ -16,9 +15,13 @@ from releases.executors.base import (
     JobOrder,
     ObserveSpec,
     PackageChange,
+    RestartPolicy,
+    Step,
 )
 from releases.models import Job
+from releases.queries.reach import endpoints_for
 from releases.queries.rollouts import Signed, signed
+from releases.queries.steps import steps_for
 
 
 def packages_for(document: Signed, host_id: int, *, back: bool) -> tuple[PackageChange, ...]:
@@ -70,32 +73,64 @@ class Orders:
     def __init__(self, jobs: Sequence[Job]) -> None:
         self.document, self.back = _intact(jobs[0]), jobs[0].rollout.is_way_back
         ids = [job.host_id for job in jobs]
-        self.endpoint, self.kinds = endpoints_of(ids), machine_kinds(ids)
+        self.endpoint, self.kinds = endpoints_for(jobs[0].rollout.executor, ids), machine_kinds(ids)
+        self._packages: dict[int, tuple[PackageChange, ...]] = {}
+        self._files: dict[tuple[PackageChange, ...], tuple[ArtifactSpec, ...]] = {}
+        self._steps: dict[tuple[str, ...], tuple[Step, ...]] = {}
+        self._restarts: dict[str, RestartPolicy] = {}
+        self._health = () if self.back else _health(self.document.document["profile"])
+
+    def packages(self, host_id: int) -> tuple[PackageChange, ...]:
+        if host_id not in self._packages:
+            self._packages[host_id] = packages_for(self.document, host_id, back=self.back)
+        return self._packages[host_id]
+
+    def files(self, packages: tuple[PackageChange, ...]) -> tuple[ArtifactSpec, ...]:
+        """`artifacts_for`, worked out once for all hosts with the same packages."""
+        if packages not in self._files:
+            self._files[packages] = artifacts_for(self.document, packages, back=self.back)
+        return self._files[packages]
+
+    def steps(self, host_id: int) -> tuple[Step, ...]:
+        """`steps_for`, worked out once for all hosts with the same steps."""
+        entry = self.document.hosts[host_id]
+        named = tuple(entry.get("steps", ()))
+        if named not in self._steps:
+            self._steps[named] = steps_for(self.document.document, entry, back=self.back)
+        return self._steps[named]
+
+    def restart(self, host_id: int) -> RestartPolicy:
+        kind = self.kinds.get(host_id, "")
+        if kind not in self._restarts:
+            self._restarts[kind] = restart_for(self.document.document["profile"], kind).policy
+        return self._restarts[kind]
 
     def order(self, job: Job, *, fence: int) -> JobOrder:
         """The order of this attempt."""
-        packages = packages_for(self.document, job.host_id, back=self.back)
-        profile = self.document.document["profile"]
+        packages = self.packages(job.host_id)
         return JobOrder(
             job_key=job.job_key,
             fence=fence,
             endpoint=self.endpoint(job.host_id),
             action=Action.ROLLBACK if self.back else Action.INSTALL,
             packages=packages,
-            artifacts=artifacts_for(self.document, packages, back=self.back),
-            restart=restart_for(profile, self.kinds.get(job.host_id, "")).policy,
-            health=() if self.back else _health(profile),
+            artifacts=self.files(packages),
+            restart=self.restart(job.host_id),
+            health=self._health,
+            steps=self.steps(job.host_id),
             machine_id=self.document.hosts[job.host_id]["fingerprint"].partition("/")[0],
         )
 
     def recovery(self, job: Job, *, fence: int) -> JobOrder:
-        """The one order that finishes what was interrupted, under its own key; it may install no file."""
+        """The one order that finishes what was interrupted, under its own key; it may install no file. Of the steps only
+        those that follow: what the interrupted job took away is put back."""
         return JobOrder(
             job_key=job.recovery_key,
             fence=fence,
             endpoint=self.endpoint(job.host_id),
             action=Action.RECOVER,
-            packages=packages_for(self.document, job.host_id, back=self.back),
+            packages=self.packages(job.host_id),
+            steps=tuple(step for step in self.steps(job.host_id) if step.moment == "after"),
             machine_id=self.document.hosts[job.host_id]["fingerprint"].partition("/")[0],
             refresh=False,
         )
@@ -106,8 +141,8 @@ class Orders:
             endpoint=self.endpoint(job.host_id),
             job_key=job.job_key,
             action=Action.ROLLBACK if self.back else Action.INSTALL,
-            packages=packages_for(self.document, job.host_id, back=self.back),
-            health=() if self.back else _health(self.document.document["profile"]),
+            packages=self.packages(job.host_id),
+            health=self._health,
         )
 
 

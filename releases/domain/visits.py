@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import structlog
@@ -13,12 +13,13 @@ from django.conf import settings
 from django.db import transaction
 
 from cmdb.domain import scans
-from patchflow.kernel import queue, registry, workflow
+from patchflow.kernel import queue, workflow
 from patchflow.kernel.blockers import sentences
 from patchflow.kernel.errors import Conflict, Refusal
 from patchflow.kernel.faults import fault
 from patchflow.kernel.models import User
 from patchflow.kernel.queue import Claim
+from releases.domain.trials import acting
 from releases.executors.base import Executor, JobEvent, JobResult, Observed
 from releases.models import Job
 from releases.models import JobEvent as JobEventRow
@@ -44,8 +45,7 @@ class Visit:
 
     @cached_property
     def executor(self) -> Executor:
-        found: Executor = registry.executors[self.job.rollout.executor]
-        return found
+        return acting(self.job.rollout.executor)
 
     # --- writing, with the fence --------------------------------------------------------------------------------------
     def move(self, name: str, **facts: Any) -> None:
@@ -107,26 +107,38 @@ class Visit:
 
 
 def clean(value: Any) -> Any:
-    """Without NUL characters, which PostgreSQL refuses."""
+    """In JSON's own types, without NUL characters, which PostgreSQL refuses."""
+    kind: Any = type(value)
+    if kind is str:
+        return value.replace("\x00", "�") if "\x00" in value else value
+    if value is None or kind is bool or kind is int or kind is float:
+        return value
+    if kind is tuple or kind is list:
+        return [clean(v) for v in value]
+    if names := _columns_of(kind):
+        return {name: clean(getattr(value, name)) for name in names}
     match value:
         case str():
-            return value.replace("\x00", "�")
-        case dict():
+            return clean(str.__str__(value))
+        case Mapping():
             return {str(k): clean(v) for k, v in value.items()}
-        case list() | tuple():
-            return [clean(v) for v in value]
-        case None | bool() | int() | float():
+        case int() | float():
             return value
     return str(value)
+
+
+@cache
+def _columns_of(kind: Any) -> tuple[str, ...]:
+    """The names of a dataclass's fields; none of anything else."""
+    return tuple(f.name for f in fields(kind)) if is_dataclass(kind) else ()
 
 
 def told(result: JobResult | None, seen: Observed | None = None) -> dict[str, Any]:
     """What is stored with the job: its own account, and what the host showed."""
     found: dict[str, Any] = {}
     if result is not None:
-        found["own"] = clean(asdict(result))
+        found["own"] = clean(result)
     if seen is not None:
-        shown = asdict(seen)
-        shown.pop("result")
-        found["seen"] = clean(shown)
+        found["seen"] = clean(seen)
+        found["seen"].pop("result")
     return found

@@ -5,23 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from cmdb.models import ScanRun
 from patchflow.kernel import queue, registry
 from patchflow.kernel.models import AuditEntry
-from releases.domain import jobs, rollouts
+from releases.domain import crews, jobs, rollouts
 from releases.domain.crews import Crew, work_together
 from releases.domain.working import work
 from releases.executors.base import PackageState
-from releases.executors.simulator_plan import HABITS, Habit
+from releases.executors.simulator_plan import HABITS, Habit, Habits
 from releases.models import Job, JobEvent, PermissionSlip
+from tests.factories.people import Cast
 from tests.factories.rollouts import PACKAGE, Deployment
+from tests.factories.steps import service_steps
 
 Make = Callable[..., Deployment]
 pytestmark = pytest.mark.django_db
@@ -78,14 +81,15 @@ def undone(act: Callable[[], Any]) -> Any:
     return found
 
 
-def test_visits_together_leave_what_visits_one_by_one_leave(make: Make) -> None:
+def test_visits_together_leave_what_visits_one_by_one_leave(make: Make, cast: Cast, now: datetime) -> None:
     """A host of each habit, one where nothing is needed, one that must be restarted by the profile: the same rows, the same
     entries, the same journal, whether ten are visited by one worker or each by its own."""
     habits: list[Habit | None] = [*(h for h in HABITS if h != "slow"), None, None]
+    steps = service_steps(cast, now)
 
     def stand(together: bool) -> list[Any]:
         ring = {"hosts": len(habits), "concurrency": len(habits), "failure_limit": 99, "success_percent": 1}
-        deployment = make(hosts=len(habits), rings=[ring])
+        deployment = make(hosts=len(habits), rings=[ring], steps=steps)
         for number, habit in enumerate(habits):
             deployment.habit(number, habit)
         there = PackageState(name=PACKAGE["name"], arch=PACKAGE["arch"], version=PACKAGE["to"], status="installed")
@@ -96,7 +100,8 @@ def test_visits_together_leave_what_visits_one_by_one_leave(make: Make) -> None:
 
     one_by_one, all_together = (undone(lambda together=way: stand(together)) for way in (False, True))
     assert [row[1] for row in one_by_one] == [
-        "succeeded", "failed", "failed", "succeeded", "undone", "refused", "succeeded", "pending", "succeeded", "not_needed",
+        "succeeded", "failed", "failed", "succeeded", "undone", "refused", "succeeded", "pending", "failed", "failed",
+        "succeeded", "not_needed",
     ]  # fmt: skip
     for single, crew in zip(one_by_one, all_together, strict=True):
         assert crew[1:] == single[1:]
@@ -119,6 +124,71 @@ def test_the_executor_is_asked_as_often_for_forty_hosts_as_for_four(make: Make) 
     few, many = undone(lambda: asked(4)), undone(lambda: asked(40))
     assert few[0] == many[0] == 1
     assert many[1] <= few[1] * 1.5
+
+
+def test_crews_that_came_apart_come_together_again(make: Make) -> None:
+    """A message for one host takes what else is free of its ring, and of no other; not what somebody holds or what waits."""
+    deployment = make(hosts=6, rings=[{"hosts": 5, "concurrency": 5}, {"hosts": 1}])
+    deployment.start()
+    deployment.tick()
+    ids = [deployment.job(n).pk for n in range(6)]
+    queue.claim(Job.objects.filter(pk=ids[1]), owner="other", lease=timedelta(minutes=5))
+    Job.objects.filter(pk=ids[2]).update(not_before=timezone.now() + timedelta(hours=1))
+    Job.objects.filter(pk=ids[5]).update(state="claimed")
+
+    def visit(*pks: int) -> int:
+        return jobs.run_many(job_ids=pks, owner="t", now=deployment.clock.now, wait=deployment.clock.wait)
+
+    assert visit(ids[1]) == 0, "a message for what somebody holds keeps nobody"
+    assert visit(ids[4]) == 3
+    assert deployment.states() == ["succeeded", "claimed", "claimed", "succeeded", "succeeded", "claimed"]
+
+
+def test_a_crew_takes_the_longest_unheard_and_no_more_than_its_size(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "CREW", 3)
+    deployment = make(hosts=5, rings=[{"hosts": 5, "concurrency": 5}])
+    deployment.start()
+    deployment.tick()
+    ids = [deployment.job(n).pk for n in range(5)]
+    for n, minutes in ((0, 1), (1, 3), (2, 2), (3, 4)):
+        Job.objects.filter(pk=ids[n]).update(heard_at=timezone.now() - timedelta(minutes=minutes))
+    assert {claim.pk for claim in jobs._hold([ids[0]], "t")} == {ids[0], ids[4], ids[3]}
+
+
+@dataclass
+class DiesAtTheSecondLook(Counted):
+    """An executor whose worker dies as it looks at hosts for the second time."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "observe_all" and self.calls.count(name) == 1:
+            raise KeyboardInterrupt
+        return super().__getattr__(name)
+
+
+def test_a_worker_that_dies_between_two_slices_keeps_what_it_has_recorded(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the first slice with a success recorded stays, and the next visit goes on from there."""
+    monkeypatch.setattr(crews, "SLICE", 1)
+    monkeypatch.setattr(crews, "QUICK", 0.0)
+    deployment = make(hosts=5, rings=[{"hosts": 5, "concurrency": 5}])
+    deployment.simulator.habits = Habits(
+        staging=(1, 1), installing=(2, 2), restarting=(3, 3), verifying=(1, 1)
+    )  # all as one
+    deployment.start()
+    deployment.tick()
+    ids = [deployment.job(n).pk for n in range(5)]
+    registry.executors._items[deployment.release.executor] = DiesAtTheSecondLook(deployment.simulator)
+    with pytest.raises(KeyboardInterrupt):
+        jobs.run_many(job_ids=ids, owner="t", now=deployment.clock.now, wait=deployment.clock.wait)
+    assert deployment.states().count("succeeded") == 1
+    registry.executors._items[deployment.release.executor] = deployment.simulator
+    Job.objects.filter(pk__in=ids).update(lease_until=None)
+    deployment.work(together=True)
+    assert deployment.states() == ["succeeded"] * 5
+    assert len(deployment.simulator.effects()) == 5
 
 
 def test_a_crew_whose_lease_was_taken_over_writes_nothing(make: Make) -> None:
@@ -169,7 +239,9 @@ def test_a_stop_reaches_a_crew_before_and_after_its_orders(make: Make) -> None:
         deployment.clock.wait(seconds)
 
     deployment.habit(0, "slow")  # still fetches its files when it is told
+    (other,) = queue.claim(Job.objects.filter(pk=ids[2]), owner="other", lease=timedelta(minutes=5))
     jobs.run_many(job_ids=ids[:2], owner="t", now=deployment.clock.now, wait=wait)
+    queue.release(Job, other)
     jobs.run_many(job_ids=ids[2:], owner="t", now=deployment.clock.now, wait=deployment.clock.wait)
     deployment.work(together=True)
     assert deployment.states()[0] == deployment.states()[2] == "cancelled"
