@@ -24,7 +24,9 @@ def set_kill_switch(*, on: bool, reason: str, actor: User, at: datetime) -> Kill
     KillSwitch.objects.get_or_create(name="all")
     switch = KillSwitch.objects.select_for_update().get(name="all")
     if switch.is_on == on:
-        raise Conflict(f"The kill switch is {'on' if on else 'off'} already.", code="conflict.state")
+        raise Conflict(
+            "The kill switch is on already." if on else "The kill switch is off already.", code="conflict.state"
+        )
     switch.is_on, switch.reason, switch.set_by, switch.set_at = on, reason.strip(), actor, at
     switch.save(update_fields=["is_on", "reason", "set_by", "set_at"])
     audit.record(
