@@ -11,3 +11,4 @@ class ReleasesConfig(AppConfig):
         from patchflow.kernel.loading import load_domain
 
         load_domain("releases")
+        from releases import checks  # noqa: F401 - registers them

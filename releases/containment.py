@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.integrity import digest, plain
 
 Document = Mapping[str, Any]
@@ -40,7 +40,8 @@ def contained(manifest: Document, changes: Sequence[Document]) -> list[Blocker]:
 def consistent(manifest: Document) -> list[Blocker]:
     """Every way in which `manifest` contradicts itself or leaves something out."""
     try:
-        return [*_once(manifest), *_classes(manifest), *_targets(manifest), *_artifacts(manifest), *_way_back(manifest)]
+        parts = (_once, _classes, _targets, _steps, _artifacts, _way_back)
+        return [blocker for part in parts for blocker in part(manifest)]
     except UNREADABLE as error:
         return [_unreadable(error)]
 
@@ -51,14 +52,21 @@ def update_key(update: Document) -> tuple[str, str, str, str]:
 
 
 def _unreadable(error: Exception) -> Blocker:
-    sentence = f"The manifest or a change document cannot be read ({type(error).__name__}: {error}), so it is refused."
+    sentence = english(
+        "The manifest or a change document cannot be read (%(name)s: %(error)s), so it is refused.",
+        name=type(error).__name__,
+        error=error,
+    )
     return Blocker("manifest.unreadable", sentence, tone="unknown")
 
 
 # --- by itself --------------------------------------------------------------------------------------------------------
 def _once(manifest: Document) -> Iterator[Blocker]:
     if manifest["schema"] != 1:
-        yield Blocker("manifest.schema", f"Schema {manifest['schema']!r} is not known; this reads schema 1.")
+        yield Blocker(
+            "manifest.schema",
+            english("Schema %(schema)s is not known; this reads schema 1.", schema=repr(manifest["schema"])),
+        )
     places = {
         "RFC": [r["rfc"] for r in manifest["rfcs"]],
         "class": [c["class"] for c in manifest["classes"]],
@@ -69,22 +77,37 @@ def _once(manifest: Document) -> Iterator[Blocker]:
     }
     for what, names in places.items():
         for name in sorted({n for n in names if names.count(n) > 1}, key=str):
-            yield Blocker("manifest.twice", f"{what} {name} stands twice in the manifest.")
+            yield Blocker(
+                "manifest.twice", english("%(what)s %(name)s stands twice in the manifest.", what=what, name=name)
+            )
     needed = {"RFC": "rfcs", "update": "updates", "host": "hosts", "ring": "rings", "window": "windows"}
     for what, rows in ((what, manifest[key]) for what, key in needed.items()):
         if not rows:
-            yield Blocker("manifest.empty", f"The manifest names no {what}.")
+            yield Blocker("manifest.empty", english("The manifest names no %(what)s.", what=what))
 
 
 def _classes(manifest: Document) -> Iterator[Blocker]:
     for one in manifest["classes"]:
         names = [(p["name"], p["arch"]) for p in one["packages"]]
         for name, arch in sorted({n for n in names if names.count(n) > 1}):
-            yield Blocker("manifest.twice", f"Package {name}:{arch} stands twice in class {one['class']}.")
+            yield Blocker(
+                "manifest.twice",
+                english(
+                    "Package %(name)s:%(arch)s stands twice in class %(host_class)s.",
+                    name=name,
+                    arch=arch,
+                    host_class=one["class"],
+                ),
+            )
         for package in one["packages"]:
             if not package["to"]:
                 yield Blocker(
-                    "manifest.removal", f"Class {one['class']} would remove {package['name']}: an update never does."
+                    "manifest.removal",
+                    english(
+                        "Class %(host_class)s would remove %(name)s: an update never does.",
+                        host_class=one["class"],
+                        name=package["name"],
+                    ),
                 )
 
 
@@ -93,57 +116,133 @@ def _targets(manifest: Document) -> Iterator[Blocker]:
     rings = {r["ring"] for r in manifest["rings"]}
     for host in manifest["hosts"]:
         if host["ring"] not in rings:
-            yield Blocker("manifest.ring", f"{host['name']} stands in ring {host['ring']}, which does not exist.")
+            yield Blocker(
+                "manifest.ring",
+                english(
+                    "%(name)s stands in ring %(ring)s, which does not exist.", name=host["name"], ring=host["ring"]
+                ),
+            )
         if not host["fingerprint"]:
-            yield Blocker("manifest.fingerprint", f"{host['name']} has no fingerprint: it could be another machine.")
+            yield Blocker(
+                "manifest.fingerprint",
+                english("%(name)s has no fingerprint: it could be another machine.", name=host["name"]),
+            )
         if host["class"] not in classes:
-            yield Blocker("manifest.class", f"{host['name']} is of class {host['class']}, which was not built.")
+            yield Blocker(
+                "manifest.class",
+                english(
+                    "%(name)s is of class %(host_class)s, which was not built.",
+                    name=host["name"],
+                    host_class=host["class"],
+                ),
+            )
             continue
         if not host["packages"]:
-            yield Blocker("manifest.nothing", f"{host['name']} would get nothing.")
+            yield Blocker("manifest.nothing", english("%(name)s would get nothing.", name=host["name"]))
         built = classes[host["class"]]
         names = [(p["name"], p["arch"]) for p in host["packages"]]
         if len(names) != len(set(names)):
-            yield Blocker("manifest.twice", f"{host['name']} has a package twice.")
+            yield Blocker("manifest.twice", english("%(name)s has a package twice.", name=host["name"]))
         for package in host["packages"]:
             known = built.get((package["name"], package["arch"]))
             if known is None or known["to"] != package["to"]:
                 yield Blocker(
                     "manifest.not_built",
-                    f"{host['name']}: {package['name']} {package['to']} was not built for {host['class']}.",
+                    english(
+                        "%(name)s: %(package)s %(to)s was not built for %(host_class)s.",
+                        name=host["name"],
+                        package=package["name"],
+                        to=package["to"],
+                        host_class=host["class"],
+                    ),
                 )
+
+
+def _steps(manifest: Document) -> Iterator[Blocker]:
+    """Each step once, with the digest of its content; a host refers to steps that are there. (A manifest from before there
+    were steps names none.)"""
+    steps = manifest.get("steps", [])
+    labels = [f"{step['name']} | {step['revision']}" for step in steps]
+    if profile := manifest["profile"]:
+        wanted = [f"{one['name']} | {one['revision']}" for one in profile.get("steps", [])]
+        if wanted != labels:
+            yield Blocker("manifest.steps", "The steps of the manifest are not those of its profile.")
+    for step, label in zip(steps, labels, strict=True):
+        if labels.count(label) > 1:
+            yield Blocker("manifest.twice", english("Step %(label)s stands twice in the manifest.", label=label))
+        if digest({key: value for key, value in step.items() if key != "digest"}) != step["digest"]:
+            yield Blocker(
+                "manifest.step", english("Step %(label)s has not the content that its digest says.", label=label)
+            )
+    for host in manifest["hosts"]:
+        if unknown := sorted(set(host.get("steps", [])) - set(labels)):
+            yield Blocker(
+                "manifest.step",
+                english(
+                    "%(name)s refers to steps that are not there: %(unknown)s.",
+                    name=host["name"],
+                    unknown=", ".join(unknown),
+                ),
+            )
 
 
 def _artifacts(manifest: Document) -> Iterator[Blocker]:
     forward = {(p["name"], p["to"], p["arch"]) for c in manifest["classes"] for p in c["packages"]}
     back = {(p["name"], p["to"], p["arch"]) for h in manifest["way_back"]["hosts"] for p in h["packages"] if p["to"]}
-    yield from _files("file", manifest["artifacts"], forward)
-    yield from _files("file of the way back", manifest["way_back"]["artifacts"], back)
+    yield from _files(english("file"), manifest["artifacts"], forward)
+    yield from _files(english("file of the way back"), manifest["way_back"]["artifacts"], back)
 
 
 def _files(what: str, artifacts: Sequence[Document], wanted: set[tuple[str, str, str]]) -> Iterator[Blocker]:
     present = [(a["package"], a["version"], a["arch"]) for a in artifacts]
     for name, version, arch in sorted(wanted - set(present)):
-        yield Blocker("manifest.artifact_missing", f"{name} {version} ({arch}) has no {what} with a hash.")
+        yield Blocker(
+            "manifest.artifact_missing",
+            english(
+                "%(name)s %(version)s (%(arch)s) has no %(what)s with a hash.",
+                name=name,
+                version=version,
+                arch=arch,
+                what=what,
+            ),
+        )
     for name, version, arch in sorted(set(present) - wanted):
         yield Blocker(
-            "manifest.artifact_extra", f"The {what} {name} {version} ({arch}) belongs to no package of the manifest."
+            "manifest.artifact_extra",
+            english(
+                "The %(what)s %(name)s %(version)s (%(arch)s) belongs to no package of the manifest.",
+                what=what,
+                name=name,
+                version=version,
+                arch=arch,
+            ),
         )
     for name, version, arch in sorted({p for p in present if present.count(p) > 1}):
-        yield Blocker("manifest.twice", f"{name} {version} ({arch}) has more than one {what}.")
+        yield Blocker(
+            "manifest.twice",
+            english(
+                "%(name)s %(version)s (%(arch)s) has more than one %(what)s.",
+                name=name,
+                version=version,
+                arch=arch,
+                what=what,
+            ),
+        )
     for artifact in artifacts:
         if len(artifact["sha256"]) != 64 or not set(artifact["sha256"]) <= HEX or artifact["size"] <= 0:
-            yield Blocker("manifest.hash", f"{artifact['filename']} has no usable SHA-256 or size.")
+            yield Blocker(
+                "manifest.hash", english("%(filename)s has no usable SHA-256 or size.", filename=artifact["filename"])
+            )
 
 
 def _way_back(manifest: Document) -> Iterator[Blocker]:
     """A way back by reinstalling names, for every host, exactly what it has now."""
     back = manifest["way_back"]
     if back["kind"] not in ("reinstall_previous", "snapshot", "none"):
-        yield Blocker("manifest.way_back", f"The way back {back['kind']!r} is not known.")
+        yield Blocker("manifest.way_back", english("The way back %(kind)s is not known.", kind=repr(back["kind"])))
     if back["kind"] != "reinstall_previous":
         if back["hosts"] or back["artifacts"]:
-            yield Blocker("manifest.way_back", f"A way back by {back['kind']} names no packages.")
+            yield Blocker("manifest.way_back", english("A way back by %(kind)s names no packages.", kind=back["kind"]))
         return
     wanted = {h["host"]: {(p["name"], p["arch"], p["from"]) for p in h["packages"]} for h in manifest["hosts"]}
     given = {h["host"]: {(p["name"], p["arch"], p["to"]) for p in h["packages"]} for h in back["hosts"]}
@@ -151,7 +250,8 @@ def _way_back(manifest: Document) -> Iterator[Blocker]:
     for host in sorted(wanted.keys() | given.keys()):
         if wanted.get(host) != given.get(host):
             yield Blocker(
-                "manifest.way_back", f"{names.get(host, host)}: the way back does not lead to what it has now."
+                "manifest.way_back",
+                english("%(host)s: the way back does not lead to what it has now.", host=names.get(host, host)),
             )
 
 
@@ -167,13 +267,20 @@ def _serves(manifest: Document, changes: Sequence[Document]) -> Iterator[Blocker
     if len(given) != len(changes):
         yield Blocker("manifest.rfc", "An RFC was given twice.")
     for rfc in sorted(named.keys() - given.keys()):
-        yield Blocker("manifest.rfc", f"{rfc} is in the manifest, but its signed document is not at hand.")
+        yield Blocker(
+            "manifest.rfc", english("%(rfc)s is in the manifest, but its signed document is not at hand.", rfc=rfc)
+        )
     for rfc in sorted(given.keys() - named.keys()):
-        yield Blocker("manifest.rfc", f"{rfc} is served, but not named in the manifest.")
+        yield Blocker("manifest.rfc", english("%(rfc)s is served, but not named in the manifest.", rfc=rfc))
     for rfc in sorted(named.keys() & given.keys()):
         if named[rfc] != given[rfc]:
             yield Blocker(
-                "manifest.change_digest", f"{rfc} is not what the manifest refers to: its digest is {given[rfc][:12]}…."
+                "manifest.change_digest",
+                english(
+                    "%(rfc)s is not what the manifest refers to: its digest is %(given)s….",
+                    rfc=rfc,
+                    given=given[rfc][:12],
+                ),
             )
 
 
@@ -182,7 +289,12 @@ def _updates(manifest: Document, changes: Sequence[Document]) -> Iterator[Blocke
     for update in manifest["updates"]:
         if update_key(update) not in approved:
             yield Blocker(
-                "manifest.update", f"{update['name']} {update['fixed_version']} is in no RFC of this release."
+                "manifest.update",
+                english(
+                    "%(name)s %(fixed_version)s is in no RFC of this release.",
+                    name=update["name"],
+                    fixed_version=update["fixed_version"],
+                ),
             )
 
 
@@ -198,7 +310,9 @@ def _hosts(manifest: Document, changes: Sequence[Document]) -> Iterator[Blocker]
     for host in manifest["hosts"]:
         mine = [keys for targets, keys in permits if host["host"] in targets]
         if not mine:
-            yield Blocker("manifest.host", f"{host['name']} is a target of no RFC of this release.")
+            yield Blocker(
+                "manifest.host", english("%(name)s is a target of no RFC of this release.", name=host["name"])
+            )
             continue
         one = classes[host["class"]]
         sources = {
@@ -214,11 +328,17 @@ def _hosts(manifest: Document, changes: Sequence[Document]) -> Iterator[Blocker]
                 continue
             yield Blocker(
                 "manifest.package",
-                f"{host['name']}: {package['name']} {package['to']} is not an update that an RFC has for this host.",
+                english(
+                    "%(name)s: %(package)s %(to)s is not an update that an RFC has for this host.",
+                    name=host["name"],
+                    package=package["name"],
+                    to=package["to"],
+                ),
             )
         if not direct:
             yield Blocker(
-                "manifest.package", f"{host['name']} would get only dependencies of updates that it does not get."
+                "manifest.package",
+                english("%(name)s would get only dependencies of updates that it does not get.", name=host["name"]),
             )
 
 
@@ -236,9 +356,21 @@ def _dates(manifest: Document, changes: Sequence[Document]) -> Iterator[Blocker]
     for change in changes:
         first, last = _moment(change["dates"]["earliest"]), _moment(change["dates"]["latest"])
         if first and (earliest is None or earliest < first):
-            yield Blocker("manifest.dates", f"{change['rfc']} permits a start from {first:%Y-%m-%d %H:%M} UTC only.")
+            yield Blocker(
+                "manifest.dates",
+                english(
+                    "%(rfc)s permits a start from %(first)s UTC only.",
+                    rfc=change["rfc"],
+                    first=f"{first:%Y-%m-%d %H:%M}",
+                ),
+            )
         if last and (latest is None or latest > last):
-            yield Blocker("manifest.dates", f"{change['rfc']} permits a start until {last:%Y-%m-%d %H:%M} UTC only.")
+            yield Blocker(
+                "manifest.dates",
+                english(
+                    "%(rfc)s permits a start until %(last)s UTC only.", rfc=change["rfc"], last=f"{last:%Y-%m-%d %H:%M}"
+                ),
+            )
 
 
 def _windows(manifest: Document, changes: Sequence[Document]) -> Iterator[Blocker]:
@@ -247,7 +379,12 @@ def _windows(manifest: Document, changes: Sequence[Document]) -> Iterator[Blocke
         permitted = {w["window"] for w in change["windows"]}
         for window in manifest["windows"]:
             if permitted and window["window"] not in permitted:
-                yield Blocker("manifest.window", f"Window “{window['name']}” is not one that {change['rfc']} permits.")
+                yield Blocker(
+                    "manifest.window",
+                    english(
+                        "Window “%(name)s” is not one that %(rfc)s permits.", name=window["name"], rfc=change["rfc"]
+                    ),
+                )
 
 
 def _way_back_kind(manifest: Document, changes: Sequence[Document]) -> Iterator[Blocker]:
@@ -256,5 +393,11 @@ def _way_back_kind(manifest: Document, changes: Sequence[Document]) -> Iterator[
     for change in changes:
         if change["way_back"] not in ("none", kind):
             yield Blocker(
-                "manifest.way_back", f"{change['rfc']} was approved with the way back {change['way_back']}, not {kind}."
+                "manifest.way_back",
+                english(
+                    "%(rfc)s was approved with the way back %(way_back)s, not %(kind)s.",
+                    rfc=change["rfc"],
+                    way_back=change["way_back"],
+                    kind=kind,
+                ),
             )

@@ -9,6 +9,7 @@ verbs(
     release__release={
         "composed": "Composed",
         "planned": "Plan changed",
+        "rehearsed": "Plan rehearsed",
         "revised": "Revised",
         "build_requested": "Build requested",
         "built": "Built",
@@ -44,9 +45,24 @@ verbs(
         "no_go": "No-go",
         "void": "Readiness review void",
     },
+    release__amendment={
+        "proposed": "Late-comers proposed",
+        "adopted": "Late-comers joined",
+        "refused": "Late-comers refused",
+        "withdrawn": "Late-comers withdrawn",
+    },
     release__review={"opened": "Review opened", "answered": "Review answered", "completed": "Review completed"},
     release__profile={"defined": "Install profile defined"},
+    release__demo={"begun": "Simulated demo begun", "seeded": "Simulated demo made"},
     release__slot={"configured": "Review slot configured"},
+    release__periodic={
+        "opened": "Review opened",
+        "assigned": "Review given to a person",
+        "remarked": "Remark made",
+        "action_raised": "Action raised",
+        "action_settled": "Action settled",
+        "completed": "Review completed",
+    },
 )
 
 
@@ -129,7 +145,39 @@ class ReviewSlot(models.TextChoices):
     ACCEPT_PARTIAL = "accept_partial", _("an incomplete ring")
 
 
+class PeriodicKind(models.TextChoices):
+    """Reviews at intervals (MOF): how operations went, and whether service levels were kept."""
+
+    OPERATIONS = "operations", _("operations review")
+    SLA = "sla", _("SLA review")
+
+
+class OfflineRule(models.TextChoices):
+    """What becomes of a host that does not answer when its turn comes."""
+
+    CATCH_UP = "catch_up", _("tried again every few minutes")
+    NEXT_WINDOW = "next_window", _("put off to its next window")
+    SKIP = "skip", _("left out, with that reason")
+
+
 class RestartMode(models.TextChoices):
     NEVER = "never", _("never")
     IF_NEEDED = "if_needed", _("if needed")
     ALWAYS = "always", _("always")
+
+
+class RehearsalEnd(models.TextChoices):
+    """What a plan comes to on a simulated clock."""
+
+    FULL = "full", _("full")
+    PARTIAL = "partial", _("partial")
+    FAILED = "failed", _("failed")
+    HALTED = "halted", _("halts")
+    STUCK = "stuck", _("waits without end")
+
+
+class AmendmentState(models.TextChoices):
+    PROPOSED = "proposed", _("proposed")
+    ADOPTED = "adopted", _("adopted")
+    REFUSED = "refused", _("refused")
+    WITHDRAWN = "withdrawn", _("withdrawn")

@@ -17,6 +17,8 @@ verbs(
         "completed": "Rollout completed",
         "cancelled": "Rollout cancelled",
         "rolled_back": "Way back started",
+        "amended": "Late-comers joined",
+        "window_edited": "Window edited",
     },
     release__ring={
         "notified": "People told",

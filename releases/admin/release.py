@@ -9,7 +9,7 @@ from django.db.models import Model
 
 from patchflow.kernel.models import User
 from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
-from releases.domain import acceptance, builds, releases
+from releases.domain import acceptance, builds, periodic, releases, steps
 from releases.models import (
     AcceptancePlan,
     AcceptanceRun,
@@ -17,8 +17,13 @@ from releases.models import (
     Build,
     BuildArtifact,
     BuildClass,
+    HostStep,
     InstallProfile,
     Manifest,
+    PeriodicAction,
+    PeriodicRecord,
+    PeriodicRemark,
+    PeriodicReview,
     PlannedRing,
     PostImplementationReview,
     ReadinessReview,
@@ -148,6 +153,58 @@ class InstallProfileAdmin(VerbAdmin):
     search_fields = ("name",)
 
 
+def _step(verb: Any) -> Any:
+    def call(obj: HostStep, actor: User, at: Any, said: str) -> None:
+        verb(step_id=obj.pk, actor=actor, at=at, comment=said)
+
+    return call
+
+
+@admin.register(HostStep)
+class HostStepAdmin(VerbAdmin):
+    list_display = (
+        "name",
+        "revision",
+        "state",
+        "moment",
+        "kind",
+        "target",
+        "limit_seconds",
+        "on_failure",
+        "written_by",
+        "decided_by",
+    )
+    list_filter = ("state", "moment", "kind")
+    search_fields = ("name", "target")
+    verbs = (
+        AdminVerb("approve", "Approve", _step(steps.approve), transition="approve"),
+        AdminVerb("refuse", "Refuse", _step(steps.refuse), transition="refuse", needs_reason=True),
+        AdminVerb(
+            "retire", "Retire: rollouts that carry it halt", _step(steps.retire), transition="retire", needs_reason=True
+        ),
+    )
+
+
 @admin.register(ReviewDefinition)
 class ReviewDefinitionAdmin(VerbAdmin):
     list_display = ("slot", "kind", "name", "configured_by", "configured_at")
+
+
+def _conclude(obj: PeriodicReview, actor: User, at: Any, said: str) -> None:
+    periodic.complete(review_id=obj.pk, conclusion=said, actor=actor, at=at)
+
+
+@admin.register(PeriodicReview)
+class PeriodicReviewAdmin(VerbAdmin):
+    list_display = ("kind", "state", "starts_at", "ends_at", "due_at", "owner", "completed_by", "completed_at")
+    list_filter = ("kind", "state")
+    inlines = (
+        _inline(PeriodicRecord, "figures", "digest", "taken_at", "taken_by"),
+        _inline(PeriodicRemark, "text", "said_by", "said_at"),
+        _inline(PeriodicAction, "text", "owner", "due_on", "settled_by", "settled_at", "outcome"),
+    )
+    verbs = (
+        AdminVerb(
+            "complete", "Complete, with what follows from it", _conclude, transition="complete", needs_reason=True
+        ),
+    )

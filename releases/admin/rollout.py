@@ -10,8 +10,18 @@ from django.utils.translation import gettext_lazy as _
 
 from patchflow.kernel.models import User
 from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
-from releases.domain import delays, jobs, partial, rings, rollouts, switches
-from releases.models import DelayRequest, Job, JobEvent, KillSwitch, PermissionSlip, Representative, Ring, Rollout
+from releases.domain import delays, jobs, partial, rings, rollouts, switches, tasks_by_hand
+from releases.models import (
+    DelayRequest,
+    HandTask,
+    Job,
+    JobEvent,
+    KillSwitch,
+    PermissionSlip,
+    Representative,
+    Ring,
+    Rollout,
+)
 
 
 def _call(verb: Callable[..., Any], key: str, *, reason: str = "") -> Callable[[Any, User, Any, str], Any]:
@@ -163,3 +173,15 @@ class DelayRequestAdmin(VerbAdmin):
             needs_reason=True,
         ),
     )
+
+
+def _could_not(obj: HandTask, actor: User, at: Any, said: str) -> None:
+    tasks_by_hand.give_up(task_id=obj.pk, remark=said, actor=actor, at=at)
+
+
+@admin.register(HandTask)
+class HandTaskAdmin(VerbAdmin):
+    list_display = ("job_key", "state", "begin_by", "begun_by", "finish_by", "ended_by", "attested_by", "remark")
+    list_filter = ("state",)
+    search_fields = ("job_key", "job__host__name")
+    verbs = (AdminVerb("could_not", "Could not be done", _could_not, transition="give_up", needs_reason=True),)

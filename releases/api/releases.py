@@ -14,13 +14,25 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from patchflow.api.verbs import EmptySerializer, ReasonSerializer, VerbViewSet, parsed, proven
-from patchflow.kernel import signoffs
+from patchflow.kernel import signoffs, workflow
 from patchflow.kernel.errors import Conflict
 from releases.api import serializers as shapes
-from releases.domain import acceptance, builds, checklist, manifests, owed, plans, readiness, releases
-from releases.models import InstallProfile, Manifest, Release
+from releases.domain import (
+    acceptance,
+    amendments,
+    builds,
+    checklist,
+    manifests,
+    owed,
+    plan_rehearsals,
+    plans,
+    readiness,
+    releases,
+)
+from releases.models import Amendment, InstallProfile, Manifest, PlanRehearsal, Release
 from releases.queries.access import demand_all
-from releases.queries.manifests import draft_document, since_previous
+from releases.queries.amendments import LateComers, late_comers, open_amendment
+from releases.queries.manifests import current, draft_document, since_previous
 
 
 def _verb(shape: type[serializers.Serializer[Any]], function: Callable[..., Any], name: str, says: str) -> Any:
@@ -44,12 +56,39 @@ def _move(*, wanted: dict[str, Any], **given: Any) -> Any:
 
 
 def _judge(*, release_id: int, run_id: int, **given: Any) -> Any:
+    workflow.demand_somewhere("acceptance.judge", actor=given["actor"])
     if not Release.objects.filter(pk=release_id, acceptance_plans__runs=run_id).exists():
         raise Conflict("This run is not one of this release.", code="conflict.gone")
     return acceptance.judge(run_id=run_id, **given)
 
 
+def _open_amendment(release_id: int) -> Amendment:
+    found = open_amendment(Release.objects.get(pk=release_id))
+    if found is None:
+        raise Conflict("Nobody is proposed to join.", code="signoff.round_over")
+    return found
+
+
+def _sign_amendment(*, release_id: int, **given: Any) -> Any:
+    workflow.demand_somewhere("release.sign", actor=given["actor"])
+    round_ = signoffs.open_round_of(_open_amendment(release_id))
+    if round_ is None:
+        raise Conflict("Nobody is proposed to join.", code="signoff.round_over")
+    return amendments.decide(round_id=round_.pk, **given)
+
+
+def _withdraw_amendment(*, release_id: int, **given: Any) -> Any:
+    workflow.demand_somewhere("release.seal", actor=given["actor"])
+    return amendments.withdraw(amendment_id=_open_amendment(release_id).pk, **given)
+
+
+def _rehearse(*, starts_at: Any, **given: Any) -> Any:
+    act = {name: given.pop(name) for name in ("release_id", "actor", "at")}
+    return plan_rehearsals.rehearse(wanted=plan_rehearsals.Wanted(**given), starts_at=starts_at, **act)
+
+
 def _sign(*, release_id: int, **given: Any) -> Any:
+    workflow.demand_somewhere("release.sign", actor=given["actor"])
     round_ = signoffs.open_round_of(Release.objects.get(pk=release_id))
     if round_ is None:
         raise Conflict("No readiness review is open.", code="signoff.round_over")
@@ -113,6 +152,14 @@ class ReleaseViewSet(VerbViewSet):
         shapes.SignSerializer, _sign, "sign", "Signs the manifest that was read, or refuses it with a comment."
     )
 
+    @extend_schema(request=shapes.RehearseSerializer, responses={201: shapes.PlanRehearsalSerializer})
+    @action(detail=True, methods=["post"])
+    def rehearse(self, request: Request, pk: str | None = None) -> Response:
+        """Runs the whole plan on a simulated clock; nothing real is touched, the result is kept."""
+        release = self.get_object()
+        row = self.act(_rehearse, request, release_id=release.pk, **parsed(shapes.RehearseSerializer, request))
+        return Response(shapes.PlanRehearsalSerializer(row).data, status=201)
+
     # --- deploying --------------------------------------------------------------------------------------------------
     deploy = _verb(EmptySerializer, releases.deploy, "deploy", "Starts the deployment; everything is asked again.")
     stop = _verb(shapes.StopSerializer, releases.stop, "stop", "Ends a deployment that is at rest short of its goal.")
@@ -120,6 +167,23 @@ class ReleaseViewSet(VerbViewSet):
         EmptySerializer, owed.propose_next, "propose_next", "Raises a draft RFC for the hosts that it missed."
     )
     accept = _verb(EmptySerializer, releases.accept, "accept", "Completes a reviewed release.")
+
+    # --- late-comers ------------------------------------------------------------------------------------------------
+    propose_amendment = _verb(
+        shapes.ProposeAmendmentSerializer,
+        amendments.propose,
+        "propose_amendment",
+        "Proposes that late-comers join, by a revision that differs by them alone.",
+    )
+    sign_amendment = _verb(
+        shapes.SignSerializer,
+        _sign_amendment,
+        "sign_amendment",
+        "Signs the revision in which hosts join, or refuses it.",
+    )
+    withdraw_amendment = _verb(
+        ReasonSerializer, _withdraw_amendment, "withdraw_amendment", "Takes the proposal that hosts join back."
+    )
 
     # --- reads ------------------------------------------------------------------------------------------------------
     @extend_schema(responses=shapes.ReadinessItemSerializer(many=True))
@@ -156,6 +220,35 @@ class ReleaseViewSet(VerbViewSet):
         demand_all(release, request.user)  # type: ignore[arg-type]
         rows = Manifest.objects.filter(release=release).select_related("sealed_by").order_by("-revision")
         return Response(shapes.ManifestSerializer(rows, many=True).data)
+
+    @extend_schema(responses=shapes.AmendmentSerializer(many=True))
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    def amendments(self, request: Request, pk: str | None = None) -> Response:
+        """Every proposal that hosts join, newest first."""
+        release = self.get_object()
+        demand_all(release, request.user)  # type: ignore[arg-type]
+        rows = release.amendments.select_related("base", "manifest", "proposed_by")
+        return Response(shapes.AmendmentSerializer(rows, many=True).data)
+
+    @extend_schema(responses=shapes.LateComersSerializer)
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    def late_comers(self, request: Request, pk: str | None = None) -> Response:
+        """Hosts that came late to its manifest: who can join, who cannot and why."""
+        release = self.get_object()
+        demand_all(release, request.user)  # type: ignore[arg-type]
+        base = current(release.pk)
+        actor: Any = request.user
+        late = late_comers(release, base, actor=actor, at=timezone.now()) if base else LateComers()
+        return Response(shapes.LateComersSerializer(late).data)
+
+    @extend_schema(responses=shapes.PlanRehearsalSerializer(many=True))
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    def rehearsals(self, request: Request, pk: str | None = None) -> Response:
+        """The last ten rehearsals of its plan, newest first."""
+        release = self.get_object()
+        demand_all(release, request.user)  # type: ignore[arg-type]
+        rows = PlanRehearsal.objects.filter(release=release).select_related("made_by").order_by("-pk")[:10]
+        return Response(shapes.PlanRehearsalSerializer(rows, many=True).data)
 
     @extend_schema(responses={200: dict[str, Any]})
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])

@@ -13,13 +13,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from patchflow.api.verbs import EmptySerializer, ReasonSerializer, VerbViewSet, parsed, proven
-from patchflow.kernel import signoffs
+from patchflow.kernel import signoffs, workflow
 from patchflow.kernel.enums import Verdict
 from patchflow.kernel.errors import Conflict, NotAllowed
 from patchflow.kernel.models import SignOffRound
 from releases.domain import jobs, partial, rings, rollbacks, rollouts, switches
-from releases.models import Job, JobEvent, KillSwitch, PermissionSlip, Ring, Rollout
+from releases.models import Job, JobEvent, KillSwitch, PermissionSlip, Ring, Rollout, WindowChange
 from releases.queries.rollouts import ring_counts
+from releases.queries.window_changes import hosts_in_sight
 
 
 # --- shapes -----------------------------------------------------------------------------------------------------------
@@ -144,6 +145,21 @@ class PartialSerializer(serializers.Serializer[Any]):
     document = serializers.JSONField()
 
 
+class WindowChangeSerializer(serializers.ModelSerializer[WindowChange]):
+    """An edit of a window: the revision before and after it (none: it was ended), the chosen rule, what became of whom."""
+
+    window_name = serializers.CharField(source="window.name")
+    made_by = serializers.CharField(source="made_by.username")
+    hosts: Any = serializers.SerializerMethodField()
+
+    class Meta:
+        model = WindowChange
+        fields = ("id", "window", "window_name", "before", "revision", "rule", "counts", "hosts", "made_by", "made_at")
+
+    def get_hosts(self, one: WindowChange) -> list[dict[str, Any]]:
+        return hosts_in_sight(one, self.context["request"].user)
+
+
 class RetrySerializer(RingVerbSerializer):
     hosts = serializers.ListField(
         child=serializers.IntegerField(), required=False, help_text="Only these failed hosts."
@@ -195,6 +211,7 @@ def _propose(*, rollout_id: int, ring: int, **given: Any) -> Any:
 
 
 def _decide(*, rollout_id: int, ring: int, **given: Any) -> Any:
+    workflow.demand_somewhere("rollout.accept_partial", actor=given["actor"])
     found = Ring.objects.get(pk=_of(rollout_id, ring))
     round_ = signoffs.open_round_of(found)
     if round_ is None:
@@ -265,6 +282,14 @@ class RolloutViewSet(VerbViewSet):
             ]
         )
 
+    @extend_schema(responses=WindowChangeSerializer(many=True))
+    @action(detail=True, methods=["get"], url_path="window-changes", pagination_class=None, filter_backends=[])
+    def window_changes(self, request: Request, pk: str | None = None) -> Response:
+        """What edits of its windows did to its queued hosts in sight, newest first."""
+        rows = WindowChange.objects.filter(rollout_id=self.seen_pk()).select_related("made_by", "window")
+        shape = WindowChangeSerializer(rows, many=True, context=self.get_serializer_context())
+        return Response(shape.data)
+
 
 class JobViewSet(VerbViewSet):
     """One host of a rollout."""
@@ -312,7 +337,7 @@ class KillSwitchViewSet(VerbViewSet):
     def visible(self) -> QuerySet[Any]:
         rows = KillSwitch.objects.select_related("set_by").order_by("pk")
         user: Any = self.request.user
-        return rows if user.scopes_for("rollout.view") != frozenset() else rows.none()
+        return rows if user.holds_somewhere("rollout.view") else rows.none()
 
     @extend_schema(request=SetSwitchSerializer, responses=SwitchSerializer)
     @action(detail=False, methods=["post"])

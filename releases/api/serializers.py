@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from changes.enums import WayBack
 from cmdb.enums import Criticality, Environment, MachineKind
 from patchflow.api.verbs import BlockerSerializer
 from patchflow.kernel.enums import Verdict
+from releases.amending import joined
 from releases.confidence import LEAST_CONFIDENCE, MOST_CONFIDENCE, USUAL_CONFIDENCE
-from releases.enums import ReleaseOutcome, RestartMode
+from releases.enums import OfflineRule, ReleaseOutcome, RestartMode
 from releases.models import (
     AcceptancePlan,
     AcceptanceRun,
     AcceptanceStep,
+    Amendment,
     Build,
     BuildClass,
     InstallProfile,
     Manifest,
+    PlanRehearsal,
     PostImplementationReview,
     Release,
     ReviewAnswer,
@@ -38,6 +42,7 @@ class ReleaseSerializer(serializers.ModelSerializer[Release]):
         fields = (
             "id", "number", "title", "kind", "state", "state_at", "outcome", "reason", "executor", "profile", "way_back", "earliest_at",
             "latest_at", "rfcs", "composed_by", "composed_at", "started_by", "started_at", "finished_at", "completed_at", "next_rfc",
+            "trial",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -122,6 +127,54 @@ class ManifestSerializer(serializers.ModelSerializer[Manifest]):
         read_only_fields = fields
 
 
+class AmendmentSerializer(serializers.ModelSerializer[Amendment]):
+    """The next revision of a manifest, in which hosts join and nothing else changes."""
+
+    amends = serializers.IntegerField(source="base.revision", read_only=True)
+    revision = serializers.IntegerField(source="manifest.revision", read_only=True, allow_null=True, default=None)
+    joiners = serializers.SerializerMethodField()
+    proposed_by = serializers.CharField(source="proposed_by.username", read_only=True)
+
+    class Meta:
+        model = Amendment
+        fields = (
+            "id", "state", "amends", "revision", "digest", "joiners", "reason", "outcome", "proposed_by", "proposed_at",
+            "closed_at",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    def get_joiners(self, amendment: Amendment) -> list[dict[str, Any]]:
+        return [dict(host) for host in joined(amendment.base.document, amendment.document)]
+
+
+class LateComersSerializer(serializers.Serializer[Any]):
+    """`entries` can join; `refused`: why others cannot; `outside`: no change of the release names them."""
+
+    entries = serializers.ListField(child=serializers.DictField())
+    refused = serializers.SerializerMethodField()
+    outside = serializers.ListField(child=serializers.CharField())
+
+    @extend_schema_field(BlockerSerializer(many=True))
+    def get_refused(self, late: Any) -> Any:
+        return BlockerSerializer(list(late.refused.values()), many=True).data
+
+
+class PlanRehearsalSerializer(serializers.ModelSerializer[PlanRehearsal]):
+    """A plan on a simulated clock: compare `digest` with that of the draft or of the sealed manifest."""
+
+    made_by = serializers.CharField(source="made_by.username", read_only=True)
+    inputs = serializers.JSONField(read_only=True)
+    result = serializers.JSONField(read_only=True)
+
+    class Meta:
+        model = PlanRehearsal
+        fields = (
+            "id", "digest", "seed", "inputs", "starts_at", "end", "cause", "ends_at", "stopped_at", "result", "made_by",
+            "made_at",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
 class ReadinessItemSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     holds = serializers.BooleanField()
@@ -134,8 +187,8 @@ class InstallProfileSerializer(serializers.ModelSerializer[InstallProfile]):
         fields = (
             "id", "name", "revision", "restart", "restart_kinds", "countdown_seconds", "max_minutes_each", "max_minutes_total", "notify",
             "notice_hours", "acknowledge",
-            "postponements", "deadline_hours", "close_programs", "inventory_after", "checks", "min_alive", "min_alive_percent",
-            "defined_at",
+            "postponements", "deadline_hours", "close_programs", "inventory_after", "checks", "steps", "min_alive",
+            "min_alive_percent", "offline", "catch_up_minutes", "defined_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -272,6 +325,29 @@ class JudgeSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=2000)
 
 
+class ProposeAmendmentSerializer(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=2000)
+    host_ids = serializers.ListField(
+        child=serializers.IntegerField(), allow_null=True, default=None, help_text="Null: all that can join."
+    )
+
+
+class RehearseSerializer(serializers.Serializer[Any]):
+    """What is supposed of the hosts. `starts_at` is when the rehearsed deployment begins, not the time of the act."""
+
+    starts_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    fail_percent = serializers.IntegerField(min_value=0, max_value=100, default=0)
+    lie_percent = serializers.IntegerField(
+        min_value=0, max_value=100, default=0, help_text="Report success and show otherwise."
+    )
+    away_percent = serializers.IntegerField(min_value=0, max_value=100, default=0, help_text="Do not answer.")
+    minutes_least = serializers.IntegerField(
+        min_value=0, default=0, help_text="0: a quarter of what the profile allows."
+    )
+    minutes_most = serializers.IntegerField(min_value=0, default=0, help_text="0: three quarters of it.")
+    seed = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=1)
+
+
 class SignSerializer(serializers.Serializer[Any]):
     """`digest_seen`: the manifest that was read; another one is refused."""
 
@@ -284,6 +360,13 @@ class SignSerializer(serializers.Serializer[Any]):
 class StopSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=2000)
     outcome = serializers.ChoiceField([ReleaseOutcome.PARTIAL, ReleaseOutcome.FAILED], default=ReleaseOutcome.PARTIAL)
+
+
+class NamedStepSerializer(serializers.Serializer[Any]):
+    """An approved step, at a revision."""
+
+    name = serializers.CharField(max_length=60)
+    revision = serializers.IntegerField(min_value=1)
 
 
 class DefineProfileSerializer(serializers.Serializer[Any]):
@@ -304,7 +387,14 @@ class DefineProfileSerializer(serializers.Serializer[Any]):
     min_alive_percent = serializers.IntegerField(
         min_value=0, max_value=99, default=0, help_text="And this share of them."
     )
+    offline = serializers.ChoiceField(
+        OfflineRule.choices, default=OfflineRule.CATCH_UP, help_text="A host that does not answer when its turn comes."
+    )
+    catch_up_minutes = serializers.IntegerField(
+        min_value=0, max_value=10080, default=0, help_text="So long it is tried again; 0: while its window is open."
+    )
     checks = CheckSerializer(many=True, required=False, default=list)
+    steps = NamedStepSerializer(many=True, required=False, default=list, help_text="In their order.")
 
 
 class AnswersSerializer(serializers.Serializer[Any]):

@@ -14,8 +14,8 @@ from changes.enums import EvidenceKind, WayBack
 from changes.models import SoftwareUpdate
 from cmdb.enums import Environment
 from cmdb.models import Host
-from patchflow.kernel import audit, queue, registry, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel import audit, queue, registry, trial, workflow
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
@@ -42,7 +42,8 @@ def plan(
     _demand("acceptance.run", release, actor)
     if release.state not in PLANNABLE:
         raise Conflict(
-            f"It is {release.get_state_display()}: tests are planned before or while testing.", code="conflict.state"
+            english("It is %(state)s: tests are planned before or while testing.", state=label_of(release)),
+            code="conflict.state",
         )
     host = Host.objects.select_related("ci", "platform").filter(pk=host_id, retired_at__isnull=True).first()
     update = next((u for u in updates_of(release) if u.pk == update_id), None)
@@ -55,13 +56,26 @@ def plan(
         production = host.ci.environment == Environment.PRODUCTION
         if production and not release.planned_hosts.filter(host=host).exists():
             found.append(
-                Blocker("acceptance.host_id", f"{host} is in production and no target: nothing was approved for it.")
+                Blocker(
+                    "acceptance.host_id",
+                    english("%(host)s is in production and no target: nothing was approved for it.", host=host),
+                )
             )
         if update and (
             host.platform is None
             or (host.platform.distribution, host.platform.release) != (update.distribution, update.release)
         ):
-            found.append(Blocker("acceptance.host_id", f"{host} is not {update.distribution} {update.release}."))
+            found.append(
+                Blocker(
+                    "acceptance.host_id",
+                    english(
+                        "%(host)s is not %(distribution)s %(release)s.",
+                        host=host,
+                        distribution=update.distribution,
+                        release=update.release,
+                    ),
+                )
+            )
     if found:
         raise Invalid(found)
     row, made = AcceptancePlan.objects.update_or_create(
@@ -84,7 +98,10 @@ def drop(*, release_id: int, plan_id: int, reason: str, actor: User, at: datetim
     run = newest_runs(release).get(row.pk)
     if run and run.state in (RunState.FAILED, RunState.PLANNED, RunState.RUNNING):
         raise Blocked(
-            Blocker("acceptance.run", f"Its run is {run.get_state_display()}: a test is not dropped for its result.")
+            Blocker(
+                "acceptance.run",
+                english("Its run is %(state)s: a test is not dropped for its result.", state=label_of(run)),
+            )
         )
     row.dropped_at = at
     row.save(update_fields=["dropped_at"])
@@ -104,10 +121,20 @@ def request_runs(*, release_id: int, actor: User, at: datetime) -> list[Acceptan
     _demand("acceptance.run", release, actor)
     build = built(release)
     if release.state != ReleaseState.TESTING or build is None:
-        raise Conflict(f"It is {release.get_state_display()}: acceptance runs on a build.", code="conflict.state")
+        raise Conflict(
+            english("It is %(state)s: acceptance runs on a build.", state=label_of(release)),
+            code="conflict.state",
+        )
+    if of_other_mode := trial.mismatch(release.trial, str(release)):
+        raise Blocked(of_other_mode)
     untested = uncovered(release)
     if untested:
-        raise Blocked([Blocker("acceptance.uncovered", f"No test is planned for {u}.", tone="wait") for u in untested])
+        raise Blocked(
+            [
+                Blocker("acceptance.uncovered", english("No test is planned for %(u)s.", u=u), tone="wait")
+                for u in untested
+            ]
+        )
     newest = newest_runs(release)
     made = []
     for row in release.acceptance_plans.filter(dropped_at__isnull=True).order_by("pk"):
@@ -157,7 +184,10 @@ def record_step(
     _demand("acceptance.record", run, actor)
     expected = next_step(run)
     if run.state != RunState.RUNNING or kind != expected:
-        raise Conflict(f"The run is {run.get_state_display()} and waits for {expected}.", code="conflict.state")
+        raise Conflict(
+            english("The run is %(state)s and waits for %(expected)s.", state=label_of(run), expected=expected),
+            code="conflict.state",
+        )
     step = AcceptanceStep.objects.create(
         run=run,
         position=run.steps.count() + 1,
@@ -251,9 +281,18 @@ def conclude(release_id: int, *, actor: User, at: datetime) -> None:
 def find_test_blockers(release: Release, **_: Any) -> list[Blocker]:
     """Every update has a test, every test passed on this build."""
     proof = proof_of(release)
-    found = [Blocker("acceptance.uncovered", f"No test is planned for {u}.", tone="wait") for u in uncovered(release)]
+    found = [
+        Blocker("acceptance.uncovered", english("No test is planned for %(u)s.", u=u), tone="wait")
+        for u in uncovered(release)
+    ]
     if not proof.complete:
-        found.append(Blocker("acceptance.open", f"{proof.passed} of {proof.asked} tests have passed.", tone="wait"))
+        found.append(
+            Blocker(
+                "acceptance.open",
+                english("%(passed)s of %(asked)s tests have passed.", passed=proof.passed, asked=proof.asked),
+                tone="wait",
+            )
+        )
     return found
 
 
@@ -265,7 +304,12 @@ def find_step_blockers(run: AcceptanceRun, **_: Any) -> list[Blocker]:
     for kind in StepKind:
         outcome = outcomes.get(kind)
         if outcome not in (StepOutcome.PASSED, StepOutcome.SKIPPED):
-            found.append(Blocker("acceptance.step", f"Step “{kind.label}” is {outcome or 'not done'}."))
+            found.append(
+                Blocker(
+                    "acceptance.step",
+                    english("Step “%(label)s” is %(outcome)s.", label=kind.label, outcome=outcome or "not done"),
+                )
+            )
     if outcomes.get(StepKind.INSTALL) != StepOutcome.PASSED:
         found.append(Blocker("acceptance.not_installed", "The update was not installed."))
     promised = run.plan.release.way_back == WayBack.REINSTALL_PREVIOUS and run.plan.walk_back

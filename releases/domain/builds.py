@@ -15,13 +15,15 @@ from changes.models import Artifact
 from changes.queries.files import verified
 from cmdb.queries.connections import endpoint_of
 from cmdb.remote.errors import RemoteError
-from patchflow.kernel import audit, queue, registry, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel import audit, queue, registry, trial, workflow
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 from releases.domain import files, releases
+from releases.domain.trials import acting, furnish
 from releases.enums import ArtifactUse, BuildState, ReleaseState
 from releases.executors.base import ArtifactSpec, DryRun, Executor, PackageChange
+from releases.executors.simulator import SimulatorExecutor
 from releases.models import Build, BuildArtifact, BuildClass, Release
 from releases.queries.builds import ClassPlan, Wanted, class_plans, updates_of
 
@@ -66,7 +68,11 @@ def find_build_blockers(release: Release, **_: Any) -> list[Blocker]:
     if not release.planned_hosts.exists():
         found.append(Blocker("build.no_hosts", "The release has no host."))
     if release.executor not in registry.executors:
-        found.append(Blocker("build.no_executor", f"The executor {release.executor} is not installed."))
+        found.append(
+            Blocker(
+                "build.no_executor", english("The executor %(executor)s is not installed.", executor=release.executor)
+            )
+        )
     return found
 
 
@@ -111,7 +117,9 @@ def resolve(release: Release, *, at: datetime) -> list[Resolved]:
     found = class_plans(release)
     if not found:
         raise BuildFailed("No host of this release misses one of its updates: there is nothing to build.")
-    executor: Executor = registry.executors[release.executor]
+    executor = acting(release.executor)
+    if blocked := trial.mismatch(release.trial, str(release)):
+        raise BuildFailed(blocked[0].sentence)
     return [_resolve_class(plan, executor, at=at) for plan in found]
 
 
@@ -125,7 +133,7 @@ def _resolve_class(plan: ClassPlan, executor: Executor, *, at: datetime) -> Reso
     for wanted in plan.wanted:
         if (wanted.name, wanted.version) not in changed:
             raise BuildFailed(f"{plan.label}: {wanted.name} {wanted.version} is not what its repositories would bring.")
-    artifacts = _files_of(plan, answer, host_id, at=at)
+    artifacts = _files_of(plan, answer, host_id, executor.name, at=at)
     return Resolved(plan, host_id, _packages(plan, answer.changes, artifacts), artifacts)
 
 
@@ -135,20 +143,29 @@ def _ask(plan: ClassPlan, executor: Executor) -> tuple[int, DryRun]:
     reasons = []
     for host_id in plan.representatives[:ASKED]:
         try:
-            return host_id, executor.dry_run(endpoint_of(host_id), wanted)
+            endpoint = endpoint_of(host_id)
+            if executor.name == SimulatorExecutor.name:
+                furnish(executor, endpoint.address, host_id, {name for name, _version in wanted})
+            return host_id, executor.dry_run(endpoint, wanted)
         except (RemoteError, Refusal) as error:
             reasons.append(str(error))
     raise BuildFailed(f"{plan.label}: no host could be asked. {' '.join(reasons)}")
 
 
-def _files_of(plan: ClassPlan, answer: DryRun, host_id: int, *, at: datetime) -> list[Artifact]:
+def _files_of(plan: ClassPlan, answer: DryRun, host_id: int, executor: str, *, at: datetime) -> list[Artifact]:
     """One verified file for each package of the set. Raises BuildFailed where the chain of trust does not hold."""
     specs = {(a.package, a.version, a.arch): a for a in answer.artifacts}
     missing = [c for c in answer.changes if not _spec_of(c, specs)]
     if missing:
         raise BuildFailed(f"{plan.label}: no signed file for {', '.join(f'{c.name} {c.to_version}' for c in missing)}.")
     try:
-        found = files.registered(specs.values(), host_id=host_id, actor=User.bot(), at=at)
+        if executor == SimulatorExecutor.name:
+            sources = {(w.name, w.version): (w.source, w.source_version) for w in plan.wanted}
+            found = files.registered_simulated(
+                specs.values(), platform_id=plan.platform.pk, actor=User.bot(), at=at, sources=sources
+            )
+        else:
+            found = files.registered(specs.values(), host_id=host_id, actor=User.bot(), at=at)
     except files.Untrusted as error:
         raise BuildFailed(f"{plan.label}: {error}") from error
     proven = verified([a.pk for a in found], at=at)

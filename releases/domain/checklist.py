@@ -15,14 +15,16 @@ from changes.queries.files import verified
 from cmdb.models import ServiceWindow
 from cmdb.queries.hosts import target_facts
 from patchflow.kernel import registry, signoffs
-from patchflow.kernel.blockers import Blocker
-from patchflow.kernel.signoffs import passed_round_of
+from patchflow.kernel.blockers import Blocker, english
 from releases.domain import readiness
 from releases.domain.profiles import find_unkept
 from releases.enums import ReadinessState, ReleaseState
 from releases.models import Manifest, ReadinessReview, Release
+from releases.queries.amendments import root_of, signature_of
 from releases.queries.manifests import built, current, draft_document, intact
 from releases.queries.releases import authorizations, proof_of
+from releases.queries.rollouts import signed
+from releases.queries.steps import find_unapproved
 from releases.rules import contained
 
 
@@ -92,15 +94,19 @@ def find_round_blockers(release: Release, **_: Any) -> list[Blocker]:
         return [Blocker("readiness.no_manifest", "No manifest is sealed.")]
     if not intact(manifest):
         return [Blocker("readiness.digest", "The stored manifest has not the digest it was sealed with.")]
-    if not passed_round_of(release, digest_now=manifest.digest):
+    if not signature_of(release, signed(manifest.pk)):
         return [
             Blocker(
                 "readiness.unsigned",
-                f"Nobody has signed manifest {manifest.revision} ({manifest.digest[:12]}…) in a passed round.",
+                english(
+                    "Nobody has signed manifest %(revision)s (%(digest)s…) in a passed round.",
+                    revision=manifest.revision,
+                    digest=manifest.digest[:12],
+                ),
                 tone="wait",
             )
         ]
-    if not ReadinessReview.objects.filter(manifest=manifest, state=ReadinessState.GO).exists():
+    if not ReadinessReview.objects.filter(manifest=root_of(manifest), state=ReadinessState.GO).exists():
         return [Blocker("readiness.not_go", "The readiness review of this manifest is not go.", tone="wait")]
     return []
 
@@ -120,7 +126,9 @@ def _verified(release: Release, *, at: datetime) -> Iterator[Blocker]:
     proven = verified(list(artifacts), at=at)
     for pk, artifact in sorted(artifacts.items()):
         if not proven.get(pk, False):
-            yield Blocker("readiness.unverified", f"{artifact} has no passing verification.")
+            yield Blocker(
+                "readiness.unverified", english("%(artifact)s has no passing verification.", artifact=artifact)
+            )
 
 
 def _accepted(release: Release) -> Iterator[Blocker]:
@@ -130,7 +138,11 @@ def _accepted(release: Release) -> Iterator[Blocker]:
     elif not proof.complete:
         yield Blocker(
             "readiness.acceptance",
-            f"{proof.passed} of {proof.asked} acceptance tests have passed on this build.",
+            english(
+                "%(passed)s of %(asked)s acceptance tests have passed on this build.",
+                passed=proof.passed,
+                asked=proof.asked,
+            ),
             tone="wait",
         )
 
@@ -143,18 +155,26 @@ def _planned(release: Release, document: dict[str, Any], *, at: datetime) -> Ite
     if not document["profile"]:
         yield Blocker("readiness.profile", "No install profile is chosen.", tone="wait")
     yield from find_unkept(document["profile"], release.executor)
+    yield from find_unapproved(document)
     revisions = {w.pk: w for w in ServiceWindow.objects.filter(pk__in=[w["window"] for w in document["windows"]])}
     for window in document["windows"]:
         now = revisions.get(window["window"])
         if now is None or now.retired_at is not None:
-            yield Blocker("readiness.window_gone", f"Window “{window['name']}” is no longer in use.")
+            yield Blocker(
+                "readiness.window_gone", english("Window “%(name)s” is no longer in use.", name=window["name"])
+            )
         elif now.revision != window["revision"]:
             yield Blocker(
                 "readiness.window_changed",
-                f"Window “{window['name']}” was changed since it was chosen: choose it again.",
+                english("Window “%(name)s” was changed since it was chosen: choose it again.", name=window["name"]),
             )
     if release.latest_at and at >= release.latest_at:
-        yield Blocker("readiness.too_late", f"Its latest start, {release.latest_at:%Y-%m-%d %H:%M} UTC, has passed.")
+        yield Blocker(
+            "readiness.too_late",
+            english(
+                "Its latest start, %(latest_at)s UTC, has passed.", latest_at=f"{release.latest_at:%Y-%m-%d %H:%M}"
+            ),
+        )
 
 
 def _hosts(document: dict[str, Any], *, at: datetime) -> Iterator[Blocker]:
@@ -164,13 +184,16 @@ def _hosts(document: dict[str, Any], *, at: datetime) -> Iterator[Blocker]:
     for host in document["hosts"]:
         now = facts.get(host["host"])
         if now is None or now.retired:
-            yield Blocker("readiness.host_gone", f"{host['name']} is no longer in use: leave it out.")
+            yield Blocker(
+                "readiness.host_gone", english("%(name)s is no longer in use: leave it out.", name=host["name"])
+            )
         elif not now.fingerprint or now.fingerprint != host["fingerprint"]:
             yield Blocker(
-                "readiness.fingerprint", f"{host['name']} is not known by its fingerprint, or is another machine now."
+                "readiness.fingerprint",
+                english("%(name)s is not known by its fingerprint, or is another machine now.", name=host["name"]),
             )
         if host["ring"] is None:
-            yield Blocker("readiness.no_ring", f"{host['name']} is in no ring.", tone="wait")
+            yield Blocker("readiness.no_ring", english("%(name)s is in no ring.", name=host["name"]), tone="wait")
 
 
 def _way_back(release: Release, document: dict[str, Any]) -> Iterator[Blocker]:
@@ -185,11 +208,12 @@ def _way_back(release: Release, document: dict[str, Any]) -> Iterator[Blocker]:
     wanted = {(p["name"], p["to"], p["arch"]) for h in document["way_back"]["hosts"] for p in h["packages"] if p["to"]}
     looked = looked_for_way_back(release)
     for name, version, arch in sorted(wanted - files):
+        file = f"{name} {version} ({arch})"
         yield Blocker(
             "readiness.way_back_file",
-            f"{name} {version} ({arch}) is not in any signed repository: there is no way back to it."
+            english("%(file)s is not in any signed repository: there is no way back to it.", file=file)
             if looked
-            else f"{name} {version} ({arch}): the tests find its signed file.",
+            else english("%(file)s: the tests find its signed file.", file=file),
             tone="bad" if looked else "wait",
         )
 
@@ -214,5 +238,7 @@ def _voters(release: Release, *, at: datetime) -> Iterator[Blocker]:
         able = [u for u, _via in spec.voters if u.pk not in out and u.is_active and not u.is_bot]
         if len(able) < signoffs.needed(spec.quorum, spec.amount, len(able)):
             yield Blocker(
-                "readiness.voters", f"Level “{spec.name}”: {len(able)} people can sign, it needs more.", tone="wait"
+                "readiness.voters",
+                english("Level “%(name)s”: %(able)s people can sign, it needs more.", name=spec.name, able=len(able)),
+                tone="wait",
             )

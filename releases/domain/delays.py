@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from patchflow.kernel import audit, queue, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.registry import gate
@@ -34,7 +34,10 @@ def ask(*, ring_id: int, until: datetime, reason: str, actor: User, at: datetime
     if not Representative.objects.filter(ring=ring, user=actor).exists():
         raise NotAllowed("Only a representative of its hosts asks for a delay.", code="ring.not_representative")
     if ring.state not in WAITING:
-        raise Conflict(f"The ring is {ring.get_state_display()}: it can no longer start later.", code="conflict.state")
+        raise Conflict(
+            english("The ring is %(state)s: it can no longer start later.", state=label_of(ring)),
+            code="conflict.state",
+        )
     wrong = [] if reason.strip() else [Blocker("delay.reason", "Say why your hosts need more time.")]
     if until <= at:
         wrong.append(Blocker("delay.until", "Say a time that is still to come."))
@@ -78,14 +81,22 @@ def find_grant_blockers(request: DelayRequest, **_: object) -> list[Blocker]:
     ring = request.ring
     found = []
     if ring.state not in WAITING:
-        found.append(Blocker("delay.begun", f"The ring is {ring.get_state_display()}: it can no longer start later."))
+        found.append(
+            Blocker(
+                "delay.begun",
+                english("The ring is %(state)s: it can no longer start later.", state=label_of(ring)),
+            )
+        )
     latest = signed(ring.rollout.manifest_id).moment("latest")
     if latest is not None and request.until >= latest:
         found.append(
             Blocker(
                 "delay.plan",
-                f"The latest start that was signed is {latest:%d %b %Y %H:%M} UTC: stop the rollout and revise the plan of "
-                f"{ring.rollout.release.number} first.",
+                english(
+                    "The latest start that was signed is %(latest)s UTC: stop the rollout and revise the plan of %(number)s first.",
+                    latest=f"{latest:%d %b %Y %H:%M}",
+                    number=ring.rollout.release.number,
+                ),
                 ring.rollout.release.get_absolute_url(),
             )
         )

@@ -8,10 +8,14 @@ from django.conf import settings
 from django.utils import timezone
 
 from patchflow.kernel import registry
+from releases.domain.tasks_by_hand import HouseDesk
+from releases.executors.base import Executor
+from releases.executors.manual import ManualExecutor
 from releases.executors.simulator import SimulatorExecutor
 from releases.executors.simulator_client import SimulatorClient
 from releases.executors.simulator_ledger import SimulatorLedger
 from releases.executors.simulator_plan import Habits
+from releases.executors.simulator_scanner import SimulatedScanner
 from releases.executors.ssh import SshExecutor
 
 
@@ -28,6 +32,9 @@ class HouseSimulator(SimulatorExecutor):
 
 
 registry.executors.add("ssh", SshExecutor())
+registry.executors.add("manual", ManualExecutor(HouseDesk(timezone.now), registry.executors["ssh"]))
+where = settings.PATCHFLOW["SIMULATOR"]
+simulator: Executor = registry.executors.add("simulator", SimulatorClient(where) if where else HouseSimulator())
+"""In production it acts in trial mode only (`gates.trial_mode`)."""
 if not settings.PRODUCTION:
-    where = settings.PATCHFLOW["SIMULATOR"]
-    registry.executors.add("simulator", SimulatorClient(where) if where else HouseSimulator())
+    registry.scanners.add("simulator", SimulatedScanner(simulator, clock=timezone.now))

@@ -22,9 +22,10 @@ from changes.sources.apt_release import RepositorySpec
 from changes.sources.base import Fetcher
 from changes.sources.fetchers import HttpFetcher
 from changes.sources.rpm import RpmRepositorySpec
-from cmdb.models import Fact, Host
+from cmdb.models import Fact, Host, PackageVersion
 from patchflow.kernel.errors import Blocked
 from patchflow.kernel.models import User
+from releases.executors import simulator_repository
 from releases.executors.base import ArtifactSpec
 
 SYSTEM_KEYRINGS = Path("/usr/share/keyrings")
@@ -65,6 +66,33 @@ def registered(specs: Iterable[ArtifactSpec], *, host_id: int, actor: User, at: 
         names = ", ".join(f"{name} {version} ({arch})" for name, version, arch in absent)
         raise Untrusted(" ".join([f"No signed repository known here lists {names}.", *reasons]))
     return [found[place] for place in wanted]
+
+
+def registered_simulated(
+    specs: Iterable[ArtifactSpec],
+    *,
+    platform_id: int,
+    actor: User,
+    at: datetime,
+    sources: simulator_repository.Sources = {},  # noqa: B006  never written to
+) -> list[Artifact]:
+    """As `registered`, of the invented files of simulated hosts: the simulator's own repository lists and signs them.
+
+    The same checks are made; what they prove is kept under the repository's own address, `simulated://repository`.
+    `sources` of new versions; those of versions that hosts have are known from their inventory. Raises Untrusted.
+    """
+    wanted = {(s.package, s.version, s.arch): s for s in specs}
+    names = {name for name, _version, _arch in wanted}
+    rows = PackageVersion.objects.filter(platform_id=platform_id, name__in=names)
+    known = {(n, v): (s, sv) for n, v, s, sv in rows.values_list("name", "version", "source_name", "source_version")}
+    spec, shelf = simulator_repository.publish(wanted.values(), sources={**known, **sources}, at=at)
+    try:
+        answer = register(spec=spec, fetcher=shelf, actor=actor, at=at, wanted=set(wanted))
+    except Blocked as blocked:
+        raise Untrusted(f"{spec.uri} is not to be trusted: {blocked}") from blocked
+    if absent := sorted(set(wanted) - set(answer.artifacts)):
+        raise Untrusted(f"The simulated repository does not list {', '.join(' '.join(one) for one in absent)}.")
+    return [answer.artifacts[place] for place in wanted]
 
 
 def _same(spec: ArtifactSpec, artifact: Artifact) -> bool:

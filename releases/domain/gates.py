@@ -1,7 +1,7 @@
 """The gates of a whole rollout, asked once a tick and again at the moment of acting.
 
 Kill switch off → release deploying → both digests signed and unchanged → changes authorized, no hold → no freeze →
-windows as signed → the starter still has the right. The gates of each host follow in `host_gates`.
+windows and steps as signed → the starter still has the right. The gates of each host follow in `host_gates`.
 """
 
 from __future__ import annotations
@@ -11,20 +11,25 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from django.conf import settings
+
 from changes.models import RFC, FreezeWindow
 from changes.queries.authorization import Authorization
 from changes.queries.holds import hold_blocker
-from cmdb.models import ServiceWindow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel import trial
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.registry import gate
-from patchflow.kernel.signoffs import passed_round_of
 from releases.containment import contained
 from releases.domain.slips import Answer, NamedGate, Slip, ask, halt, passed, wait
+from releases.domain.trials import SIMULATOR, of_trial
 from releases.enums import ReleaseState
 from releases.models import KillSwitch, Release, Ring, Rollout
+from releases.queries.amendments import signature_of
 from releases.queries.manifests import newest_manifest
 from releases.queries.releases import authorizations
 from releases.queries.rollouts import Signed, at_work, live_jobs, signed
+from releases.queries.steps import find_unapproved
+from releases.queries.window_changes import narrowed, revisions
 
 SOON = timedelta(seconds=30)
 FORWARD = (ReleaseState.READY, ReleaseState.DEPLOYING)
@@ -76,6 +81,20 @@ def kill_switch(whole: Whole) -> Answer:
     )
 
 
+def trial_mode(whole: Whole) -> Answer:
+    """In trial mode nobody but the simulator acts; what was sealed in a trial never runs for real."""
+    now, executor = trial.active(), whole.rollout.executor
+    sealed = of_trial(whole.signed.document)
+    given: dict[str, Any] = {"trial": now, "sealed_in_trial": sealed, "executor": executor}
+    if sealed and not now:
+        return halt("its manifest was sealed in trial mode: it never runs for real", **given)
+    if now and not (sealed and executor == SIMULATOR):
+        return wait("trial mode: nothing is executed on hosts", whole.soon, **given)
+    if settings.PRODUCTION and not now and executor == SIMULATOR:
+        return halt("in production the simulator acts in trial mode only", **given)
+    return passed("trial mode: the simulator acts, no host is touched" if now else "this is no trial", **given)
+
+
 def release_state(whole: Whole) -> Answer:
     state = whole.release.state
     wanted = (ReleaseState.ROLLING_BACK,) if whole.rollout.is_way_back else FORWARD
@@ -92,7 +111,7 @@ def digests(whole: Whole) -> Answer:
         return halt("the stored manifest has not the digest that was signed", **given)
     if newest != manifest.manifest_id:
         return halt("a newer manifest was sealed since", newest=revision, **given)
-    if passed_round_of(whole.release, digest_now=manifest.digest) is None:
+    if signature_of(whole.release, manifest) is None:
         return halt(f"no passed round has signed manifest {manifest.digest[:12]}…", **given)
     if whole.rollout.is_way_back:
         return passed("the way back is part of the signed manifest", **given)
@@ -132,8 +151,12 @@ def freeze(whole: Whole) -> Answer:
         if stopped := kinds - set(found.passes):
             given = {"kinds": sorted(kinds), "freeze": found.pk, "passes": found.passes, "ends_at": found.ends_at}
             until = f"until {found.ends_at:%d %b %Y %H:%M} UTC"
-            sentence = (
-                f"freeze “{found.name}” lets no {' or '.join(sorted(stopped))} change start {until}: {found.reason}"
+            sentence = english(
+                "freeze “%(name)s” lets no %(stopped)s change start %(until)s: %(reason)s",
+                name=found.name,
+                stopped=" or ".join(sorted(stopped)),
+                until=until,
+                reason=found.reason,
             )
             return wait(sentence, whole.soon, **given)
     return passed("no freeze is in force for its kinds", kinds=sorted(kinds))
@@ -141,14 +164,29 @@ def freeze(whole: Whole) -> Answer:
 
 def windows_as_signed(whole: Whole) -> Answer:
     named = whole.signed.document["windows"]
-    now = dict(ServiceWindow.objects.live().filter(pk__in=[w["window"] for w in named]).values_list("pk", "revision"))
+    now = revisions(w["window"] for w in named)
     given = {"signed": {str(w["window"]): w["revision"] for w in named}, "now": {str(k): v for k, v in now.items()}}
     if whole.rollout.is_way_back:
         return passed("a way back does not wait for a window", **given)
-    for window in named:
-        if now.get(window["window"]) != window["revision"]:
+    edited = [window for window in named if now.get(window["window"]) != window["revision"]]
+    if not edited:
+        return passed("its windows are as signed", **given)
+    goes_on = narrowed(whole.rollout.pk, whole.signed.document)
+    for window in edited:
+        if window["window"] not in goes_on:
             return halt(f"window “{window['name']}” is not what was signed (revision {window['revision']})", **given)
-    return passed("its windows are as signed", **given)
+    return passed("of its edited windows it uses only what was signed", narrowed=sorted(goes_on), **given)
+
+
+def steps_approved(whole: Whole) -> Answer:
+    """A step that was retired since it was signed runs on no further host; a way back takes those that were signed with it."""
+    document = whole.signed.document
+    given = {"steps": {step["name"]: step["revision"] for step in document.get("steps", [])}}
+    if whole.rollout.is_way_back:
+        return passed("a way back carries out the steps that were signed", **given)
+    if lost := find_unapproved(document):
+        return halt(lost[0].sentence.rstrip("."), reasons=[b.code for b in lost], **given)
+    return passed("its steps are approved, as signed", **given)
 
 
 def starter(whole: Whole) -> Answer:
@@ -167,11 +205,13 @@ def starter(whole: Whole) -> Answer:
 
 GATES: list[NamedGate[Whole]] = [
     ("kill_switch", kill_switch),
+    ("trial", trial_mode),
     ("release", release_state),
     ("digests", digests),
     ("changes", changes_authorized),
     ("freeze", freeze),
     ("windows", windows_as_signed),
+    ("steps", steps_approved),
     ("starter", starter),
 ]
 
@@ -188,14 +228,15 @@ def find_resume_blockers(rollout: Rollout, *, at: datetime, **_: object) -> list
     found = [
         Blocker(
             "rollout.ring_failed",
-            f"Ring {ring.name} has failed: retry its failed hosts or accept it as it is first.",
+            english("Ring %(name)s has failed: retry its failed hosts or accept it as it is first.", name=ring.name),
             tone="wait",
         )
         for ring in rollout.rings.filter(state="failed")
     ]
     slip = ask_whole(rollout, at=at)
     if not slip.runs and slip.halts:
-        found.append(Blocker(f"gate.{slip.code}", f"{slip.sentence[:1].upper()}{slip.sentence[1:]}."))
+        sentence = f"{slip.sentence[:1].upper()}{slip.sentence[1:]}."
+        found.append(Blocker(f"gate.{slip.code}", sentence))
     return found
 
 
@@ -204,12 +245,17 @@ def find_ring_blockers(ring: Ring, **_: object) -> list[Blocker]:
     """A failed ring is decided about while its rollout is open and none of its hosts is at work."""
     found = []
     if ring.rollout.state not in ("halted", "paused", "running"):
-        found.append(Blocker("ring.rollout_over", f"{ring.rollout.number} is {ring.rollout.get_state_display()}."))
+        found.append(
+            Blocker(
+                "ring.rollout_over",
+                english("%(number)s is %(state)s.", number=ring.rollout.number, state=label_of(ring.rollout)),
+            )
+        )
     if live := live_jobs(ring=ring).count():
         found.append(
             Blocker(
                 "ring.live_jobs",
-                f"{at_work(live)} in this ring: wait until it is known.",
+                english("%(at_work)s in this ring: wait until it is known.", at_work=at_work(live)),
                 tone="wait",
             )
         )
@@ -224,7 +270,7 @@ def find_live_jobs(release: Release, **_: object) -> list[Blocker]:
         found.append(
             Blocker(
                 "release.live_jobs",
-                f"{at_work(live)}: stop the rollout and wait.",
+                english("%(at_work)s: stop the rollout and wait.", at_work=at_work(live)),
                 tone="wait",
             )
         )
@@ -232,7 +278,7 @@ def find_live_jobs(release: Release, **_: object) -> list[Blocker]:
         found.append(
             Blocker(
                 "release.rollout_open",
-                f"{rollout.number} is {rollout.get_state_display()}: stop it first.",
+                english("%(number)s is %(state)s: stop it first.", number=rollout.number, state=label_of(rollout)),
                 rollout.get_absolute_url(),
                 tone="wait",
             )
@@ -247,7 +293,7 @@ def find_rfc_live_jobs(rfc: RFC, **_: object) -> list[Blocker]:
     return [
         Blocker(
             "rfc.rollout_open",
-            f"{r.number} carries it out ({r.get_state_display()}): stop that first.",
+            english("%(number)s carries it out (%(state)s): stop that first.", number=r.number, state=label_of(r)),
             r.get_absolute_url(),
             tone="wait",
         )

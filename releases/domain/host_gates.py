@@ -21,16 +21,18 @@ from changes.models import Artifact
 from changes.queries.files import verified
 from cmdb.enums import ItemKind
 from cmdb.models import Host, ServiceWindow
-from cmdb.queries.connections import endpoints_of
 from cmdb.queries.hosts import TargetFacts, machine_kinds, supported_services, target_facts
-from cmdb.queries.windows import Opening, openings, windows_of
+from cmdb.queries.windows import Opening, openings, shared_openings, windows_of
 from cmdb.remote.connection import Endpoint
 from patchflow.kernel import registry
 from releases.domain.profiles import countdown_minutes, find_unkept, must_stay, restart_for
-from releases.domain.slips import Answer, NamedGate, Slip, ask, never, passed, wait
+from releases.domain.slips import Answer, NamedGate, Slip, Told, ask, never, passed, wait
 from releases.enums_rollout import BAD, JobState, RingState, RolloutState
 from releases.models import Job, Ring, Rollout
+from releases.queries.reach import endpoints_for
 from releases.queries.rollouts import Signed, signed
+from releases.queries.steps import minutes_of
+from releases.queries.window_changes import narrowed
 from releases.wording import many
 
 LOOK_AHEAD = 3
@@ -49,6 +51,19 @@ class Batch:
     jobs: Sequence[Job]
     at: datetime
     through: set[int] = field(default_factory=set)
+    reached: Callable[[int], Endpoint] | None = None
+    """Their endpoints, where the caller has read them at this very moment."""
+    same: dict[tuple[Any, ...], Answer] = field(default_factory=dict)
+    """Answers that are equal for all hosts that are alike in what the gate looks at."""
+    told: Told = field(default_factory=dict)
+    starts: dict[tuple[Any, ...], datetime | None] = field(default_factory=dict)
+    """(class, windows) → when they let a host begin at the earliest; of who asks for it."""
+
+    def once(self, *alike: Any, answer: Callable[[], Answer]) -> Answer:
+        """The answer for all hosts that are `alike` (the gate's name, and what it looks at of the host)."""
+        if alike not in self.same:
+            self.same[alike] = answer()
+        return self.same[alike]
 
     @cached_property
     def signed(self) -> Signed:
@@ -79,22 +94,33 @@ class Batch:
     def openings(self) -> dict[int, list[Opening]]:
         return {}
 
+    @cached_property
+    def narrowed(self) -> dict[int, ServiceWindow]:
+        """Windows edited since they were signed, as they were signed."""
+        return narrowed(self.rollout.pk, self.signed.document)
+
     def openings_of(self, window: ServiceWindow) -> list[Opening]:
+        """The next openings; of a window that was edited since, what is left of those that were signed."""
         if window.pk not in self.openings:
-            self.openings[window.pk] = openings(window, after=self.at, count=LOOK_AHEAD)
+            was = self.narrowed.get(window.pk) if window.revision != self.signed_windows.get(window.pk) else None
+            self.openings[window.pk] = (
+                shared_openings(was, window, after=self.at, count=LOOK_AHEAD)
+                if was
+                else openings(window, after=self.at, count=LOOK_AHEAD)
+            )
         return self.openings[window.pk]
 
     @cached_property
     def others(self) -> dict[int, str]:
         """Host → the live job of another attempt there."""
         mine = [job.pk for job in self.jobs]
-        rows = Job.objects.live().filter(host_id__in=self.host_ids).exclude(pk__in=mine)
+        rows = Job.objects.live().filter(host_id__among=self.host_ids).exclude(pk__among=mine)
         return dict(rows.values_list("host_id", "job_key"))
 
     @cached_property
     def supports(self) -> dict[int, tuple[int, ...]]:
         """Host → the services and clusters that rest on it."""
-        items = dict(Host.objects.filter(pk__in=self.host_ids).values_list("ci_id", "pk"))
+        items = dict(Host.objects.filter(pk__among=self.host_ids).values_list("ci_id", "pk"))
         return {items[item]: found for item, found in supported_services(items, kinds=WHOLES).items()}
 
     @cached_property
@@ -122,12 +148,27 @@ class Batch:
     @cached_property
     def endpoints(self) -> Callable[[int], Endpoint]:
         """The endpoint of a host, or the refusal why there is none."""
-        return endpoints_of(self.host_ids)
+        return self.reached or endpoints_for(self.rollout.executor, self.host_ids)
 
     @cached_property
     def artifacts(self) -> list[Mapping[str, Any]]:
         document = self.signed.document
         return list(document["way_back"]["artifacts"] if self.rollout.is_way_back else document["artifacts"])
+
+    @cached_property
+    def named_files(self) -> dict[tuple[str, str, str], str]:
+        """(package, version, arch) → the hash that was signed."""
+        return {(a["package"], a["version"], a["arch"]): a["sha256"] for a in self.artifacts}
+
+    @cached_property
+    def signed_windows(self) -> dict[int, int]:
+        """Window → the revision that was signed."""
+        return {w["window"]: w["revision"] for w in self.signed.document["windows"]}
+
+    @cached_property
+    def lacking(self) -> set[int]:
+        """Hosts that are not to be counted on, and those let through so far."""
+        return self.away | self.through
 
     @cached_property
     def proven(self) -> set[tuple[str, str, str, str]]:
@@ -139,16 +180,20 @@ class Batch:
 
     @cached_property
     def minutes(self) -> dict[str, int]:
-        """Class → expected minutes: run time per update for each source, at most the run time in all; and the notice before
-        a restart."""
+        """Class → expected minutes: run time per update for each source, at most the run time in all; the notice before a
+        restart; and all the time that the steps may take."""
         profile = self.signed.document["profile"]
         each, total = int(profile["max_minutes_each"]), int(profile["max_minutes_total"])
-        notice = countdown_minutes(profile)
+        notice = countdown_minutes(profile) + minutes_of(self.signed.document)
         return {
             one["class"]: notice
             + min(total, each * max(1, len({p["source"] for p in one["packages"] if not p["dependency"]})))
             for one in self.signed.document["classes"]
         }
+
+    def minutes_of(self, job: Job) -> int:
+        """The expected minutes on the host of a job."""
+        return self.minutes[self.signed.hosts[job.host_id]["class"]]
 
 
 @dataclass(frozen=True)
@@ -168,6 +213,10 @@ class Target:
 
 
 def ring_open(target: Target) -> Answer:
+    return target.batch.once("ring", answer=lambda: _ring_open(target))
+
+
+def _ring_open(target: Target) -> Answer:
     batch, ring, rollout = target.batch, target.batch.ring, target.batch.rollout
     bad = batch.bad
     given = {"rollout": rollout.state, "ring": ring.state, "failed": bad, "limit": ring.failure_limit}
@@ -200,10 +249,15 @@ def in_service(target: Target) -> Answer:
     facts, entry = target.facts, target.entry
     assert facts is not None  # noqa: S101  same_machine has looked
     assert entry is not None  # noqa: S101
+    names = frozenset(p["name"] for p in entry["packages"])
+    alike = ("service_state", facts.status, facts.retired, facts.exempt, entry["class"], names)
+    return target.batch.once(*alike, answer=lambda: _in_service(target, facts, entry, names))
+
+
+def _in_service(target: Target, facts: TargetFacts, entry: Mapping[str, Any], names: frozenset[str]) -> Answer:
     given = {"status": facts.status, "retired": facts.retired, "exempt": [list(e) for e in facts.exempt]}
     if facts.retired:
         return never("it was retired", **given)
-    names = {p["name"] for p in entry["packages"]}
     sources = {
         p["source"]
         for one in target.batch.signed.document["classes"]
@@ -218,7 +272,10 @@ def in_service(target: Target) -> Answer:
 
 
 def start_span(target: Target) -> Answer:
-    batch = target.batch
+    return target.batch.once("start", answer=lambda: _start_span(target.batch))
+
+
+def _start_span(batch: Batch) -> Answer:
     earliest, latest = batch.signed.moment("earliest"), batch.signed.moment("latest")
     given = {"earliest": earliest, "latest": latest}
     if batch.rollout.is_way_back:
@@ -230,13 +287,22 @@ def start_span(target: Target) -> Answer:
     return passed("it is between the earliest and the latest start", **given)
 
 
+def windows_signed(target: Target) -> list[ServiceWindow]:
+    """The windows of the host that were signed."""
+    return [w for w in target.batch.windows.get(target.job.host_id, []) if w.pk in target.batch.signed_windows]
+
+
 def window_open(target: Target) -> Answer:
     batch, entry = target.batch, target.entry
     assert entry is not None  # noqa: S101
     if batch.rollout.is_way_back:
         return passed("a way back does not wait for a window", windows=[])
-    signed_ids = {w["window"] for w in batch.signed.document["windows"]}
-    mine = [w for w in batch.windows.get(target.job.host_id, []) if w.pk in signed_ids]
+    mine = windows_signed(target)
+    alike = ("window", entry["class"], *(w.pk for w in mine))
+    return batch.once(*alike, answer=lambda: _window_open(batch, entry, mine))
+
+
+def _window_open(batch: Batch, entry: Mapping[str, Any], mine: list[ServiceWindow]) -> Answer:
     need = batch.minutes[entry["class"]]
     given = {"windows": [w.name for w in mine], "minutes": need}
     if not mine:
@@ -267,13 +333,19 @@ def _opening(batch: Batch, mine: Iterable[ServiceWindow], need: timedelta, given
     )
 
 
+REDUNDANT = "every service that it supports keeps enough hosts, or has only this one"
+
+
 def redundancy(target: Target) -> Answer:
     """Of every service and cluster that it supports enough other hosts stay: never all of them, and as many as the profile asks."""
     batch = target.batch
-    away = (batch.away | batch.through) - {target.job.host_id}
+    services = batch.supports.get(target.job.host_id, ())
+    if not services:
+        return batch.once("redundancy", answer=lambda: passed(REDUNDANT, services={}))
+    away = batch.lacking - {target.job.host_id}
     counted: dict[str, list[int]] = {}
     short: tuple[int, int] | None = None
-    for service in batch.supports.get(target.job.host_id, ()):
+    for service in services:
         members = batch.members.get(service, set()) | {target.job.host_id}
         staying = members - away - {target.job.host_id}
         needed = must_stay(batch.signed.document["profile"], len(members))
@@ -286,7 +358,7 @@ def redundancy(target: Target) -> Answer:
         if len(members) > 1 and len(staying) < needed and short is None:
             short = (len(staying), needed)
     if short is None:
-        return passed("every service that it supports keeps enough hosts, or has only this one", services=counted)
+        return passed(REDUNDANT, services=counted)
     stay, needed = short
     said = f"{many(stay, 'host')} of a service would stay without it, and {needed} must"
     if not stay:
@@ -297,6 +369,10 @@ def redundancy(target: Target) -> Answer:
 def audit_current(target: Target) -> Answer:
     facts = target.facts
     assert facts is not None  # noqa: S101
+    return target.batch.once("audit", facts.audited_at, answer=lambda: _audit_current(target, facts))
+
+
+def _audit_current(target: Target, facts: TargetFacts) -> Answer:
     limit: timedelta = settings.PATCHFLOW["AUDIT_GATE"]
     given = {"audited_at": facts.audited_at, "limit_hours": int(limit.total_seconds() // 3600)}
     if facts.audited_at is None:
@@ -313,17 +389,20 @@ def alone(target: Target) -> Answer:
     other = target.batch.others.get(target.job.host_id)
     if other:
         return wait(f"{other} is at work there", target.batch.at + BUSY, key=other, other=other)
-    return passed("no other job is at work there", other=None)
+    return target.batch.once("alone", answer=lambda: passed("no other job is at work there", other=None))
 
 
 def files_verified(target: Target) -> Answer:
     entry, batch = target.entry, target.batch
     assert entry is not None  # noqa: S101
     side = batch.signed.back.get(target.job.host_id, {"packages": []}) if batch.rollout.is_way_back else entry
-    wanted = {(p["name"], p["to"], p["arch"]) for p in side["packages"] if p["to"]}
-    named = {(a["package"], a["version"], a["arch"]): a["sha256"] for a in batch.artifacts}
+    wanted = frozenset((p["name"], p["to"], p["arch"]) for p in side["packages"] if p["to"])
+    return batch.once("files", wanted, answer=lambda: _files_verified(batch, wanted))
+
+
+def _files_verified(batch: Batch, wanted: frozenset[tuple[str, str, str]]) -> Answer:
     for place in sorted(wanted):
-        sha = named.get(place)
+        sha = batch.named_files.get(place)
         if sha is None:
             return never(f"{place[0]} {place[1]} has no file in the manifest", file=list(place))
         if (*place, sha) not in batch.proven:
@@ -339,7 +418,11 @@ def files_verified(target: Target) -> Answer:
 def restart(target: Target) -> Answer:
     """What the profile's restart rule means for this machine; it takes a restart away and never denies the work."""
     kind = target.batch.kinds.get(target.job.host_id, "")
-    profile = target.batch.signed.document["profile"]
+    return target.batch.once("restart", kind, answer=lambda: _restart(target.batch, kind))
+
+
+def _restart(batch: Batch, kind: str) -> Answer:
+    profile = batch.signed.document["profile"]
     found = restart_for(profile, kind)
     return passed(
         found.sentence, mode=found.policy.mode, kind=kind or None, kinds=list(profile.get("restart_kinds", []))
@@ -350,12 +433,19 @@ def reachable(target: Target) -> Answer:
     """An executor is registered that keeps the profile's rules, and the host's connection can be used; whether it answers
     is seen when it is asked."""
     name = target.batch.rollout.executor
-    if name not in registry.executors:
-        return wait(f"no executor named {name} is registered", target.batch.at + BUSY * 10, executor=name)
-    if unkept := find_unkept(target.batch.signed.document["profile"], name):
-        return wait(unkept[0].sentence, target.batch.at + BUSY * 10, key="profile", executor=name)
+    usable = target.batch.once("executor", answer=lambda: _executor(target.batch, name))
+    if usable.word != "pass":
+        return usable
     endpoint = target.batch.endpoints(target.job.host_id)
     return passed(f"it is reached as {endpoint} by {name}", executor=name, endpoint=str(endpoint))
+
+
+def _executor(batch: Batch, name: str) -> Answer:
+    if name not in registry.executors:
+        return wait(f"no executor named {name} is registered", batch.at + BUSY * 10, executor=name)
+    if unkept := find_unkept(batch.signed.document["profile"], name):
+        return wait(unkept[0].sentence, batch.at + BUSY * 10, key="profile", executor=name)
+    return passed("")
 
 
 GATES: list[NamedGate[Target]] = [
@@ -380,6 +470,8 @@ def ask_hosts(batch: Batch, *, limit: int) -> list[tuple[Job, Slip]]:
             return _ask_hosts(batch, limit, guarded=False)
     except DatabaseError:
         batch.through.clear()
+        batch.same.clear()
+        batch.__dict__.pop("lacking", None)
         return _ask_hosts(batch, limit, guarded=True)
 
 
@@ -388,8 +480,9 @@ def _ask_hosts(batch: Batch, limit: int, *, guarded: bool) -> list[tuple[Job, Sl
     for job in batch.jobs:
         if len(batch.through) >= limit:
             break
-        slip = ask(GATES, Target(batch, job), at=batch.at, guarded=guarded)
+        slip = ask(GATES, Target(batch, job), at=batch.at, guarded=guarded, told=batch.told)
         if slip.runs:
             batch.through.add(job.host_id)
+            batch.lacking.add(job.host_id)
         found.append((job, slip))
     return found

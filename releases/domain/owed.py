@@ -8,6 +8,7 @@ from changes.domain import rfcs
 from changes.enums import RFCState
 from changes.models import RFC
 from patchflow.kernel import audit, workflow
+from patchflow.kernel.blockers import english
 from patchflow.kernel.errors import Blocked, Conflict
 from patchflow.kernel.models import User
 from releases.enums_rollout import JobState
@@ -37,7 +38,9 @@ def propose_next(*, release_id: int, actor: User, at: datetime) -> RFC:
     release = workflow.lock(Release, release_id)
     last = release.next_rfc
     if last is not None and last.state not in OVER:
-        raise Conflict(f"{last.number} takes up what is owed already.", code="conflict.next_rfc")
+        raise Conflict(
+            english("%(number)s takes up what is owed already.", number=last.number), code="conflict.next_rfc"
+        )
     hosts = owed_hosts(release_id)
     if not hosts:
         raise Blocked("No host is owed anything.", code="release.nothing_owed")

@@ -12,6 +12,7 @@ from typing import Any
 from django.db import transaction
 
 from patchflow.kernel import audit, registry, workflow
+from patchflow.kernel.blockers import english, label_of
 from patchflow.kernel.errors import Conflict, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.signoffs import voters_by_role
@@ -93,7 +94,10 @@ def acknowledge(*, ring_id: int, actor: User, at: datetime, comment: str = "") -
     if row is None:
         raise NotAllowed("You were not told as a representative of this ring's hosts.", code="ring.not_representative")
     if ring.state not in (RingState.NOTIFIED, RingState.RUNNING):
-        raise Conflict(f"The ring is {ring.get_state_display()}: nothing is to be acknowledged.", code="conflict.state")
+        raise Conflict(
+            english("The ring is %(state)s: nothing is to be acknowledged.", state=label_of(ring)),
+            code="conflict.state",
+        )
     if row.acknowledged_at is None:
         row.acknowledged_at, row.comment = at, comment.strip()
         row.save(update_fields=["acknowledged_at", "comment"])

@@ -12,7 +12,7 @@ from typing import Any
 from changes.domain import reminders
 from changes.enums import RFCKind
 from patchflow.kernel import audit, signoffs, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.enums import Verdict
 from patchflow.kernel.errors import Blocked, Conflict, NotAllowed
 from patchflow.kernel.integrity import digest
@@ -61,7 +61,7 @@ def propose(*, ring_id: int, reason: str, actor: User, at: datetime) -> SignOffR
     if refused := failing([either(capability("rollout.retry"), capability("rollout.accept_partial"))], ring, actor):
         raise NotAllowed(refused)
     if ring.state != RingState.FAILED:
-        raise Conflict(f"The ring is {ring.get_state_display()}.", code="conflict.state")
+        raise Conflict(english("The ring is %(state)s.", state=label_of(ring)), code="conflict.state")
     if blockers := find_ring_blockers(ring):
         raise Blocked(blockers)
     if open_round := signoffs.open_round_of(ring):

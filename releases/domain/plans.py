@@ -16,13 +16,14 @@ from changes.enums import WayBack
 from cmdb.enums import MachineKind
 from cmdb.models import Host, ServiceWindow
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 from releases.domain.profiles import profile_problems
 from releases.domain.ring_plans import RingPlan as RingPlan
 from releases.domain.ring_plans import candidates, distribute, numbers, provable
+from releases.domain.steps import find_profile_problems
 from releases.enums import ReleaseState, RestartMode
 from releases.executors.base import HealthCheck
 from releases.models import InstallProfile, PlannedHost, PlannedRing, PlannedWindow, Release
@@ -55,7 +56,7 @@ def _plannable(release_id: int, actor: User) -> Release:
         what = "Its manifest is sealed: revise it first, which voids the signatures." if release.state in (
             ReleaseState.AWAITING_READINESS, ReleaseState.READY
         ) else "It is past planning."  # fmt: skip
-        raise Conflict(f"It is {release.get_state_display()}. {what}", code="conflict.state")
+        raise Conflict(english("It is %(state)s. %(what)s", state=label_of(release), what=what), code="conflict.state")
     return release
 
 
@@ -100,7 +101,10 @@ def move_hosts(
         raise Invalid("There is no such ring.", code="release.ring")
     rows = list(wanted_hosts(release, wanted).exclude(ring=target).values_list("host_id", "ring__name"))
     if count_seen is not None and count_seen != len(rows):
-        raise Conflict(f"{len(rows)} hosts match now, not {count_seen}: look again.", code="conflict.changed")
+        raise Conflict(
+            english("%(rows)s hosts match now, not %(count_seen)s: look again.", rows=len(rows), count_seen=count_seen),
+            code="conflict.changed",
+        )
     if not rows:
         raise Invalid("No host of the other rings matches.", code="release.hosts")
     moved = {host_id for host_id, _ring in rows}
@@ -133,7 +137,7 @@ def _renumber(release: Release) -> None:
     for row in release.planned_rings.all():
         place = [every[pk] for pk in row.hosts.values_list("host_id", flat=True)]
         if not place:
-            found.append(Blocker("release.rings.empty", f"Ring {row.name} would have no host."))
+            found.append(Blocker("release.rings.empty", english("Ring %(name)s would have no host.", name=row.name)))
             continue
         plan = plan_of(row)
         found += provable(plan, len(place))
@@ -223,7 +227,10 @@ def choose_way_back(*, release_id: int, kind: str, actor: User, at: datetime) ->
     promised = {link.rfc.way_back for link in release.links.select_related("rfc")} - {WayBack.NONE, kind}
     if promised:
         raise Blocked(
-            Blocker("release.way_back", f"An RFC was approved with the way back {', '.join(sorted(promised))}.")
+            Blocker(
+                "release.way_back",
+                english("An RFC was approved with the way back %(promised)s.", promised=", ".join(sorted(promised))),
+            )
         )
     release.way_back = kind
     release.save(update_fields=["way_back"])
@@ -246,7 +253,7 @@ def define_profile(*, name: str, actor: User, at: datetime, **values: Any) -> In
     """Defines an install profile, or its next revision; releases planned with an earlier one keep it.
 
     `values` are the fields of InstallProfile; without `restart_kinds` every kind of machine may be restarted;
-    checks are {name, kind: http|tcp|service|command, target, expect}.
+    checks are {name, kind: http|tcp|service|command, target, expect}; steps are approved ones, {name, revision} in order.
     """
     if refused := failing([capability("release.plan")], None, actor):
         raise NotAllowed(refused)
@@ -260,6 +267,7 @@ def define_profile(*, name: str, actor: User, at: datetime, **values: Any) -> In
     if not 1 <= each <= total:
         problems.append(Blocker("profile.max_minutes_total", "The run time in all is at least that of one update."))
     problems += profile_problems(values) + check_problems(values.get("checks", []), "profile.checks")
+    problems += find_profile_problems(values.get("steps", []))
     if problems:
         raise Invalid(problems)
     last = InstallProfile.objects.filter(name=name).order_by("-revision").first()
@@ -290,6 +298,11 @@ def check_problems(checks: Sequence[Mapping[str, Any]], code: str) -> list[Block
             wrong = True
         if wrong:
             found.append(
-                Blocker(code, f"A check needs name, kind (http, tcp, service, command) and target: {dict(check)}.")
+                Blocker(
+                    code,
+                    english(
+                        "A check needs name, kind (http, tcp, service, command) and target: %(dict)s.", dict=dict(check)
+                    ),
+                )
             )
     return found

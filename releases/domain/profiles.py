@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from cmdb.enums import MachineKind
 from patchflow.kernel import registry
-from patchflow.kernel.blockers import Blocker
-from releases.enums import RestartMode
+from patchflow.kernel.blockers import Blocker, English, english
+from releases.enums import OfflineRule, RestartMode
 from releases.executors.base import PROFILE_RULES, RestartPolicy
 
 SAID = {
-    "restart": "restart the host",
-    "countdown_seconds": "give notice before a restart",
-    "postponements": "let users postpone",
-    "deadline_hours": "keep a deadline of postponements",
-    "close_programs": "close programs",
+    "restart": gettext_noop("restart the host"),
+    "countdown_seconds": gettext_noop("give notice before a restart"),
+    "postponements": gettext_noop("let users postpone"),
+    "deadline_hours": gettext_noop("keep a deadline of postponements"),
+    "close_programs": gettext_noop("close programs"),
+    "steps": gettext_noop("carry out steps before and after the installation"),
 }
 
 
@@ -59,6 +61,14 @@ def restart_rule(profile: Mapping[str, Any]) -> str:
     return " · ".join([rule, kinds or str(_("no kind of machine")), *notice])
 
 
+def offline_rule(profile: Mapping[str, Any]) -> str:
+    """What becomes of a host that does not answer at its turn, in words."""
+    rule, minutes = OfflineRule(profile.get("offline", OfflineRule.CATCH_UP)), int(profile.get("catch_up_minutes", 0))
+    if rule == OfflineRule.CATCH_UP and minutes:
+        return str(_("tried again for %(minutes)s minutes, then put off to its next window") % {"minutes": minutes})
+    return str(rule.label)
+
+
 def countdown_minutes(profile: Mapping[str, Any]) -> int:
     """Minutes of a window that the notice before a restart takes."""
     if profile["restart"] == RestartMode.NEVER or not profile.get("restart_kinds"):
@@ -83,7 +93,12 @@ def find_unkept(profile: Mapping[str, Any], executor: str) -> list[Blocker]:
     return [
         Blocker(
             "profile.unsupported",
-            f"Profile “{profile['name']}” asks to {SAID[rule]}; the executor {executor} cannot. Choose another profile.",
+            english(
+                "Profile “%(name)s” asks to %(rule)s; the executor %(executor)s cannot. Choose another profile.",
+                name=profile["name"],
+                rule=English.of(SAID[rule]),
+                executor=executor,
+            ),
         )
         for rule in wanted_rules(profile)
         if rule not in honours
@@ -100,9 +115,21 @@ def profile_problems(values: Mapping[str, Any]) -> list[Blocker]:
     """What contradicts itself in a profile to be defined."""
     found, kinds = [], values.get("restart_kinds", [])
     if unknown := sorted(set(kinds) - set(MachineKind.values)):
-        found.append(Blocker("profile.restart_kinds", f"This kind of machine is not known: {', '.join(unknown)}."))
+        found.append(
+            Blocker(
+                "profile.restart_kinds",
+                english("This kind of machine is not known: %(unknown)s.", unknown=", ".join(unknown)),
+            )
+        )
     if values.get("min_alive", 1) < 1 or not 0 <= values.get("min_alive_percent", 0) <= 99:
         found.append(Blocker("profile.min_alive", "At least one host of a service stays, and less than all of them."))
+    offline = values.get("offline", OfflineRule.CATCH_UP)
+    if offline not in OfflineRule.values:
+        found.append(Blocker("profile.offline", "This rule for hosts that do not answer is not known."))
+    if values.get("catch_up_minutes", 0) and offline != OfflineRule.CATCH_UP:
+        found.append(
+            Blocker("profile.catch_up_minutes", "Minutes of trying again belong to hosts that are tried again.")
+        )
     restarts = values.get("restart", RestartMode.IF_NEEDED) != RestartMode.NEVER
     if restarts and not kinds:
         found.append(

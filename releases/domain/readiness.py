@@ -16,7 +16,7 @@ from changes.enums import EvidenceKind, RFCKind
 from changes.models import RFC
 from changes.queries.holds import hold_blocker
 from patchflow.kernel import audit, signoffs, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import SignOff, SignOffRound, User
 from patchflow.kernel.registry import SignOffSubject, signoff_subjects
@@ -86,7 +86,12 @@ def configure_slot(
         )
     for level in levels:
         if level.get("role") not in all_roles() or level.get("quorum") not in ("first", "all", "count", "percent"):
-            found.append(Blocker("slot.levels", f"Level {level.get('name', '?')}: role or quorum is not known."))
+            found.append(
+                Blocker(
+                    "slot.levels",
+                    english("Level %(level)s: role or quorum is not known.", level=level.get("name", "?")),
+                )
+            )
     if found:
         raise Invalid(found)
     row = ReviewDefinition.objects.create(
@@ -98,9 +103,10 @@ def configure_slot(
     return row
 
 
-def level_specs(release: Release, *, at: datetime) -> list[LevelSpec]:
-    """The levels that the review of this release asks, with the people who hold the roles for all its hosts."""
-    over = release.scope_keys()
+def level_specs(release: Release, *, at: datetime, over: Sequence[frozenset[str]] | None = None) -> list[LevelSpec]:
+    """The levels that the review of this release asks, with the people who hold the roles for all its hosts (`over`: for
+    those of these scope keys)."""
+    over = release.scope_keys() if over is None else over
     return [
         LevelSpec(
             name=str(level["name"]),

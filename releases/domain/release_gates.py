@@ -8,7 +8,7 @@ from typing import Any
 from changes.enums import WayBack
 from changes.models import Cycle
 from patchflow.kernel import registry
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.models import User
 from releases.domain import releases
 from releases.enums import ReleaseState
@@ -28,7 +28,12 @@ def find_open_releases(cycle: Cycle, **_: Any) -> list[Blocker]:
     """A cycle moves on when every release that serves it is completed or cancelled."""
     still = Release.objects.open().filter(links__rfc__cycle=cycle).distinct()
     return [
-        Blocker("cycle.release_open", f"{r.number} is {r.get_state_display()}.", r.get_absolute_url(), "wait")
+        Blocker(
+            "cycle.release_open",
+            english("%(number)s is %(state)s.", number=r.number, state=label_of(r)),
+            r.get_absolute_url(),
+            "wait",
+        )
         for r in still
     ]
 
@@ -39,7 +44,11 @@ def find_order_blockers(release: Release, *, at: datetime, **_: Any) -> list[Blo
     if release.latest_at and at >= release.latest_at:
         return [
             Blocker(
-                "release.too_late", f"Its latest start, {release.latest_at:%Y-%m-%d %H:%M} UTC, has passed: revise it."
+                "release.too_late",
+                english(
+                    "Its latest start, %(latest_at)s UTC, has passed: revise it.",
+                    latest_at=f"{release.latest_at:%Y-%m-%d %H:%M}",
+                ),
             )
         ]
     return []
@@ -53,12 +62,18 @@ def find_live_jobs(release: Release, **_: Any) -> list[Blocker]:
     if live:
         found.append(
             Blocker(
-                "release.live_jobs", f"{live} jobs are still at work: wait for them, or stop the rollout.", tone="wait"
+                "release.live_jobs",
+                english("%(live)s jobs are still at work: wait for them, or stop the rollout.", live=live),
+                tone="wait",
             )
         )
     for rollout in Rollout.objects.open().filter(release=release):
         found.append(
-            Blocker("release.open_rollout", f"{rollout} is {rollout.get_state_display()}: stop it first.", tone="wait")
+            Blocker(
+                "release.open_rollout",
+                english("%(rollout)s is %(state)s: stop it first.", rollout=rollout, state=label_of(rollout)),
+                tone="wait",
+            )
         )
     return found
 

@@ -14,8 +14,8 @@ from django.conf import settings
 from changes.domain import cycles, evidence, rfcs, scope
 from changes.enums import EvidenceKind, RFCState, TargetOutcome, WayBack
 from changes.models import RFC, Cycle, RFCTarget
-from patchflow.kernel import audit, registry, signoffs, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel import audit, registry, signoffs, trial, workflow
+from patchflow.kernel.blockers import Blocker, English, english
 from patchflow.kernel.errors import Blocked, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.numbers import next_number
@@ -23,6 +23,7 @@ from patchflow.kernel.rules import capability, failing
 from releases.domain import slots
 from releases.enums import BuildState, ReadinessState, ReleaseOutcome, ReleaseState, RunState
 from releases.enums_rollout import RolloutState
+from releases.executors.simulator import SimulatorExecutor
 from releases.models import AcceptanceRun, Build, PlannedHost, ReadinessReview, Release, ReleaseRFC, Rollout
 from releases.queries.manifests import current
 from releases.queries.outcomes import outcomes_of
@@ -61,9 +62,8 @@ def compose(*, rfc_ids: Sequence[int], actor: User, at: datetime, title: str = "
     """
     if not rfc_ids:
         raise Invalid("Choose at least one authorized RFC.", code="release.rfc_ids")
-    executor = executor or settings.PATCHFLOW["EXECUTOR"]
-    if executor not in registry.executors:
-        raise Invalid(f"There is no executor named {executor}.", code="release.executor")
+    is_trial = trial.active()
+    executor = _executor(executor, is_trial=is_trial)
     found = lock_rfcs(list(dict.fromkeys(rfc_ids)))
     joined = _joinable(found, actor=actor, at=at)
     release = Release.objects.create(
@@ -71,6 +71,7 @@ def compose(*, rfc_ids: Sequence[int], actor: User, at: datetime, title: str = "
         title=title.strip()[:200] or ", ".join(r.title for r in found)[:200],
         kind=max((r.kind for r in found), key=URGENCY.index),
         executor=executor,
+        trial=is_trial,
         way_back=_way_back(found),
         earliest_at=max((r.not_before for r in found if r.not_before), default=None),
         latest_at=min((r.not_after for r in found if r.not_after), default=None),
@@ -80,8 +81,22 @@ def compose(*, rfc_ids: Sequence[int], actor: User, at: datetime, title: str = "
     )
     _link(release, joined, at=at)
     audit.record(release, "release.release.composed", actor=actor, at=at, after=ReleaseState.PLANNING,
-                 detail={"rfcs": {a.number: a.digest for a in joined}, "executor": executor})  # fmt: skip
+                 detail={"rfcs": {a.number: a.digest for a in joined}, "executor": executor, "trial": is_trial})  # fmt: skip
     return release
+
+
+def _executor(asked: str, *, is_trial: bool) -> str:
+    """Who acts for a new release: in trial mode the simulator and nobody else, in production never the simulator."""
+    chosen = asked or (SimulatorExecutor.name if is_trial else settings.PATCHFLOW["EXECUTOR"])
+    if chosen not in registry.executors:
+        raise Invalid(english("There is no executor named %(executor)s.", executor=chosen), code="release.executor")
+    if is_trial and chosen != SimulatorExecutor.name:
+        raise Invalid(
+            english("%(trial)s Only the simulator acts.", trial=English.of(trial.NOTHING)), code="release.executor"
+        )
+    if settings.PRODUCTION and not is_trial and chosen == SimulatorExecutor.name:
+        raise Invalid("In production the simulator acts in trial mode only.", code="release.executor")
+    return str(chosen)
 
 
 def _joinable(found: list[RFC], *, actor: User, at: datetime, of: Release | None = None) -> list[Any]:
@@ -91,10 +106,15 @@ def _joinable(found: list[RFC], *, actor: User, at: datetime, of: Release | None
     if refused := failing([capability("release.compose")], Reach(tuple(sorted(hosts))), actor):
         raise NotAllowed(refused)
     blockers = [b for one in joined for b in one.blockers]
+    blockers += [b for rfc in found for b in trial.mismatch(rfc.trial, rfc.number)]
     for one in joined:
         other = ReleaseRFC.objects.filter(rfc_id=one.rfc_id, left_at__isnull=True).exclude(release=of).first()
         if other:
-            sentence = f"{one.number} is in {other.release}: an RFC has at most one open release."
+            sentence = english(
+                "%(number)s is in %(release)s: an RFC has at most one open release.",
+                number=one.number,
+                release=other.release,
+            )
             blockers.append(Blocker("release.rfc_taken", sentence, other.release.get_absolute_url()))
     ways = {r.way_back for r in found} - {WayBack.NONE}
     if len(ways) > 1:
@@ -183,7 +203,10 @@ def stop_work(release: Release, *, actor: User, at: datetime, reason: str) -> No
 def end_readiness(release: Release, *, actor: User, at: datetime, reason: str) -> None:
     """Voids the open round and the review over the manifest: an approval never outlives what it was given for. Slots are
     given back."""
+    from releases.domain import amendments
+
     slots.give_back(release, reason=reason, at=at)
+    amendments.retire(release, actor=actor, at=at, reason=reason)
     signoffs.void(subject=release, actor=actor, at=at, reason=reason)
     reviews = release.readiness_reviews.filter(state__in=[ReadinessState.OPEN, ReadinessState.GO])
     for pk in reviews.values_list("pk", flat=True):
@@ -214,7 +237,11 @@ def deploy(*, release_id: int, actor: User, at: datetime) -> Release:
 @workflow.verb("release.release.rolling_back", Release, "release_id")
 def roll_back(*, release_id: int, reason: str, actor: User, at: datetime) -> Release:
     """Marks a deploying or deployed release as going back; the rollout that does it is the caller's (`rollouts.roll_back`)."""
-    return workflow.fire(Release, release_id, "roll_back", actor=actor, at=at, reason=said(reason))
+    from releases.domain import amendments
+
+    release = workflow.fire(Release, release_id, "roll_back", actor=actor, at=at, reason=said(reason))
+    amendments.retire(release, actor=actor, at=at, reason=reason)
+    return release
 
 
 @workflow.verb("release.release.stopped", Release, "release_id")
@@ -233,7 +260,7 @@ def finished(*, release_id: int, outcome: str, actor: User, at: datetime) -> Rel
     `outcome`: full, partial or failed of a deployment; rolled_back or rolled_back_partly of a way back.
     """
     if outcome not in ReleaseOutcome.values:
-        raise Invalid(f"{outcome!r} is no outcome of a release.", code="release.outcome")
+        raise Invalid(english("%(outcome)s is no outcome of a release.", outcome=repr(outcome)), code="release.outcome")
     back = outcome in (ReleaseOutcome.ROLLED_BACK, ReleaseOutcome.ROLLED_BACK_PARTLY)
     workflow.fire(Release, release_id, "rolled_back" if back else "finish", actor=actor, at=at, outcome=outcome)
     return _after(release_id, actor=actor, at=at)
@@ -241,9 +268,10 @@ def finished(*, release_id: int, outcome: str, actor: User, at: datetime) -> Rel
 
 def _after(release_id: int, *, actor: User, at: datetime) -> Release:
     """What follows every end of a deployment: outcomes and evidence for the RFCs, the review opened."""
-    from releases.domain import reviews
+    from releases.domain import amendments, reviews
 
     release = workflow.lock(Release, release_id)
+    amendments.retire(release, actor=actor, at=at, reason="The deployment has ended.")
     push_outcomes(release, at=at)
     slots.give_back(release, reason=f"Its deployment has ended: {release.get_outcome_display()}.", at=at)
     push_evidence(
@@ -284,7 +312,7 @@ def accept(*, release_id: int, actor: User, at: datetime) -> Release:
 
     No path leaves an RFC or a cycle hanging: this is the one end of everything that was ever started.
     """
-    from releases.domain import reviews
+    from releases.domain import adoption
 
     rfc_ids = Release.objects.get(pk=release_id).rfc_ids()
     cycle_ids = lock_cycles(rfc_ids)
@@ -294,7 +322,7 @@ def accept(*, release_id: int, actor: User, at: datetime) -> Release:
         if rfc.state == RFCState.IMPLEMENTING and not _authorized_anew(release, rfc):
             rfcs.implemented(rfc_id=rfc.pk, outcome=release.outcome, actor=User.bot(), at=at)
     release.links.update(left_at=at)
-    reviews.propose_baselines(release, at=at)
+    adoption.propose_baselines(release, at=at)
     cycles.release_completed(cycle_ids=cycle_ids, actor=User.bot(), at=at, cause=release.number)
     return workflow.lock(Release, release_id)
 

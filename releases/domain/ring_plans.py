@@ -9,7 +9,7 @@ from typing import Any
 from cmdb.enums import Criticality, Environment
 from cmdb.models import Host, HostGroup
 from cmdb.queries.hosts import machine_classes
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Invalid
 from releases import confidence
 from releases.models import PlannedRing, Release
@@ -97,7 +97,12 @@ def distribute(release: Release, rings: Sequence[RingPlan]) -> list[list[Candida
     if len(chosen) != len(set(chosen)):
         found.append(Blocker("release.rings.twice", "A host was chosen for two rings."))
     if strangers := set(chosen) - set(known):
-        found.append(Blocker("release.rings.stranger", f"{len(strangers)} chosen hosts are not in this release."))
+        found.append(
+            Blocker(
+                "release.rings.stranger",
+                english("%(strangers)s chosen hosts are not in this release.", strangers=len(strangers)),
+            )
+        )
     if found:
         raise Invalid(found)
     reserved = set(chosen)
@@ -109,12 +114,15 @@ def distribute(release: Release, rings: Sequence[RingPlan]) -> list[list[Candida
         free = [one for one in free if one.host_id not in gone]
         place = sorted([*(known[pk] for pk in ring.host_ids), *taken], key=lambda one: one.host_id)
         if not place:
-            found.append(Blocker("release.rings.empty", f"Ring {ring.name} has no host."))
+            found.append(Blocker("release.rings.empty", english("Ring %(name)s has no host.", name=ring.name)))
         places.append(place)
     if free and not found:
         count = "1 host is" if len(free) == 1 else f"{len(free)} hosts are"
         found.append(
-            Blocker("release.rings.left_over", f"{count} in no ring; let the last one take all that are left.")
+            Blocker(
+                "release.rings.left_over",
+                english("%(count)s in no ring; let the last one take all that are left.", count=count),
+            )
         )
     for ring, place in zip(rings, places, strict=True):
         found += provable(ring, len(place))
@@ -163,15 +171,27 @@ def _problems(ring: RingPlan) -> list[Blocker]:
         or any(not 1 <= one <= 100 for one in shares)
         or ring.soak_seconds < 0
     ):
-        found.append(Blocker("release.rings.bounds", f"Ring {ring.name}: numbers are out of their range."))
+        found.append(
+            Blocker("release.rings.bounds", english("Ring %(name)s: numbers are out of their range.", name=ring.name))
+        )
     if ring.failure_limit is not None and ring.failure_percent is not None:
         found.append(
-            Blocker("release.rings.failures", f"Ring {ring.name}: say failures as a number or as a share, not as both.")
+            Blocker(
+                "release.rings.failures",
+                english("Ring %(name)s: say failures as a number or as a share, not as both.", name=ring.name),
+            )
         )
     if set(ring.environments) - set(Environment.values) or set(ring.criticalities) - set(Criticality.values):
-        found.append(Blocker("release.rings.rule", f"Ring {ring.name}: its rule names what is not known."))
+        found.append(
+            Blocker("release.rings.rule", english("Ring %(name)s: its rule names what is not known.", name=ring.name))
+        )
     if ring.group_ids and HostGroup.objects.filter(pk__in=ring.group_ids).count() != len(set(ring.group_ids)):
-        found.append(Blocker("release.rings.rule", f"Ring {ring.name}: its rule names a group that is not known."))
+        found.append(
+            Blocker(
+                "release.rings.rule",
+                english("Ring %(name)s: its rule names a group that is not known.", name=ring.name),
+            )
+        )
     return found
 
 
@@ -184,8 +204,15 @@ def provable(ring: RingPlan, hosts: int) -> list[Blocker]:
     return [
         Blocker(
             "release.rings.unprovable",
-            f"Ring {ring.name}: {said} at most {confidence.lower_bound(hosts, hosts, confidence=sure)} % with {sure} % "
-            f"confidence; {bound} % take {confidence.hosts_needed(bound, confidence=sure)} hosts.",
+            english(
+                "Ring %(name)s: %(said)s at most %(lower_bound)s %% with %(sure)s %% confidence; %(bound)s %% take %(hosts_needed)s hosts.",
+                name=ring.name,
+                said=said,
+                lower_bound=confidence.lower_bound(hosts, hosts, confidence=sure),
+                sure=sure,
+                bound=bound,
+                hosts_needed=confidence.hosts_needed(bound, confidence=sure),
+            ),
         )
     ]
 

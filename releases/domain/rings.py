@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from patchflow.kernel import queue, workflow
+from patchflow.kernel.blockers import english, label_of
 from patchflow.kernel.errors import Blocked, Conflict
 from patchflow.kernel.instance import instance_key
 from patchflow.kernel.models import User
@@ -22,6 +23,7 @@ def retry_ring(*, ring_id: int, actor: User, at: datetime, host_ids: Sequence[in
     Hosts out of sight or lost are not tried again: they are looked at first. Raises Blocked (nothing failed, hosts still
     at work), NotAllowed, Conflict.
     """
+    workflow.demand_somewhere("rollout.retry", actor=actor)
     rollout, ring = partial.locked(ring_id)
     rows = Job.objects.filter(ring=ring, state__in=[JobState.FAILED, JobState.UNDONE])
     if host_ids is not None:
@@ -32,7 +34,7 @@ def retry_ring(*, ring_id: int, actor: User, at: datetime, host_ids: Sequence[in
         workflow.fire(Ring, ring_id, "retry", actor=actor, at=at)
         partial.retire(ring, actor=actor, at=at, reason="Its failed hosts are tried again.")
     elif ring.state != RingState.RUNNING:
-        raise Conflict(f"The ring is {ring.get_state_display()}.", code="conflict.state")
+        raise Conflict(english("The ring is %(state)s.", state=label_of(ring)), code="conflict.state")
     mine = instance_key()
     keys = {
         pk: rollouts.key_of(mine, rollout, host, last + 1)

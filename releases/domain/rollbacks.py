@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from patchflow.kernel import queue, workflow
+from patchflow.kernel.blockers import english
 from patchflow.kernel.errors import Blocked
 from patchflow.kernel.models import User
 from releases.domain import releases, rollouts
@@ -22,14 +23,14 @@ def roll_back(*, release_id: int, reason: str, actor: User, at: datetime) -> Rol
     the manifest has no way back), NotAllowed (role; who signed does not start).
     """
     reason = rollouts.said(reason)
-    workflow.lock(Release, release_id)
+    workflow.demand_role(workflow.lock(Release, release_id), "roll_back", actor=actor)
     forward = forward_of(release_id)
     if forward is None:
         raise Blocked("Nothing was rolled out.", code="rollback.nothing")
     forward = workflow.lock(Rollout, forward.pk)
     if live := live_jobs(rollout__release_id=release_id).count():
         raise Blocked(
-            f"{at_work(live)}: stop the rollout and wait until it is known.",
+            english("%(at_work)s: stop the rollout and wait until it is known.", at_work=at_work(live)),
             code="rollback.live_jobs",
         )
     document = signed(forward.manifest_id)
@@ -39,6 +40,7 @@ def roll_back(*, release_id: int, reason: str, actor: User, at: datetime) -> Rol
     if forward.state in OPEN_ROLLOUT:
         if forward.state != RolloutState.STOPPING:
             rollouts.stop(rollout_id=forward.pk, reason=reason, actor=actor, at=at)
+        rollouts.withdraw(forward, reason=reason, actor=actor, at=at)
         workflow.fire(Rollout, forward.pk, "stopped", actor=User.bot(), at=at)
     release = releases.roll_back(release_id=release_id, reason=reason, actor=actor, at=at)
     back = rollouts.make(release, forward.manifest, lanes, actor=actor, at=at, reverses=forward)

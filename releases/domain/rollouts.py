@@ -12,6 +12,7 @@ from typing import Any
 
 from cmdb.domain import recordsets
 from patchflow.kernel import audit, queue, workflow
+from patchflow.kernel.blockers import english, label_of
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.instance import instance_key
 from patchflow.kernel.models import User
@@ -61,7 +62,7 @@ def plan(*, release_id: int, actor: User, at: datetime) -> Rollout:
     release = workflow.lock(Release, release_id)
     if refused := failing([either(capability("release.plan"), capability("rollout.start"))], release, actor):
         raise NotAllowed(refused)
-    manifest = current(release_id)
+    manifest = current(release_id, with_document=False)
     if manifest is None:
         raise Blocked("No manifest is sealed.", code="rollout.no_manifest")
     document = signed(manifest.pk)
@@ -86,28 +87,50 @@ def make(
     """Writes a planned rollout with rings and jobs; the release is locked by the caller."""
     if other := open_rollout_of(release.pk):
         raise Conflict(
-            f"{other.number} is {other.get_state_display()}: a release has one open rollout.", code="conflict.rollout"
+            english(
+                "%(number)s is %(state)s: a release has one open rollout.",
+                number=other.number,
+                state=label_of(other),
+            ),
+            code="conflict.rollout",
         )
     lanes = list(lanes)
     rollout = Rollout.objects.create(
         number=next_number("RO", at=at), release=release, manifest=manifest, reverses=reverses, executor=release.executor,
         planned_by=actor, planned_at=at, state_at=at,
     )  # fmt: skip
-    rings = Ring.objects.bulk_create([
-        Ring(
-            rollout=rollout, position=lane.ring["ring"], name=lane.ring["name"], concurrency=lane.ring["concurrency"],
-            failure_limit=lane.ring["failure_limit"], success_percent=lane.ring["success_percent"],
-            confidence_percent=lane.ring.get("confidence_percent", USUAL_CONFIDENCE),
-            bound_percent=lane.ring.get("bound_percent", 0), soak_seconds=lane.ring["soak_seconds"], state_at=at,
-        )
-        for lane in lanes
-    ])  # fmt: skip
+    rings = Ring.objects.bulk_create([Ring(rollout=rollout, state_at=at, **numbers_of(lane.ring)) for lane in lanes])
     _write_jobs(rollout, zip(rings, lanes, strict=True), at=at)
     audit.record(rollout, "release.rollout.planned", actor=actor, at=at, after=RolloutState.PLANNED, detail={
         "manifest": manifest.digest, "reverses": reverses.number if reverses else "",
         "rings": {lane.ring["name"]: len(lane.hosts) for lane in lanes},
     })  # fmt: skip
     return rollout
+
+
+def numbers_of(ring: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a ring, as a manifest names them."""
+    return {
+        "position": ring["ring"], "name": ring["name"], "concurrency": ring["concurrency"],
+        "failure_limit": ring["failure_limit"], "success_percent": ring["success_percent"],
+        "confidence_percent": ring.get("confidence_percent", USUAL_CONFIDENCE),
+        "bound_percent": ring.get("bound_percent", 0), "soak_seconds": ring["soak_seconds"],
+    }  # fmt: skip
+
+
+def add_jobs(rollout: Rollout, ring: Ring, hosts: Mapping[int, list[dict[str, Any]]], *, at: datetime) -> None:
+    """Pending jobs for hosts that join a ring; the rollout is locked by the caller."""
+    mine = instance_key()
+    Job.objects.bulk_create(
+        [
+            Job(
+                rollout=rollout, ring=ring, host_id=host_id, job_key=key_of(mine, rollout, host_id, 1),
+                packages=packages, state_at=at, statement=WAITS,
+            )
+            for host_id, packages in hosts.items()
+        ],
+        batch_size=AT_ONCE,
+    )  # fmt: skip
 
 
 def _write_jobs(rollout: Rollout, lanes: Iterable[tuple[Ring, Lane]], *, at: datetime) -> None:
@@ -137,7 +160,7 @@ def start(*, release_id: int, actor: User, at: datetime) -> Rollout:
     Raises NotAllowed: who signed an RFC or the manifest does not start.
     """
     workflow.lock(Release, release_id)
-    manifest = current(release_id)
+    manifest = current(release_id, with_document=False)
     planned = Rollout.objects.filter(release_id=release_id, state=RolloutState.PLANNED).first()
     if planned and manifest and planned.manifest_id != manifest.pk:
         cancel(rollout_id=planned.pk, reason="A newer manifest was sealed since.", actor=actor, at=at)
@@ -181,14 +204,22 @@ def halt(*, rollout_id: int, cause: str, actor: User, at: datetime) -> Rollout:
 def stop(*, rollout_id: int, reason: str, actor: User, at: datetime) -> Rollout:
     """Ends a rollout short of its goal: hosts not begun are withdrawn, those at work are asked to stop and looked at.
 
-    It is stopped by itself when nothing is at work any more; the release is then deployed in part, or failed.
+    In force at once, whatever its size: every gate asks for the rollout's state at the moment of acting. What follows from it
+    is done in steps by the tick. It is stopped by itself when nothing is at work any more; the release is then deployed in
+    part, or failed.
     """
-    reason = said(reason)
-    rollout = workflow.fire(Rollout, rollout_id, "stop", actor=actor, at=at, reason=reason)
-    withdraw(rollout, reason=reason, actor=actor, at=at)
-    Job.objects.filter(rollout=rollout, state__in=LIVE, cancel_asked_at__isnull=True).update(cancel_asked_at=at)
+    rollout = workflow.fire(Rollout, rollout_id, "stop", actor=actor, at=at, reason=said(reason))
+    call_off(rollout, at=at)
     queue.enqueue(ADVANCE, rollout_id=rollout_id)
     return rollout
+
+
+def call_off(rollout: Rollout, *, at: datetime) -> int:
+    """Asks jobs at work to stop, some hundred of them; returns how many. Waits for nobody: a job whose row another holds this
+    very moment is asked the next time."""
+    rows = Job.objects.filter(rollout=rollout, state__in=LIVE, cancel_asked_at__isnull=True).order_by("pk")
+    ids = list(rows.select_for_update(of=("self",), skip_locked=True).values_list("pk", flat=True)[:AT_ONCE])
+    return Job.objects.filter(pk__among=ids).update(cancel_asked_at=at) if ids else 0
 
 
 def withdraw(rollout: Rollout, *, reason: str, actor: User, at: datetime, ring_id: int | None = None) -> int:
@@ -196,16 +227,15 @@ def withdraw(rollout: Rollout, *, reason: str, actor: User, at: datetime, ring_i
     rings = rollout.rings.filter(pk=ring_id) if ring_id else rollout.rings.all()
     done = 0
     for pk in rings.order_by("position").values_list("pk", flat=True):
-        while moved := _withdraw_some(pk, reason, actor, at):
+        while moved := withdraw_some(pk, reason=reason, actor=actor, at=at):
             done += moved
     return done
 
 
-def _withdraw_some(ring_id: int, reason: str, actor: User, at: datetime) -> int:
+def withdraw_some(ring_id: int, *, reason: str, actor: User, at: datetime) -> int:
+    """As `withdraw`, some hundred jobs of one ring; returns how many."""
     ids = list(Job.objects.filter(ring_id=ring_id, state=JobState.PENDING).values_list("pk", flat=True)[:AT_ONCE])
-    rows = Job.objects.filter(pk__in=ids).prefetch_related("host__memberships")
-    return (
-        len(workflow.fire_many(rows, "cancel", actor=actor, at=at, facts_of=lambda _job: {"reason": reason}).done)
-        if ids
-        else 0
-    )
+    rows, facts = Job.objects.lean().filter(pk__among=ids), {"reason": reason}
+    if not actor.is_bot:  # whose right may be one for the hosts of some groups
+        rows = rows.prefetch_related("host__memberships")
+    return len(workflow.fire_many(rows, "cancel", actor=actor, at=at, facts_of=lambda _job: facts).done) if ids else 0

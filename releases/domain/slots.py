@@ -20,7 +20,7 @@ from changes.queries.fitting import EXPECTED, HORIZON, Freezes, free_parts, free
 from cmdb.models import ServiceWindow
 from cmdb.queries.windows import each_opening, windows_of
 from patchflow.kernel import registry
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.models import User
 from releases.domain.profiles import countdown_minutes
 from releases.models import PlannedRing, Release
@@ -38,9 +38,13 @@ class Fitting:
 
     @property
     def spans(self) -> list[Span]:
-        """The pieces in order of start."""
-        rows = sorted(self.pieces.items(), key=lambda row: (row[0][2], row[0][0]))
-        return [Span(window, name, starts, ends, hosts) for (window, name, starts, ends), hosts in rows]
+        """The pieces in order of start; those that begin together in one window are one, as long as the longest."""
+        whole: dict[tuple[int, datetime], Span] = {}
+        for (window, name, starts, ends), hosts in self.pieces.items():
+            other = whole.get((window, starts))
+            longest, every = (max(ends, other.ends_at), hosts + other.hosts) if other else (ends, hosts)
+            whole[window, starts] = Span(window, name, starts, longest, every)
+        return sorted(whole.values(), key=lambda span: (span.starts_at, span.window_id or 0))
 
 
 def minutes_of(release: Release) -> timedelta:
@@ -142,7 +146,8 @@ def find_unfit_blockers(release: Release, *, at: datetime, **_: Any) -> list[Blo
     if found.pieces or not found.unfit:
         return []
     latest = f" before its latest start, {release.latest_at:%d %b %Y %H:%M} UTC" if release.latest_at else ""
-    sentence = (
-        f"No host fits an opening of its windows outside freezes{latest}: choose other windows, dates or a profile."
+    sentence = english(
+        "No host fits an opening of its windows outside freezes%(latest)s: choose other windows, dates or a profile.",
+        latest=latest,
     )
     return [Blocker("release.no_slot", sentence, release.get_absolute_url())]

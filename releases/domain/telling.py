@@ -57,6 +57,14 @@ kind(
     duty=True,
     urgent=True,
 )
+kind(
+    "window_edited", _("The window of a deployment was edited"),
+    facts=RELEASE | {
+        "rollout.number": str, "window.name": str, "editor": str, "ended": bool, "rule": str, "stays": int, "moved": int,
+        "cancelled": int, "halted": int,
+    },
+    about="rollout", view="rollout.view", duty=True,
+)  # fmt: skip
 DELAY = RING | {
     "request.asked_by": str, "request.reason": str, "request.until": datetime, "request.comment": str, "request.decided_by": str,
     "granted": bool,

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
@@ -21,6 +22,7 @@ from patchflow.kernel.queue import due
 from releases.domain import slips
 from releases.domain.gates import ask_whole
 from releases.domain.host_gates import Batch, ask_hosts
+from releases.domain.offline import put_off
 from releases.domain.orders import look_of, order_for, restart_of
 from releases.domain.rollouts import key_of
 from releases.domain.slips import Slip
@@ -35,9 +37,8 @@ S = JobState
 POLL = timedelta(seconds=15)
 """How long one visit follows a job; others may be waiting for a worker."""
 PAUSE = 0.25
-SILENCE = timedelta(minutes=5)
-"""A host that has not answered for so long is out of sight; one that restarts may take longer."""
 RESTART_SILENCE = timedelta(minutes=20)
+"""A host that restarts may be silent for so long before it is out of sight; another one as long as is set."""
 SOON = timedelta(seconds=10)
 BACK_OFF = timedelta(minutes=2)
 REACHED = {
@@ -137,7 +138,7 @@ def answered(visit: Visit, answer: StartAnswer) -> Pause:
                 code="different",
             )
         case _ if not answer.unknown:
-            _give_back(visit, f"it could not be reached: {answer.reason}", BACK_OFF, code="unreachable")
+            put_off(visit, answer.reason)
     return SOON
 
 
@@ -191,21 +192,23 @@ def take(visit: Visit, progress: JobProgress) -> tuple[bool, Pause]:
     if progress.result is not None:
         return False, _settle(visit, progress.result)
     if not progress.alive:
-        return _ended_silently(visit)
+        return _ended_silently(visit, progress.reason)
+    if progress.pause:
+        return False, timedelta(seconds=progress.pause)
     return True, None
 
 
-def _ended_silently(visit: Visit) -> tuple[bool, Pause]:
+def _ended_silently(visit: Visit, why: str) -> tuple[bool, Pause]:
     if visit.job.state == S.RESTARTING and visit.now() - visit.job.state_at < RESTART_SILENCE:
         return False, SOON
-    visit.move("lose", reason="Its process has ended there without a result.")
+    visit.move("lose", reason=why or "Its process has ended there without a result.")
     return False, None
 
 
 def silent(visit: Visit, why: str) -> Pause:
     """The host does not answer: come again, until it has been silent for too long; then it is out of sight."""
     since = visit.job.heard_at or visit.job.claimed_at or visit.job.state_at
-    limit = RESTART_SILENCE if visit.job.state == S.RESTARTING else SILENCE
+    limit = RESTART_SILENCE if visit.job.state == S.RESTARTING else settings.PATCHFLOW["SILENCE"]
     if visit.now() - since < limit:
         return SOON
     visit.move("lose", reason=f"It has not answered since {since:%d %b %Y %H:%M} UTC: {why}")

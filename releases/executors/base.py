@@ -107,6 +107,29 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Something that is done on the host before or after the installation, for `limit` seconds at most.
+
+    `kind` and what it needs (`target`, `body`, `secret_file`, `amount`, `expect`) are told in `onhost/steps.py`, which does
+    it. `on_failure`: stop (before: nothing is installed; after: the job has failed) or note. `runs`, of a step after it:
+    success; intact (or nothing was installed); always.
+    """
+
+    name: str
+    revision: int
+    moment: Literal["before", "after"]
+    kind: str
+    target: str = ""
+    body: str = ""
+    secret_file: str = ""
+    amount: int = 0
+    expect: str = ""
+    limit: int = 60
+    on_failure: Literal["stop", "note"] = "stop"
+    runs: Literal["success", "intact", "always"] = "success"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobOrder:
     """One attempt on one host. `fence` grows with every claim of the job: an older one is answered "stale".
 
@@ -122,6 +145,7 @@ class JobOrder:
     artifacts: tuple[ArtifactSpec, ...] = ()
     restart: RestartPolicy = field(default_factory=RestartPolicy)
     health: tuple[HealthCheck, ...] = ()
+    steps: tuple[Step, ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
     machine_id: str = ""
     refresh: bool = True
@@ -195,7 +219,8 @@ class PackageState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
-    """How a job ended, by its own account. Nothing was installed unless `outcome` is succeeded or failed.
+    """How a job ended, by its own account. Nothing was installed unless `outcome` is succeeded or failed; nor where it failed
+    with the code `step_before`.
 
     `code` is a short word for the cause; `permanent` says that a refusal cannot pass by waiting.
     """
@@ -223,6 +248,8 @@ class JobProgress:
     events: tuple[JobEvent, ...] = ()
     result: JobResult | None = None
     reason: str = ""
+    pause: float = 0
+    """Seconds for which nothing is to be expected: a person is at work, not a machine. 0: ask again soon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,6 +290,8 @@ class Observed:
     ledger_stage: Stage | None
     ledger_alive: bool
     result: JobResult | None
+    attested: bool = False
+    """Nothing showed it but a person, who was not the one that did it."""
 
 
 CancelWord = Literal["cancelled", "too_late", "ended", "stale", "not_known", "unreachable"]
@@ -291,7 +320,7 @@ class DryRun:
     code: str = ""
 
 
-PROFILE_RULES = ("restart", "countdown_seconds", "postponements", "deadline_hours", "close_programs")
+PROFILE_RULES = ("restart", "countdown_seconds", "postponements", "deadline_hours", "close_programs", "steps")
 """Rules of an install profile that only whoever acts on the host can keep, by the names of their columns."""
 
 
@@ -301,6 +330,8 @@ class Executor(Protocol):
     name: str
     honours: frozenset[str]
     """The rules of an install profile that it can carry out, of `PROFILE_RULES`; a profile that wants another is refused."""
+    needs_connection: bool
+    """Whether a host without a usable connection is out of its reach."""
 
     def start(self, batch: Batch) -> Handle:
         """Gives the orders and returns; the work goes on without us. Repeating an order starts nothing twice."""

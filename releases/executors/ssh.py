@@ -35,7 +35,8 @@ class SshExecutor:
     """
 
     name = "ssh"
-    honours = frozenset({"restart", "countdown_seconds"})
+    honours = frozenset({"restart", "countdown_seconds", "steps"})
+    needs_connection = True
 
     def __init__(self, *, timeout: float = 30, parallel: int = 10) -> None:
         self.timeout = timeout

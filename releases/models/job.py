@@ -38,22 +38,32 @@ class JobQuerySet(models.QuerySet["Job"]):
     def live(self) -> JobQuerySet:
         return self.filter(state__in=LIVE)
 
+    def lean(self) -> JobQuerySet:
+        """With the columns that letting through, ordering and recording read; the rest is read row by row where it is wanted."""
+        return self.order_by().only(
+            "rollout_id", "ring_id", "host_id", "state", "fence", "attempt", "job_key", "slip_key", "last_seq", "ordered_at",
+            "heard_at", "cancel_asked_at",
+        )  # fmt: skip
+
 
 class Job(DueWork):
     """One host of a ring. `job_key` names the attempt, on the host too; `packages` is copied from the manifest to be
     shown (the order is made of the manifest itself); `statement` says what will happen, or what happened, and why.
 
     `ordered_at`: an order under this key may have reached the host since; `heard_at`: it last answered; `looks`: how often
-    it was looked at since it went out of sight; `recovery_key`: the one attempt to finish what was interrupted.
+    it was looked at since it went out of sight; `offline_since`: when it first did not answer at its turn; `recovery_key`:
+    the one attempt to finish what was interrupted.
     """
 
-    rollout = models.ForeignKey(Rollout, models.PROTECT, related_name="jobs")
-    ring = models.ForeignKey(Ring, models.PROTECT, related_name="jobs")
-    host = models.ForeignKey("cmdb.Host", models.PROTECT, related_name="jobs")
-    state = state_field(JobState)
+    # A job is written at each step, and every index with it: none stands beside another that begins with the same column.
+    rollout = models.ForeignKey(Rollout, models.PROTECT, related_name="jobs", db_index=False)
+    ring = models.ForeignKey(Ring, models.PROTECT, related_name="jobs", db_index=False)
+    host = models.ForeignKey("cmdb.Host", models.PROTECT, related_name="jobs", db_index=False)
+    not_before = models.DateTimeField(null=True, blank=True)
+    state = state_field(JobState, db_index=False)
     state_at = models.DateTimeField()
     attempt = models.PositiveSmallIntegerField(default=1)
-    job_key = models.CharField(max_length=100, unique=True)
+    job_key = models.CharField(max_length=100)
     packages = models.JSONField(default=list)
     statement = models.TextField(blank=True, default="")
     reason = models.TextField(blank=True, default="")
@@ -64,6 +74,7 @@ class Job(DueWork):
     ordered_at = models.DateTimeField(null=True, blank=True)
     heard_at = models.DateTimeField(null=True, blank=True)
     cancel_asked_at = models.DateTimeField(null=True, blank=True)
+    offline_since = models.DateTimeField(null=True, blank=True)
     unknown_since = models.DateTimeField(null=True, blank=True)
     looks = models.PositiveSmallIntegerField(default=0)
     look_asked_at = models.DateTimeField(null=True, blank=True)
@@ -78,6 +89,7 @@ class Job(DueWork):
         verbose_name = _("job")
         constraints = [
             models.CheckConstraint(condition=Q(state__in=JobState.values), name="releases_job_state"),
+            models.UniqueConstraint(fields=["job_key"], name="releases_job_key"),
             models.UniqueConstraint(fields=["rollout", "host"], name="releases_job_once"),
             models.UniqueConstraint(
                 fields=["host"], condition=Q(state__in=LIVE), name="releases_job_one_live_per_host"
@@ -86,7 +98,7 @@ class Job(DueWork):
         indexes = [
             models.Index(fields=["ring", "state", "not_before"]),
             models.Index(fields=["host", "-id"]),
-            models.Index(fields=["state", "lease_until"], condition=Q(state__in=LIVE), name="releases_job_live"),
+            models.Index(fields=["state"], condition=Q(state__in=[*LIVE, S.LOST]), name="releases_job_at_work"),
         ]
 
     def __str__(self) -> str:
@@ -148,10 +160,14 @@ class Job(DueWork):
                 bulk=True, by_system=True)  # fmt: skip
     def release(
         self, *, actor: User, at: datetime, statement: str, code: str, not_before: datetime, slip_key: str = "",
-        new_key: str = "", **facts: Any,
+        new_key: str = "", offline_since: datetime | None = None, never_sent: bool = False, **facts: Any,
     ) -> None:  # fmt: skip
-        """Gives the host back; only when it is known that nothing was done. `new_key`: the old attempt has ended there."""
+        """Gives the host back; only when it is known that nothing was done. `new_key`: the old attempt has ended there;
+        `offline_since`: when it first did not answer at its turn; `never_sent`: the order has not left for the host."""
         self._came(at, statement, code=code)
+        self.offline_since = offline_since
+        if never_sent:
+            self.ordered_at = None
         self.not_before, self.claimed_at, self.slip_key = not_before, None, slip_key
         self._let_go()
         if new_key:
@@ -196,12 +212,12 @@ class Job(DueWork):
     @transition(field=state, source=[S.UNKNOWN, S.LOST], target=S.SUCCEEDED, verb="release.job.observed", allowed=looked,
                 bulk=True, by_system=True)  # fmt: skip
     def observe_succeeded(self, *, actor: User, at: datetime, reason: str, result: Any = None, **facts: Any) -> None:
-        self._ended(at, f"Succeeded, as the host shows: {reason}", reason, "", result)
+        self._ended(at, f"Succeeded, {_shown(result)}: {reason}", reason, "", result)
 
     @transition(field=state, source=[S.UNKNOWN, S.LOST], target=S.FAILED, verb="release.job.observed", allowed=looked,
                 bulk=True, by_system=True)  # fmt: skip
     def observe_failed(self, *, actor: User, at: datetime, reason: str, result: Any = None, **facts: Any) -> None:
-        self._ended(at, f"Failed, as the host shows: {reason}", reason, "observed", result)
+        self._ended(at, f"Failed, {_shown(result)}: {reason}", reason, "observed", result)
 
     @transition(field=state, source=S.UNKNOWN, target=S.UNDONE, verb="release.job.observed", allowed=looked, bulk=True,
                 by_system=True)  # fmt: skip
@@ -223,14 +239,20 @@ class Job(DueWork):
     def _new_attempt(self, new_key: str) -> None:
         self.attempt += 1
         self.job_key, self.last_seq, self.slip_key, self.recovery_key = new_key, 0, "", ""
-        self.ordered_at = self.heard_at = self.unknown_since = self.cancel_asked_at = None
+        self.ordered_at = self.heard_at = self.unknown_since = self.cancel_asked_at = self.offline_since = None
         self.looks, self.result = 0, {}
+
+
+def _shown(result: Any) -> str:
+    """By what it is known: the host itself, or a person's word, which is never told as the host's."""
+    attested = bool(result) and result.get("seen", {}).get("attested")
+    return "by a second person's word" if attested else "as the host shows"
 
 
 class JobEvent(models.Model):
     """One line of a job's journal, as the host wrote it before the act it tells of."""
 
-    job = models.ForeignKey(Job, models.PROTECT, related_name="events")
+    job = models.ForeignKey(Job, models.PROTECT, related_name="events", db_index=False)
     attempt = models.PositiveSmallIntegerField()
     seq = models.PositiveIntegerField()
     at = models.DateTimeField(help_text="By the host's clock.")

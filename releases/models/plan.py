@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from patchflow.kernel.models import Audited
 from releases.confidence import LEAST_CONFIDENCE, MOST_CONFIDENCE, USUAL_CONFIDENCE
-from releases.enums import RestartMode
+from releases.enums import OfflineRule, RestartMode
 
 
 class InstallProfile(Audited):
@@ -44,11 +44,21 @@ class InstallProfile(Audited):
         default=True, help_text="Read the packages of a host after success; after a failure they are always read."
     )
     checks = models.JSONField(default=list, help_text="Health checks after the change: name, kind, target, expect.")
+    steps = models.JSONField(default=list, help_text="Steps before and after it, in their order: name, revision.")
     min_alive = models.PositiveIntegerField(
         default=1, help_text="Of the hosts of every service so many stay, while others are away."
     )
     min_alive_percent = models.PositiveSmallIntegerField(
         default=0, help_text="And at least this share of them, rounded up; 0: not asked."
+    )
+    offline = models.CharField(
+        max_length=12,
+        choices=OfflineRule,
+        default=OfflineRule.CATCH_UP,
+        help_text="What becomes of a host that does not answer when its turn comes.",
+    )
+    catch_up_minutes = models.PositiveIntegerField(
+        default=0, help_text="So long it is tried again, then put off to its next window; 0: while its window is open."
     )
     defined_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     defined_at = models.DateTimeField()
@@ -64,6 +74,7 @@ class InstallProfile(Audited):
             models.CheckConstraint(
                 condition=Q(min_alive__gte=1, min_alive_percent__lt=100), name="releases_profile_min_alive"
             ),
+            models.CheckConstraint(condition=Q(offline__in=OfflineRule.values), name="releases_profile_offline"),
         ]
 
     def __str__(self) -> str:

@@ -62,6 +62,7 @@ class Release(Audited):
     state = state_field(ReleaseState)
     outcome = models.CharField(max_length=20, choices=ReleaseOutcome, blank=True, default="")
     executor = models.CharField(max_length=40, help_text="The registered executor that acts on its hosts.")
+    trial = models.BooleanField(default=False, help_text="Composed in trial mode: only the simulator acts for it.")
     profile = models.ForeignKey(
         "releases.InstallProfile", models.PROTECT, null=True, blank=True, related_name="releases"
     )
@@ -116,10 +117,12 @@ class Release(Audited):
         return sorted(self.links.values_list("rfc_id", flat=True))
 
     def signer_ids(self) -> set[int]:
-        """All who signed an RFC of this release, broke the glass for it, or signed a manifest of it."""
+        """All who signed an RFC of this release, broke the glass for it, or signed a manifest of it or an amendment."""
         found = set(signers_of(self))
         for link in self.links.select_related("rfc"):
             found |= link.rfc.approver_ids()
+        for amendment in self.amendments.all():
+            found |= signers_of(amendment)
         return found
 
     def scope_keys(self) -> list[frozenset[str]]:

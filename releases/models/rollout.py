@@ -88,6 +88,10 @@ class Rollout(Audited):
     def get_absolute_url(self) -> str:
         return reverse("releases:rollout-detail", args=[self.pk])
 
+    def get_windows_url(self) -> str:
+        """The page of what edits of its windows did to its queued hosts."""
+        return reverse("releases:rollout-windows", args=[self.pk])
+
     @property
     def is_way_back(self) -> bool:
         return self.reverses_id is not None

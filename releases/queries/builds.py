@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from changes.models import RFCUpdate, SoftwareUpdate
@@ -40,10 +41,11 @@ def updates_of(release: Release) -> list[SoftwareUpdate]:
     return list(SoftwareUpdate.objects.filter(pk__in=ids).order_by("distribution", "release", "name", "fixed_version"))
 
 
-def host_updates(release: Release) -> dict[int, set[int]]:
-    """Host → the updates that an RFC of the release has for it. Hosts that left an RFC are not in it."""
+def host_updates(release: Release, among: Collection[int] | None = None) -> dict[int, set[int]]:
+    """Host → the updates that an RFC of the release has for it, of the planned hosts or of those `among`. Hosts that left
+    an RFC are not in it."""
     found: dict[int, set[int]] = defaultdict(set)
-    planned = set(release.planned_hosts.values_list("host_id", flat=True))
+    planned = set(release.planned_hosts.values_list("host_id", flat=True)) if among is None else set(among)
     for link in release.links.select_related("rfc"):
         updates = set(link.rfc.updates.filter(removed_at__isnull=True).values_list("update_id", flat=True))
         targets = link.rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True)
@@ -84,10 +86,10 @@ def _representatives(host_ids: list[int]) -> tuple[int, ...]:
     return tuple(host.pk for host in sorted(hosts, key=rank))
 
 
-def wanted_by_host(release: Release) -> dict[int, tuple[Wanted, ...]]:
+def wanted_by_host(release: Release, among: Collection[int] | None = None) -> dict[int, tuple[Wanted, ...]]:
     """Host → the packages it has below an update's fixed version, each with the exact version wanted."""
     updates = {u.pk: u for u in updates_of(release)}
-    allowed = host_updates(release)
+    allowed = host_updates(release, among)
     found: dict[int, set[Wanted]] = defaultdict(set)
     for update in updates.values():
         host_ids = [host_id for host_id, ids in allowed.items() if update.pk in ids]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,13 +20,15 @@ from releases.enums import ArtifactUse, BuildState
 from releases.models import Build, BuildClass, InstallProfile, Manifest, Release
 from releases.queries.builds import updates_of
 from releases.queries.releases import authorizations
+from releases.queries.steps import written_down
 
 SCHEMA = 1
 
 
-def current(release_id: int) -> Manifest | None:
-    """The newest sealed manifest of a release."""
-    return Manifest.objects.filter(release_id=release_id).order_by("-revision").first()
+def current(release_id: int, *, with_document: bool = True) -> Manifest | None:
+    """The newest sealed manifest of a release. Its document may name thousands of hosts: not read where nobody wants it."""
+    rows = Manifest.objects.filter(release_id=release_id).order_by("-revision")
+    return rows.first() if with_document else rows.defer("document").first()
 
 
 def newest_manifest(release_id: int) -> tuple[int | None, int | None]:
@@ -56,6 +58,9 @@ def draft_document(release: Release, *, at: datetime) -> dict[str, Any]:
     hosts = _hosts(release, classes, at=at)
     used = {host["class"] for host in hosts}
     changes = authorizations(release.rfc_ids(), at=at)
+    steps, steps_of_host = written_down(release.profile, [host["host"] for host in hosts])
+    if steps:
+        hosts = [{**host, "steps": steps_of_host[host["host"]]} for host in hosts]
     return dict(
         plain(
             {
@@ -74,7 +79,9 @@ def draft_document(release: Release, *, at: datetime) -> dict[str, Any]:
                 ],
                 "start": {"earliest": release.earliest_at, "latest": release.latest_at},
                 "profile": _profile(release.profile, release.executor),
+                "steps": steps,
                 "way_back": _way_back(release, build, hosts),
+                **({"trial": True} if release.trial else {}),
             }
         )
     )
@@ -120,7 +127,15 @@ def _artifacts(build: Build | None, use: str, wanted: set[tuple[str, str, str]])
 
 def _hosts(release: Release, classes: list[BuildClass], *, at: datetime) -> list[dict[str, Any]]:
     class_of = {host_id: one for one in classes for host_id in one.hosts}
-    rings = dict(release.planned_hosts.values_list("host_id", "ring__number"))
+    return host_entries(dict(release.planned_hosts.values_list("host_id", "ring__number")), class_of, at=at)
+
+
+def host_entries(
+    rings: Mapping[int, int | None], class_of: Mapping[int, BuildClass], *, at: datetime
+) -> list[dict[str, Any]]:
+    """What a manifest says of these hosts (host → ring): fingerprint, class, packages from → to, as they are now. Without
+    those that have everything already."""
+    classes = set(class_of.values())
     facts = target_facts(rings, at=at)
     names = {p["name"] for one in classes for p in one.packages}
     present = installed(rings, names)
@@ -177,7 +192,8 @@ def _profile(profile: InstallProfile | None, executor: str) -> dict[str, Any]:
     keys = (
         "name", "revision", "restart", "restart_kinds", "countdown_seconds", "max_minutes_each", "max_minutes_total", "notify",
         "notice_hours", "acknowledge",
-        "postponements", "deadline_hours", "close_programs", "inventory_after", "checks", "min_alive", "min_alive_percent",
+        "postponements", "deadline_hours", "close_programs", "inventory_after", "checks", "steps", "min_alive",
+        "min_alive_percent", "offline", "catch_up_minutes",
     )  # fmt: skip
     return {**{key: getattr(profile, key) for key in keys}, "executor": executor}
 

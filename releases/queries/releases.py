@@ -10,7 +10,7 @@ from typing import Any
 from changes.queries.authorization import Authorization, authorization_for
 from changes.queries.holds import hold_blocker
 from cmdb.queries.groups import scope_keys_of
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.models import User
 from releases.enums import RunState
 from releases.models import AcceptanceRun, Build, Release
@@ -36,7 +36,9 @@ def authorization_blockers(release: Release, *, at: datetime) -> list[Blocker]:
     found: list[Blocker] = []
     for one in authorizations(release.rfc_ids(), at=at):
         if not one.valid:
-            found += one.blockers or [Blocker("release.rfc", f"{one.number} is not authorized.")]
+            found += one.blockers or [
+                Blocker("release.rfc", english("%(number)s is not authorized.", number=one.number))
+            ]
     return [*found, *hold_blocker(release)]
 
 

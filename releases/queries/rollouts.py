@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet, TextField
+from django.db import connection
+from django.db.models import Count, Expression, Q, QuerySet, TextField
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast
 
 from patchflow.kernel import queue
+from patchflow.kernel.blockers import English, english_n
 from patchflow.kernel.integrity import digest
 from patchflow.kernel.models import User
 from patchflow.kernel.sums import TextHash
@@ -51,8 +54,7 @@ _proven: ContextVar[dict[int, Signed] | None] = ContextVar("patchflow_proven_man
 
 @contextmanager
 def proven_once() -> Iterator[None]:
-    """Within the block the stored text of each manifest is hashed once: one tick, or one visit to many hosts. (Manifests are
-    insert-only; hashing the text of ten thousand hosts several times would be the whole visit.)"""
+    """Within the block each manifest is looked at once: one tick, or one visit to many hosts. (Manifests are insert-only.)"""
     token = _proven.set({})
     try:
         yield
@@ -63,15 +65,17 @@ def proven_once() -> Iterator[None]:
 def signed(manifest_id: int) -> Signed:
     """The manifest, its digest recomputed from the stored document.
 
-    Canonicalizing thousands of hosts at every tick would be the whole tick: the database hashes the stored text each
-    time, and only text that this process has not yet checked is read and checked. Raises Manifest.DoesNotExist.
+    Canonicalizing thousands of hosts at every tick would be the whole tick: the database is asked each time which version of
+    the row it holds, and only one that this process has not yet checked is read and checked. What is worked with is always
+    what was checked. Raises Manifest.DoesNotExist.
     """
     proven = _proven.get()
     if proven is not None and manifest_id in proven:
         return proven[manifest_id]
-    rows = Manifest.objects.annotate(text_hash=TextHash(Cast("document", TextField())))
-    sealed, text_hash = rows.values_list("digest", "text_hash").get(pk=manifest_id)
-    key = (manifest_id, sealed, text_hash)
+    sealed, version = (
+        Manifest.objects.annotate(version=_row_version()).values_list("digest", "version").get(pk=manifest_id)
+    )
+    key = (manifest_id, sealed, version)
     if key not in _read:
         document = Manifest.objects.values_list("document", flat=True).get(pk=manifest_id)
         while len(_read) >= KEPT:
@@ -87,6 +91,15 @@ def signed(manifest_id: int) -> Signed:
     if proven is not None:
         proven[manifest_id] = _read[key]
     return _read[key]
+
+
+def _row_version() -> Expression:
+    """What differs as soon as the row was written again, by whomever. PostgreSQL names the transaction that wrote a row and
+    its place; elsewhere the stored text is hashed."""
+    if connection.vendor == "postgresql":
+        table = Manifest._meta.db_table
+        return RawSQL(f"{table}.xmin::text || {table}.ctid::text", (), TextField())  # noqa: S611  no parameter, our own name
+    return TextHash(Cast("document", TextField()))
 
 
 def ring_counts(rollout_id: int) -> dict[int, dict[str, int]]:
@@ -135,9 +148,9 @@ def live_jobs(**which: Any) -> QuerySet[Job]:
     return Job.objects.live().filter(**which)
 
 
-def at_work(live: int) -> str:
+def at_work(live: int) -> English:
     """How many hosts are acted on, or may be, in words."""
-    return f"{live} {'host is' if live == 1 else 'hosts are'} at work or out of sight"
+    return english_n("%(n)s host is at work or out of sight", "%(n)s hosts are at work or out of sight", live)
 
 
 def open_rollout_of(release_id: int) -> Rollout | None:

@@ -55,12 +55,38 @@ states.register(
     },
 )
 states.register(
+    "releases.hoststep",
+    {
+        "proposed": ("st-wait", _("proposed")),
+        "approved": ("st-good", _("approved")),
+        "refused": ("st-bad", _("refused")),
+        "retired": ("st-open", _("retired")),
+    },
+)
+states.register(
     "releases.readinessreview",
     {
         "open": ("st-wait", _("open")),
         "go": ("st-good", _("go")),
         "no_go": ("st-bad", _("no-go")),
         "void": ("st-warn", _("void")),
+    },
+)
+states.register(
+    "releases.periodicreview",
+    {"open": ("st-wait", _("open")), "completed": ("st-good", _("completed"))},
+)
+states.register(
+    "releases.periodicaction",
+    {"open": ("st-wait", _("open")), "done": ("st-good", _("done")), "dropped": ("st-open", _("dropped"))},
+)
+states.register(
+    "releases.amendment",
+    {
+        "proposed": ("st-wait", _("proposed")),
+        "adopted": ("st-good", _("adopted")),
+        "refused": ("st-bad", _("refused")),
+        "withdrawn": ("st-open", _("withdrawn")),
     },
 )
 states.register(

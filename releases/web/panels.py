@@ -21,7 +21,8 @@ from releases.enums import ReleaseState
 from releases.enums_rollout import JobState
 from releases.models import PlannedWindow, Release
 from releases.queries.manifests import current
-from releases.web import telling  # noqa: F401  its panels
+from releases.queries.window_changes import going_on_in
+from releases.web import adopted, telling, window_changes  # noqa: F401  their panels
 
 SHOWN = 20
 
@@ -37,7 +38,7 @@ def release_of_rfc(request: HttpRequest, rfc: Any) -> SafeString | None:
     context = {
         "releases": [{"release": r, "manifest": current(r.pk)} for r in rows],
         "rfc": rfc,
-        "may_compose": waiting and actor.scopes_for("release.compose") != frozenset(),
+        "may_compose": waiting and actor.holds_somewhere("release.compose"),
     }
     return mark_safe(render_to_string("releases/_of_rfc.html", context, request))  # noqa: S308  a template escapes
 
@@ -57,20 +58,24 @@ def work_in_window(request: HttpRequest, window: Any) -> SafeString | None:
     found = list(rows[:SHOWN])
     if not found:
         return None
+    going_on = going_on_in(window)
     lines = [
         Statement(
             "st-open" if row.revision == window.revision else "st-warn",
             f"{row.release.number} · {row.release.title}",
-            _said_of(row, window.revision, row.queued),
+            _said_of(row, window.revision, row.queued, going_on),
             row.release.get_absolute_url(),
         )
         for row in found
     ]
-    context = {"lines": lines, "stale": any(row.revision != window.revision for row in found)}
+    context = {
+        "lines": lines,
+        "stale": any(row.revision != window.revision and row.release_id not in going_on for row in found),
+    }
     return mark_safe(render_to_string("releases/_work_in_window.html", context, request))  # noqa: S308  a template escapes
 
 
-def _said_of(row: PlannedWindow, revision: int, queued: int) -> str:
+def _said_of(row: PlannedWindow, revision: int, queued: int, going_on: set[int]) -> str:
     state = str(states.look_of(row.release).label)
     hosts = ngettext("%(n)d host queued", "%(n)d hosts queued", queued) % {"n": queued} if queued else ""
     if row.revision == revision:
@@ -80,6 +85,8 @@ def _said_of(row: PlannedWindow, revision: int, queued: int) -> str:
     elif row.release.state in (ReleaseState.AWAITING_READINESS, ReleaseState.READY):
         todo = _("revise it")
     else:
+        if row.release_id in going_on:
+            return ", ".join(filter(None, [state, hosts, _("runs only in what was signed and is still open")]))
         todo = _("nothing more starts: stop it, or let the rest go into another release")
     return ", ".join(filter(None, [state, hosts, _("named revision %(n)d") % {"n": row.revision}, todo]))
 

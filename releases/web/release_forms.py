@@ -14,8 +14,9 @@ from changes.web.rfc_forms import Area, Moment, ReasonForm, refuse
 from cmdb.enums import MachineKind
 from cmdb.models import Host, ServiceWindow
 from patchflow.kernel.enums import Verdict
-from releases.enums import ReleaseOutcome, RestartMode
+from releases.enums import OfflineRule, ReleaseOutcome, RestartMode
 from releases.models import InstallProfile
+from releases.web.step_forms import StepsField
 
 __all__ = ["ReasonForm", "refuse"]
 
@@ -163,6 +164,20 @@ class DefineProfileForm(forms.Form):
         initial=0,
         help_text=_("While others are away; 0: not asked. A service with one host alone is not held back."),
     )
+    offline = forms.ChoiceField(
+        label=_("A host that does not answer at its turn is"),
+        choices=OfflineRule.choices,
+        initial=OfflineRule.CATCH_UP,
+        required=False,
+    )
+    catch_up_minutes = forms.IntegerField(
+        label=_("Tried again for so many minutes"),
+        min_value=0,
+        max_value=10080,
+        initial=0,
+        required=False,
+        help_text=_("Then it is put off to its next window; 0: as long as its window is open."),
+    )
     notice_hours = forms.IntegerField(
         label=_("Hours of notice before a ring starts"),
         min_value=0,
@@ -182,6 +197,13 @@ class DefineProfileForm(forms.Form):
         required=False,
     )
     checks = ChecksField()
+    steps = StepsField()
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or self.cleaned_data
+        given["offline"] = given.get("offline") or OfflineRule.CATCH_UP
+        given["catch_up_minutes"] = given.get("catch_up_minutes") or 0
+        return given
 
 
 class CompleteForm(forms.Form):

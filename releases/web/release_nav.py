@@ -9,11 +9,16 @@ from releases.web import looks  # noqa: F401  registers how states look
 
 
 def sees_releases(request: HttpRequest) -> bool:
-    return request.user.scopes_for("release.view") != frozenset()  # type: ignore[union-attr]
+    return request.user.holds_somewhere("release.view")  # type: ignore[union-attr]
 
 
 def sees_reviews(request: HttpRequest) -> bool:
-    return request.user.scopes_for("review.view") != frozenset()  # type: ignore[union-attr]
+    return request.user.holds_somewhere("review.view")  # type: ignore[union-attr]
+
+
+def sees_all_reviews(request: HttpRequest) -> bool:
+    """Reviews at intervals are of the whole estate."""
+    return request.user.scopes_for("review.view") is None  # type: ignore[union-attr]
 
 
 def open_reviews(request: HttpRequest) -> int | None:
@@ -29,6 +34,24 @@ nav.add(
     "release",
     40,
     permission=sees_releases,
-    under=("releases:release-", "releases:manifest-", "releases:profile-"),
+    under=("releases:release-", "releases:manifest-", "releases:profile-", "releases:step-"),
 )
-nav.add("deploy", _("Reviews"), "releases:review-list", "review", 30, badge=open_reviews, permission=sees_reviews)
+nav.add(
+    "deploy",
+    _("Reviews"),
+    "releases:review-list",
+    "review",
+    30,
+    badge=open_reviews,
+    permission=sees_reviews,
+    under=("releases:review-", "releases:slot-"),
+)
+nav.add(
+    "deploy",
+    _("Operations, SLA"),
+    "releases:periodic-list",
+    "clock",
+    31,
+    permission=sees_all_reviews,
+    under=("releases:periodic-",),
+)

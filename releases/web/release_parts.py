@@ -8,14 +8,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop as said
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 
 from patchflow.kernel.signoffs import open_round_of
 from patchflow.web import words
 from patchflow.web.parts import Next, Statement
 from releases.domain.checklist import Item
 from releases.enums import ReleaseState, RunState
+from releases.enums_steps import Act, Effect, Moment
+from releases.executors.simulator import SimulatorExecutor
 from releases.models import AcceptancePlan, AcceptanceRun, Manifest, PostImplementationReview, Release
 
 PHASE = {
@@ -46,35 +47,35 @@ def files(n: int) -> str:
 
 # --- what happens next ----------------------------------------------------------------------------------------------------
 NEXT: dict[str, tuple[str, str]] = {
-    ReleaseState.PLANNING: (said("A release manager plans rings, windows and way back, then builds."), ""),
+    ReleaseState.PLANNING: (gettext_noop("A release manager plans rings, windows and way back, then builds."), ""),
     ReleaseState.BUILDING: (
-        "A dry run on real hosts works out exact versions and files.",
-        "Whatever cannot be proven fails the build.",
+        gettext_noop("A dry run on real hosts works out exact versions and files."),
+        gettext_noop("Whatever cannot be proven fails the build."),
     ),
     ReleaseState.TESTING: (
-        "A tester runs the acceptance tests on this build.",
-        "One failure sends it back to planning.",
+        gettext_noop("A tester runs the acceptance tests on this build."),
+        gettext_noop("One failure sends it back to planning."),
     ),
     ReleaseState.SCHEDULING: (
-        said("A release manager seals the manifest."),
-        said("From then on an edit voids what was signed."),
+        gettext_noop("A release manager seals the manifest."),
+        gettext_noop("From then on an edit voids what was signed."),
     ),
     ReleaseState.READY: (
-        said("A release manager starts the deployment."),
-        said("Everything is asked again at that moment."),
+        gettext_noop("A release manager starts the deployment."),
+        gettext_noop("Everything is asked again at that moment."),
     ),
-    ReleaseState.DEPLOYING: (said("Its rollout goes through the rings."), ""),
+    ReleaseState.DEPLOYING: (gettext_noop("Its rollout goes through the rings."), ""),
     ReleaseState.DEPLOYED: (
-        said("Somebody who did not start it completes its review; then a release manager completes it."),
+        gettext_noop("Somebody who did not start it completes its review; then a release manager completes it."),
         "",
     ),
-    ReleaseState.ROLLING_BACK: (said("The hosts go back to their previous versions."), ""),
+    ReleaseState.ROLLING_BACK: (gettext_noop("The hosts go back to their previous versions."), ""),
     ReleaseState.ROLLED_BACK: (
-        said("Somebody who did not start it completes its review; then a release manager completes it."),
+        gettext_noop("Somebody who did not start it completes its review; then a release manager completes it."),
         "",
     ),
-    ReleaseState.COMPLETED: (said("Nothing more: it is completed and reviewed."), ""),
-    ReleaseState.CANCELLED: (said("Nothing more: it was cancelled."), ""),
+    ReleaseState.COMPLETED: (gettext_noop("Nothing more: it is completed and reviewed."), ""),
+    ReleaseState.CANCELLED: (gettext_noop("Nothing more: it was cancelled."), ""),
 }
 
 
@@ -167,6 +168,19 @@ class RingRow:
     soak: str
 
 
+def step_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The steps of a manifest in words."""
+    return [
+        {
+            **step,
+            "when": Moment(step["moment"]).label,
+            "what": Act(step["kind"]).label,
+            "effect": Effect(step["on_failure"]).label,
+        }
+        for step in document.get("steps", [])
+    ]
+
+
 def ring_rows(document: dict[str, Any]) -> list[RingRow]:
     count: dict[int, int] = {}
     for host in document["hosts"]:
@@ -229,3 +243,10 @@ def review_statements(figures: dict[str, Any]) -> list[Statement]:
 def moment(text: str | None) -> datetime | None:
     """A time of the figures."""
     return datetime.fromisoformat(text) if text else None
+
+
+def simulated(release: Release) -> list[str]:
+    """What its pages say beside its name where no host is touched for it."""
+    if release.trial:
+        return [_("trial: simulated, never counts as real")]
+    return [_("simulated")] if release.executor == SimulatorExecutor.name else []

@@ -1,8 +1,20 @@
-"""Addresses of releases, manifests, install profiles and reviews."""
+"""Addresses of releases, manifests, install profiles, steps on hosts and reviews."""
 
 from django.urls import path
 
-from releases.web import manifests, release_acts, release_writing, releases, reviews, ring_pages
+from releases.web import (
+    amendments,
+    manifests,
+    periodic,
+    rehearsals,
+    release_acts,
+    release_writing,
+    releases,
+    reviews,
+    ring_pages,
+    slots,
+    steps,
+)
 
 BUILDER = {
     "rings": ring_pages.release_rings,
@@ -19,7 +31,16 @@ urlpatterns = [
     path("releases/compose/", release_writing.release_compose, name="release-compose"),
     path("releases/profiles/", release_writing.profile_list, name="profile-list"),
     path("releases/profiles/define/", release_writing.profile_define, name="profile-define"),
+    path("releases/steps/", steps.step_list, name="step-list"),
+    path("releases/steps/write/", steps.step_write, name="step-write"),
+    path("releases/steps/<int:pk>/", steps.step_detail, name="step-detail"),
+    *[
+        path(f"releases/steps/<int:pk>/{verb}/", steps.step_verb, {"verb": verb}, name=f"step-{verb}")
+        for verb in steps.VERBS
+    ],
     path("releases/<int:pk>/", releases.release_detail, name="release-detail"),
+    path("releases/<int:pk>/amend/", amendments.release_amend, name="release-amend"),
+    path("releases/<int:pk>/rehearsal/", rehearsals.release_rehearse, name="release-rehearse"),
     path("releases/<int:pk>/tests/", releases.release_tests, name="release-tests"),
     path("releases/<int:pk>/tests/<int:plan>/drop/", release_writing.release_drop_test, name="release-drop-test"),
     path("releases/<int:pk>/runs/<int:run>/judge/", release_acts.run_judge, name="release-judge"),
@@ -40,6 +61,15 @@ urlpatterns = [
         for verb in table
     ],
     path("reviews/", reviews.review_list, name="review-list"),
+    path("reviews/periodic/", periodic.periodic_list, name="periodic-list"),
+    path("reviews/periodic/open/", periodic.periodic_open, name="periodic-open"),
+    path("reviews/periodic/<int:pk>/", periodic.periodic_detail, name="periodic-detail"),
+    path("reviews/periodic/<int:pk>/give/", periodic.periodic_assign, name="periodic-assign"),
+    path("reviews/periodic/<int:pk>/act/", periodic.periodic_act, name="periodic-act"),
+    path("reviews/periodic/<int:pk>/complete/", periodic.periodic_complete, name="periodic-complete"),
+    path("reviews/periodic/<int:pk>/actions/<int:action>/", periodic.periodic_settle, name="periodic-settle"),
+    path("reviews/slots/", slots.slot_list, name="slot-show"),
+    path("reviews/slots/<slug:slot>/", slots.slot_configure, name="slot-configure"),
     path("reviews/<int:pk>/", reviews.review_detail, name="review-detail"),
     path("reviews/<int:pk>/complete/", reviews.review_complete, name="review-complete"),
 ]

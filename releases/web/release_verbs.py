@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from patchflow.kernel import workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 from patchflow.web.verbs import Verb
@@ -79,7 +79,7 @@ def verbs_of_release(release: Release, *, actor: User, at: datetime) -> list[Ver
 
 
 def _against_next(release: Release, actor: User) -> list[Blocker]:
-    found = failing([capability("rfc.raise")], None, actor) if actor.scopes_for("rfc.raise") == frozenset() else []
+    found = failing([capability("rfc.raise")], None, actor) if not actor.holds_somewhere("rfc.raise") else []
     last = release.next_rfc
     if last is not None and last.state not in owed.OVER:
         said = _("%(rfc)s takes up what is owed already.") % {"rfc": last.number}
@@ -90,7 +90,7 @@ def _against_next(release: Release, actor: User) -> list[Blocker]:
 def _against_tests(release: Release, actor: User) -> list[Blocker]:
     found = failing([capability("acceptance.run")], release, actor)
     found += [
-        Blocker("acceptance.uncovered", _("No test is planned for %(update)s.") % {"update": u}, tone="wait")
+        Blocker("acceptance.uncovered", english("No test is planned for %(update)s.", update=u), tone="wait")
         for u in acceptance.uncovered(release)
     ]
     live = [run for run in newest_runs(release).values() if run.state in ("planned", "running")]

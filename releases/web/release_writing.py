@@ -21,9 +21,10 @@ from cmdb.enums import Environment
 from cmdb.models import Host
 from cmdb.queries.windows import windows_of
 from patchflow.kernel.errors import Refusal
-from patchflow.web.tables import Column, Filter, Listing
+from patchflow.web.tables import Column, Filter, Listing, list_page
 from releases.domain import acceptance, plans, releases
-from releases.models import InstallProfile, Release, ReleaseRFC
+from releases.domain.profiles import offline_rule
+from releases.models import HostStep, InstallProfile, Release, ReleaseRFC
 from releases.queries.builds import updates_of
 from releases.web import release_forms as shapes
 from releases.web.releases import visible_release
@@ -212,15 +213,22 @@ def release_drop_test(request: HttpRequest, pk: int, plan: int) -> HttpResponse:
 PROFILE_COLUMNS = (
     Column(gettext_lazy("Name"), "name", sort="name"),
     Column(gettext_lazy("Revision"), "revision", numeric=True),
-    Column(gettext_lazy("Restart"), lambda p: p.get_restart_display()),
+    Column(gettext_lazy("Restart"), lambda p: p.get_restart_display(), name="restart"),
+    Column(
+        gettext_lazy("Offline"),
+        lambda p: offline_rule({"offline": p.offline, "catch_up_minutes": p.catch_up_minutes}),
+        name="offline",
+    ),
     Column(gettext_lazy("Minutes each"), "max_minutes_each", numeric=True),
     Column(gettext_lazy("Minutes in all"), "max_minutes_total", numeric=True),
-    Column(gettext_lazy("Checks"), lambda p: len(p.checks), numeric=True),
+    Column(gettext_lazy("Checks"), lambda p: len(p.checks), numeric=True, name="checks"),
+    Column(gettext_lazy("Steps"), lambda p: len(p.steps), numeric=True, name="steps"),
     Column(gettext_lazy("Defined by"), "defined_by.username"),
     Column(gettext_lazy("Age"), "defined_at", age=True, numeric=True, sort="age"),
 )
 
 
+@list_page(gettext_lazy("Install profiles"))
 @login_required
 @require_safe
 def profile_list(request: HttpRequest) -> HttpResponseBase:
@@ -228,7 +236,7 @@ def profile_list(request: HttpRequest) -> HttpResponseBase:
     actor: Any = request.user
     rows = (
         InstallProfile.objects.none()
-        if actor.scopes_for("release.view") == frozenset()
+        if not actor.holds_somewhere("release.view")
         else InstallProfile.objects.select_related("defined_by")
     )
     listing = Listing(
@@ -241,6 +249,8 @@ def profile_list(request: HttpRequest) -> HttpResponseBase:
         caption=_("Install profiles"),
         filters=(Filter("name", gettext_lazy("Name"), "name__icontains"),),
     )
+    if listing.wants_csv:
+        return listing.csv("profiles.csv")
     context = {
         "title": _("Install profiles"),
         "lede": _("How an installation behaves on a host. A change is a new revision; releases keep theirs."),
@@ -250,6 +260,7 @@ def profile_list(request: HttpRequest) -> HttpResponseBase:
         "empty_url": reverse("releases:profile-define"),
         "empty_label": _("Define a profile"),
         "define_url": reverse("releases:profile-define"),
+        "steps_url": reverse("releases:step-list"),
     }
     return render(request, "releases/profile_list.html", context)
 
@@ -268,4 +279,6 @@ def profile_define(request: HttpRequest) -> HttpResponse:
         act=plans.define_profile,
         submit=_("Define"),
         back=back,
+        template="releases/profile_define.html",
+        steps=HostStep.objects.all().visible_to(request.user).approved(),  # type: ignore[arg-type]
     )

@@ -21,7 +21,7 @@ from patchflow.kernel.audit import history
 from patchflow.kernel.models import User
 from patchflow.kernel.signoffs import rounds_of
 from patchflow.web import states
-from patchflow.web.tables import Column, Filter, Listing
+from patchflow.web.tables import Column, Filter, Listing, list_page
 from releases.domain import checklist
 from releases.enums import ReleaseState
 from releases.models import PostImplementationReview, Release
@@ -29,7 +29,7 @@ from releases.queries.access import hosts_seen, sees_all
 from releases.queries.builds import updates_of
 from releases.queries.manifests import current, refinement
 from releases.queries.releases import authorizations, current_build, newest_runs, proof_of, visible_releases
-from releases.web import release_parts, release_steps
+from releases.web import amendment_parts, rehearsal_parts, release_parts, release_steps
 from releases.web.release_verbs import may_plan, verbs_of_release
 
 
@@ -46,11 +46,11 @@ COLUMNS = (
     Column(gettext_lazy("Title"), "title", url=Release.get_absolute_url, wide=True),
     Column(gettext_lazy("State"), "state", state="releases.release", sort="state"),
     Column(gettext_lazy("Since"), "state_at", age=True, numeric=True, sort="since"),
-    Column(gettext_lazy("Kind"), lambda r: RFCKind(r.kind).label),
+    Column(gettext_lazy("Kind"), lambda r: RFCKind(r.kind).label, name="kind"),
     Column(gettext_lazy("Changes"), "rfc_count", numeric=True),
     Column(gettext_lazy("Hosts"), "host_count", numeric=True, sort="hosts"),
-    Column(gettext_lazy("Latest start"), "latest_at", sort="latest"),
-    Column(gettext_lazy("Outcome"), lambda r: r.get_outcome_display() or "–"),
+    Column(gettext_lazy("Latest start"), "latest_at", sort="latest", wide=True),
+    Column(gettext_lazy("Outcome"), lambda r: r.get_outcome_display() or "–", name="outcome"),
 )
 SORTS = {
     "number": ("id",),
@@ -61,6 +61,7 @@ SORTS = {
 }
 
 
+@list_page(gettext_lazy("Releases"))
 @login_required
 @require_safe
 def release_list(request: HttpRequest) -> HttpResponseBase:
@@ -85,7 +86,7 @@ def release_list(request: HttpRequest) -> HttpResponseBase:
     context = {
         "title": _("Releases"),
         "listing": listing,
-        "may_compose": actor.scopes_for("release.compose") != frozenset(),
+        "may_compose": actor.holds_somewhere("release.compose"),
         "compose_url": reverse("releases:release-compose"),
         "profiles_url": reverse("releases:profile-list"),
     }
@@ -115,7 +116,11 @@ def page_of(release: Release, *, actor: User, now: Any) -> dict[str, Any]:
         "release": release,
         "title": release.title,
         "phase": release_parts.phase_of(release),
-        "ident": [release.number, _("%(kind)s release") % {"kind": RFCKind(release.kind).label}],
+        "ident": [
+            release.number,
+            _("%(kind)s release") % {"kind": RFCKind(release.kind).label},
+            *release_parts.simulated(release),
+        ],
         "next": release_parts.next_of(release, now=now),
         "verbs": verbs_of_release(release, actor=actor, at=now),
         "often": "3s" if release.state in AT_WORK else "",
@@ -131,6 +136,8 @@ def page_of(release: Release, *, actor: User, now: Any) -> dict[str, Any]:
             now=now,
         ),
         "items": release_parts.readiness_rows(items),
+        "late": amendment_parts.card_of(release, actor=actor, at=now) if everything else None,
+        "rehearsal": rehearsal_parts.card_of(release, at=now) if everything else None,
         "planning": everything and release_parts.phase_of(release) == 3,
         "open_reasons": sum(1 for i in items if not i.holds),
         "manifest": manifest if everything else None,

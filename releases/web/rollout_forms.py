@@ -16,7 +16,7 @@ class ReasonForm(forms.Form):
     def refused(self, refusal: Refusal) -> None:
         """Puts the reasons of a refusal above the form; what was typed stays."""
         for blocker in refusal.blockers:
-            self.add_error("reason" if blocker.code.endswith(".reason") else None, blocker.sentence)
+            self.add_error("reason" if blocker.code.endswith(".reason") else None, blocker.said)
 
 
 class NothingForm(ReasonForm):

@@ -64,3 +64,15 @@ states.register(
         "withdrawn": ("st-open", _("withdrawn")),
     },
 )
+states.register(
+    "releases.handtask",
+    {
+        "waiting": ("st-wait", _("waiting")),
+        "begun": ("st-run", _("begun")),
+        "done": ("st-run", _("reported as done")),
+        "attested": ("st-warn", _("attested")),
+        "could_not": ("st-bad", _("could not be done")),
+        "called_off": ("st-open", _("called off")),
+        "expired": ("st-open", _("not begun in time")),
+    },
+)

@@ -7,18 +7,18 @@ from typing import Any
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext as _t
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from cmdb.models import Host
 from patchflow.web import panels
 from patchflow.web.navigation import FootLine, nav
-from releases.models import Job, KillSwitch, Release, Rollout
+from releases.models import HandTask, Job, KillSwitch, Release, Rollout
 from releases.web import rollout_looks  # noqa: F401  registers how states look
 
 
 def sees_rollouts(request: HttpRequest) -> bool:
-    return request.user.scopes_for("rollout.view") != frozenset()  # type: ignore[union-attr]
+    return request.user.holds_somewhere("rollout.view")  # type: ignore[union-attr]
 
 
 def running(request: HttpRequest) -> int | None:
@@ -27,10 +27,15 @@ def running(request: HttpRequest) -> int | None:
     return rows.filter(state__in=["running", "paused", "halted", "stopping"]).count() or None
 
 
+def tasks_open(request: HttpRequest) -> int | None:
+    """Hosts that wait for a person, or at which one is at work."""
+    return HandTask.objects.open().visible_to(request.user).count() or None  # type: ignore[arg-type]
+
+
 def kill_switch_line(request: HttpRequest) -> FootLine | None:
     """Everybody sees that nothing starts."""
     switch = KillSwitch.objects.filter(name="all", is_on=True).first()
-    return FootLine("st-bad", _t("Kill switch on: nothing starts"), "/rollouts/") if switch else None
+    return FootLine("st-bad", gettext("Kill switch on: nothing starts"), "/rollouts/") if switch else None
 
 
 def jobs_of_host(request: HttpRequest, host: Any) -> SafeString | None:
@@ -64,6 +69,16 @@ nav.add(
     badge=running,
     permission=sees_rollouts,
     under=("releases:rollout-", "releases:ring-", "releases:job-"),
+)
+nav.add(
+    "deploy",
+    _("Tasks by hand"),
+    "releases:task-list",
+    "tool",
+    20,
+    badge=tasks_open,
+    permission=sees_rollouts,
+    under=("releases:task-",),
 )
 nav.foot(kill_switch_line, order=5)
 panels.register("cmdb.host", jobs_of_host, order=30)

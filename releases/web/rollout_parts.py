@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from django.db.models import Case, When
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from patchflow.kernel.models import User
 from patchflow.web import parts, states
@@ -23,24 +23,25 @@ from releases.models import Job, PermissionSlip, Ring, Rollout
 DRAWN = 240
 """Cells drawn for each ring, those in trouble first, then those at work; the others are in the list of the hosts."""
 GATES = {
-    "kill_switch": _("Kill switch off"),
-    "release": _("Release deploying"),
-    "digests": _("Signed and unchanged"),
-    "changes": _("Changes authorized, nothing on hold"),
-    "freeze": _("No freeze"),
-    "windows": _("Windows as signed"),
-    "starter": _("Starter still has the right"),
-    "ring": _("Ring open, under its limit"),
-    "machine": _("In the manifest, the same machine"),
-    "service_state": _("In service, not exempt"),
-    "start": _("Between earliest and latest start"),
-    "window": _("Window open for long enough"),
-    "redundancy": _("Services keep a host"),
-    "audit": _("Packages read lately"),
-    "alone": _("No other job there"),
-    "files": _("Files verified"),
-    "restart": _("Restart rule"),
-    "reach": _("Reachable"),
+    "kill_switch": gettext_lazy("Kill switch off"),
+    "trial": gettext_lazy("No trial, or the simulator acts"),
+    "release": gettext_lazy("Release deploying"),
+    "digests": gettext_lazy("Signed and unchanged"),
+    "changes": gettext_lazy("Changes authorized, nothing on hold"),
+    "freeze": gettext_lazy("No freeze"),
+    "windows": gettext_lazy("Windows as signed"),
+    "starter": gettext_lazy("Starter still has the right"),
+    "ring": gettext_lazy("Ring open, under its limit"),
+    "machine": gettext_lazy("In the manifest, the same machine"),
+    "service_state": gettext_lazy("In service, not exempt"),
+    "start": gettext_lazy("Between earliest and latest start"),
+    "window": gettext_lazy("Window open for long enough"),
+    "redundancy": gettext_lazy("Services keep a host"),
+    "audit": gettext_lazy("Packages read lately"),
+    "alone": gettext_lazy("No other job there"),
+    "files": gettext_lazy("Files verified"),
+    "restart": gettext_lazy("Restart rule"),
+    "reach": gettext_lazy("Reachable"),
 }
 
 

@@ -13,11 +13,11 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from patchflow.kernel.models import User
 from patchflow.web import parts, states, words
-from patchflow.web.tables import Column, Filter, Listing
+from patchflow.web.tables import Column, Filter, Listing, list_page
 from releases.enums_rollout import OPEN_ROLLOUT, JobState, RolloutState
 from releases.forecast import Forecast
 from releases.models import Job, Rollout
@@ -94,6 +94,7 @@ def log_lines(events: list[Any]) -> list[parts.LogLine]:
     ]
 
 
+@list_page(gettext_lazy("Hosts of the rollout"))
 @login_required
 def rollout_hosts(request: HttpRequest, pk: int) -> HttpResponseBase:
     """The hosts of a rollout as a list: by ring, state, cause and name, each with its reason; the same as CSV."""
@@ -109,7 +110,7 @@ def rollout_hosts(request: HttpRequest, pk: int) -> HttpResponseBase:
             Column(_("Ring"), "ring.name"),
             Column(_("Attempt"), "attempt", numeric=True),
             Column(_("Since"), "state_at", age=True, numeric=True, sort="age"),
-            Column(_("Why"), lambda job: job.statement or job.reason, wide=True),
+            Column(_("Why"), lambda job: job.statement or job.reason, wide=True, name="why"),
         ],
         sorts={"name": ("host__name", "pk"), "age": ("-state_at", "-pk")},
         default="name",

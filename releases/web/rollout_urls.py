@@ -2,13 +2,14 @@
 
 from django.urls import URLPattern, path
 
-from releases.web import ring_acceptance, rollout_progress, rollout_verbs, rollouts, telling
+from releases.web import ring_acceptance, rollout_progress, rollout_verbs, rollouts, tasks, telling, window_changes
 
 urlpatterns: list[URLPattern] = [
     path("rollouts/", rollouts.rollout_list, name="rollout-list"),
     path("rollouts/kill-switch/", rollout_verbs.kill_switch, name="rollout-kill-switch"),
     path("rollouts/<int:pk>/", rollouts.rollout_detail, name="rollout-detail"),
     path("rollouts/<int:pk>/hosts/", rollout_progress.rollout_hosts, name="rollout-hosts"),
+    path("rollouts/<int:pk>/windows/", window_changes.rollout_windows, name="rollout-windows"),
     path("rollouts/<int:pk>/log/", rollout_progress.rollout_log, name="rollout-log"),
     path("rollouts/<int:pk>/pause/", rollout_verbs.rollout_pause, name="rollout-pause"),
     path("rollouts/<int:pk>/resume/", rollout_verbs.rollout_resume, name="rollout-resume"),
@@ -28,6 +29,18 @@ urlpatterns: list[URLPattern] = [
     path("rings/<int:pk>/retry/", rollout_verbs.ring_retry, name="ring-retry"),
     path("rings/<int:pk>/accept-partial/", ring_acceptance.ring_accept_partial, name="ring-accept-partial"),
     path("rings/<int:pk>/skip/", rollout_verbs.ring_skip, name="ring-skip"),
+    path("tasks/", tasks.task_list, name="task-list"),
+    path("tasks/<int:pk>/", tasks.task_detail, name="task-detail"),
+    path("tasks/<int:pk>/instruction/", tasks.task_instruction, name="task-instruction"),
+    *[
+        path(
+            f"tasks/<int:pk>/{verb.replace('_', '-')}/",
+            tasks.task_verb,
+            {"verb": verb},
+            name=f"task-{verb.replace('_', '-')}",
+        )
+        for verb in tasks.VERBS
+    ],
     path("jobs/<int:pk>/cancel/", rollout_verbs.job_cancel, name="job-cancel"),
     path("jobs/<int:pk>/look/", rollout_verbs.job_look, name="job-look"),
 ]

@@ -12,10 +12,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from patchflow.kernel import signoffs, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english, english_n, label_of
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
@@ -78,22 +77,13 @@ def _back_verb(rollout: Rollout, tally: Tally, actor: User) -> Verb:
     if not touched:
         blockers.append(Blocker("rollback.nothing", _("No host was changed.")))
     if tally.live:
-        blockers.append(
-            Blocker(
-                "rollback.live_jobs",
-                ngettext(
-                    "%(n)d host is at work: stop first and wait.",
-                    "%(n)d hosts are at work: stop first and wait.",
-                    tally.live,
-                )
-                % {"n": tally.live},
-                tone="wait",
-            )
+        live = english_n(
+            "%(n)d host is at work: stop first and wait.", "%(n)d hosts are at work: stop first and wait.", tally.live
         )
+        blockers.append(Blocker("rollback.live_jobs", live, tone="wait"))
     if rollout.release.state not in ("deploying", "deployed"):
-        blockers.append(
-            Blocker("rollback.state", _("The release is %(state)s.") % {"state": rollout.release.get_state_display()})
-        )
+        stands = english("The release is %(state)s.", state=label_of(rollout.release))
+        blockers.append(Blocker("rollback.state", stands))
     return Verb(
         name="roll_back",
         label=_("Roll back"),

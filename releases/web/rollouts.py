@@ -12,15 +12,17 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from patchflow.kernel import audit
 from patchflow.kernel.models import User
 from patchflow.web import parts
-from patchflow.web.tables import Column, Filter, Listing
+from patchflow.web.tables import Column, Filter, Listing, list_page
 from releases.enums_rollout import OPEN_ROLLOUT, JobState, RingState, RolloutState
 from releases.models import Job, KillSwitch, Rollout
 from releases.queries.progress import log_of_all, named
 from releases.queries.rollouts import visible_rollouts
+from releases.web import release_parts
 from releases.web import rollout_parts as shown
 from releases.web import rollout_progress as progress
 from releases.web.rollout_verbs import verbs_of_job, verbs_of_ring, verbs_of_rollout
@@ -41,6 +43,7 @@ def visible_rollout(request: HttpRequest, pk: int) -> Rollout:
     return get_object_or_404(rows.select_related("release", "manifest", "reverses", "started_by", "planned_by"), pk=pk)
 
 
+@list_page(gettext_lazy("Rollouts"))
 @login_required
 def rollout_list(request: HttpRequest) -> HttpResponseBase:
     """Rollouts, newest first; the kill switch above them."""
@@ -54,7 +57,7 @@ def rollout_list(request: HttpRequest) -> HttpResponseBase:
         Column(_("Bad"), "bad_count", numeric=True),
         Column(_("Started by"), "started_by.username"),
         Column(_("Since"), "state_at", age=True, numeric=True, sort="age"),
-        Column(_("Waits for"), lambda r: r.statement or r.reason, wide=True),
+        Column(_("Waits for"), lambda r: r.statement or r.reason, wide=True, name="waits-for"),
     ]
     listing = Listing(
         request,
@@ -103,7 +106,8 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "ident": [
             _("way back of %(rollout)s") % {"rollout": rollout.reverses.number}
             if rollout.reverses
-            else _("rollout of %(release)s") % {"release": rollout.release.number}
+            else _("rollout of %(release)s") % {"release": rollout.release.number},
+            *release_parts.simulated(rollout.release),
         ],
         "rollout": rollout,
         "often": ("3s" if total.total <= OFTEN else "10s") if rollout.state in OPEN_ROLLOUT or total.live > 0 else "",

@@ -14,7 +14,7 @@ from cmdb import versions
 from cmdb.domain import windows
 from cmdb.models import Fact, Host, Installation, PackageVersion, ServiceWindow
 from patchflow.kernel import registry, signoffs
-from releases.domain import acceptance, builds, manifests, plans, readiness, rehearsals, releases
+from releases.domain import acceptance, acceptance_work, builds, manifests, plans, readiness, releases
 from releases.models import AcceptanceRun, Build, InstallProfile, Manifest, Release
 from tests.factories.changes import World, authorized, make_group, make_host, make_platform, make_world
 from tests.factories.cmdb import host_key, make_connection
@@ -112,9 +112,9 @@ def rfc_of(yard: Yard, **changes: Any) -> RFC:
     return authorized(yard.world, **given)
 
 
-def composed(yard: Yard, *rfcs: RFC, **given: Any) -> Release:
+def composed(yard: Yard, *rfcs: RFC, executor: str = "fake", **given: Any) -> Release:
     chosen = rfcs or (rfc_of(yard),)
-    return releases.compose(rfc_ids=[r.pk for r in chosen], actor=yard.cast.rex, at=yard.at, executor="fake", **given)
+    return releases.compose(rfc_ids=[r.pk for r in chosen], actor=yard.cast.rex, at=yard.at, executor=executor, **given)
 
 
 def planned(yard: Yard, *rfcs: RFC, **given: Any) -> Release:
@@ -160,7 +160,7 @@ def run_tests(yard: Yard, release: Release, *, rounds: int = 20) -> list[Accepta
     for _ in range(rounds):
         for run in runs:
             AcceptanceRun.objects.filter(pk=run.pk).update(not_before=None)
-            rehearsals.advance(run_id=run.pk, owner="test", now=yard.at)
+            acceptance_work.advance(run_id=run.pk, owner="test", now=yard.at)
     return [AcceptanceRun.objects.get(pk=run.pk) for run in runs]
 
 

@@ -24,7 +24,7 @@ from releases.domain import advance, jobs, rollouts
 from releases.executors.base import PackageChange
 from releases.executors.simulator import SimulatorExecutor, simulated_artifact
 from releases.executors.simulator_plan import Habit, Habits
-from releases.models import Build, InstallProfile, Job, JobEvent, Manifest, Release, ReleaseRFC, Ring, Rollout
+from releases.models import Build, HostStep, InstallProfile, Job, JobEvent, Manifest, Release, ReleaseRFC, Ring, Rollout
 from tests.factories import changes
 from tests.factories.cmdb import host_key
 from tests.factories.people import Cast
@@ -136,13 +136,13 @@ class Deployment:
 def make_deployment(
     cast: Cast, at: datetime, folder: Path, *, hosts: int = 3, rings: Sequence[dict[str, Any]] = (), earliest: datetime | None = None,
     latest: datetime | None = None, habits: Habits = QUICK, window: dict[str, Any] | None = None, profile: dict[str, Any] | None = None,
-    names: Sequence[str] = (),
+    names: Sequence[str] = (), steps: Sequence[HostStep] = (),
 ) -> Deployment:  # fmt: skip
     """`rings`: dicts with `hosts` (how many) and any of a ring's numbers; default one ring with all hosts. `profile`: fields of
-    the sealed profile that differ from the usual. `names`: of its hosts."""
+    the sealed profile that differ from the usual. `names`: of its hosts. `steps`: of the manifest, on every host."""
     world = changes.make_world(cast, at - timedelta(days=1), hosts=hosts, names=names)
     hosts = len(world.hosts)
-    rfc = changes.implementing(world)
+    rfc = changes.implementing(world, host_ids=[host.pk for host in world.hosts], window_ids=[])
     opened = open_window(at, **(window or {}))
     for host in world.hosts:
         connect(host, cast, at)
@@ -156,6 +156,8 @@ def make_deployment(
     release = _release(cast, rfc, executor, at)
     document = _document(release, rfc, world, rings or [{"hosts": hosts}], opened, earliest, latest)
     document["profile"] |= profile or {}
+    if steps:
+        _carry(document, steps)
     manifest = seal(release, document, cast, at)
     verify_files(document, cast, at)
     return Deployment(cast, world, rfc, release, manifest, opened, clock, simulator, world.hosts)
@@ -259,6 +261,13 @@ def _document(
             ],
         },
     }))  # fmt: skip
+
+
+def _carry(document: dict[str, Any], chosen: Sequence[HostStep]) -> None:
+    document["profile"]["steps"] = [{"name": step.name, "revision": step.revision} for step in chosen]
+    document["steps"] = [{**step.content(), "digest": step.digest} for step in chosen]
+    for host in document["hosts"]:
+        host["steps"] = [f"{step.name} | {step.revision}" for step in chosen]
 
 
 def _change(old: str, new: str) -> PackageChange:

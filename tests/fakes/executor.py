@@ -47,7 +47,8 @@ class Machine:
 class FakeExecutor:
     """Acts at once when an order is started. `needs`: package → others that come along with it, at these versions."""
 
-    honours = frozenset({"restart", "countdown_seconds"})
+    honours = frozenset({"restart", "countdown_seconds", "steps"})
+    needs_connection = True
 
     def __init__(self, repository: Repository, name: str = "fake") -> None:
         self.name = name

@@ -20,6 +20,8 @@ ADVICE = {
     "wrong_machine": "scan the host: it was installed anew, or another machine answers at its address; then plan it anew",
     "package_state": "roll back, or bring a repaired version; what the package's own script said stands in the log",
     "unhealthy": "roll back, or mend the service on the host and look again",
+    "step_before": "mend what the step complains of and try again, or leave the host out",
+    "step_after": "mend on the host what the step complains of and look again, or roll back",
     "restart": "restart the host by hand and look again",
 }
 

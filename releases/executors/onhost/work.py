@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import families, look
 from .advice import advised
-from .ledger import Ledger, held
+from .ledger import BEFORE_INSTALLING, Ledger, held
 from .packaging import Manager, Plan, Refused, compare_files, contained, run, sha256
+from .steps import StepFailed, Steps
 
 if TYPE_CHECKING:
     from .packaging import Changes, Packages
@@ -68,6 +69,7 @@ class Job:
         self.packages, self.action = self.order["packages"], self.order["action"]
         self.archives, self.log = ledger.archives, ledger.path("log")
         self.manager = families.here() or Manager()
+        self.steps = Steps(ledger, self.order.get("steps", ()), self.manager)
         self.downgrade = self.action == "rollback"
         self.restarted = restarted_since(ledger)
 
@@ -82,6 +84,8 @@ class Job:
             self.end("cancelled", "called off before anything was installed", "cancelled")
         except Refused as no:
             self.end("refused", no.reason, no.code, permanent=no.permanent)
+        except StepFailed as failed:
+            self.end("failed", str(failed), "step_before")
         except Exception as error:
             outcome = "refused" if self.ledger.stage in ("accepted", "staged") else "failed"
             self.end(outcome, f"{type(error).__name__}: {error}", "broken")
@@ -90,6 +94,8 @@ class Job:
             shutil.rmtree(self.archives, ignore_errors=True)
 
     def end(self, outcome: str, message: str, code: str = "", permanent: bool = False) -> None:
+        if outcome != "succeeded":
+            message += self.steps.give_back(intact=self.ledger.stage in BEFORE_INSTALLING)
         tail = ""
         if os.path.exists(self.log):
             with open(self.log, "rb") as file:
@@ -115,6 +121,7 @@ class Job:
         plan = self.stage(todo)
         if self.action == "stage":
             return self.end("staged_only", f"{len(plan.fetched)} files are there and are the signed ones", "staged")
+        self.steps.before(self.call_off)
         words = [f"{name} {old or 'none'} -> {new}" for (name, _), (old, new) in sorted(plan.changes.items())]
         words += [f"{name} {version} -> none" for name, version in sorted(plan.removals.items())]
         if not self.ledger.enter_installing(", ".join(words), boot_id=look.boot_id()):
@@ -277,7 +284,11 @@ class Job:
                 words = look.ill(check)
             if words:
                 return self.end("failed", f"installed, but {check['name']} is not healthy: {words}", "unhealthy")
+        failed = self.steps.after()
+        if failed:
+            return self.end("failed", f"installed and verified, but a step after it failed: {failed}", "step_after")
         warnings = [words for event in self.ledger.events() for words in event["data"].get("warnings", ())]
+        warnings += self.steps.notes()
         self.end("succeeded", "; ".join(["installed and verified", *(f"but: {words}" for words in warnings)]))
 
     # ------------------------------------------------------- files for later

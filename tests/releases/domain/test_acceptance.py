@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from changes.models import Evidence
 from patchflow.kernel import workflow
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
-from releases.domain import acceptance, rehearsals
+from releases.domain import acceptance, acceptance_work
 from releases.models import AcceptanceRun, AcceptanceStep, Release
 from releases.queries.releases import proof_of
 from tests.factories.changes import make_host
@@ -116,11 +116,11 @@ def test_a_silent_host_is_looked_at_and_nothing_is_ordered_twice(yard: Yard) -> 
     (run,) = acceptance.request_runs(release_id=release.pk, actor=yard.cast.tia, at=yard.at)
     for _ in range(2):
         AcceptanceRun.objects.filter(pk=run.pk).update(not_before=None)
-        rehearsals.advance(run_id=run.pk, owner="test", now=yard.at)
+        acceptance_work.advance(run_id=run.pk, owner="test", now=yard.at)
     assert len(yard.executor.orders) == 1
     machine.packages["openssl"] = NEW  # the installation went on without us
     AcceptanceRun.objects.filter(pk=run.pk).update(not_before=None)
-    rehearsals.advance(run_id=run.pk, owner="other worker", now=yard.at)
+    acceptance_work.advance(run_id=run.pk, owner="other worker", now=yard.at)
     assert steps(AcceptanceRun.objects.get(pk=run.pk))[1] == ("install", "passed")
     assert len(yard.executor.orders) == 1
 
@@ -131,7 +131,7 @@ def test_a_refusal_that_may_pass_is_tried_again_under_new_keys_then_given_up(yar
     (run,) = run_tests(yard, release, rounds=25)
     assert run.state == "inconclusive"
     keys = [o.job_key for o in yard.executor.orders]
-    assert len(keys) == len(set(keys)) == rehearsals.ATTEMPTS
+    assert len(keys) == len(set(keys)) == acceptance_work.ATTEMPTS
     fences = [o.fence for o in yard.executor.orders]
     assert fences == sorted(fences)
 
@@ -142,7 +142,7 @@ def test_a_host_that_cannot_be_reached_ends_inconclusive_after_patience(yard: Ya
     (run,) = run_tests(yard, release, rounds=2)
     assert run.state == "running"
     AcceptanceRun.objects.filter(pk=run.pk).update(not_before=None)
-    rehearsals.advance(run_id=run.pk, owner="test", now=yard.at + rehearsals.PATIENCE + timedelta(seconds=1))
+    acceptance_work.advance(run_id=run.pk, owner="test", now=yard.at + acceptance_work.PATIENCE + timedelta(seconds=1))
     assert AcceptanceRun.objects.get(pk=run.pk).state == "inconclusive"
 
 
@@ -202,7 +202,7 @@ def test_nobody_judges_a_run_as_passed(yard: Yard) -> None:
     (run,) = acceptance.request_runs(release_id=release.pk, actor=yard.cast.tia, at=yard.at)
     with pytest.raises(Invalid):
         acceptance.judge(run_id=run.pk, verdict="passed", reason="looks good", actor=yard.cast.tia, at=yard.at)
-    rehearsals.advance(run_id=run.pk, owner="test", now=yard.at)
+    acceptance_work.advance(run_id=run.pk, owner="test", now=yard.at)
     with pytest.raises(Blocked):
         workflow.fire(AcceptanceRun, run.pk, "succeed", actor=yard.cast.bot, at=yard.at)
     acceptance.judge(run_id=run.pk, verdict="failed", reason="the page is white", actor=yard.cast.tia, at=yard.at)

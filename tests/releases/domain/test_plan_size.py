@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from cmdb.models import ConfigurationItem, Host
 from patchflow.kernel.instance import instance_key
 from releases.domain import rollouts
-from releases.models import Job, Rollout
+from releases.models import Job, Release, Rollout
 from tests.factories.rollouts import Deployment, seal
 
 Make = Callable[..., Deployment]
@@ -53,3 +53,22 @@ def test_a_planned_job_says_what_it_will_change(make: Make) -> None:
     assert (job.ring.position, job.attempt, job.state) == (1, 1, "pending")
     assert job.job_key == f"{instance_key()}-{rollout.number}-{job.host_id}-1"
     assert Rollout.objects.get().state == "planned"
+
+
+def test_a_stop_is_one_step_whatever_the_size_and_the_tick_does_the_rest(make: Make) -> None:
+    """In force at once: the verb moves the rollout, and withdraws nobody; that is done by steps of some hundred jobs."""
+    deployment = make(hosts=1)
+    counted = []
+    for number in (3, 5, rollouts.AT_ONCE + 100):  # the first one also meets empty caches
+        many_hosts(deployment, number)
+        rollout = deployment.start()
+        with CaptureQueriesContext(connection) as queries:
+            rollouts.stop(rollout_id=rollout.pk, reason="enough", actor=deployment.cast.otto, at=deployment.clock.at)
+        counted.append(len(queries))
+        assert set(Job.objects.filter(rollout=rollout).values_list("state", flat=True)) == {"pending"}
+        deployment.tick()
+        ended = Job.objects.filter(rollout=rollout)
+        assert set(ended.values_list("state", "reason", "code")) == {("cancelled", "enough", "cancelled")}
+        assert Rollout.objects.get(pk=rollout.pk).state == "stopped"
+        Release.objects.filter(pk=deployment.release.pk).update(state="deploying", outcome="")
+    assert counted[1] == counted[2]

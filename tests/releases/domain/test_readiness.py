@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 
-from changes.domain import approvals, holds, reminders
+from changes.domain import agendas, approvals, holds, meetings, reminders
 from changes.models import RFC, Cycle, Evidence, Verification
 from cmdb.domain import windows
 from patchflow.kernel import append_only, signoffs, workflow
@@ -387,3 +387,14 @@ def test_before_the_tests_the_files_of_the_way_back_wait_they_do_not_fail(yard: 
     about = ("readiness.way_back_file", "manifest.artifact_missing")
     found = {(b.code, b.tone) for b in checklist.find_blockers(release, at=yard.at) if b.code in about}
     assert found == {(code, "wait") for code in about}
+
+
+def test_a_vote_on_a_manifest_settles_its_agenda_item_in_the_same_moment(yard: Yard) -> None:
+    """By its own verb, by which the page of the release votes; no sweep is waited for."""
+    release = sealed(yard)
+    round_ = signoffs.open_round_of(release)
+    meeting = meetings.plan(kind="cab", starts_at=yard.at + timedelta(days=1), actor=yard.cast.che, at=yard.at)
+    item = agendas.append(meeting, title=str(release), minutes=10, round_=round_)
+    readiness.decide(round_id=round_.pk, verdict="approve", comment="", actor=yard.cast.gus, at=yard.at)
+    item.refresh_from_db()
+    assert (item.state, item.outcome) == ("decided", "passed")

@@ -11,7 +11,7 @@ from changes.models import RFC
 from patchflow.kernel.errors import Blocked, Conflict, NotAllowed
 from patchflow.kernel.instance import instance_key
 from patchflow.kernel.models import AuditEntry
-from releases.domain import rings, rollbacks, rollouts, switches
+from releases.domain import jobs, rings, rollbacks, rollouts, switches
 from releases.enums_rollout import LIVE
 from releases.models import Job, PermissionSlip, Release, Ring, Rollout
 from tests.factories.rollouts import PACKAGE, Deployment
@@ -181,6 +181,24 @@ def test_stop_withdraws_what_has_not_begun_and_ends_when_nothing_is_at_work(make
     assert deployment.rollout.state == "stopped"
     assert release_of(deployment) == ("deployed", "partial")
     assert len(deployment.simulator.effects()) == 1
+
+
+def test_after_a_stop_what_was_let_through_is_not_begun(make: Make) -> None:
+    """Whether it was asked to stop by itself or not: the gates say so at the moment of acting."""
+    deployment = make(hosts=3, rings=[{"hosts": 3, "concurrency": 2}])
+    deployment.start()
+    deployment.tick()
+    rollouts.stop(rollout_id=deployment.rollout.pk, reason="enough", actor=deployment.cast.otto, at=deployment.clock.at)
+    assert deployment.rollout.state == "stopping"
+    assert sorted(deployment.states()) == ["claimed", "claimed", "pending"]
+    Job.objects.filter(pk=deployment.job(0).pk).update(cancel_asked_at=None)
+    ids = [deployment.job(n).pk for n in range(3)]
+    jobs.run_many(job_ids=ids, owner="t", now=deployment.clock.now, wait=deployment.clock.wait)
+    assert deployment.simulator.effects() == []
+    deployment.work(together=True)
+    assert deployment.states() == ["cancelled"] * 3
+    assert deployment.rollout.state == "stopped"
+    assert deployment.simulator.effects() == []
 
 
 def test_stop_does_not_cut_off_what_installs(make: Make) -> None:

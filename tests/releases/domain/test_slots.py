@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from changes.domain import freezes
+from changes.domain.slots import Span
 from changes.models import ChangeSlot, FreezeWindow
 from changes.queries.conflicts import find_conflicts
 from patchflow.kernel.errors import Blocked
 from releases.domain import manifests, plans, releases, slots
+from releases.domain.slots import Fitting
 from releases.models import PlannedRing, Release
 from tests.factories import releases as stages
 from tests.factories.releases import Yard
@@ -104,3 +106,13 @@ def test_two_releases_of_one_person_at_one_time_are_a_conflict_of_persons(yard: 
     kinds = [str(c.kind) for c in find_conflicts(rfc, at=yard.at)]
     assert kinds == ["person"]
     assert reserved(first)[0][0] == reserved(second)[0][0] == at(0)
+
+
+def test_groups_that_begin_together_in_a_window_are_one_slot(now: datetime) -> None:
+    """Hosts of one window of which some have another one too: two groups, one slot, as long as the longer takes."""
+    hour = timedelta(hours=1)
+    pieces = {(7, "Nights", now, now + hour): 2, (7, "Nights", now, now + 2 * hour): 3, (8, "Days", now, now + hour): 1}
+    assert Fitting(pieces=pieces).spans == [
+        Span(7, "Nights", now, now + 2 * hour, 5),
+        Span(8, "Days", now, now + hour, 1),
+    ]

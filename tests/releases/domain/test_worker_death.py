@@ -6,9 +6,11 @@ database file of their own, so that what a dead one leaves behind is what the ne
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -23,9 +25,13 @@ import pytest
 from django.db import connection, connections
 
 from patchflow.kernel import faults
+from releases.domain import crews, rollouts, working
+from releases.executors.base import PackageState
+from releases.executors.simulator_plan import Habit
 from releases.models import AcceptanceRun, Job, Release, Rollout  # noqa: F401  loaded before a process is forked
-from tests.factories.rollouts import Deployment
+from tests.factories.rollouts import PACKAGE, Deployment
 
+ROOT = Path(__file__).resolve().parents[3]
 Make = Callable[..., Deployment]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.integration]
 
@@ -35,6 +41,81 @@ WELL = [
     "before_release", "before_finish", "after_finish",
 ]  # fmt: skip
 OUT_OF_SIGHT = ["before_lose", "after_lose", "after_look", "before_observe_succeeded", "after_observe_succeeded"]
+CREW = [
+    "after_leases", "before_give", "given", "after_give", "after_journals", "after_looks", "before_record", "after_record",
+    "before_leave",
+]  # fmt: skip
+ELSEWHERE = {"before_send", "after_send"}
+"""Of notices: `tests/patchflow/notices/test_smtp.py` kills there."""
+
+
+def around(*moves: str) -> list[str]:
+    return [f"{side}_{move}" for move in moves for side in ("before", "after")]
+
+
+def _unknown(deployment: Deployment) -> None:
+    """Its only host has fallen silent while it installs."""
+    deployment.habit(0, "lose")
+    deployment.start()
+    deployment.tick()
+    assert deployment.visit() == "unknown"
+    deployment.pass_time(minutes=1)
+    deployment.habit(0, None)
+
+
+def _furnished(deployment: Deployment, version: str, status: str = "installed") -> None:
+    state = PackageState(name="openssl", arch="amd64", version=version, status=status)
+    deployment.simulator.furnish(deployment.hosts[0].name, [state])
+
+
+def _not_needed(deployment: Deployment) -> None:
+    _furnished(deployment, PACKAGE["to"])
+    deployment.start()
+
+
+def _habit(habit: Habit) -> Callable[[Deployment], None]:
+    def prepare(deployment: Deployment) -> None:
+        deployment.habit(0, habit)
+        deployment.start()
+
+    return prepare
+
+
+def _interrupted(deployment: Deployment) -> None:
+    _unknown(deployment)
+    _furnished(deployment, PACKAGE["to"], "half-configured")
+
+
+def _otherwise(deployment: Deployment) -> None:
+    _unknown(deployment)
+    _furnished(deployment, "9.9-1")
+
+
+def _never_seen(deployment: Deployment) -> None:
+    _unknown(deployment)
+    deployment.habit(0, "unreachable")
+    deployment.pass_time(hours=25)
+
+
+def _stopped(deployment: Deployment) -> None:
+    rollout = deployment.start()
+    deployment.tick()
+    rollouts.stop(rollout_id=rollout.pk, reason="enough", actor=deployment.cast.otto, at=deployment.clock.at)
+
+
+SCENES: dict[str, tuple[Callable[[Deployment], object], dict[str, Any], list[str]]] = {
+    "restarts": (Deployment.start, {"profile": {"restart": "always"}}, around("restart")),
+    "not needed": (_not_needed, {}, around("skip")),
+    "fails": (_habit("fail"), {}, around("fail")),
+    "refuses": (_habit("refuse"), {}, around("refuse")),
+    "is not to be reached": (_habit("unreachable"), {}, around("release")),
+    "vanishes": (_habit("vanish"), {}, around("lose", "observe_undone")),
+    "was interrupted": (_interrupted, {}, ["before_recovery", "after_recovery"]),
+    "shows something else": (_otherwise, {}, around("observe_failed")),
+    "is never seen again": (_never_seen, {}, around("give_up")),
+    "is stopped": (_stopped, {}, around("cancel")),
+}
+"""What becomes of one host: (how it begins, what is special about the deployment, places on that way)."""
 
 
 @dataclass
@@ -78,11 +159,15 @@ class Yard:
         os.write(writer, said.encode())
         os._exit(code)
 
-    def work(self) -> dict[str, Any]:
-        """What a worker does until nothing is left, and how things stand then."""
+    def work(self, *, together: bool = False) -> dict[str, Any]:
+        """What a worker does until nothing is left, and how things stand then. `together`: by crews."""
         self.deployment.clock.at = datetime.fromtimestamp(self.deployment.clock.at.timestamp() + 60, UTC)
         Job.objects.filter(lease_until__isnull=False).update(lease_until=datetime(2000, 1, 1, tzinfo=UTC))
-        self.deployment.work()
+        for _wait in range(6):  # what waits a minute before it is tried again is come back to
+            self.deployment.work(together=together)
+            if Rollout.objects.get().ended_at:
+                break
+            self.deployment.pass_time(minutes=5)
         return self.stand()
 
     def stand(self) -> dict[str, Any]:
@@ -105,9 +190,9 @@ def yard(make: Make, tmp_path: Path) -> Callable[..., Yard]:
     if connection.vendor != "sqlite":
         pytest.skip("each trial works on a copy of a database file")
 
-    def run(**given: Any) -> Yard:
+    def run(prepare: Callable[[Deployment], object] = Deployment.start, **given: Any) -> Yard:
         deployment = make(**given)
-        deployment.start()
+        prepare(deployment)
         folder = tmp_path / "yard"
         folder.mkdir()
         with connection.cursor() as cursor:
@@ -126,15 +211,18 @@ def all_well(yard: Yard) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def trials(yard: Yard, points: list[str], tmp_path: Path) -> dict[str, Any]:
-    """Fault → what was wrong after it; empty: all held."""
+def trials(
+    yard: Yard, points: list[str], tmp_path: Path, *, together: bool = False, wanted: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Fault → what was wrong after it; empty: all held. `wanted`: how things stand where nobody dies."""
     wrong: dict[str, Any] = {}
     for point in points:
         trial = yard.copy(tmp_path / point)
-        ended_by, _said = trial.process(trial.work, fault=point)
+        act = functools.partial(trial.work, together=together)
+        ended_by, _said = trial.process(act, fault=point)
         died = ended_by == signal.SIGKILL
-        _ended_by, stand = trial.process(trial.work)
-        if not died or stand != all_well(yard):
+        _ended_by, stand = trial.process(act)
+        if not died or stand != (wanted or all_well(yard)):
             wrong[point] = {"died": died, **stand}
     return wrong
 
@@ -144,11 +232,48 @@ def test_a_worker_may_die_at_every_named_place(yard: Callable[..., Yard], tmp_pa
     assert trials(made, WELL, tmp_path) == {}
 
 
+def test_a_crew_may_die_at_every_named_place(yard: Callable[..., Yard], tmp_path: Path) -> None:
+    made = yard(hosts=3, rings=[{"hosts": 3, "concurrency": 2}])
+    assert trials(made, CREW, tmp_path, together=True) == {}
+
+
 def test_a_worker_may_die_while_it_looks(yard: Callable[..., Yard], tmp_path: Path) -> None:
     made = yard(hosts=1, rings=[{"hosts": 1, "failure_limit": 2}])  # out of sight counts: a limit of one would halt
     made.deployment.habit(0, "lose")
     shutil.copy(made.deployment.simulator.ledger.path, made.folder / "hosts.sqlite3")
     assert trials(made, OUT_OF_SIGHT, tmp_path) == {}
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_worker_may_die_whatever_becomes_of_the_host(scene: str, yard: Callable[..., Yard], tmp_path: Path) -> None:
+    """Where a worker dies on that way, things stand in the end as where none dies."""
+    prepare, given, points = SCENES[scene]
+    made = yard(prepare, hosts=1, rings=[{"hosts": 1, "failure_limit": 2}], **given)
+    undisturbed = made.copy(tmp_path / "undisturbed")
+    _ended_by, stand = undisturbed.process(undisturbed.work)
+    wrong = trials(made, points, tmp_path, wanted=stand)
+    if scene == "is not to be reached":  # who dies before it is written that no order left leaves nobody who knows
+        assert wrong.pop("before_release") == {"died": True, **stand, "states": ["unknown"]}
+        assert stand["states"] == ["pending"]
+    assert wrong == {}
+
+
+def test_every_named_place_of_the_source_is_died_at() -> None:
+    """`fault("…")` as it stands in the code, and around each move that a visit makes."""
+    named, moves = set[str](), set[str]()
+    for path in [p for app in ("releases", "patchflow", "changes", "cmdb") for p in (ROOT / app).rglob("*.py")]:
+        text = path.read_text()
+        named |= set(re.findall(r'fault\("(\w+)"\)', text))
+        moves |= set(re.findall(r'\.move\(\s*"(\w+)"', text))
+    moves |= {*crews.COURSE, *(name for _from, name, _to in working.STEPS)}
+    assert 'fault(f"before_{name}")' in (ROOT / "releases/domain/visits.py").read_text()
+    died_at = {
+        *WELL,
+        *OUT_OF_SIGHT,
+        *CREW,
+        *(point for _prepare, _given, points in SCENES.values() for point in points),
+    }
+    assert died_at | ELSEWHERE == named | set(around(*moves))
 
 
 def test_workers_killed_at_any_moment(yard: Callable[..., Yard], tmp_path: Path) -> None:

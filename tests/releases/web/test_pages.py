@@ -12,7 +12,16 @@ from django.urls import reverse
 from cmdb.domain import windows
 from patchflow.kernel.models import User
 from patchflow.web import states
-from releases.enums import BuildState, ReadinessState, ReleaseOutcome, ReleaseState, ReviewState, RunState, StepOutcome
+from releases.enums import (
+    AmendmentState,
+    BuildState,
+    ReadinessState,
+    ReleaseOutcome,
+    ReleaseState,
+    ReviewState,
+    RunState,
+    StepOutcome,
+)
 from releases.models import Release
 from tests.factories.people import make_user
 from tests.factories.releases import (
@@ -58,6 +67,7 @@ def text(answer: Any) -> str:
         ("releases.acceptancerun", RunState),
         ("releases.acceptancestep", StepOutcome),
         ("releases.readinessreview", ReadinessState),
+        ("releases.amendment", AmendmentState),
         ("releases.postimplementationreview", ReviewState),
     ],
 )

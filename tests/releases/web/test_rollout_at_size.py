@@ -52,7 +52,7 @@ def test_ten_thousand_hosts_cost_no_more_queries_than_four_hundred(
     listed, _list = queries(client, f"{many.get_absolute_url()}hosts/?state=failed&code=unhealthy")
     assert listed < 25
     lines, log = queries(client, f"{many.get_absolute_url()}log/")
-    assert lines < 20
+    assert lines < 25  # the shell of every page among them
     assert "openssl 1.0-1 -&gt; 3.0.15" in log
 
 
