@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from patchflow.kernel.registry import verbs
 
@@ -37,7 +38,7 @@ class MeetingState(models.TextChoices):
     IN_SESSION = "in_session", _("in session")
     MINUTED = "minuted", _("minuted")
     POSTPONED = "postponed", _("postponed")
-    CANCELLED = "cancelled", _("cancelled")
+    CANCELLED = "cancelled", pgettext_lazy("meeting", "cancelled")
 
 
 class AgendaItemState(models.TextChoices):

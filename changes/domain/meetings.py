@@ -13,7 +13,7 @@ from changes.domain.agendas import append, demand, fill_in
 from changes.enums_meeting import AgendaItemState, MeetingKind, Presence
 from changes.models import AgendaItem, Attendee, Meeting, Minutes
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english_n
 from patchflow.kernel.errors import Blocked, Invalid
 from patchflow.kernel.integrity import digest, plain
 from patchflow.kernel.models import User
@@ -100,9 +100,11 @@ def is_done(meeting: Meeting, **_: Any) -> list[Blocker]:
     found = []
     left = meeting.items.filter(state=AgendaItemState.OPEN).count()
     if left:
-        sentence = f"{left} items are open: decide, carry over or withdraw them." if left > 1 else (
-            "One item is open: decide, carry over or withdraw it."
-        )  # fmt: skip
+        sentence = english_n(
+            "One item is open: decide, carry over or withdraw it.",
+            "%(n)s items are open: decide, carry over or withdraw them.",
+            left,
+        )
         found.append(Blocker("meeting.items_open", sentence, tone="wait"))
     if not meeting.attendees.filter(presence=Presence.PRESENT).exists():
         found.append(Blocker("meeting.attendance", "Record who is there.", tone="wait"))

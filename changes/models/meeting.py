@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from changes.enums_meeting import AgendaItemState, MeetingKind, MeetingState, Presence
@@ -186,7 +187,7 @@ class Minutes(models.Model):
     sealed_at = models.DateTimeField()
 
     class Meta:
-        verbose_name_plural = _("minutes")
+        verbose_name_plural = pgettext_lazy("record", "minutes")
 
     def __str__(self) -> str:
-        return f"{_('Minutes of')} {self.meeting.number}"
+        return gettext("Minutes of %(meeting)s") % {"meeting": self.meeting.number}

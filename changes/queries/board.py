@@ -13,7 +13,7 @@ from django.db.models import F, Model, Q, QuerySet
 
 from changes.enums_meeting import MeetingState
 from changes.models import RFC, AgendaItem
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.enums import RoundState, Verdict
 from patchflow.kernel.models import SignOff, SignOffLevel, SignOffRound, User
 from patchflow.kernel.registry import signoff_subjects
@@ -96,7 +96,7 @@ def ladder_of(round_: SignOffRound) -> list[Rung]:
 def why_not(round_: SignOffRound, actor: User, *, at: datetime) -> list[Blocker]:
     """Every reason why `actor` cannot decide now, the same as the verb raises."""
     if not round_.is_open:
-        return [Blocker("signoff.round_over", f"This round is {round_.get_state_display()}.")]
+        return [Blocker("signoff.round_over", english("This round is %(state)s.", state=label_of(round_)))]
     return why_not_sign(round_, subject_of_round(round_), actor, at=at)
 
 

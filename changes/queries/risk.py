@@ -69,24 +69,36 @@ def scored(rfc: RFC, *, at: datetime) -> Scored:
     )
 
 
+def _many(count: int, one: str, more: str) -> str:
+    return f"{count} {one if count == 1 else more}"
+
+
 def _criticality(facts: Sequence[TargetFacts]) -> Factor:
     if not facts:
         return Factor("criticality", "unknown", 5, 5, "No target is known, so the worst is assumed.")
     highest = min(f.criticality for f in facts)
     count = sum(f.criticality == highest for f in facts)
     points = {1: 5, 2: 3, 3: 1, 4: 0}.get(highest, 5)
-    return Factor("criticality", str(highest), points, 5, f"{count} hosts of criticality {highest} in scope.")
+    return Factor(
+        "criticality",
+        str(highest),
+        points,
+        5,
+        _many(count, f"host of criticality {highest} is in scope.", f"hosts of criticality {highest} are in scope."),
+    )
 
 
 def _hosts(count: int) -> Factor:
     points = sum(count > limit for limit in (5, 20, 100, 500))
-    return Factor("hosts", str(count), points, 4, f"{count} hosts are reached.")
+    return Factor("hosts", str(count), points, 4, _many(count, "host is reached.", "hosts are reached."))
 
 
 def _environment(facts: Sequence[TargetFacts]) -> Factor:
     count = sum(f.environment == "production" for f in facts)
     if count:
-        return Factor("environment", "production", 2, 2, f"{count} of {len(facts)} hosts are in production.")
+        return Factor(
+            "environment", "production", 2, 2, f"{count} of {_many(len(facts), 'host is', 'hosts are')} in production."
+        )
     found = sorted({f.environment for f in facts}) or ["unknown"]
     return Factor(
         "environment", ", ".join(found), 0 if facts else 2, 2, "No host is in production." if facts else "Not known."
@@ -134,7 +146,13 @@ def _tests(rfc: RFC) -> Factor:
 def _exposure(facts: Sequence[TargetFacts]) -> Factor:
     services = {pk for f in facts for pk in f.services}
     points = sum(len(services) > limit for limit in (0, 5, 20))
-    return Factor("exposure", str(len(services)), points, 3, f"{len(services)} services depend on these hosts.")
+    return Factor(
+        "exposure",
+        str(len(services)),
+        points,
+        3,
+        _many(len(services), "service depends on these hosts.", "services depend on these hosts."),
+    )
 
 
 # --- the cost of waiting ----------------------------------------------------------------------------------------------------

@@ -18,9 +18,11 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from changes.domain import approvals
-from changes.models import RFC
+from changes.enums_identify import SeverityStep
+from changes.models import RFC, SoftwareUpdate, Vulnerability
 from changes.queries import board
-from changes.queries.rfcs import changes_since_signed, on_the_same_hosts, round_before
+from changes.queries.conflicts import find_conflicts
+from changes.queries.rfcs import changes_since_signed, round_before
 from changes.queries.risk import cost_of_waiting
 from changes.web import rfc_forms, rfc_parts
 from patchflow.kernel.enums import Verdict
@@ -101,10 +103,11 @@ def board_item(request: HttpRequest, pk: int) -> HttpResponse:
         except Refusal as refusal:
             rfc_forms.refuse(form, refusal)
         else:
-            messages.success(request, _("Your decision on %(what)s is written down.") % {"what": round_.subject_label})
+            messages.success(request, written_down(round_, form.cleaned_data["verdict"], timezone.now()))
             following = board.next_item(actor, at=timezone.now(), after=round_)
             return redirect("changes:board-item", following.pk) if following else redirect("changes:board-list")
     context = evidence_of(round_, actor, form) | _agenda(round_, actor)
+    context["meeting_item"] = round_.agenda_items.filter(state="open").select_related("meeting").first()
     return render(request, "changes/board_item.html", context, status=400 if form.errors else 200)
 
 
@@ -117,12 +120,28 @@ def board_tally(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "changes/_tally.html", tally_of(round_))
 
 
+def written_down(round_: SignOffRound, verdict: str, now: Any) -> str:
+    """That the vote counts, and what comes next."""
+    given = {"what": round_.subject_label, "verdict": Verdict(verdict).label}
+    said = _("Your decision on %(what)s is written down: %(verdict)s.") % given
+    return f"{said} {_step(board.subject_of_round(round_), now)}".rstrip()
+
+
+def _step(subject: Any, now: Any) -> str:
+    """Who must act next on a change; nothing of other subjects, whose own page says it."""
+    if not isinstance(subject, RFC):
+        return ""
+    step = rfc_parts.next_of(subject, now=now)
+    return f"{step.sentence} {step.detail}".rstrip()
+
+
 def tally_of(round_: SignOffRound) -> dict[str, Any]:
     """The present level with its count, and who has voted."""
     rungs = board.ladder_of(round_)
     return {
         "round": round_,
         "rung": next((r for r in rungs if r.current), None),
+        "rungs": rungs,
         "seats": _seats(rungs),
         "tally_url": reverse("changes:board-tally", args=[round_.pk]) if round_.is_open else "",
     }
@@ -156,8 +175,10 @@ def evidence_of(round_: SignOffRound, actor: Any, form: DecideForm) -> dict[str,
         "subject_url": signoff_subjects[round_.subject_type].url(subject),
         **tally_of(round_),
     }
+    context["own"] = _own(context["rungs"], actor)
+    context["following_step"] = _step(subject, now) if context["own"] else ""
     if isinstance(subject, RFC):
-        context |= _rfc_item(subject, now) | _since_before(round_, now)
+        context |= _rfc_item(subject, actor, now) | _since_before(round_, now)
     else:
         context |= _since_before(round_, now)
         slot = f"board.{round_.subject_type}"
@@ -179,6 +200,14 @@ def _seats(rungs: list[board.Rung]) -> list[dict[str, Any]]:
         name = given.who if given else str(voter.user)
         seats.append({"css": css, "icon": states.ICONS[css], "name": name, "word": word})
     return seats
+
+
+def _own(rungs: list[board.Rung], actor: Any) -> dict[str, Any] | None:
+    """How this person has signed the round, if so."""
+    given = next((s for r in rungs for s in r.level.signoffs.all() if s.user_id == actor.pk), None)
+    if given is None:
+        return None
+    return {"icon": "good" if given.verdict == Verdict.APPROVE else "bad", "word": given.get_verdict_display()}
 
 
 def _said(value: Any) -> str:
@@ -206,39 +235,56 @@ def _since_before(round_: SignOffRound, now: Any) -> dict[str, Any]:
     }
 
 
-def _rfc_item(rfc: RFC, now: Any) -> dict[str, Any]:
+def _wanted(updates: list[SoftwareUpdate]) -> dict[str, Any]:
+    """Why the change is wanted: the gravest of its updates, every gravity (not stated is none of them), what they close."""
+    worst = max(updates, key=lambda one: (one.exploited, one.severity_rank), default=None)
+    if worst is None:
+        return {}
+    cves = Vulnerability.objects.filter(advisories__updates__in=[one.pk for one in updates]).distinct()
+    return {
+        "title": worst.title,
+        "gravity": ", ".join(
+            str(SeverityStep(n).label) for n in sorted({u.severity_rank for u in updates}, reverse=True)
+        ),
+        "exploited": worst.exploited,
+        "cves": list(cves.values_list("cve", flat=True)),
+    }
+
+
+def _rfc_item(rfc: RFC, actor: Any, now: Any) -> dict[str, Any]:
     risk = rfc.risk
     cost = cost_of_waiting(rfc, at=now)
     targets = list(rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True))
     changed = rfc_parts.differences(changes_since_signed(rfc))
     vital = sum(t.criticality == 1 for t in targets)
+    rows = list(rfc.updates.filter(removed_at__isnull=True).select_related("update"))
     return {
         "rfc": rfc,
         "risk": risk,
         "risk_look": states.look("changes.risk", risk.level) if risk else None,
         "risk_lines": rfc_parts.risk_statements(risk),
+        "risk_scale": rfc_parts.risk_scale(),
         "cost": cost,
         "cost_head": rfc_parts.cost_head(cost),
         "cost_rows": rfc_parts.waiting_rows(cost),
-        "updates": list(rfc.updates.filter(removed_at__isnull=True)),
+        "updates": rows,
+        "wanted": _wanted([row.update for row in rows]),
         "target_count": len(targets),
         "vital_count": vital,
-        "places": sorted(Counter(t.environment or _("unknown") for t in targets).items()),
+        "places": sorted(Counter(rfc_parts.environment_of(t) for t in targets).items()),
         "scope": rfc_parts.scope_rows(targets),
         "windows": list(rfc.windows.all()),
         "plans": [(label, getattr(rfc, name)) for name, label in rfc_parts.PLAN_NAMES],
         "evidence": rfc_parts.evidence_statements(rfc.evidence.all(), now=now),
         "changed": changed,
+        "conflicts": rfc_parts.conflict_statements(find_conflicts(rfc, at=now), actor),
         "points": _open_points(rfc, changed, now),
     }
 
 
 def _open_points(rfc: RFC, changed: list[Any], now: Any) -> list[Statement]:
     """What the board should settle, and what is settled."""
-    found = [
-        Statement("st-warn", f"{other.number} · {other.title}", _("%(n)d same hosts") % {"n": count})
-        for other, count in on_the_same_hosts(rfc)[:4]
-    ]
+    found = []
     clock = rfc_parts.clock_of(rfc)
     if clock is not None:
         found.append(Statement(clock.css(now), _("Start-by target"), clock.left(now)))

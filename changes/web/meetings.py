@@ -29,7 +29,7 @@ from patchflow.kernel import audit, workflow
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.rules import capability, failing
 from patchflow.web import parts, words
-from patchflow.web.tables import Column, Filter, Listing
+from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Reach, Verb, verbs_of
 
 S = MeetingState
@@ -38,6 +38,7 @@ PRIMARY = {S.PLANNED: "publish", S.AGENDA_PUBLISHED: "open", S.IN_SESSION: "sess
 LIVE = (S.PLANNED, S.AGENDA_PUBLISHED, S.IN_SESSION)
 
 
+@list_page(gettext_lazy("Meetings"))
 @login_required
 @require_safe
 def meeting_list(request: HttpRequest) -> HttpResponseBase:
@@ -48,12 +49,12 @@ def meeting_list(request: HttpRequest) -> HttpResponseBase:
         Meeting.objects.all().visible_to(actor).select_related("chair"),
         (
             Column(_("Meeting"), "number", url=Meeting.get_absolute_url, mono=True),
-            Column(_("Board"), lambda m: m.get_kind_display()),
+            Column(_("Board"), lambda m: m.get_kind_display(), name="board"),
             Column("", "state", state="changes.meeting"),
             Column(_("Begins"), "starts_at", sort="begins"),
             Column(_("Minutes"), "minutes", numeric=True),
             Column(_("Place"), "place", wide=True),
-            Column(_("Chair"), lambda m: str(m.chair)),
+            Column(_("Chair"), lambda m: str(m.chair), name="chair"),
         ),
         sorts={"begins": ("starts_at", "id")},
         default="-begins",

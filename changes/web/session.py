@@ -21,9 +21,9 @@ from changes.models import AgendaItem, Meeting
 from changes.queries.board import rounds_visible_to
 from changes.queries.meetings import consent_block
 from changes.web import rfc_forms
-from changes.web.board import DecideForm, evidence_of, tally_of
+from changes.web.board import DecideForm, evidence_of, tally_of, written_down
 from changes.web.meetings import LIVE, Row, rows_of, visible_meeting
-from patchflow.kernel.blockers import sentences
+from patchflow.kernel.blockers import said as reasons_of
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import SignOffRound
 from patchflow.kernel.rules import capability, failing
@@ -65,7 +65,7 @@ def meeting_item(request: HttpRequest, pk: int, item: int) -> HttpResponse:
         except Refusal as refusal:
             rfc_forms.refuse(form, refusal)
         else:
-            messages.success(request, _("Your decision on %(what)s is written down.") % {"what": round_.subject_label})
+            messages.success(request, written_down(round_, form.cleaned_data["verdict"], timezone.now()))
             return redirect(_address(request, meeting, found))
     context = {**_frame(request, meeting, found), **(evidence_of(round_, actor, form) if round_ else _topic(found))}
     context |= _tally(request, meeting, found, round_)
@@ -179,7 +179,7 @@ def meeting_consent(request: HttpRequest, pk: int) -> HttpResponse:
         )
         messages.success(request, said % {"n": n})
     for item_id, blockers in done.refused.items():
-        messages.error(request, f"{titles.get(item_id, item_id)}: {sentences(blockers)}")
+        messages.error(request, f"{titles.get(item_id, item_id)}: {reasons_of(blockers)}")
     return redirect(_back(request, meeting))
 
 

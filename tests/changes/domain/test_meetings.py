@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from changes.domain import agendas, approvals, consent, meetings
 from changes.models import RFC, AgendaItem, Meeting, Minutes
 from changes.queries.meetings import agenda_of, consent_block
+from cmdb.domain import baselines
 from patchflow.kernel import append_only, signoffs, substitutes
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.integrity import digest
@@ -200,6 +201,21 @@ def test_a_round_that_ends_elsewhere_leaves_the_agenda(world: World) -> None:
     assert agendas.settle_ended(now=world.at) == 1
     assert agendas.settle_ended(now=world.at) == 0
     assert meeting.items.get().state == "withdrawn"
+
+
+def test_a_vote_by_any_door_settles_its_agenda_item_in_the_same_moment(world: World) -> None:
+    """The page of a baseline votes by the kernel's verb; the agenda hears of it as of every other vote."""
+    cast, at = world.cast, world.at
+    baseline = baselines.propose(
+        name="Web", platform_id=made.make_platform().pk, items=[("bash", "amd64", "5.2-1")], actor=cast.cora, at=at
+    )
+    round_ = signoffs.open_round_of(baseline)
+    assert round_ is not None
+    item = agendas.append(planned(world), title="Web", minutes=5, round_=round_, consent=True)
+    signoffs.decide(round_id=round_.pk, verdict="refuse", comment="Too new.", actor=cast.sam, at=at)
+    item.refresh_from_db()
+    assert (item.state, item.outcome) == ("decided", "refused")
+    assert agendas.settle_ended(now=at) == 0
 
 
 def test_postponing_makes_a_new_meeting_and_cancelling_frees_the_items(world: World) -> None:

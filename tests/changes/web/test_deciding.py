@@ -124,3 +124,18 @@ def test_substitutes_over_rest(world: World) -> None:
     other = APIClient()
     other.force_authenticate(world.cast.eve)
     assert other.get("/api/v1/substitutes/").json()["results"] == []
+
+
+def test_after_the_vote_it_says_that_it_counts_and_who_is_next(world: World) -> None:
+    rfc = made.approve(made.awaiting(world), world.cast.sam, at=timezone.now())
+    round_ = made.round_of(rfc)
+    page = reverse("changes:board-item", args=[round_.pk])
+    mia = as_(world.cast.mia)
+    vote = {"verdict": "approve", "comment": "", "digest_seen": round_.digest}
+    done = mia.post(page, vote, follow=True).text
+    assert "is written down: approve." in done
+    assert "One more person must sign level 2, CAB, by" in done
+    again = mia.get(page).text
+    assert "You have signed: approve." in again
+    assert "You do not decide here" not in again
+    assert "One more person must sign level 2" in again
