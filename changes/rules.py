@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from changes.enums import RFCKind, RFCState
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, English, any_of, english, label_of
 from patchflow.kernel.enums import RoundState, Verdict
 from patchflow.kernel.rules import rule
 from patchflow.kernel.signoffs import open_round_of, passed_round_of
@@ -116,12 +116,19 @@ def kind_refusal(rfc: RFC, transition: str) -> list[Blocker]:
     may = KIND_MAY.get((rfc.state, transition), ALL)
     if rfc.kind in may:
         return []
-    kinds = " or ".join(sorted(str(RFCKind(kind).label) for kind in may))
-    what = transition.replace("_", " ")
+    kinds = any_of([English.of(kind) for kind in sorted(may)])
+    words = transition.replace("_", " ")
+    what = English.of(words.capitalize(), context="verb", text=words)
     return [
         Blocker(
             "rfc.kind",
-            f"A {rfc.get_kind_display()} change cannot {what} while {rfc.get_state_display()}; only {kinds} can.",
+            english(
+                "A %(kind)s change cannot %(what)s while %(state)s; only %(kinds)s can.",
+                kind=label_of(rfc, "kind"),
+                what=what,
+                state=label_of(rfc),
+                kinds=kinds,
+            ),
         )
     ]
 

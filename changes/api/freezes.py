@@ -11,9 +11,10 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from changes.domain import freezes
+from changes.domain import freeze_import, freezes
 from changes.enums import RFCKind
 from changes.models import FreezeWindow
+from cmdb.api.serializers import IcsLineSerializer, IcsSerializer
 from patchflow.api.verbs import ReasonSerializer, VerbViewSet, parsed
 
 
@@ -37,6 +38,13 @@ class DeclareSerializer(serializers.Serializer[Any]):
     passes = serializers.ListField(child=serializers.ChoiceField(RFCKind.choices), required=False)
 
 
+class ImportFreezesSerializer(IcsSerializer):
+    reason = serializers.CharField(
+        max_length=2000, allow_blank=True, default="", help_text="Where an event has no description."
+    )
+    passes = serializers.ListField(child=serializers.ChoiceField(RFCKind.choices), allow_null=True, default=None)
+
+
 class FreezeViewSet(VerbViewSet):
     """Spans in which only some kinds of change start. Everybody who may see changes anywhere sees them."""
 
@@ -51,6 +59,19 @@ class FreezeViewSet(VerbViewSet):
         """Declares a freeze."""
         freeze = self.act(freezes.declare, request, **parsed(DeclareSerializer, request))
         return self.answer(freeze.pk, status=201)
+
+    @extend_schema(request=ImportFreezesSerializer, responses=IcsLineSerializer(many=True))
+    @action(detail=False, methods=["post"], url_path="import-ics", pagination_class=None, filter_backends=[])
+    def import_ics(self, request: Request) -> Response:
+        """Freezes from an iCalendar file: what each event would become, or, without `preview`, declared of the chosen ones."""
+        given = parsed(ImportFreezesSerializer, request)
+        common = {"content": given["ics"].encode(), "zone": given["zone"]}
+        if given["preview"]:
+            lines = self.act(freeze_import.preview, request, **common)
+        else:
+            more = {name: given[name] for name in ("numbers", "reason", "passes")}
+            lines = self.act(freeze_import.take_over, request, **common, **more)
+        return Response(IcsLineSerializer(lines, many=True).data)
 
     @extend_schema(request=ReasonSerializer, responses=FreezeSerializer)
     @action(detail=True, methods=["post"])

@@ -94,7 +94,7 @@ class RFCSerializer(RFCListSerializer):
     class Meta(RFCListSerializer.Meta):
         fields = (*RFCListSerializer.Meta.fields, "other_reason", "implementation_plan", "test_plan", "back_out_plan",
                   "communication_plan", "way_back", "not_before", "not_after", "change_model", "clock_started_at",
-                  "submitted_at", "authorized_at", "begun_at", "closed_at", "outcome", "updates", "risk",
+                  "submitted_at", "authorized_at", "begun_at", "closed_at", "outcome", "trial", "updates", "risk",
                   "change_digest", "owed", "glass")  # fmt: skip
         read_only_fields = fields
 

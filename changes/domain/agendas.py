@@ -15,7 +15,8 @@ from django.db.models import Max
 from changes.enums_meeting import AgendaItemState, MeetingState, Presence
 from changes.models import AgendaItem, Meeting
 from changes.queries.meetings import next_of_kind, proposals
-from patchflow.kernel import audit, workflow
+from patchflow.kernel import audit, signoffs, workflow
+from patchflow.kernel.blockers import english, label_of
 from patchflow.kernel.enums import RoundState, Verdict
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import SignOff, SignOffRound, User
@@ -35,7 +36,7 @@ def demand(meeting: Meeting | None, actor: User) -> None:
 def in_state(meeting: Meeting, *states: str) -> None:
     """Raises Conflict unless the meeting stands in one of `states`."""
     if meeting.state not in states:
-        raise Conflict(f"The meeting is {meeting.get_state_display()}.", code="conflict.state")
+        raise Conflict(english("The meeting is %(state)s.", state=label_of(meeting)), code="conflict.state")
 
 
 def managed(meeting_id: int, actor: User, *states: str) -> Meeting:
@@ -127,7 +128,9 @@ def _set_consent(item: AgendaItem, consent: bool) -> None:
         if item.round is None:
             raise Blocked("Nobody signs this item, so it has no place in the consent block.", code="agenda.consent")
         if item.pulled_by_id or item.round.signoffs.filter(verdict=Verdict.REFUSE).exists():
-            raise Blocked(f"{item.title}: a member wants to talk about it.", code="agenda.pulled")
+            raise Blocked(
+                english("%(title)s: a member wants to talk about it.", title=item.title), code="agenda.pulled"
+            )
     item.consent = consent
 
 
@@ -163,13 +166,13 @@ def begin_next(*, meeting_id: int, actor: User, at: datetime) -> AgendaItem:
 def pull(*, meeting_id: int, item_id: int, actor: User, at: datetime, reason: str = "") -> AgendaItem:
     """Takes an item out of the consent block, so that it is talked about. Any member may; it does not go back."""
     meeting = workflow.lock(Meeting, meeting_id)
-    in_state(meeting, *LIVE)
     item = meeting.items.select_related("round").filter(pk=item_id).first()
-    if item is None or not item.consent or not item.is_open or item.round is None:
-        raise Conflict("It does not stand in the consent block.", code="agenda.not_in_block")
-    asked = item.round.levels.filter(voters__user=actor).exists()
+    asked = item is not None and item.round is not None and item.round.levels.filter(voters__user=actor).exists()
     if not asked and not meeting.attendees.filter(user=actor).exists():
         raise NotAllowed("Only members of the board pull an item out.", code="agenda.not_member")
+    in_state(meeting, *LIVE)
+    if item is None or not item.consent or not item.is_open or item.round is None:
+        raise Conflict("It does not stand in the consent block.", code="agenda.not_in_block")
     _pull(meeting, item, reason.strip(), actor=actor, at=at)
     return item
 
@@ -261,7 +264,8 @@ def _forget(meeting: Meeting, item: AgendaItem) -> None:
 
 
 # --- what votes do to the agenda ---------------------------------------------------------------------------------------------
-def after_vote(signed: SignOff, *, actor: User, at: datetime) -> None:
+@signoffs.after_vote
+def note_vote(signed: SignOff, *, actor: User, at: datetime) -> None:
     """Notes a vote on the agenda that has its round: a refusal takes it out of the consent block, an end settles it. In the
     transaction of the vote, after its locks."""
     round_ = SignOffRound.objects.defer("document").get(pk=signed.round_id)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from changes.domain import agendas, policy, reminders, risk, scope
+from changes.domain import policy, reminders, risk, scope
 from changes.domain.rfc_gates import unplanned
 from changes.enums import ModelState, RFCKind, RFCState, TargetOutcome
 from changes.models import RFC, ChangeModel
@@ -106,13 +106,13 @@ def decide(
     now = SignOffRound.objects.defer("document").get(pk=round_id)
     if now.is_open and now.position != peek.position:
         reminders.ask(now, at=at)
-    agendas.after_vote(signed, actor=actor, at=at)
     return signed
 
 
 @workflow.verb("signoff.round.withdrawn", SignOffRound, "round_id")
 def withdraw(*, round_id: int, reason: str, actor: User, at: datetime) -> RFC | ChangeModel:
     """Takes a question back: the round ends, the RFC is evaluated again, the model is a draft again. Needs round.withdraw."""
+    workflow.demand_somewhere("round.withdraw", actor=actor)
     peek = SignOffRound.objects.filter(pk=round_id, subject_type__in=BACK).first()
     if peek is None:
         raise Conflict("This round does not exist.", code="conflict.gone")

@@ -17,7 +17,7 @@ from changes.enums import ModelState, RFCKind
 from changes.models import RFC, ChangeModel
 from changes.rules import LICENCE
 from patchflow.kernel import audit, signoffs, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.enums import RoundState
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.integrity import digest, plain
@@ -66,7 +66,9 @@ def revise(*, model_id: int, actor: User, at: datetime, **fields: Any) -> Change
     if refused := failing([capability("change_model.edit")], model, actor):
         raise NotAllowed(refused)
     if model.state != ModelState.DRAFT:
-        raise Conflict(f"It is {model.get_state_display()}: only a draft is edited.", code="conflict.state")
+        raise Conflict(
+            english("It is %(state)s: only a draft is edited.", state=label_of(model)), code="conflict.state"
+        )
     _write(model, fields)
     model.revised_by = actor
     model.save()
@@ -104,24 +106,53 @@ def licence_blockers(rfc: RFC) -> list[Blocker]:
     if model is None:
         return [Blocker("licence.model", "A standard change needs its model.")]
     if model.state != ModelState.APPROVED:
-        return [Blocker("licence.lost", f"The model “{model}” is {model.get_state_display()}: it gives no licence.")]
+        return [
+            Blocker(
+                "licence.lost",
+                english(
+                    "The model “%(model)s” is %(state)s: it gives no licence.",
+                    model=model,
+                    state=label_of(model),
+                ),
+            )
+        ]
     signed = signoffs.passed_round_of(model, digest_now=model.model_digest)
     if signed is None:
-        return [Blocker("licence.unsigned", f"The model “{model}” is not what the board signed.")]
+        return [
+            Blocker("licence.unsigned", english("The model “%(model)s” is not what the board signed.", model=model))
+        ]
     found: list[Blocker] = []
     risk = rfc.risk
     if risk is None or risk.content_digest != rfc.content_digest():
         found.append(Blocker("licence.risk", "Its risk has not been assessed as it stands."))
     elif risk.score > model.max_score:
         found.append(
-            Blocker("licence.risk", f"Its risk, {risk.score}, is above the model's limit of {model.max_score}.")
+            Blocker(
+                "licence.risk",
+                english(
+                    "Its risk, %(score)s, is above the model's limit of %(max_score)s.",
+                    score=risk.score,
+                    max_score=model.max_score,
+                ),
+            )
         )
     names = set(rfc.updates.filter(removed_at__isnull=True).values_list("name", flat=True))
     if model.packages and (others := names - set(model.packages)):
-        found.append(Blocker("licence.packages", f"The model does not cover {', '.join(sorted(others))}."))
+        found.append(
+            Blocker(
+                "licence.packages", english("The model does not cover %(others)s.", others=", ".join(sorted(others)))
+            )
+        )
     hosts = rfc.targets.filter(removed_at__isnull=True).count()
     if hosts > model.max_hosts:
-        found.append(Blocker("licence.hosts", f"{hosts} hosts are more than the model's {model.max_hosts}."))
+        found.append(
+            Blocker(
+                "licence.hosts",
+                english(
+                    "%(hosts)s hosts are more than the model's %(max_hosts)s.", hosts=hosts, max_hosts=model.max_hosts
+                ),
+            )
+        )
     if rfc.requested_by_id in signoffs.signers_of(model):
         found.append(
             Blocker("licence.four_eyes", "Whoever signed the model does not use its licence for a change of their own.")
@@ -190,7 +221,7 @@ signoff_subjects.add(
     "changes.changemodel",
     SignOffSubject(
         label="changes.changemodel",
-        visible=lambda actor: ChangeModel.objects.values("pk") if actor.scopes_for("rfc.view") != frozenset() else (),
+        visible=lambda actor: ChangeModel.objects.values("pk") if actor.holds_somewhere("rfc.view") else (),
         document=ChangeModel.model_document,
         excluded=_excluded,
         capability="rfc.approve",

@@ -15,7 +15,7 @@ from changes.domain.agendas import LIVE, in_state
 from changes.enums_meeting import AgendaItemState
 from changes.models import AgendaItem, Meeting
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.enums import Verdict
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import SignOff, User
@@ -47,7 +47,7 @@ def consent(
     for item_id, digest in sorted(seen.items()):
         item = block.get(item_id)
         if item is None or item.round_id is None:
-            gone = "It has left the consent block: it is talked about, or decided."
+            gone = english("It has left the consent block: it is talked about, or decided.")
             refused[item_id] = [Blocker("agenda.not_in_block", gone)]
             continue
         try:

@@ -16,7 +16,7 @@ from changes.domain import phase_steps
 from changes.enums import TERMINAL, WITHDRAWN, CycleEventKind, CycleKind, CycleState, UpdateClass
 from changes.models import RFC, Cycle, CycleEvent, CycleUpdate, SoftwareUpdate
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.registry import gate
@@ -231,7 +231,13 @@ def every_rfc_has_ended(cycle: Cycle, *, actor: User, at: datetime, facts: objec
     count = still.count()
     if not count:
         return []
-    return [Blocker("cycle.rfcs_open", f"{count} RFCs of this cycle have not ended: {_named(still)}.", tone="wait")]
+    return [
+        Blocker(
+            "cycle.rfcs_open",
+            english("%(count)s RFCs of this cycle have not ended: %(named)s.", count=count, named=_named(still)),
+            tone="wait",
+        )
+    ]
 
 
 @gate("changes.cycle", "close_unneeded")
@@ -241,5 +247,7 @@ def every_rfc_was_withdrawn(cycle: Cycle, *, actor: User, at: datetime, facts: o
     count = others.count()
     if not count:
         return []
-    sentence = f"{count} RFCs of this cycle are neither rejected nor cancelled: {_named(others)}."
+    sentence = english(
+        "%(count)s RFCs of this cycle are neither rejected nor cancelled: %(named)s.", count=count, named=_named(others)
+    )
     return [Blocker("cycle.rfcs_not_withdrawn", sentence)]

@@ -12,7 +12,7 @@ from changes.enums import ReferenceKind
 from changes.models import RFC, Attachment, Comment, Reference
 from changes.queries.board import rounds_visible_to
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, English, any_of, english
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.roles import all_roles, roles_with
@@ -25,9 +25,9 @@ COMMENT, ATTACH = "rfc.comment", "rfc.attach"
 
 def why_not_add(rfc: RFC, actor: User, right: str, *, at: datetime) -> list[Blocker]:
     """The reasons against adding; empty for who holds the right somewhere and may read the change, or is asked about it."""
-    if actor.scopes_for(right) == frozenset() or actor.is_bot:
-        titles = " or ".join(all_roles()[r].title for r in sorted(roles_with(right)))
-        return [Blocker(f"role.{right}", f"This needs the role {titles}.")]
+    if not actor.holds_somewhere(right) or actor.is_bot:
+        titles = any_of([English.of(all_roles()[r].title, context="role") for r in sorted(roles_with(right))])
+        return [Blocker(f"role.{right}", english("This needs the role %(titles)s.", titles=titles))]
     asked = rounds_visible_to(actor, at=at).filter(subject_type=RFC._meta.label_lower, subject_id=rfc.pk).exists()
     if not asked and not RFC.objects.visible_to(actor).filter(pk=rfc.pk).exists():
         return [Blocker("rfc.not_visible", "You may not read this change.")]

@@ -7,6 +7,7 @@ from datetime import datetime
 from changes.enums import EvidenceKind, RFCState
 from changes.models import RFC, Evidence
 from patchflow.kernel import audit, workflow
+from patchflow.kernel.blockers import english
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
@@ -25,14 +26,13 @@ def record(
     if refused := failing([capability("evidence.record")], rfc, actor):
         raise NotAllowed(refused)
     if kind not in EvidenceKind.values:
-        raise Invalid(f"There is no evidence of kind {kind!r}.", code="evidence.kind")
+        raise Invalid(english("There is no evidence of kind %(kind)s.", kind=repr(kind)), code="evidence.kind")
     if not summary.strip():
         raise Invalid("Say what this evidence shows.", code="evidence.summary")
     if rfc.state == RFCState.DRAFT:
         raise Conflict("A draft has no evidence yet.", code="conflict.state")
-    row = Evidence.objects.create(
-        rfc=rfc, kind=kind, digest=digest, summary=summary.strip(), passed=passed, by=actor, at=at
-    )
+    said = f"Trial: {summary.strip()}" if rfc.trial else summary.strip()
+    row = Evidence.objects.create(rfc=rfc, kind=kind, digest=digest, summary=said, passed=passed, by=actor, at=at)
     detail = {"kind": kind, "digest": digest, "passed": passed, "summary": row.summary}
     audit.record(rfc, "change.rfc.evidence_recorded", actor=actor, at=at, detail=detail)
     return row

@@ -11,7 +11,7 @@ from changes.enums import TERMINAL
 from changes.models import RFC
 from changes.rules import own_or_manager
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.registry import gate
@@ -31,7 +31,7 @@ def set_parent(*, rfc_id: int, parent_id: int | None, actor: User, at: datetime)
     if refused := failing([capability("rfc.revise"), own_or_manager], rfc, actor):
         raise NotAllowed(refused)
     if rfc.state in TERMINAL:
-        raise Conflict(f"It is {rfc.get_state_display()}.", code="conflict.state")
+        raise Conflict(english("It is %(state)s.", state=label_of(rfc)), code="conflict.state")
     parent = RFC.objects.filter(pk__in=list(seen)).first()
     if parent_id is not None:
         if parent is None:
@@ -39,7 +39,10 @@ def set_parent(*, rfc_id: int, parent_id: int | None, actor: User, at: datetime)
         if parent.pk == rfc.pk or parent.parent_id or rfc.children.exists():
             raise Invalid("A parent is no child itself, and a child has no children.", code="rfc.parent_id")
         if parent.state in TERMINAL:
-            raise Conflict(f"{parent.number} is {parent.get_state_display()}.", code="rfc.parent_id")
+            raise Conflict(
+                english("%(number)s is %(state)s.", number=parent.number, state=label_of(parent)),
+                code="rfc.parent_id",
+            )
     rfc.parent = parent
     rfc.save(update_fields=["parent"])
     detail = {"parent": parent.number if parent else ""}
@@ -53,7 +56,7 @@ def children_have_ended(rfc: RFC, *, actor: User, at: datetime, facts: Mapping[s
     return [
         Blocker(
             "rfc.children_open",
-            f"Its child {child.number} is {child.get_state_display()}.",
+            english("Its child %(number)s is %(state)s.", number=child.number, state=label_of(child)),
             child.get_absolute_url(),
             "wait",
         )

@@ -14,7 +14,7 @@ from changes.feeds import base
 from changes.models import Feed, FeedRun
 from changes.rules_identify import may_manage_feeds, may_poll_feeds
 from patchflow.kernel import audit, queue, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.registry import sweep
@@ -103,7 +103,12 @@ def poll(*, feed_id: int, actor: User, at: datetime) -> FeedRun:
     if feed.runs.filter(state__in=[FeedRunState.QUEUED, FeedRunState.RUNNING]).exists():
         raise Conflict("A poll of this feed is under way already.", code="conflict.feed_polled")
     if held := feed.runs.filter(state=FeedRunState.HELD).first():
-        sentence = f"Run {held.pk} would lose {held.vanished} of {held.known_before} records: a person decides about that first."
+        sentence = english(
+            "Run %(pk)s would lose %(vanished)s of %(known_before)s records: a person decides about that first.",
+            pk=held.pk,
+            vanished=held.vanished,
+            known_before=held.known_before,
+        )
         raise Blocked(Blocker("feed.held", sentence, where=f"/feeds/{feed.pk}/", tone="wait"))
     run = FeedRun.objects.create(feed=feed, requested_by=actor, requested_at=at)
     Feed.objects.filter(pk=feed.pk).update(last_tried_at=at)
@@ -119,7 +124,10 @@ def sweep_feeds(*, now: datetime) -> int:
     live = [FeedRunState.QUEUED, FeedRunState.RUNNING]
     for feed in Feed.objects.filter(enabled=True).exclude(runs__state__in=[*live, FeedRunState.HELD]):
         if feed.next_due_at is None or feed.next_due_at <= now:
-            poll(feed_id=feed.pk, actor=bot, at=now)
+            try:
+                poll(feed_id=feed.pk, actor=bot, at=now)
+            except Conflict:  # another scheduler's sweep was first: the next feed
+                continue
             count += 1
     waiting = queue.due(FeedRun.objects.filter(state__in=live, requested_at__lt=now), now=queue.database_now())
     for pk in list(waiting.values_list("pk", flat=True)[:50]):
@@ -142,7 +150,16 @@ def _described(feed: Feed) -> dict[str, Any]:
 def _check(feed: Feed) -> None:
     found = []
     if feed.kind not in base.kinds():
-        found.append(Blocker("feed.kind", f"There is no kind {feed.kind!r}; there are: {', '.join(base.kinds())}."))
+        found.append(
+            Blocker(
+                "feed.kind",
+                english(
+                    "There is no kind %(kind)s; there are: %(kinds)s.",
+                    kind=repr(feed.kind),
+                    kinds=", ".join(base.kinds()),
+                ),
+            )
+        )
     is_url = urlsplit(feed.location).scheme in ("http", "https") and bool(urlsplit(feed.location).hostname)
     if feed.location_kind == LocationKind.URL and not is_url:
         found.append(Blocker("feed.location", "A web address begins with https:// or http:// and names a host."))
@@ -154,6 +171,7 @@ def _check(feed: Feed) -> None:
         try:
             feed.full_clean(exclude=["created_at"])
         except ValidationError as error:
-            found = [Blocker(f"feed.{name}", " ".join(texts)) for name, texts in error.message_dict.items()]
+            wrong = {name: " ".join(texts) for name, texts in error.message_dict.items()}
+            found = [Blocker(f"feed.{name}", text) for name, text in wrong.items()]
     if found:
         raise Invalid(found)

@@ -70,12 +70,12 @@ def break_glass(*, rfc_id: int, reason: str, actor: User, at: datetime) -> Break
 def review(*, rfc_id: int, justified: bool, finding: str, actor: User, at: datetime) -> BreakGlass:
     """A third person states whether breaking the glass was justified. Needs rfc.approve or rfc.close for the hosts."""
     rfc = workflow.lock(RFC, rfc_id)
-    broken = rfc.glass.filter(broken_at__isnull=False, reviewed_at__isnull=True).order_by("pk").first()
-    if broken is None:
-        raise Conflict("There is no broken glass to review.", code="conflict.state")
     keys = rfc.scope_keys()
     if not (actor.holds("rfc.approve", over=keys) or actor.holds("rfc.close", over=keys)):
         raise NotAllowed(failing([capability("rfc.close")], rfc, actor))
+    broken = rfc.glass.filter(broken_at__isnull=False, reviewed_at__isnull=True).order_by("pk").first()
+    if broken is None:
+        raise Conflict("There is no broken glass to review.", code="conflict.state")
     if actor.pk in {broken.asked_by_id, broken.broken_by_id, rfc.requested_by_id}:
         raise NotAllowed("You took part in it; somebody else reviews it.", code="rfc.four_eyes_glass")
     if not finding.strip():

@@ -9,6 +9,7 @@ from changes.models import RFC, Hold
 from changes.queries.holds import open_hold_of
 from changes.signals import authorization_lost
 from patchflow.kernel import audit, workflow
+from patchflow.kernel.blockers import english, label_of
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import Audited, User
 from patchflow.kernel.rules import capability, failing
@@ -20,7 +21,9 @@ def place(*, rfc_id: int, reason: str, actor: User, at: datetime, cause: str = H
     signal; clocks run on."""
     rfc = workflow.lock(RFC, rfc_id)
     if rfc.state in TERMINAL:
-        raise Conflict(f"It is {rfc.get_state_display()}: there is nothing to hold.", code="conflict.state")
+        raise Conflict(
+            english("It is %(state)s: there is nothing to hold.", state=label_of(rfc)), code="conflict.state"
+        )
     hold = _place(rfc, reason=reason, cause=cause, actor=actor, at=at)
     audit.record(rfc, "change.rfc.held", actor=actor, at=at, detail={"cause": cause, "reason": hold.reason})
     authorization_lost.send(sender=RFC, rfc_id=rfc.pk, reason=f"On hold: {hold.reason}", at=at)

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from changes.enums import ModelState, RFCKind
 from changes.models import RFC
+from patchflow.kernel.blockers import english
 from patchflow.kernel.enums import Quorum
 from patchflow.kernel.errors import Invalid
 from patchflow.kernel.models import User
@@ -57,7 +58,9 @@ def checked(levels: Sequence[Mapping[str, Any]]) -> list[Level]:
         if not str(given.get("name", "")).strip() or not roles:
             raise Invalid("A level needs a name and at least one role.", code="model.levels")
         if wrong := [r for r in roles if r not in known or r not in roles_with("rfc.approve")]:
-            raise Invalid(f"These roles approve nothing: {', '.join(wrong)}.", code="model.levels")
+            raise Invalid(
+                english("These roles approve nothing: %(wrong)s.", wrong=", ".join(wrong)), code="model.levels"
+            )
         if quorum not in Quorum.values or amount < 1 or (quorum == Quorum.PERCENT and amount > 100):
             raise Invalid("A quorum is first, all, a number, or a share of up to 100 percent.", code="model.levels")
         limit = {k: int(given[k]) for k in ("working_days", "hours") if given.get(k)}
@@ -65,7 +68,9 @@ def checked(levels: Sequence[Mapping[str, Any]]) -> list[Level]:
             raise Invalid("A level has a deadline in working days or in hours.", code="model.levels")
         escalate_to = str(given.get("escalate_to", ""))
         if escalate_to and escalate_to not in known:
-            raise Invalid(f"There is no role {escalate_to!r}.", code="model.levels")
+            raise Invalid(
+                english("There is no role %(escalate_to)s.", escalate_to=repr(escalate_to)), code="model.levels"
+            )
         found.append({"name": str(given["name"]).strip(), "roles": roles, "quorum": quorum, "amount": amount, **limit,
                       "escalate_to": escalate_to})  # fmt: skip
     return found

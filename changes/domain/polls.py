@@ -19,7 +19,7 @@ from changes.feeds import base
 from changes.feeds.base import AdvisoryDraft, FeedError, Quarantined
 from changes.models import Advisory, Feed, FeedRun, QuarantinedDocument
 from patchflow.kernel import queue, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Invalid
 from patchflow.kernel.models import User
 
@@ -107,9 +107,12 @@ def _finish(row: FeedRun, progress: _Progress, *, documents: int, at: datetime) 
         FeedRun.objects.filter(pk=row.pk).update(**counts, covers=sorted(progress.covers))
         limit = settings.PATCHFLOW["FEED_LOSS_PERCENT"]
         if lost and 100 * len(lost) > limit * max(known_before, 1):
-            problem = (
-                f"It lists {len(lost)} of {known_before} known advisories no more, which is over {limit} %. Nothing was "
-                "marked; what was new or changed was taken in. Look at the source, then accept or refuse the loss."
+            problem = english(
+                "It lists %(lost)s of %(known_before)s known advisories no more, which is over %(limit)s %%. Nothing was marked; "
+                "what was new or changed was taken in. Look at the source, then accept or refuse the loss.",
+                lost=len(lost),
+                known_before=known_before,
+                limit=limit,
             )
             row = workflow.fire(FeedRun, row.pk, "hold", actor=bot, at=at, problem=problem, **counts)
             Feed.objects.filter(pk=row.feed_id).update(problem=problem)

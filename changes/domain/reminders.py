@@ -12,14 +12,15 @@ from datetime import datetime
 from django.apps import apps
 from django.db.models import Model
 
-from patchflow.kernel import audit, workflow
+from patchflow.kernel import audit, signoffs, workflow
 from patchflow.kernel.enums import RoundState
-from patchflow.kernel.models import SignOffLevel, SignOffRound, User
+from patchflow.kernel.models import SignOff, SignOffLevel, SignOffRound, User
 from patchflow.kernel.registry import sweep
 from patchflow.kernel.signoffs import voters_by_role
 from patchflow.kernel.substitutes import askable
 from patchflow.notices.delivery import tell
 from patchflow.notices.models import Notice
+from patchflow.notices.subscriptions import mark_read
 
 KINDS = {"asked": "approval_requested", "reminded": "approval_reminded", "escalated": "approval_escalated"}
 
@@ -92,6 +93,13 @@ def ask(round_: SignOffRound, *, at: datetime) -> None:
     level = round_.levels.get(position=round_.position)
     subject = apps.get_model(round_.subject_type)._default_manager.get(pk=round_.subject_id)
     _say(round_, level, "asked", askable(level, at=at), [], at=at, subject=subject)
+
+
+@signoffs.after_vote
+def answered(signed: SignOff, *, actor: User, at: datetime) -> None:
+    """Whoever has decided need not be told any more that the question waits: those notices are read."""
+    keys = [_key(signed.round, signed.level, step) for step in KINDS]
+    mark_read(actor=actor, at=at, keys=keys)
 
 
 @sweep("approval_reminders")

@@ -9,7 +9,7 @@ from changes.models import SoftwareUpdate, UpdateResponse
 from changes.rules import start_by
 from changes.rules_identify import may_respond
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import failing
@@ -31,7 +31,9 @@ def respond(
         raise NotAllowed(refused)
     found = []
     if response not in Response.values:
-        found.append(Blocker("update.response", f"The responses are: {', '.join(Response.values)}."))
+        found.append(
+            Blocker("update.response", english("The responses are: %(values)s.", values=", ".join(Response.values)))
+        )
     if not reason.strip():
         found.append(Blocker("update.reason", "Say why: whoever looks at it later needs the reason."))
     if response in NEEDS_DATE and revisit_on is None:
@@ -66,7 +68,13 @@ def classify(*, update_id: int, update_class: str, reason: str, actor: User, at:
     if refused := failing([may_respond], update, actor):
         raise NotAllowed(refused)
     if update_class not in UpdateClass.values:
-        raise Invalid([Blocker("update.update_class", f"The classes are: {', '.join(UpdateClass.values)}.")])
+        raise Invalid(
+            [
+                Blocker(
+                    "update.update_class", english("The classes are: %(values)s.", values=", ".join(UpdateClass.values))
+                )
+            ]
+        )
     if not reason.strip():
         raise Invalid([Blocker("update.reason", "Say why the class is another one.")])
     if update.class_by_person and update.update_class == update_class:

@@ -17,6 +17,7 @@ from changes.rules import own_or_manager
 from changes.signals import authorization_lost
 from cmdb.models import Host, ServiceWindow
 from patchflow.kernel import audit, signoffs, workflow
+from patchflow.kernel.blockers import english, label_of
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.integrity import difference, digest, plain
 from patchflow.kernel.models import User
@@ -78,7 +79,7 @@ def revise(
     if refused := failing([capability("rfc.revise"), own_or_manager], rfc, actor):
         raise NotAllowed(refused)
     if rfc.state not in EDITABLE:
-        sentence = f"It is {rfc.get_state_display()}: suspend or stop it before you change what it does."
+        sentence = english("It is %(state)s: suspend or stop it before you change what it does.", state=label_of(rfc))
         raise Conflict(sentence, code="conflict.state")
     not_on_hold(rfc)
     if digest_seen and digest_seen != rfc.change_digest:
@@ -112,7 +113,12 @@ def apply(rfc: RFC, changes: Changes, *, actor: User, at: datetime) -> None:
         _fill_from(rfc)
     if rfc.change_model and rfc.change_model.kind != rfc.kind:
         raise Invalid(
-            f"“{rfc.change_model}” is a model of {rfc.change_model.kind} changes.", code="rfc.change_model_id"
+            english(
+                "“%(change_model)s” is a model of %(kind)s changes.",
+                change_model=rfc.change_model,
+                kind=rfc.change_model.kind,
+            ),
+            code="rfc.change_model_id",
         )
     fields = [*TEXTS, "kind", "way_back", "not_before", "not_after", "change_model"]
     rfc.save(update_fields=fields)

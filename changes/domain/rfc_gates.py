@@ -12,7 +12,8 @@ from changes.queries.authorization import unsigned
 from changes.queries.holds import hold_blocker
 from changes.queries.rfcs import relevance
 from changes.rules import PASSES_HOLD, kind_refusal
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel import trial
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.fsm import machine_of
 from patchflow.kernel.models import User
 from patchflow.kernel.registry import gate
@@ -20,9 +21,9 @@ from patchflow.kernel.signoffs import open_round_of
 
 ALL = tuple(sorted({t.name for t in machine_of(RFC)}))
 PLANS = {
-    "implementation_plan": "an implementation plan",
-    "test_plan": "a test plan",
-    "back_out_plan": "a back-out plan",
+    "implementation_plan": english("implementation plan"),
+    "test_plan": english("test plan"),
+    "back_out_plan": english("back-out plan"),
 }
 Facts = Mapping[str, Any]
 
@@ -48,6 +49,18 @@ def _edit(rfc: RFC) -> str:
     return f"{rfc.get_absolute_url()}revise/"
 
 
+@gate("changes.rfc", "submit", "evaluate", "request_approval", "authorize", "break_glass", "begin")
+def belongs_to_now(rfc: RFC, *, actor: User, at: datetime, facts: Facts) -> list[Blocker]:
+    """What was raised in a trial goes on in the trial alone."""
+    return trial.mismatch(True, rfc.number) if rfc.trial else []
+
+
+@gate("changes.rfc", "begin")
+def is_carried_out_now(rfc: RFC, *, actor: User, at: datetime, facts: Facts) -> list[Blocker]:
+    """A real change may be decided in a trial, and is not carried out in it."""
+    return [] if rfc.trial else trial.mismatch(False, rfc.number)
+
+
 @gate("changes.rfc", "submit")
 def has_scope(rfc: RFC, *, actor: User, at: datetime, facts: Facts) -> list[Blocker]:
     """Updates with a relevance, or a stated other reason; and targets."""
@@ -62,7 +75,9 @@ def has_scope(rfc: RFC, *, actor: User, at: datetime, facts: Facts) -> list[Bloc
         names = ", ".join(
             rfc.updates.filter(update_id__in=idle, removed_at__isnull=True).values_list("name", flat=True)
         )
-        sentence = f"No target misses {names}. Take it out, or state another reason for the change."
+        sentence = english(
+            "No target misses %(names)s. Take it out, or state another reason for the change.", names=names
+        )
         found.append(Blocker("rfc.not_relevant", sentence, _edit(rfc)))
     return found
 
@@ -77,7 +92,7 @@ def unplanned(rfc: RFC) -> list[Blocker]:
     """What is missing before anybody is asked to approve it."""
     owes = ("implementation_plan", "test_plan") if rfc.kind == RFCKind.EMERGENCY else ()
     found = [
-        Blocker("rfc.plan_missing", f"It has no {what.partition(' ')[2]}.", _edit(rfc))
+        Blocker("rfc.plan_missing", english("It has no %(plan)s.", plan=what), _edit(rfc))
         for name, what in PLANS.items()
         if name not in owes and not getattr(rfc, name).strip()
     ]
@@ -104,7 +119,9 @@ def is_signed(rfc: RFC, *, actor: User, at: datetime, facts: Facts) -> list[Bloc
     """What begins is what was approved (law 2), within the permitted dates."""
     found = unsigned(rfc, digest_now=rfc.change_digest)
     if rfc.not_after and at >= rfc.not_after:
-        sentence = f"The last permitted date, {rfc.not_after:%d %b %Y %H:%M} UTC, has passed."
+        sentence = english(
+            "The last permitted date, %(not_after)s UTC, has passed.", not_after=f"{rfc.not_after:%d %b %Y %H:%M}"
+        )
         found.append(Blocker("rfc.too_late", sentence, _edit(rfc)))
     return found
 
@@ -117,7 +134,7 @@ def is_reviewed(rfc: RFC, *, actor: User, at: datetime, facts: Facts) -> list[Bl
         found.append(Blocker("rfc.review_missing", "Its post-implementation review is not there yet.", tone="wait"))
     found += owed(rfc)
     if rfc.glass.filter(broken_at__isnull=False, reviewed_at__isnull=True).exists():
-        sentence = "The glass was broken for it, and nobody has reviewed that yet."
+        sentence = english("The glass was broken for it, and nobody has reviewed that yet.")
         found.append(Blocker("rfc.glass_review_missing", sentence, rfc.get_absolute_url(), tone="wait"))
     if "code" in facts and facts["code"] not in CloseCode.values:
         found.append(Blocker("rfc.close_code", "Say how it ended: choose a closing code."))
@@ -130,7 +147,10 @@ def owed(rfc: RFC) -> list[Blocker]:
         return []
     missing = set(owed_documents(rfc))
     names = [what for name, what in PLANS.items() if name in missing]
-    found = [Blocker("rfc.owed", f"As an emergency it still owes {what}.", tone="wait") for what in names]
+    found = [
+        Blocker("rfc.owed", english("As an emergency it still owes its %(what)s.", what=what), tone="wait")
+        for what in names
+    ]
     if not rfc.evidence.filter(kind=EvidenceKind.ACCEPTANCE).exists():
         found.append(Blocker("rfc.owed", "As an emergency it still owes the evidence of a test.", tone="wait"))
     return found

@@ -16,10 +16,11 @@ from changes.domain.revisions import Changes, Content, apply
 from changes.domain.rfc_gates import PLANS, owed_documents
 from changes.enums import CloseCode, CycleEventKind, EvidenceKind, ModelState, RFCKind, RFCState, UpdateClass
 from changes.models import RFC, Cycle, Evidence, SoftwareUpdate
-from changes.rules import CLASS_LENGTH, start_by
+from changes.rules import CLASS_LENGTH, own_or_manager, start_by
 from changes.signals import authorization_lost
 from cmdb.models import Host
-from patchflow.kernel import audit, signoffs, workflow
+from patchflow.kernel import audit, signoffs, trial, workflow
+from patchflow.kernel.blockers import english
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.integrity import digest
 from patchflow.kernel.models import User
@@ -45,7 +46,7 @@ def raise_rfc(
         raise Invalid("Choose standard, normal or emergency.", code="rfc.kind")
     updates = scope.chosen_updates(update_ids)
     wanted = scope.missing_hosts([u.pk for u in updates], actor=actor) if host_ids is None else set(host_ids)
-    if actor.scopes_for("rfc.raise") == frozenset():
+    if not actor.holds_somewhere("rfc.raise"):
         raise NotAllowed(failing([capability("rfc.raise")], None, actor))
     hosts = scope.chosen_hosts(wanted, actor=actor)
     cycle = cycles.cycle_for(update_ids=[u.pk for u in updates], kind=kind, actor=actor, at=at)
@@ -62,6 +63,7 @@ def raise_rfc(
         update_class=update_class,
         clock_started_at=started,
         start_by=start_by(update_class, started),
+        trial=trial.active(),
     )
     rfc.save(force_insert=True)
     scope.set_updates(rfc, updates, at=at)
@@ -158,31 +160,33 @@ def evaluate(*, rfc_id: int, actor: User, at: datetime) -> RFC:
 
 def _reason(reason: str, what: str) -> str:
     if not reason.strip():
-        raise Invalid(f"Say why it is {what}.", code="rfc.reason")
+        raise Invalid(english("Say why it is %(what)s.", what=what), code="rfc.reason")
     return reason.strip()
 
 
 @workflow.verb("change.rfc.sent_back", RFC, "rfc_id")
 def send_back(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
     """Back to draft, with what must be better."""
-    return workflow.fire(RFC, rfc_id, "send_back", actor=actor, at=at, reason=_reason(reason, "sent back"))
+    return workflow.fire(RFC, rfc_id, "send_back", actor=actor, at=at, reason=_reason(reason, english("sent back")))
 
 
 @workflow.verb("change.rfc.rejected", RFC, "rfc_id")
 def reject(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
     """Ends an RFC that is not wanted; an open round is withdrawn."""
-    return _leave(rfc_id, "reject", _reason(reason, "rejected"), actor=actor, at=at)
+    return _leave(rfc_id, "reject", _reason(reason, english("rejected")), actor=actor, at=at)
 
 
 @workflow.verb("change.rfc.cancelled", RFC, "rfc_id")
 def cancel(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
     """Ends an RFC before it is carried out, and its children with it; open rounds are withdrawn, and what was planned under
     them is told. Refused as a whole if a child may not be cancelled."""
-    was = RFC.objects.filter(pk=rfc_id).values_list("state", flat=True).first()
+    if peek := RFC.objects.filter(pk=rfc_id).first():
+        workflow.demand_role(peek, "cancel", actor=actor)
+    was = peek.state if peek else None
     if was in (RFCState.IMPLEMENTING, RFCState.SUSPENDED):
         raise Conflict("It is being carried out: it is not cancelled. Stop it.", code="rfc.stop_it")
     _lock_cycles_of_family(rfc_id)
-    rfc = _leave(rfc_id, "cancel", _reason(reason, "cancelled"), actor=actor, at=at)
+    rfc = _leave(rfc_id, "cancel", _reason(reason, english("cancelled")), actor=actor, at=at)
     if was == RFCState.AUTHORIZED:
         authorization_lost.send(sender=RFC, rfc_id=rfc_id, reason=f"Cancelled: {reason.strip()}", at=at)
     for child in holds.open_children(rfc):
@@ -209,7 +213,7 @@ def _leave(rfc_id: int, transition: str, reason: str, *, actor: User, at: dateti
 @workflow.verb("change.rfc.lapsed", RFC, "rfc_id")
 def lapse(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
     """Withdraws the authorization: authorized → evaluating, implementing → suspended. What runs under it is told to halt."""
-    rfc = workflow.fire(RFC, rfc_id, "lapse", actor=actor, at=at, reason=_reason(reason, "withdrawn"))
+    rfc = workflow.fire(RFC, rfc_id, "lapse", actor=actor, at=at, reason=_reason(reason, english("withdrawn")))
     authorization_lost.send(sender=RFC, rfc_id=rfc_id, reason=reason.strip(), at=at)
     return rfc
 
@@ -238,7 +242,7 @@ def implemented(*, rfc_id: int, outcome: str, actor: User, at: datetime) -> RFC:
 @workflow.verb("change.rfc.stopped", RFC, "rfc_id")
 def stop(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
     """Ends what is being carried out. Gate (from releases): no live job; queued ones are withdrawn by the same verb."""
-    rfc = workflow.fire(RFC, rfc_id, "stop", actor=actor, at=at, reason=_reason(reason, "stopped"))
+    rfc = workflow.fire(RFC, rfc_id, "stop", actor=actor, at=at, reason=_reason(reason, english("stopped")))
     signoffs.withdraw(subject=rfc, actor=actor, at=at, reason=reason.strip())
     authorization_lost.send(sender=RFC, rfc_id=rfc_id, reason=f"Stopped: {reason.strip()}", at=at)
     return RFC.objects.get(pk=rfc_id)
@@ -251,7 +255,7 @@ def bring_owed(*, rfc_id: int, name: str, text: str, actor: User, at: datetime) 
     Needs rfc.revise for the hosts concerned.
     """
     rfc = workflow.lock(RFC, rfc_id)
-    if refused := failing([capability("rfc.revise")], rfc, actor):
+    if refused := failing([capability("rfc.revise"), own_or_manager], rfc, actor):
         raise NotAllowed(refused)
     if name not in PLANS or name not in owed_documents(rfc):
         raise Invalid("This change does not owe that document.", code="rfc.owed")

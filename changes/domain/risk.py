@@ -9,6 +9,7 @@ from changes.enums import RFCState
 from changes.models import RFC, RiskAssessment
 from changes.queries.risk import scored
 from patchflow.kernel import audit, workflow
+from patchflow.kernel.blockers import english, label_of
 from patchflow.kernel.errors import Conflict, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
@@ -30,7 +31,7 @@ def score(*, rfc_id: int, actor: User, at: datetime) -> RiskAssessment:
     if refused := failing([capability("rfc.score")], rfc, actor):
         raise NotAllowed(refused)
     if rfc.state not in SCORABLE:
-        raise Conflict(f"It is {rfc.get_state_display()}: its risk is history.", code="conflict.state")
+        raise Conflict(english("It is %(state)s: its risk is history.", state=label_of(rfc)), code="conflict.state")
     revisions.not_on_hold(rfc)
     with revisions.editing(rfc, actor=actor, at=at, reason="risk assessed again", authored=False):
         return assess(rfc, actor=actor, at=at)

@@ -11,6 +11,7 @@ from changes.models import RFC, RFCTarget, RFCUpdate, RFCWindow, SoftwareUpdate
 from changes.queries.applicability import hosts_missing
 from cmdb.models import GroupMember, Host, ServiceWindow
 from patchflow.kernel import audit, workflow
+from patchflow.kernel.blockers import english
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
@@ -40,7 +41,9 @@ def named_hosts(*, names: Collection[str], group_ids: Collection[int], actor: Us
         unknown += [] if begin else [start]
     if unknown:
         more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
-        sentence = f"No host of your scope is called {', '.join(unknown[:10])}{more}."
+        sentence = english(
+            "No host of your scope is called %(unknown)s%(more)s.", unknown=", ".join(unknown[:10]), more=more
+        )
         raise Invalid(sentence, code="rfc.host_names")
     members = GroupMember.objects.filter(group_id__in=list(group_ids)).values("host_id")
     return ids | set(rows.filter(pk__in=members).values_list("pk", flat=True))
@@ -53,7 +56,7 @@ def chosen_updates(update_ids: Collection[int]) -> list[SoftwareUpdate]:
         raise Invalid("One of these updates does not exist.", code="rfc.update_ids")
     gone = [str(u) for u in found if u.withdrawn_at]
     if gone:
-        raise Invalid(f"Withdrawn by the vendor: {', '.join(gone)}.", code="rfc.update_ids")
+        raise Invalid(english("Withdrawn by the vendor: %(gone)s.", gone=", ".join(gone)), code="rfc.update_ids")
     return found
 
 
@@ -157,7 +160,7 @@ def record_outcomes(*, rfc_id: int, outcomes: dict[int, str], actor: User, at: d
     if refused := failing([capability("rfc.implement")], rfc, actor):
         raise NotAllowed(refused)
     if unknown := set(outcomes.values()) - set(TargetOutcome.values):
-        raise Invalid(f"Not an outcome: {', '.join(sorted(unknown))}.", code="rfc.outcome")
+        raise Invalid(english("Not an outcome: %(unknown)s.", unknown=", ".join(sorted(unknown))), code="rfc.outcome")
     changed = 0
     counts: dict[str, int] = {}
     for outcome in sorted(set(outcomes.values())):

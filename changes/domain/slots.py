@@ -10,7 +10,7 @@ from changes.models import RFC, ChangeSlot
 from changes.queries import calendar  # noqa: F401  registers what changes has in the calendar
 from changes.queries.conflicts import freezes_over
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Blocked, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
@@ -40,7 +40,12 @@ def reserve(
     frozen = [
         Blocker(
             "slot.freeze",
-            f"{span.starts_at:%d %b %Y %H:%M} UTC lies in freeze “{freeze.name}”: {freeze.reason}",
+            english(
+                "%(starts_at)s UTC lies in freeze “%(name)s”: %(reason)s",
+                starts_at=f"{span.starts_at:%d %b %Y %H:%M}",
+                name=freeze.name,
+                reason=freeze.reason,
+            ),
             freeze.get_absolute_url(),
         )
         for span in spans

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from django.conf import settings
 
+from patchflow.kernel.blockers import english
 from patchflow.kernel.errors import Conflict, Invalid
 
 _PIECE = 64 * 1024
@@ -90,7 +91,9 @@ def keep(content: BinaryIO) -> Kept:
                 head = (head + piece)[:_HEAD] if len(head) < _HEAD else head
                 size += len(piece)
                 if size > limit:
-                    raise Invalid(f"A file may have {limit // 2**20} MB at most.", code="attachment.file")
+                    raise Invalid(
+                        english("A file may have %(size)s MB at most.", size=limit // 2**20), code="attachment.file"
+                    )
                 sums.update(piece)
                 out.write(piece)
             out.flush()

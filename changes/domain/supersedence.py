@@ -16,9 +16,11 @@ from changes.enums import HoldCause, RFCState
 from changes.models import RFC, Hold, RFCUpdate
 from changes.queries.holds import open_hold_of
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.errors import Blocked, Conflict
+from patchflow.kernel.blockers import english, label_of
+from patchflow.kernel.errors import Blocked, Conflict, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.registry import sweep
+from patchflow.kernel.rules import capability, failing
 from patchflow.kernel.signoffs import voters_by_role
 from patchflow.notices.delivery import tell
 
@@ -94,8 +96,10 @@ def move(*, rfc_id: int, actor: User, at: datetime, reason: str = "") -> RFC:
     goes on between. What was signed is void. Needs rfc.hold and rfc.revise; what runs is suspended first.
     """
     rfc = workflow.lock(RFC, rfc_id)
+    if refused := failing([capability("rfc.hold"), capability("rfc.revise")], rfc, actor):
+        raise NotAllowed(refused)
     if rfc.state not in revisions.EDITABLE:
-        sentence = f"It is {rfc.get_state_display()}: stop its rollout and suspend it before you move it."
+        sentence = english("It is %(state)s: stop its rollout and suspend it before you move it.", state=label_of(rfc))
         raise Conflict(sentence, code="conflict.state")
     replaced = {row.update_id: row.update.superseded_by_id for row in successors_of(rfc)}
     if not replaced:

@@ -19,8 +19,8 @@ from changes.feeds.base import AdvisoryDraft, FeedError, Quarantined, Tally, reg
 from changes.feeds.documents import Ignored, Incomplete, Limits, RawDocument, quarantined, read_documents
 from changes.feeds.osv_records import read_record
 from changes.feeds.osv_shape import BadRecord
-from changes.remote.addresses import Resolver, resolve
 from changes.remote.downloads import DownloadError, DownloadLimits, download
+from patchflow.kernel.addresses import Resolver, resolve
 
 _ADVICE = "Nothing of this document was taken in; report it to its publisher or get it again."
 _CLOCK_TOLERANCE = timedelta(days=1)

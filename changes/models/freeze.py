@@ -25,7 +25,7 @@ def emergency_only() -> list[str]:
 class FreezeQuerySet(models.QuerySet["FreezeWindow"]):
     def visible_to(self, actor: User) -> FreezeQuerySet:
         """All, to everybody who may see changes anywhere."""
-        return self if actor.scopes_for("rfc.view") != frozenset() else self.none()
+        return self if actor.holds_somewhere("rfc.view") else self.none()
 
     def ahead(self, at: datetime) -> FreezeQuerySet:
         """In force or still to come."""

@@ -103,6 +103,7 @@ class RFC(Audited):
     closed_at = models.DateTimeField(null=True, blank=True)
     close_code = models.CharField(max_length=24, choices=CloseCode, blank=True, default="")
     outcome = models.CharField(max_length=24, blank=True, default="", help_text="What the release reported.")
+    trial = models.BooleanField(default=False, help_text="Raised in trial mode: it never counts as real.")
 
     objects = RFCQuerySet.as_manager()
 
@@ -194,6 +195,7 @@ class RFC(Audited):
                 "communication": self.communication_plan,
             },
             "risk": {"level": risk.level, "score": risk.score, "factors": risk.factors} if risk else None,
+            **({"trial": True} if self.trial else {}),
         }
 
     def content_digest(self) -> str:

@@ -11,7 +11,7 @@ from django.db import models
 from changes.enums import RFCState
 from changes.models import RFC, BreakGlass, RFCTarget, RFCUpdate, RFCWindow, RiskAssessment
 from changes.queries.holds import hold_blocker
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.integrity import digest, plain
 from patchflow.kernel.models import SignOffRound
 from patchflow.kernel.signoffs import passed_round_of
@@ -51,7 +51,7 @@ def unsigned(rfc: RFC, *, digest_now: str) -> list[Blocker]:
     """The reason that nobody signed what stands there now; empty if somebody did."""
     if basis_of(rfc, digest_now=digest_now):
         return []
-    sentence = "What was approved is not what stands there now: no passed round has this digest."
+    sentence = english("What was approved is not what stands there now: no passed round has this digest.")
     return [Blocker("rfc.digest_unsigned", sentence, rfc.get_absolute_url())]
 
 
@@ -108,13 +108,17 @@ def authorization_for(*, rfc_id: int, at: datetime) -> Authorization:
     now_signed = content.digest
     blockers: list[Blocker] = []
     if rfc.state not in (RFCState.AUTHORIZED, RFCState.IMPLEMENTING):
-        sentence = f"{rfc.number} is {rfc.get_state_display()}, not authorized."
+        sentence = english("%(number)s is %(state)s, not authorized.", number=rfc.number, state=label_of(rfc))
         blockers.append(Blocker("rfc.not_authorized", sentence, rfc.get_absolute_url()))
     blockers += unsigned(rfc, digest_now=now_signed)
     held = hold_blocker(rfc)
     blockers += held
     if rfc.not_after and at >= rfc.not_after:
-        sentence = f"The last permitted date of {rfc.number}, {rfc.not_after:%d %b %Y %H:%M} UTC, has passed."
+        sentence = english(
+            "The last permitted date of %(number)s, %(not_after)s UTC, has passed.",
+            number=rfc.number,
+            not_after=f"{rfc.not_after:%d %b %Y %H:%M}",
+        )
         blockers.append(Blocker("rfc.too_late", sentence, rfc.get_absolute_url()))
     return Authorization(
         rfc_id=rfc.pk,

@@ -19,10 +19,12 @@ from changes.enums import TERMINAL, RFCState
 from changes.models import RFC, ChangeSlot, FreezeWindow
 from changes.queries.fitting import Fit, fit_of
 from cmdb.queries.hosts import related_hosts
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.models import User
 
 SHOWN = 6
+COMPARED = 24
+"""How many other changes on the same hosts are compared, those with most hosts in common first."""
 
 
 class ConflictKind(StrEnum):
@@ -65,11 +67,13 @@ def find_conflicts(rfc: RFC, *, at: datetime, fit: Fit | None = None) -> list[Co
     slots = list(ChangeSlot.objects.live().filter(rfc=rfc, ends_at__gt=at))
     targets = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True)
     hosts = list(targets.values_list("host_id", flat=True))
+    same = _on_hosts(rfc, slots, hosts, ConflictKind.SAME_CI, at=at)
+    nearer = {conflict.other_id for conflict in same if conflict.other_id}
     found = [
         *_windows(rfc, fit if fit is not None else fit_of(rfc, at=at)),
         *_freezes(rfc, slots, at=at),
-        *_on_hosts(rfc, slots, hosts, ConflictKind.SAME_CI, at=at),
-        *_on_hosts(rfc, slots, related_hosts(hosts) if hosts else set(), ConflictKind.RELATED_CI, at=at),
+        *same,
+        *_on_hosts(rfc, slots, related_hosts(hosts) if hosts else set(), ConflictKind.RELATED_CI, at=at, but=nearer),
         *_persons(rfc, slots),
     ]
     return sorted(found, key=lambda conflict: not conflict.denies)
@@ -114,29 +118,48 @@ def _freezes(rfc: RFC, slots: list[ChangeSlot], *, at: datetime) -> list[Conflic
             continue
         when = f"{freeze.starts_at:%d %b %H:%M} to {freeze.ends_at:%d %b %Y %H:%M} UTC"
         what = "stands over a slot of it" if slots else "delays it"
-        sentence = f"Freeze “{freeze.name}”, {when}, lets no {rfc.kind} change start and {what}."
+        sentence = english(
+            "Freeze “%(name)s”, %(when)s, lets no %(kind)s change start and %(what)s.",
+            name=freeze.name,
+            when=when,
+            kind=rfc.kind,
+            what=what,
+        )
         found.append(Conflict(ConflictKind.FREEZE, sentence, where=freeze.get_absolute_url()))
     return found
 
 
 # --- the same and related items ----------------------------------------------------------------------------------------
 def _on_hosts(
-    rfc: RFC, slots: list[ChangeSlot], hosts: Collection[int], kind: ConflictKind, *, at: datetime
+    rfc: RFC,
+    slots: list[ChangeSlot],
+    hosts: Collection[int],
+    kind: ConflictKind,
+    *,
+    at: datetime,
+    but: Collection[int] = (),
 ) -> list[Conflict]:
-    """Other changes under way on these hosts, at times that can meet; the most hosts first."""
+    """Other changes under way on these hosts, at times that can meet; the most hosts first. `but`: changes that conflict more
+    nearly, so that each is named once. If there are more than are compared, the last one says so."""
     if not hosts:
         return []
     theirs = Q(targets__host_id__in=hosts, targets__removed_at__isnull=True, targets__left_at__isnull=True)
     rows = (
         RFC.objects.open()
-        .exclude(pk=rfc.pk)
+        .exclude(pk__in=[rfc.pk, *but])
         .exclude(state=RFCState.DRAFT)
         .filter(theirs)
         .annotate(met=Count("targets", filter=theirs))
         .order_by("-met", "pk")
         .prefetch_related("slots")
     )
-    return [found for other in rows[: 4 * SHOWN] if (found := _meeting(rfc, slots, other, kind, at=at))][:SHOWN]
+    others = list(rows[: COMPARED + 1])
+    found = [met for other in others[:COMPARED] if (met := _meeting(rfc, slots, other, kind, at=at))]
+    if len(others) > COMPARED:
+        which = "the same" if kind == ConflictKind.SAME_CI else "related"
+        sentence = f"Still more changes are under way on {which} hosts; the {COMPARED} with most hosts in common were compared."
+        found.append(Conflict(kind, sentence))
+    return found
 
 
 def _meeting(rfc: RFC, slots: list[ChangeSlot], other: RFC, kind: ConflictKind, *, at: datetime) -> Conflict | None:
@@ -148,7 +171,8 @@ def _meeting(rfc: RFC, slots: list[ChangeSlot], other: RFC, kind: ConflictKind, 
         return None
     count = other.met  # type: ignore[attr-defined]
     on = "of the same hosts" if kind == ConflictKind.SAME_CI else "related hosts"
-    sentence = f"{other.number} · {other.title}: {count} {on if count != 1 or kind == ConflictKind.SAME_CI else 'related host'}"
+    where = on if count != 1 or kind == ConflictKind.SAME_CI else "related host"
+    sentence = f"{other.number} · {other.title}: {count} {where}"
     if slots and theirs:
         first = min(max(a[0], b[0]) for a, b in shared)
         sentence += f", at the same time from {first:%d %b %Y %H:%M} UTC"
@@ -181,7 +205,12 @@ def _persons(rfc: RFC, slots: list[ChangeSlot]) -> list[Conflict]:
             and overlap((slot.starts_at, slot.ends_at), (other.starts_at, other.ends_at))
             for slot in slots
         ):
-            sentence = f"{other.responsible} answers for {other.rfc.number} at the same time, from {other.starts_at:%d %b %Y %H:%M} UTC."
+            sentence = english(
+                "%(responsible)s answers for %(number)s at the same time, from %(starts_at)s UTC.",
+                responsible=other.responsible,
+                number=other.rfc.number,
+                starts_at=f"{other.starts_at:%d %b %Y %H:%M}",
+            )
             place = (other.responsible_id, other.rfc_id)
             found.setdefault(
                 place,

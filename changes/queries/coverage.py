@@ -11,6 +11,7 @@ from django.db.models import Count, Q
 from changes.enums_identify import AdvisoryStatus
 from changes.models import Feed, Fix
 from cmdb.models import Host
+from patchflow.kernel.blockers import English, english, english_n, here
 
 if TYPE_CHECKING:
     from patchflow.kernel.models import User
@@ -36,17 +37,30 @@ class Coverage:
     def sentence(self) -> str:
         """Why verdicts on this platform count, or why they are unknown."""
         if not self.distribution:
-            return f"No known platform: what is missing on {_hosts(self.hosts)} is unknown."
+            return english("No known platform: what is missing on %(hosts)s is unknown.", hosts=_hosts(self.hosts))
         if not self.feeds:
-            return f"No feed speaks of {self.label}: what is missing on {_hosts(self.hosts)} is unknown."
+            return english(
+                "No feed speaks of %(platform)s: what is missing on %(hosts)s is unknown.",
+                platform=self.label,
+                hosts=_hosts(self.hosts),
+            )
         names = ", ".join(self.feeds)
         if not self.fresh:
-            return f"{names} has not been read for too long: what is not known to be missing is unknown."
-        return f"{names}: {self.advisories} advisories, {_hosts(self.hosts)}."
+            return english(
+                "%(feeds)s has not been read for too long: what is not known to be missing is unknown.", feeds=names
+            )
+        return english(
+            "%(feeds)s: %(n)s advisories, %(hosts)s.", feeds=names, n=self.advisories, hosts=_hosts(self.hosts)
+        )
+
+    @property
+    def said(self) -> str:
+        """The sentence in the reader's language."""
+        return here(self.sentence)
 
 
-def _hosts(count: int) -> str:
-    return "1 host" if count == 1 else f"{count} hosts"
+def _hosts(count: int) -> English:
+    return english_n("%(n)s host", "%(n)s hosts", count)
 
 
 def coverage(*, at: datetime, actor: User | None = None) -> list[Coverage]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def visible_feeds(actor: User) -> QuerySet[Feed]:
     """Feeds are for all who may look at updates anywhere, and for those who manage feeds."""
-    sees = actor.scopes_for("update.view") != frozenset() or actor.scopes_for("feed.manage") != frozenset()
+    sees = actor.holds_somewhere("update.view") or actor.holds_somewhere("feed.manage")
     return Feed.objects.all() if sees else Feed.objects.none()
 
 

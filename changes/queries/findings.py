@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
+from django.db.models.expressions import RawSQL
 
+from changes.enums_identify import AppliesVerdict
 from changes.queries.matching import RUNNABLE_KERNELS
 from cmdb.models import Host
 
@@ -37,6 +39,12 @@ def _installed_kernel(condition: str) -> str:
         AND (pv2.name LIKE 'linux-image-%' OR pv2.name IN ({_KERNELS})) AND {condition})"""  # noqa: S608
 
 
+# RPM systems keep some packages beside older ones of themselves (kernels, their modules, headers for building). There the
+# newest installed decides, in the branch without kernels; what runs decides for kernels.
+_NEWER_BESIDE = """(f.ecosystem = 'rpm' AND EXISTS (SELECT 1 FROM cmdb_installation i3
+        JOIN cmdb_packageversion pv3 ON pv3.id = i3.package_version_id
+        WHERE i3.host_id = h.id AND i3.gone_seen_at IS NULL AND pv3.name = pv.name AND pv3.arch = pv.arch AND pv3.key > pv.key))"""
+
 # Only the running kernel exposes; where it is none of the installed packages nobody can tell (then every one counts).
 _RUNNING_KNOWN = _installed_kernel(_runs("pv2"))
 _NEWER_WAITS = _installed_kernel("pv2.key >= f.fixed_key AND f.fixed_key <> '~'")
@@ -47,7 +55,7 @@ _FROM = """
   FROM changes_versionfix vf
   JOIN changes_fix f ON f.id = vf.fix_id
   JOIN cmdb_packageversion pv ON pv.id = vf.package_version_id
-  JOIN cmdb_installation i ON i.package_version_id = pv.id AND i.gone_seen_at IS NULL
+  JOIN cmdb_installation i ON i.package_version_id = pv.id AND i.gone_seen_at IS {gone}
   JOIN cmdb_host h ON h.id = i.host_id AND h.retired_at IS NULL"""
 
 # What hosts report is theirs alone: it makes a finding only where the host itself offers it.
@@ -67,10 +75,16 @@ class _Branch:
     where: str
     verdict: str
     basis: str
+    gone: bool = False
+    """Of packages that the host had and has no more: a kernel runs on after its package is removed."""
+
+    @property
+    def joined(self) -> str:
+        return _FROM.format(gone="NOT NULL" if self.gone else "NULL")
 
 
 _BRANCHES = (
-    _Branch("NOT f.is_kernel", "vf.verdict", "vf.basis"),
+    _Branch(f"NOT f.is_kernel AND NOT {_NEWER_BESIDE}", "vf.verdict", "vf.basis"),
     _Branch(
         f"f.is_kernel AND ({_runs('pv')} OR NOT {_RUNNING_KNOWN})",
         f"""CASE WHEN vf.verdict <> 'applicable' THEN vf.verdict WHEN NOT {_RUNNING_KNOWN} THEN 'unknown'
@@ -78,12 +92,19 @@ _BRANCHES = (
         f"""CASE WHEN vf.verdict <> 'applicable' THEN vf.basis WHEN NOT {_RUNNING_KNOWN} THEN 'running_unknown'
             WHEN {_NEWER_WAITS} THEN 'not_running' ELSE vf.basis END""",
     ),
+    _Branch(
+        f"f.is_kernel AND {_runs('pv')} AND NOT {_RUNNING_KNOWN}",
+        f"CASE WHEN vf.verdict = 'applicable' AND {_NEWER_WAITS} THEN 'fixed_pending_restart' ELSE vf.verdict END",
+        f"CASE WHEN vf.verdict = 'applicable' AND {_NEWER_WAITS} THEN 'not_running' ELSE vf.basis END",
+        gone=True,
+    ),
 )
 
 
 def _union(columns: Callable[[_Branch], str], condition: str) -> str:
     return " UNION ALL ".join(
-        f"SELECT {columns(each)} {_FROM} WHERE {condition} AND {_OWN} AND {each.where}{_VISIBLE}" for each in _BRANCHES
+        f"SELECT {columns(each)} {each.joined} WHERE {condition} AND {_OWN} AND {each.where}{_VISIBLE}"
+        for each in _BRANCHES
     )
 
 
@@ -189,6 +210,14 @@ def reach(update_ids: Iterable[int] | None = None) -> dict[int, int]:
     sql = f"""SELECT update_id, count(DISTINCT host_id) FROM ({rows}) AS found
         WHERE verdict IN ('applicable', 'applicable_after_channel') GROUP BY update_id"""  # noqa: S608
     return dict(_rows(sql, None))
+
+
+def hosts_with(verdicts: Iterable[str]) -> RawSQL:
+    """The ids of the hosts on which one of these verdicts stands, for `Host.filter(pk__in=…)`: the same view as the lists."""
+    wanted = ", ".join(f"'{AppliesVerdict(each).value}'" for each in verdicts)
+    rows = _union(lambda branch: f"h.id AS host_id, {branch.verdict} AS verdict", "vf.verdict <> 'fixed'")
+    sql = f"SELECT DISTINCT host_id FROM ({rows}) AS found WHERE verdict IN ({wanted})"  # noqa: S608
+    return RawSQL(sql.replace(_VISIBLE, "").replace("%", "%%"), [])  # noqa: S611  ours, from whole names and verdicts
 
 
 def _rows(sql: str, actor: User | None) -> list[tuple[Any, ...]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 
 from changes.models import Hold
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 
 
 def open_hold_of(subject: models.Model) -> Hold | None:
@@ -14,7 +16,12 @@ def open_hold_of(subject: models.Model) -> Hold | None:
 
 
 def _open(subject: models.Model) -> models.QuerySet[Hold]:
-    return Hold.objects.filter(subject_type=subject._meta.label_lower, subject_id=subject.pk, resumed_at__isnull=True)
+    return open_holds(type(subject), subject.pk)
+
+
+def open_holds(model: type[models.Model], subject_id: Any) -> models.QuerySet[Hold]:
+    """The open holds of one subject; `subject_id` may be an expression of an outer query."""
+    return Hold.objects.filter(subject_type=model._meta.label_lower, subject_id=subject_id, resumed_at__isnull=True)
 
 
 def hold_blocker(subject: models.Model) -> list[Blocker]:
@@ -22,4 +29,12 @@ def hold_blocker(subject: models.Model) -> list[Blocker]:
     hold = open_hold_of(subject) if _open(subject).exists() else None
     if hold is None:
         return []
-    return [Blocker("hold.open", f"On hold by {hold.placed_by}: {hold.reason} Resume it first.", tone="wait")]
+    return [
+        Blocker(
+            "hold.open",
+            english(
+                "On hold by %(placed_by)s: %(reason)s Resume it first.", placed_by=hold.placed_by, reason=hold.reason
+            ),
+            tone="wait",
+        )
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from changes.enums import RFCState
 from changes.models import RFC
@@ -70,20 +70,6 @@ def running_clocks(rfc_ids: Collection[int]) -> list[int]:
     """Those of these RFCs whose start-by clock still runs, in the order in which they are locked."""
     rows = RFC.objects.filter(pk__in=rfc_ids, clock_stopped_at__isnull=True)
     return list(rows.order_by("pk").values_list("pk", flat=True))
-
-
-def on_the_same_hosts(rfc: RFC) -> list[tuple[RFC, int]]:
-    """Other submitted RFCs under way that reach hosts of this one, with how many; most first."""
-    mine = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True).values("host_id")
-    shared = Q(targets__host_id__in=mine, targets__removed_at__isnull=True, targets__left_at__isnull=True)
-    rows = (
-        RFC.objects.open()
-        .exclude(pk=rfc.pk)
-        .exclude(state=RFCState.DRAFT)
-        .filter(shared)
-        .annotate(shared=Count("targets", filter=shared))
-    )
-    return [(other, other.shared) for other in rows.order_by("-shared", "pk")[:6]]
 
 
 def history_of(rfc: RFC) -> QuerySet[AuditEntry]:

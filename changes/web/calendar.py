@@ -70,7 +70,7 @@ def midnight(day: date) -> datetime:
 
 def sees_calendar(actor: Any) -> bool:
     """Whoever may look at changes or hosts somewhere."""
-    return any(actor.scopes_for(name) != frozenset() for name in ("rfc.view", "host.view"))
+    return any(actor.holds_somewhere(name) for name in ("rfc.view", "host.view"))
 
 
 # --- the question in the address ------------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ def calendar_show(request: HttpRequest) -> HttpResponseBase:
         "kinds": _kinds(what, found),
         "zone": words.zone(now),
         "count": len(found),
-        "may_freeze": actor.scopes_for("freeze.declare") != frozenset(),
+        "may_freeze": actor.holds_somewhere("freeze.declare"),
     }
     if what.view == "list":
         context["table"] = Table(columns(), found, now, _("Entries"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.utils.translation import gettext as _t
 from django.utils.translation import gettext_lazy as _
 
 from changes.enums import RFCKind
@@ -51,22 +50,22 @@ class ModelForm(forms.Form):
     def __init__(self, data: Any = None, *, model: ChangeModel | None = None) -> None:
         super().__init__(data, initial=_initial(model) if model else {})
         signing = roles_with("rfc.approve")
-        roles = [(r.name, r.title) for r in grantable() if r.name in signing]
-        everyone = [("", "–"), *((r.name, r.title) for r in grantable())]
+        roles = [(r.name, r.label) for r in grantable() if r.name in signing]
+        everyone = [("", "–"), *((r.name, r.label) for r in grantable())]
         for n in LEVELS:
             self.fields |= {
-                f"level_{n}_name": forms.CharField(label=_t("Name"), max_length=60, required=False),
+                f"level_{n}_name": forms.CharField(label=_("Name"), max_length=60, required=False),
                 f"level_{n}_roles": forms.MultipleChoiceField(
-                    label=_t("Who is asked"), choices=roles, required=False, widget=forms.CheckboxSelectMultiple
+                    label=_("Who is asked"), choices=roles, required=False, widget=forms.CheckboxSelectMultiple
                 ),
-                f"level_{n}_quorum": forms.ChoiceField(label=_t("Quorum"), choices=Quorum.choices, required=False),
+                f"level_{n}_quorum": forms.ChoiceField(label=_("Quorum"), choices=Quorum.choices, required=False),
                 f"level_{n}_amount": forms.IntegerField(
-                    label=_t("How many, or what share"), min_value=1, max_value=100, required=False
+                    label=_("How many, or what share"), min_value=1, max_value=100, required=False
                 ),
-                f"level_{n}_within": forms.IntegerField(label=_t("Within"), min_value=1, required=False),
-                f"level_{n}_unit": forms.ChoiceField(label=_t("Unit"), choices=UNITS, required=False),
+                f"level_{n}_within": forms.IntegerField(label=_("Within"), min_value=1, required=False),
+                f"level_{n}_unit": forms.ChoiceField(label=_("Unit"), choices=UNITS, required=False),
                 f"level_{n}_escalate_to": forms.ChoiceField(
-                    label=_t("Whom silence reaches"), choices=everyone, required=False
+                    label=_("Whom silence reaches"), choices=everyone, required=False
                 ),
             }
         if model:

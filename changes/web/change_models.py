@@ -29,7 +29,7 @@ from patchflow.kernel.models import User
 from patchflow.kernel.roles import all_roles
 from patchflow.kernel.rules import capability, failing
 from patchflow.web.parts import Next
-from patchflow.web.tables import Column, Filter, Listing, Table
+from patchflow.web.tables import Column, Filter, Listing, Table, list_page
 from patchflow.web.verbs import Reach, Verb
 
 SHOWN = 12
@@ -42,6 +42,7 @@ def visible_model(request: HttpRequest, pk: int) -> ChangeModel:
     return get_object_or_404(with_record(rows).select_related("written_by", "revised_by"), pk=pk)
 
 
+@list_page(gettext_lazy("Change models"))
 @login_required
 @require_safe
 def model_list(request: HttpRequest) -> HttpResponseBase:
@@ -53,8 +54,8 @@ def model_list(request: HttpRequest) -> HttpResponseBase:
         [
             Column(_("Model"), "name", url=ChangeModel.get_absolute_url, sort="name", wide=True),
             Column(_("State"), "state", state="changes.changemodel", sort="state"),
-            Column(_("Kind"), lambda m: m.get_kind_display(), sort="kind"),
-            Column(_("Packages"), lambda m: ", ".join(m.packages) or _("any"), wide=True),
+            Column(_("Kind"), lambda m: m.get_kind_display(), sort="kind", name="kind"),
+            Column(_("Packages"), lambda m: ", ".join(m.packages) or _("any"), wide=True, name="packages"),
             Column(_("Highest risk"), "max_score", numeric=True),
             Column(_("Most hosts"), "max_hosts", numeric=True),
             Column(_("Changes"), "used", numeric=True, sort="used"),
@@ -134,7 +135,7 @@ def _gives(model: ChangeModel) -> list[tuple[str, Any]]:
 
 
 def _level_words(level: dict[str, Any]) -> tuple[str, str]:
-    roles = ", ".join(all_roles()[r].title for r in level["roles"])
+    roles = ", ".join(all_roles()[r].label for r in level["roles"])
     limit = (
         _("%(n)d hours") % {"n": level["hours"]}
         if level.get("hours")

@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -26,21 +27,22 @@ from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 from patchflow.web.parts import Next
-from patchflow.web.tables import Column, Filter, Listing
+from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Verb, verbs_of
 
 PHASE = {CycleState.ASSESS: 1, CycleState.IDENTIFY: 2, CycleState.EVALUATE_AND_PLAN: 3, CycleState.DEPLOY: 4}
 
 
+@list_page(gettext_lazy("Cycles"))
 @login_required
 @require_safe
-def cycle_list(request: HttpRequest) -> HttpResponse:
+def cycle_list(request: HttpRequest) -> HttpResponseBase:
     """Turns of the process, the newest first."""
     columns = (
         Column(_("Cycle"), "name", url=Cycle.get_absolute_url),
         Column(_("Phase"), "state", state="changes.cycle"),
         Column(_("Since"), "state_at", age=True, numeric=True),
-        Column(_("Kind"), lambda c: c.get_kind_display()),
+        Column(_("Kind"), lambda c: c.get_kind_display(), name="kind"),
         Column(_("Opened"), "opened_at", sort="opened"),
         Column(_("Completed"), "closed_at"),
     )
@@ -57,6 +59,8 @@ def cycle_list(request: HttpRequest) -> HttpResponse:
         ),
         caption=_("Cycles"),
     )
+    if listing.wants_csv:
+        return listing.csv("cycles.csv")
     context = {
         "title": _("Cycles"),
         "listing": listing,

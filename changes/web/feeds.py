@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -28,8 +27,8 @@ from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import AuditEntry, User
 from patchflow.kernel.rules import failing
-from patchflow.web import parts, words, wordtags
-from patchflow.web.tables import Column, Listing, Table
+from patchflow.web import parts, words
+from patchflow.web.tables import Column, Listing, Table, list_page
 from patchflow.web.verbs import Reach, Verb
 
 SHOWN_RUNS = 15
@@ -44,6 +43,7 @@ def address_of(feed: Feed) -> str:
     return reverse("changes:feed-detail", args=[feed.pk])
 
 
+@list_page(gettext_lazy("Feeds"))
 @login_required
 @require_safe
 def feed_list(request: HttpRequest) -> HttpResponseBase:
@@ -51,14 +51,11 @@ def feed_list(request: HttpRequest) -> HttpResponseBase:
     actor: Any = request.user
     now = timezone.now()
 
-    def state(feed: Feed) -> SafeString:
-        return wordtags.state("changes.feed", standing_of(feed, at=now))
-
     columns = [
-        Column(_("Feed"), lambda feed: str(feed), url=address_of, sort="name"),
-        Column(_("State"), state, text=lambda feed: standing_of(feed, at=now)),
+        Column(_("Feed"), lambda feed: str(feed), url=address_of, sort="name", name="feed"),
+        Column(_("State"), lambda feed: standing_of(feed, at=now), state="changes.feed", name="state"),
         Column(_("Advisories"), "records", numeric=True, sort="records"),
-        Column(_("Speaks of"), lambda feed: ", ".join(feed.covers) or "–", wide=True),
+        Column(_("Speaks of"), lambda feed: ", ".join(feed.covers) or "–", wide=True, name="speaks-of"),
         Column(_("Location"), "location", wide=True),
         Column(_("Last good poll"), "last_good_at", age=True, numeric=True, sort="good"),
     ]
@@ -220,7 +217,7 @@ def _verbs(feed: Feed, held: FeedRun | None, actor: User) -> list[Verb]:
     found = [
         Verb("poll", _("Poll now"), reverse("changes:feed-poll", args=[feed.pk]), not polling, tuple(polling), icon="retry",
              primary=held is None),
-        Verb("revise", _("Change"), reverse("changes:feed-revise", args=[feed.pk]), not manage, tuple(manage), method="get"),
+        Verb("revise", _("Edit"), reverse("changes:feed-revise", args=[feed.pk]), not manage, tuple(manage), method="get"),
     ]  # fmt: skip
     name, label = ("disable", _("Switch off")) if feed.enabled else ("enable", _("Switch on"))
     address = reverse("changes:feed-switch", args=[feed.pk])

@@ -27,7 +27,7 @@ from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.rules import capability, failing
 from patchflow.web import parts, words, wordtags
-from patchflow.web.tables import Column, Filter, Listing
+from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Reach, Verb
 
 HIT = 50
@@ -66,6 +66,7 @@ def passing(freeze: FreezeWindow) -> str:
     return ", ".join(freeze.kinds_that_pass()) or _("nothing")
 
 
+@list_page(gettext_lazy("Freezes"))
 @login_required
 @require_safe
 def freeze_list(request: HttpRequest) -> HttpResponseBase:
@@ -76,10 +77,10 @@ def freeze_list(request: HttpRequest) -> HttpResponseBase:
         FreezeWindow.objects.select_related("declared_by").visible_to(actor),  # type: ignore[arg-type]
         [
             Column(_("Freeze"), "name", url=FreezeWindow.get_absolute_url, sort="name"),
-            Column(_("State"), lambda f: standing(f, now), text=lambda f: f.standing(now)),
+            Column(_("State"), lambda f: standing(f, now), text=lambda f: f.standing(now), name="state"),
             Column(_("From"), "starts_at", sort="from"),
             Column(_("Until"), "ends_at"),
-            Column(_("Passes"), passing),
+            Column(_("Passes"), passing, name="passes"),
             Column(_("Declared by"), "declared_by.username"),
         ],
         sorts={"name": ("name", "id"), "from": ("starts_at", "id")},

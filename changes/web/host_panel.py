@@ -43,7 +43,7 @@ COLUMNS = (
 def updates_of_host(request: HttpRequest, host: Host) -> SafeString | None:
     """The fragment; None for who may not look at updates."""
     actor: Any = request.user
-    if actor.scopes_for("update.view") == frozenset():
+    if not actor.holds_somewhere("update.view"):
         return None
     now = timezone.now()
     rows = [row for row in updates_missing_on(host.pk, at=now) if row.covered_by is None]

@@ -1,6 +1,7 @@
 """How the states of changes look: said once per machine."""
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from patchflow.web import states
 
@@ -51,7 +52,7 @@ states.register(
         "in_session": ("st-run", _("in session")),
         "minuted": ("st-good", _("minuted")),
         "postponed": ("st-warn", _("postponed")),
-        "cancelled": ("st-open", _("cancelled")),
+        "cancelled": ("st-open", pgettext_lazy("meeting", "cancelled")),
     },
 )
 states.register(

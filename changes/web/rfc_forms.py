@@ -26,7 +26,7 @@ def refuse(form: forms.Form, refusal: Refusal) -> None:
     """Puts the reasons of a refusal beside the fields that they name, else above the form."""
     for blocker in refusal.blockers:
         field = blocker.code.rpartition(".")[2]
-        form.add_error(field if field in form.fields else None, blocker.sentence)
+        form.add_error(field if field in form.fields else None, blocker.said)
 
 
 class Area(forms.Textarea):

@@ -23,7 +23,7 @@ def called(request: HttpRequest) -> int | None:
 
 
 def sees_changes(request: HttpRequest) -> bool:
-    return request.user.scopes_for("rfc.view") != frozenset()  # type: ignore[union-attr]
+    return request.user.holds_somewhere("rfc.view")  # type: ignore[union-attr]
 
 
 nav.add("evaluate", _("Changes"), "changes:rfc-list", "rfc", 10, permission=sees_changes, under=("changes:rfc-",))

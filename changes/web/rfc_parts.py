@@ -9,16 +9,19 @@ from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
-from changes.enums import HoldCause, RFCKind, RFCState
+from changes.enums import HoldCause, RFCKind, RFCState, RiskLevel
 from changes.models import RFC, Evidence, RFCTarget, RiskAssessment
 from changes.queries.board import Rung, ladder_of
+from changes.queries.conflicts import Conflict, ConflictKind, seen_by
 from changes.queries.holds import open_hold_of
 from changes.queries.rfcs import refusal_of
-from changes.queries.risk import CostOfWaiting, Waiting
+from changes.queries.risk import LEVELS, CostOfWaiting, Waiting
+from cmdb.enums import Environment
+from patchflow.kernel.blockers import here
 from patchflow.kernel.enums import Quorum, Verdict
-from patchflow.kernel.models import SignOffRound
+from patchflow.kernel.models import SignOffRound, User
 from patchflow.kernel.roles import all_roles
 from patchflow.kernel.signoffs import open_round_of
 from patchflow.web import words
@@ -101,7 +104,8 @@ def _next_signature(rfc: RFC, now: datetime) -> Next:
     round_ = open_round_of(rfc)
     if round_ is None:
         return Next(_("A round must be opened."))
-    rung = next(r for r in ladder_of(round_) if r.current)
+    rungs = ladder_of(round_)
+    rung = next(r for r in rungs if r.current)
     more = max(rung.tally.needed - rung.tally.approved, 1)
     by = words.at(rung.level.deadline_at, now=now) if rung.level.deadline_at else ""
     sentence = ngettext(
@@ -112,7 +116,15 @@ def _next_signature(rfc: RFC, now: datetime) -> Next:
     signed = {s.on_behalf_of_id or s.user_id for s in rung.level.signoffs.all()}
     can = [str(v.user) for v in rung.level.voters.all() if v.user_id not in signed]
     detail = _("Asked: %(people)s. Silence is never yes: at the deadline the change goes back to evaluation.")
-    return Next(sentence, detail % {"people": ", ".join(can[:6])})
+    return Next(sentence, f"{_then(rungs, rung)} {detail % {'people': ', '.join(can[:6])}}")
+
+
+def _then(rungs: list[Rung], rung: Rung) -> str:
+    """What follows when this level is signed."""
+    after = next((r.level for r in rungs if r.level.position > rung.level.position), None)
+    if after is None:
+        return _("Then it is authorized, and a release manager takes it into a release.")
+    return _("Then level %(level)s, %(name)s, is asked.") % {"level": after.position, "name": after.name}
 
 
 # --- approvals -----------------------------------------------------------------------------------------------------------------
@@ -164,7 +176,7 @@ def ladder(round_: SignOffRound, *, now: datetime) -> list[Level]:
 def _via(name: str) -> str:
     """By which role, or which other way, somebody is asked."""
     role = all_roles().get(name)
-    return role.title if role else name.replace("_", " ")
+    return role.label if role else name.replace("_", " ")
 
 
 def _signature(signed: Any) -> Signature:
@@ -178,7 +190,7 @@ def _who_cannot(round_: SignOffRound) -> list[str]:
     from patchflow.kernel.models import User
 
     names = {u.pk: str(u) for u in User.objects.filter(pk__in=[int(pk) for pk in round_.excluded])}
-    return [f"{names.get(int(pk), pk)} ({_('wrote or requested it')})" for pk in round_.excluded]
+    return [_("%(who)s (wrote or requested it)") % {"who": names.get(int(pk), pk)} for pk in round_.excluded]
 
 
 # --- figures -------------------------------------------------------------------------------------------------------------------
@@ -187,15 +199,23 @@ def risk_statements(risk: RiskAssessment | None) -> list[Statement]:
     if risk is None:
         return []
     rows = sorted(risk.factors, key=lambda f: -f["points"])
-    css = {True: "st-good"}
     return [
         Statement(
-            css.get(f["points"] == 0, "st-bad" if f["points"] == f["of"] else "st-warn"),
+            "st-warn"
+            if f["points"]
+            else "st-good",  # how much is told by the points; a red cross would say that it is denied
             str(f["sentence"]),
             _("%(points)d of %(of)d") % {"points": f["points"], "of": f["of"]},
         )
         for f in rows
     ]
+
+
+def risk_scale() -> str:
+    """From how many points a risk is called medium and high."""
+    least = {level: points for points, level in LEVELS}
+    given = {"medium": least[RiskLevel.MEDIUM], "high": least[RiskLevel.HIGH]}
+    return _("medium from %(medium)d points, high from %(high)d") % given
 
 
 def waiting_word(row: Waiting) -> tuple[str, str]:
@@ -256,10 +276,10 @@ def differences(rows: Iterable[dict[str, Any]]) -> list[Difference]:
 
 
 PLAN_NAMES = (
-    ("implementation_plan", _("Implementation")),
-    ("test_plan", _("Test")),
-    ("back_out_plan", _("Back-out")),
-    ("communication_plan", _("Communication")),
+    ("implementation_plan", gettext_lazy("Implementation")),
+    ("test_plan", gettext_lazy("Test")),
+    ("back_out_plan", gettext_lazy("Back-out")),
+    ("communication_plan", gettext_lazy("Communication")),
 )
 
 
@@ -277,10 +297,40 @@ def evidence_statements(rows: Iterable[Evidence], *, now: datetime) -> list[Stat
     return found
 
 
+def environment_of(target: RFCTarget) -> str:
+    """The word of its environment as it was taken into the scope."""
+    return _environment(target.environment)
+
+
+def _environment(name: str) -> str:
+    return str(dict(Environment.choices).get(name, name)) if name else _("unknown")
+
+
 def scope_rows(targets: Iterable[RFCTarget]) -> list[dict[str, Any]]:
     """Counts of targets by environment and criticality, what is vital first."""
     counts = Counter((t.environment, t.criticality) for t in targets)
     return [
-        {"environment": environment or _("unknown"), "criticality": criticality, "hosts": count}
+        {"environment": _environment(environment), "criticality": criticality, "hosts": count}
         for (environment, criticality), count in sorted(counts.items(), key=lambda c: (c[0][1] or 0, c[0][0]))
     ]
+
+
+CONFLICT_WORDS = {
+    ConflictKind.SAME_CI: gettext_lazy("same host"),
+    ConflictKind.RELATED_CI: gettext_lazy("related"),
+    ConflictKind.FREEZE: gettext_lazy("freeze"),
+    ConflictKind.WINDOW: gettext_lazy("window"),
+    ConflictKind.PERSON: gettext_lazy("person"),
+}
+
+
+def conflict_statements(found: list[Conflict], actor: User) -> list[Statement]:
+    """Conflicts as lines, those that deny marked; of changes that the person may not see only how many."""
+    shown, hidden = seen_by(actor, found)
+    lines = [
+        Statement("st-bad" if c.denies else "st-warn", here(c.sentence), str(CONFLICT_WORDS[c.kind]), c.where)
+        for c in shown
+    ]
+    if hidden:
+        lines.append(Statement("st-warn", _("%(n)d other changes that you may not see") % {"n": hidden}))
+    return lines

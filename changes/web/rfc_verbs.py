@@ -146,7 +146,7 @@ def _others(rfc: RFC, actor: User) -> list[Verb]:
         offer("hold", _("Put on hold"), [capability("rfc.hold")])
     if rfc.state not in TERMINAL:
         offer("parent", _("Set its parent"), [capability("rfc.revise"), own_or_manager])
-    if actor.scopes_for("rfc.raise") != frozenset():
+    if actor.holds_somewhere("rfc.raise"):
         offer("copy", _("Copy"), [])
     if rfc.kind == RFCKind.EMERGENCY:
         if rfc.state in BEFORE and rfc.open_glass() is None:

@@ -18,10 +18,11 @@ from django.views.decorators.http import require_http_methods
 from changes.domain import revisions, rfcs, scope
 from changes.enums import RFCState
 from changes.models import RFC, SoftwareUpdate
+from changes.queries.below import Lift, lift_of_baseline, lift_of_group, lift_of_host
 from changes.queries.conflicts import find_conflicts
 from changes.web import rfc_forms, rfc_parts
 from changes.web.rfc_forms import ContentForm, ReviseForm
-from changes.web.rfcs import conflict_statements, visible_rfc
+from changes.web.rfcs import visible_rfc
 from cmdb.models import Host
 from patchflow.kernel.errors import Refusal
 
@@ -47,8 +48,25 @@ def _picked(host_ids: Collection[int]) -> Picked:
     return Picked(len(set(host_ids)), list(rows.values_list("name", flat=True)[:NAMED]))
 
 
-def _updates_asked_for(request: HttpRequest) -> list[SoftwareUpdate]:
+def _lift_asked_for(request: HttpRequest) -> Lift | None:
+    """Hosts that are not at their baseline (`?below=group:3`, `baseline:7`, `host:12`), with what would lift them."""
+    actor: Any = request.user
+    noun, _colon, number = request.GET.get("below", "").partition(":")
+    if not number.isdigit():
+        return None
+    match noun:
+        case "group":
+            return lift_of_group(int(number), at=timezone.now(), actor=actor)
+        case "baseline":
+            return lift_of_baseline(int(number), at=timezone.now(), actor=actor)
+        case "host":
+            return lift_of_host(int(number), actor=actor)
+    return None
+
+
+def _updates_asked_for(request: HttpRequest, also: Collection[int] = ()) -> list[SoftwareUpdate]:
     asked = [int(v) for v in request.GET.getlist("update") + request.POST.getlist("update_ids") if v.isdigit()]
+    asked += also
     visible = SoftwareUpdate.objects.visible_to(request.user).filter(withdrawn_at__isnull=True)
     found = list(visible.filter(pk__in=asked).order_by("name", "pk"))
     recent = (
@@ -62,9 +80,10 @@ def _updates_asked_for(request: HttpRequest) -> list[SoftwareUpdate]:
 def rfc_raise(request: HttpRequest) -> HttpResponse:
     """Raises an RFC: for the updates in the address (`?update=7`), or for those chosen in the form."""
     actor: Any = request.user
-    updates = _updates_asked_for(request)
-    chosen = [int(v) for v in request.GET.getlist("update") if v.isdigit()]
-    missing = sorted(scope.missing_hosts(chosen, actor=actor)) if chosen else []
+    lift = _lift_asked_for(request)
+    updates = _updates_asked_for(request, lift.update_ids if lift else ())
+    chosen = [int(v) for v in request.GET.getlist("update") if v.isdigit()] + (lift.update_ids if lift else [])
+    missing = lift.host_ids if lift else sorted(scope.missing_hosts(chosen, actor=actor)) if chosen else []
     boxes = bool(missing) and len(missing) <= SHOWN_HOSTS
     hosts = rfc_forms.host_choices(missing) if boxes else []
     groups = None if boxes else rfc_forms.group_choices(actor)
@@ -98,7 +117,8 @@ def rfc_raise(request: HttpRequest) -> HttpResponse:
         "form": form,
         "submit_label": _("Raise as a draft"),
         "cancel_url": reverse("changes:rfc-list"),
-        "missing_count": len(missing),
+        "missing_count": 0 if lift else len(missing),
+        "lifted_count": len(missing) if lift else 0,
         "picks": groups is not None,
         "picked": picked,
         "lede": _("Targets, windows, class and clock fill themselves from what your hosts miss."),
@@ -147,7 +167,7 @@ def rfc_revise(request: HttpRequest, pk: int) -> HttpResponse:
             rfc_forms.refuse(form, refusal)
         else:
             messages.success(request, _said_after(rfc, now))
-            for line in conflict_statements(find_conflicts(now, at=timezone.now()), actor):
+            for line in rfc_parts.conflict_statements(find_conflicts(now, at=timezone.now()), actor):
                 messages.warning(request, line.text)
             return redirect(now)
     context = {

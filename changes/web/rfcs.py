@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -18,8 +18,9 @@ from django.views.decorators.http import require_safe
 from changes.domain.rfc_gates import owed
 from changes.enums import TERMINAL, RFCKind, RFCState, UpdateClass
 from changes.models import RFC, Cycle
-from changes.queries.conflicts import Conflict, ConflictKind, find_conflicts, seen_by
+from changes.queries.conflicts import find_conflicts
 from changes.queries.fitting import Fit, fit_of
+from changes.queries.holds import open_holds
 from changes.queries.rfcs import changes_since_signed, history_of, last_voided
 from changes.queries.risk import cost_of_waiting
 from changes.web import rfc_parts
@@ -29,7 +30,7 @@ from patchflow.kernel.models import User
 from patchflow.kernel.signoffs import rounds_of
 from patchflow.web import states
 from patchflow.web.parts import Statement
-from patchflow.web.tables import Column, Filter, Listing
+from patchflow.web.tables import Column, Filter, Listing, list_page
 
 
 def visible_rfc(request: HttpRequest, pk: int) -> RFC:
@@ -38,17 +39,24 @@ def visible_rfc(request: HttpRequest, pk: int) -> RFC:
     return get_object_or_404(rows, pk=pk)
 
 
+def _kind_of(rfc: RFC) -> str:
+    """Its kind, that it is a trial's, and that it is on hold (`held`, as `rfc_list` reads it)."""
+    kind = str(rfc.get_kind_display())
+    kind = _("%(kind)s, trial") % {"kind": kind} if rfc.trial else kind
+    return _("%(kind)s, on hold") % {"kind": kind} if rfc.held else kind  # type: ignore[attr-defined]
+
+
 # --- the list --------------------------------------------------------------------------------------------------------------
 COLUMNS = (
     Column(gettext_lazy("RFC"), "number", url=RFC.get_absolute_url, mono=True, sort="number"),
     Column(gettext_lazy("Title"), "title", url=RFC.get_absolute_url, wide=True),
     Column(gettext_lazy("State"), "state", state="changes.rfc", sort="state"),
     Column(gettext_lazy("Since"), "state_at", age=True, numeric=True, sort="since"),
-    Column(gettext_lazy("Kind"), lambda rfc: rfc.get_kind_display()),
-    Column(gettext_lazy("Class"), lambda rfc: rfc.get_update_class_display(), sort="class"),
-    Column(gettext_lazy("Start by"), "start_by", sort="clock"),
+    Column(gettext_lazy("Kind"), lambda rfc: _kind_of(rfc), name="kind"),
+    Column(gettext_lazy("Class"), lambda rfc: rfc.get_update_class_display(), sort="class", name="class"),
+    Column(gettext_lazy("Start by"), "start_by", sort="clock", wide=True),
     Column(gettext_lazy("Hosts"), "hosts", numeric=True, sort="hosts"),
-    Column(gettext_lazy("Requested by"), "requested_by.username"),
+    Column(gettext_lazy("By"), "requested_by.username"),
 )
 SORTS = {
     "number": ("id",),
@@ -64,6 +72,7 @@ def _cycles() -> list[tuple[str, str]]:
     return [(str(pk), name) for pk, name in Cycle.objects.values_list("pk", "name")[:60]]
 
 
+@list_page(gettext_lazy("Changes"))
 @login_required
 @require_safe
 def rfc_list(request: HttpRequest) -> HttpResponseBase:
@@ -72,7 +81,7 @@ def rfc_list(request: HttpRequest) -> HttpResponseBase:
     rows = RFC.objects.visible_to(request.user).select_related("requested_by")  # type: ignore[arg-type]
     listing = Listing(
         request,
-        rows.annotate(hosts=Count("targets", filter=live)),
+        rows.annotate(hosts=Count("targets", filter=live), held=Exists(open_holds(RFC, OuterRef("pk")))),
         COLUMNS,
         sorts=SORTS,
         default="-number",
@@ -83,6 +92,7 @@ def rfc_list(request: HttpRequest) -> HttpResponseBase:
             Filter("class", gettext_lazy("Class"), "update_class", UpdateClass.choices),
             Filter("cycle", gettext_lazy("Cycle"), "cycle_id", _cycles),
             Filter("title", gettext_lazy("Title"), "title__icontains"),
+            Filter("by", gettext_lazy("Requested by"), "requested_by__username__iexact"),
         ),
         caption=_("Changes"),
     )
@@ -92,7 +102,7 @@ def rfc_list(request: HttpRequest) -> HttpResponseBase:
         "title": _("Changes"),
         "phase": 3,
         "listing": listing,
-        "may_raise": request.user.scopes_for("rfc.raise") != frozenset(),  # type: ignore[union-attr]
+        "may_raise": request.user.holds_somewhere("rfc.raise"),  # type: ignore[union-attr]
         "raise_url": reverse("changes:rfc-raise"),
     }
     return render(request, "changes/rfc_list.html", context)
@@ -128,6 +138,7 @@ def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:
             rfc.number,
             _("%(kind)s change, class %(cls)s")
             % {"kind": rfc.get_kind_display(), "cls": rfc.get_update_class_display()},
+            *([_("trial: never counts as real")] if rfc.trial else []),
         ],
         "next": rfc_parts.next_of(rfc, now=now),
         "verbs": verbs,
@@ -154,7 +165,7 @@ def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:
         "last_voided": rfc_parts.differences(last_voided(rfc)) if not since else [],
         "revisions": list(rfc.revisions.select_related("by")[:8]),
         "clock": rfc_parts.clock_of(rfc),
-        "conflicts": conflict_statements(find_conflicts(rfc, at=now), actor),
+        "conflicts": rfc_parts.conflict_statements(find_conflicts(rfc, at=now), actor),
         "links": _links(rfc),
         "timeline": history_of(rfc)[:20],
     }
@@ -171,34 +182,17 @@ def _links(rfc: RFC) -> list[tuple[str, Any]]:
     return found
 
 
-CONFLICT_WORDS = {
-    ConflictKind.SAME_CI: gettext_lazy("same host"),
-    ConflictKind.RELATED_CI: gettext_lazy("related"),
-    ConflictKind.FREEZE: gettext_lazy("freeze"),
-    ConflictKind.WINDOW: gettext_lazy("window"),
-    ConflictKind.PERSON: gettext_lazy("person"),
-}
-
-
-def conflict_statements(found: list[Conflict], actor: User) -> list[Statement]:
-    """Conflicts as lines, those that deny marked; of changes that the person may not see only how many."""
-    shown, hidden = seen_by(actor, found)
-    lines = [
-        Statement("st-bad" if c.denies else "st-warn", c.sentence, str(CONFLICT_WORDS[c.kind]), c.where) for c in shown
-    ]
-    if hidden:
-        lines.append(Statement("st-warn", _("%(n)d other changes that you may not see") % {"n": hidden}))
-    return lines
-
-
 TARGET_COLUMNS = (
     Column(gettext_lazy("Host"), "host_name", sort="name"),
-    Column(gettext_lazy("Environment"), "environment"),
+    Column(gettext_lazy("Environment"), rfc_parts.environment_of),
     Column(gettext_lazy("Criticality"), "criticality", numeric=True, sort="criticality"),
-    Column(gettext_lazy("Outcome"), lambda t: "left" if t.left_at else t.outcome, state="changes.rfctarget"),
+    Column(
+        gettext_lazy("Outcome"), lambda t: "left" if t.left_at else t.outcome, state="changes.rfctarget", name="outcome"
+    ),
 )
 
 
+@list_page(gettext_lazy("Targets"))
 @login_required
 @require_safe
 def rfc_targets(request: HttpRequest, pk: int) -> HttpResponseBase:
@@ -211,8 +205,8 @@ def rfc_targets(request: HttpRequest, pk: int) -> HttpResponseBase:
         rfc.targets.filter(removed_at__isnull=True, host__in=visible),
         (
             *TARGET_COLUMNS,
-            Column(_("First possible"), lambda t: fit.fits.get(t.host_id)),
-            Column(_("Why not"), lambda t: t.left_reason or fit.unfit.get(t.host_id, ""), wide=True),
+            Column(_("First possible"), lambda t: fit.fits.get(t.host_id), name="first-possible"),
+            Column(_("Why not"), lambda t: t.left_reason or fit.unfit.get(t.host_id, ""), wide=True, name="why-not"),
         ),
         sorts={"name": ("host_name", "id"), "criticality": ("criticality", "id")},
         default="name",

@@ -21,7 +21,7 @@ from patchflow.kernel import substitutes
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import Substitution, User
 from patchflow.web import parts
-from patchflow.web.tables import Column, Listing
+from patchflow.web.tables import Column, Listing, list_page
 from patchflow.web.verbs import Verb
 
 
@@ -50,6 +50,7 @@ def _where(one: Substitution, now: Any) -> str:
     return "coming" if one.starts_at > now else "now"
 
 
+@list_page(gettext_lazy("Substitutes"))
 @login_required
 @require_safe
 def substitute_list(request: HttpRequest) -> HttpResponseBase:
@@ -58,11 +59,11 @@ def substitute_list(request: HttpRequest) -> HttpResponseBase:
     now = timezone.now()
     rows = Substitution.objects.all().visible_to(actor).select_related("user", "substitute")
     columns = (
-        Column(_("Away"), lambda s: str(s.user)),
-        Column(_("Decides instead"), lambda s: str(s.substitute)),
-        Column("", lambda s: _where(s, now), state="kernel.substitution"),
+        Column(_("Away"), lambda s: str(s.user), name="away"),
+        Column(_("Decides instead"), lambda s: str(s.substitute), name="decides-instead"),
+        Column("", lambda s: _where(s, now), state="kernel.substitution", name="state"),
         Column(_("From"), "starts_at", sort="from"),
-        Column(_("Until"), lambda s: s.ended_at or s.ends_at),
+        Column(_("Until"), lambda s: s.ended_at or s.ends_at, name="until"),
         Column(_("Reason"), "reason", wide=True),
         Column(
             "",

@@ -11,13 +11,13 @@ from django.utils.translation import gettext_lazy
 from changes.enums_identify import Response
 from changes.queries.feeds import late
 from changes.queries.updates import relevant
-from changes.web import host_panel, update_looks  # noqa: F401  registers how states look
+from changes.web import baseline_panels, host_panel, update_looks  # noqa: F401  registers how states look
 from patchflow.web import panels
 from patchflow.web.navigation import FootLine, nav
 
 
 def sees_updates(request: HttpRequest) -> bool:
-    return request.user.scopes_for("update.view") != frozenset()  # type: ignore[union-attr]
+    return request.user.holds_somewhere("update.view")  # type: ignore[union-attr]
 
 
 def undecided(request: HttpRequest) -> int | None:

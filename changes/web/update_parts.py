@@ -252,7 +252,7 @@ def _for_hosts(n: int) -> str:
 
 
 def _may_raise(actor: User) -> bool:
-    return actor.scopes_for("rfc.raise") != frozenset()
+    return actor.holds_somewhere("rfc.raise")
 
 
 def coverage_statements(lines: Sequence[Coverage]) -> list[parts.Statement]:
@@ -260,7 +260,7 @@ def coverage_statements(lines: Sequence[Coverage]) -> list[parts.Statement]:
     return [
         parts.Statement(
             "st-good" if line.fresh else "st-unk",
-            line.sentence,
+            line.said,
             line.label,
             reverse("changes:feed-list"),
         )

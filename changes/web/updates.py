@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,7 +29,7 @@ from changes.web import update_parts
 from changes.web.update_forms import ClassifyForm, RespondForm, refuse
 from patchflow.kernel.errors import Refusal
 from patchflow.web import states, wordtags
-from patchflow.web.tables import Column, Filter, Listing, csv_response
+from patchflow.web.tables import Column, Filter, Listing, csv_response, list_page
 
 
 def visible_update(request: HttpRequest, pk: int) -> SoftwareUpdate:
@@ -136,19 +137,25 @@ def _columns(counts: dict[int, dict[str, int]], selectable: bool) -> list[Column
         return sum(counts.get(update.pk, {}).get(verdict, 0) for verdict in MISSING)
 
     columns = [
-        Column(_("Update"), name, wide=True, sort="name", text=lambda u: f"{u.name} {u.fixed_version}"),
-        Column(_("Platform"), lambda u: f"{u.distribution}\u00a0{u.release}"),
-        Column(_("Severity"), lambda u: u.severity or u.get_severity_rank_display(), sort="severity"),
+        Column(_("Update"), name, wide=True, sort="name", text=lambda u: f"{u.name} {u.fixed_version}", name="update"),
+        Column(_("Platform"), lambda u: f"{u.distribution}\u00a0{u.release}", name="platform"),
+        Column(_("Severity"), lambda u: u.severity or u.get_severity_rank_display(), sort="severity", name="severity"),
         Column(_("Class"), "update_class", state="changes.updateclass"),
-        Column(_("Missing"), missing, numeric=True, sort="missing", text=lambda u: u.reach),
-        Column(_("Unknown"), lambda u: counts.get(u.pk, {}).get("unknown", 0), numeric=True, text=lambda u: ""),
+        Column(_("Missing"), missing, numeric=True, sort="missing", name="missing"),
+        Column(
+            _("Unknown"),
+            lambda u: counts.get(u.pk, {}).get("unknown", 0),
+            numeric=True,
+            name="unknown",
+        ),
         Column(_("Response"), "response", state="changes.response"),
-        Column(_("Start by"), "start_by", sort="class"),
+        Column(_("Start by"), "start_by", sort="class", wide=True),
         Column(_("Notified"), "notified_at", age=True, numeric=True, sort="notified"),
     ]
-    return [Column("", box, text=lambda u: u.pk), *columns] if selectable else columns
+    return [Column("", box), *columns] if selectable else columns
 
 
+@list_page(gettext_lazy("Updates"))
 @login_required
 @require_safe
 def update_list(request: HttpRequest) -> HttpResponseBase:
@@ -159,8 +166,12 @@ def update_list(request: HttpRequest) -> HttpResponseBase:
     rows = SoftwareUpdate.objects.visible_to(actor) if shown else relevant(actor)
     if shown == "superseded":
         rows = rows.notified().filter(withdrawn_at__isnull=True)
-    may_raise = actor.scopes_for("rfc.raise") != frozenset()
+    may_raise = actor.holds_somewhere("rfc.raise")
     counts: dict[int, dict[str, int]] = {}
+
+    def learn(piece: Sequence[SoftwareUpdate]) -> None:
+        counts.update(verdict_counts([update.pk for update in piece], actor=actor))
+
     listing = Listing(
         request,
         rows.select_related("superseded_by"),
@@ -172,8 +183,8 @@ def update_list(request: HttpRequest) -> HttpResponseBase:
         caption=_("Updates"),
     )
     if listing.wants_csv:
-        return listing.csv("updates.csv")
-    counts.update(verdict_counts([update.pk for update in listing.page], actor=actor))
+        return listing.csv("updates.csv", learn=learn)
+    learn(listing.page.rows)
     context = {
         "title": _("Updates"),
         "phase": 2,
@@ -181,7 +192,7 @@ def update_list(request: HttpRequest) -> HttpResponseBase:
         "may_raise": may_raise,
         "raise_url": reverse("changes:rfc-raise"),
         "coverage": update_parts.coverage_statements(coverage(at=now, actor=actor)),
-        "may_manage": actor.scopes_for("feed.manage") != frozenset(),
+        "may_manage": actor.holds_somewhere("feed.manage"),
     }
     return render(request, "changes/update_list.html", context)
 

@@ -56,6 +56,12 @@ def make_update(
     exploited: bool = False,
 ) -> SoftwareUpdate:
     """An update that an advisory announces; `hosts` have an older version installed and miss it."""
+    same = {"distribution": "debian", "release": "12", "name": name, "fixed_version": fixed}
+    if (
+        known := SoftwareUpdate.objects.filter(**same).first()
+    ) is not None:  # announced before: these hosts miss it too
+        miss(known, hosts, at=at)
+        return known
     feed = Feed.objects.get_or_create(
         name="made", defaults={"kind": "osv", "location_kind": "file", "location": "made", "created_at": at}
     )[0]

@@ -73,3 +73,17 @@ def test_who_has_signed_is_not_reminded(world: World) -> None:
     approvals.decide(round_id=round_.pk, verdict="approve", actor=world.cast.sam, at=world.at)
     arrived = post(level.deadline_at)
     assert not [subject for to, subject in arrived if to == "sam@example.org"]
+
+
+def test_what_asked_for_a_decision_is_read_once_it_is_given(world: World) -> None:
+    """By whoever gave it; the others' notices are theirs."""
+    rfc = made.awaiting(world)
+    round_ = made.round_of(rfc)
+    level = round_.levels.get(position=1)
+    post(round_.opened_at + (level.deadline_at - round_.opened_at) * 3 / 4)
+    mine, others = Delivery.objects.filter(user=world.cast.sam), Delivery.objects.exclude(user=world.cast.sam)
+    assert set(mine.unread().values_list("notice__kind", flat=True)) == {"approval_requested", "approval_reminded"}
+    approvals.decide(round_id=round_.pk, verdict="approve", actor=world.cast.sam, at=world.at)
+    assert not mine.unread().filter(notice__kind__startswith="approval_re").exists()
+    assert mine.filter(notice__kind="approval_reminded").get(channel="mail").read_at == world.at
+    assert others.filter(notice__kind="approval_escalated").unread().exists()

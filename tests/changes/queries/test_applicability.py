@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 import pytest
 
 from changes.domain import applicability
-from changes.models import Feed, SoftwareUpdate
+from changes.models import Feed, SoftwareUpdate, VersionFix
+from changes.queries import findings
 from changes.queries.applicability import hosts_concerned, hosts_missing, updates_missing_on, verdict_counts
 from changes.queries.coverage import coverage
-from cmdb.models import GroupMember, Host, HostGroup
+from cmdb.models import GroupMember, Host, HostGroup, Installation
 from patchflow.kernel.models import RoleGrant
+from patchflow.reports.queries.compliance import interval
 from tests.factories import identify as make
 from tests.factories.people import Cast
 
@@ -81,6 +83,69 @@ def test_hosts_concerned_by_an_rpm_kernel(feed: Feed, cast: Cast, now: datetime)
 
     [row] = hosts_concerned(SoftwareUpdate.objects.get().pk)
     assert (row.host_name, row.verdict) == ("waits", "fixed_pending_restart")
+
+
+OLD, NEW = "5.14.0-427.el9", "5.14.0-503.el9"
+BESIDE = ("kernel-core", "kernel-devel", "kernel-debug-modules-core")
+"""Packages that an RPM system keeps beside older ones of themselves: what runs, headers for building, modules."""
+
+
+@pytest.mark.parametrize("package", BESIDE)
+@pytest.mark.parametrize(
+    ("running", "installed"),
+    [(OLD, (OLD,)), (OLD, (OLD, NEW)), (NEW, (OLD, NEW)), (NEW, (NEW,)), (NEW, (OLD,))],
+)
+def test_an_old_version_beside_the_new_one_is_missing_nothing(
+    package: str, running: str, installed: tuple[str, ...], feed: Feed, cast: Cast, now: datetime
+) -> None:
+    """Against the plain rule: a kernel is fixed if the newest installed is and runs, else it waits for the restart; of other
+    packages the newest installed decides. List, counts, reach, the host's page and the share of Home say the same."""
+    platform = make.make_platform("almalinux", "9.4", ecosystem="rpm", arch="x86_64")
+    host = make.make_host("one", at=now, platform=platform, kernel_running=f"{running}.x86_64")
+    Host.objects.filter(pk=host.pk).update(audited_at=now)
+    make.install(
+        host, *[make.make_version(platform, package, each, source=("kernel", each)) for each in installed], at=now
+    )
+    document = make.record("ALSA-1", [(package, NEW)], ecosystem="AlmaLinux:9", summary="Important: kernel")
+    make.poll(feed, [document], actor=cast.sam, at=now)
+
+    if package == "kernel-core" and running not in installed:
+        expected = "unknown"
+    elif package == "kernel-core" and running == OLD:
+        expected = "fixed_pending_restart" if NEW in installed else "applicable"
+    else:
+        expected = "" if NEW in installed else "applicable"
+    update = SoftwareUpdate.objects.get()
+    assert [row.verdict for row in hosts_concerned(update.pk)] == [expected] * bool(expected)
+    assert verdict_counts([update.pk]) == ({update.pk: {expected: 1}} if expected else {})
+    assert [row.verdict for row in updates_missing_on(host.pk)] == [expected] * bool(expected)
+    assert findings.reach([update.pk]) == ({update.pk: 1} if expected == "applicable" else {})
+    share = interval(cast.ann, at=now)
+    assert (share.good, share.unknown, share.bad) == {
+        "": (1, 0, 0), "unknown": (0, 1, 0), "applicable": (0, 0, 1), "fixed_pending_restart": (0, 0, 1),
+    }[expected]  # fmt: skip
+    kept = sorted(VersionFix.objects.values_list("package_version", "fix", "verdict"))
+    applicability.evaluate_all()
+    assert sorted(VersionFix.objects.values_list("package_version", "fix", "verdict")) == kept, "one text, full or not"
+
+
+@pytest.mark.parametrize(
+    ("left", "expected"), [((NEW,), "fixed_pending_restart"), ((), "applicable"), (("5.14.0-400.el9",), "applicable")]
+)
+def test_a_kernel_runs_on_after_its_package_is_removed(
+    left: tuple[str, ...], expected: str, feed: Feed, cast: Cast, now: datetime
+) -> None:
+    platform = make.make_platform("almalinux", "9.4", ecosystem="rpm", arch="x86_64")
+    host = make.make_host("one", at=now, platform=platform, kernel_running=f"{OLD}.x86_64")
+    versions = {v: make.make_version(platform, "kernel-core", v, source=("kernel", v)) for v in (OLD, *left)}
+    make.install(host, *versions.values(), at=now - timedelta(days=3))
+    Installation.objects.filter(host=host, package_version=versions[OLD]).update(gone_seen_at=now)
+    document = make.record("ALSA-1", [("kernel-core", NEW)], ecosystem="AlmaLinux:9", summary="Important: kernel")
+
+    make.poll(feed, [document], actor=cast.sam, at=now)
+
+    [row] = hosts_concerned(SoftwareUpdate.objects.get().pk)
+    assert row.verdict == expected
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from changes.domain import approvals, freezes, revisions, rfcs, slots
 from changes.domain.slots import Span
 from changes.models import RFC, ChangeSlot
+from changes.queries import conflicts
 from changes.queries.conflicts import ConflictKind, find_conflicts
 from changes.queries.fitting import fit_of
 from cmdb.models import ConfigurationItem, Host, HostGroup, Relation, ServiceWindow
@@ -104,6 +105,32 @@ def test_hosts_under_the_same_service_are_related(world: made.World, cast: Cast,
     other = made.evaluating(world, host_ids=[two.pk])
     (found,) = find_conflicts(mine, at=now)
     assert (found.kind, found.denies, found.other_id) == (ConflictKind.RELATED_CI, False, other.pk)
+
+
+def test_a_change_on_the_same_and_on_related_hosts_is_named_once(world: made.World, cast: Cast, now: datetime) -> None:
+    one, two, _three = world.hosts
+    sundays(world.hosts, now)
+    service = ConfigurationItem.objects.create(kind="service", name="shop", state="in_service")
+    for host in (one, two):
+        Relation.objects.create(source=service, target=host.ci, kind="depends_on", since_at=now)
+    mine = made.evaluating(world, host_ids=[one.pk])
+    made.evaluating(world, host_ids=[one.pk, two.pk])
+    assert kinds(mine, now) == [("same_ci", False)]
+
+
+def test_of_very_many_changes_the_nearest_are_compared_and_the_rest_is_said(
+    world: made.World, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sundays(world.hosts, now)
+    mine = made.evaluating(world)
+    for _ in range(4):
+        made.evaluating(world)
+    monkeypatch.setattr(conflicts, "COMPARED", 3)
+    found = find_conflicts(mine, at=now)
+    assert [bool(c.other_id) for c in found] == [True, True, True, False]
+    assert found[-1].sentence == (
+        "Still more changes are under way on the same hosts; the 3 with most hosts in common were compared."
+    )
 
 
 def test_one_person_answers_for_two_slots_at_once(world: made.World, cast: Cast, now: datetime) -> None:

@@ -74,7 +74,7 @@ def test_the_form_of_an_rfc_offers_what_the_board_has_signed(world: World) -> No
 def test_an_emergency_shows_what_it_owes_and_is_not_closed_before(world: World) -> None:
     rfc = made.submitted(world, kind="emergency", test_plan="", implementation_plan="")
     page = as_(world.cast.che).get(rfc.get_absolute_url()).text
-    assert "still owes a test plan" in page
+    assert "still owes its test plan" in page
 
 
 def admin_says(client: Client, rfc: RFC, action: str, **given: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -134,6 +136,7 @@ def test_board_shows_all_evidence_and_takes_the_vote(world: World) -> None:
         assert words in shown
     missing = mia.post(page, {"verdict": "refuse", "comment": "", "digest_seen": round_.digest})
     assert (missing.status_code, "A refusal needs a comment" in missing.text) == (400, True)
+    assert 'aria-invalid="true" aria-describedby="errors"' in missing.text
     done = mia.post(page, {"verdict": "refuse", "comment": "no way back", "digest_seen": round_.digest})
     assert done.headers["Location"] == reverse("changes:board-item", args=[made.round_of(second).pk])
     assert RFC.objects.get(pk=first.pk).state == "evaluating"
@@ -225,3 +228,13 @@ def test_a_refusal_is_what_happens_next_until_the_request_is_changed(world: Worl
     page = as_(cast.sam).get(reverse("changes:board-item", args=[made.round_of(rfc).pk])).text
     assert "Since round 1, refused" in page
     assert page.index("sam: “Not on a Friday.”") < page.index("<span>On a Monday.</span>")
+
+
+def test_the_list_says_which_change_is_on_hold(world: World) -> None:
+    free, held = made.evaluating(world), made.evaluating(world)
+    holds.place(rfc_id=held.pk, reason="The vendor looks at it.", actor=world.cast.che, at=world.at)
+    client = Client()
+    client.force_login(world.cast.che, backend="django.contrib.auth.backends.ModelBackend")
+    rows = re.findall(r"<tr>.*?</tr>", client.get(reverse("changes:rfc-list")).text, re.S)
+    said = {number: "normal, on hold" in row for row in rows for number in (free.number, held.number) if number in row}
+    assert said == {free.number: False, held.number: True}
