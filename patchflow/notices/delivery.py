@@ -18,7 +18,7 @@ from django.core.mail import EmailMessage
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from patchflow.kernel import audit, queue, workflow
+from patchflow.kernel import audit, queue, trial, workflow
 from patchflow.kernel.errors import Conflict, NotAllowed
 from patchflow.kernel.faults import fault
 from patchflow.kernel.instance import instance_key
@@ -27,6 +27,7 @@ from patchflow.kernel.registry import sweep
 from patchflow.kernel.rules import capability, failing
 from patchflow.kernel.signoffs import voters_by_role
 from patchflow.notices import facts as said
+from patchflow.notices import webhooks
 from patchflow.notices.kinds import Kind, find
 from patchflow.notices.models import Audience, Channel, Delivery, DeliveryState, Notice, Reach, Subscription, Wanted
 from patchflow.notices.wording import Text, Voice, word
@@ -66,6 +67,7 @@ def tell(
     for delivery in Delivery.objects.bulk_create(_deliveries(notice, told, wanted)):
         if delivery.state == DeliveryState.QUEUED:
             queue.enqueue(DELIVER, delivery_id=delivery.pk)
+    webhooks.announce(notice, [person for person, _words in wanted.values()], at=at)
     return notice
 
 
@@ -169,7 +171,11 @@ def send(delivery: Delivery) -> None:
     notice, kind = delivery.notice, find(delivery.notice.kind)
     link = f"\n\n{settings.BASE_URL}{notice.url}" if notice.url else ""
     with translation.override(delivery.language):
-        tag = f"[{_('Software update')}] " if kind.patch else ""
+        word = _("Software update")
+        tag = f"[{word}] " if kind.patch else ""
+        if trial.active():
+            trial_word = _("Trial")
+            tag = f"[{trial_word}] {tag}"
     headers = {
         "Message-ID": message_id(delivery),
         "Auto-Submitted": "auto-generated",

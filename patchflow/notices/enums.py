@@ -9,6 +9,12 @@ verbs(
     notices={
         "subscription_set": "Notices chosen",
         "sent_again": "Notice sent again",
+        "webhook_added": "Webhook added",
+        "webhook_revised": "Webhook changed",
+        "webhook_rotated": "Secret of the webhook changed",
+        "webhook_switched": "Webhook switched on or off",
+        "webhook_tested": "Webhook tested",
+        "webhook_sent_again": "Message sent again",
     },
 )
 

@@ -7,10 +7,21 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from patchflow.kernel.models import DueWork, User
+from patchflow.kernel.models import Audited, DueWork, User
 from patchflow.notices.enums import Audience, Channel, DeliveryState, Reach, Wanted
 
-__all__ = ["Audience", "Channel", "Delivery", "DeliveryState", "Notice", "Reach", "Subscription", "Wanted"]
+__all__ = [
+    "Audience",
+    "Channel",
+    "Delivery",
+    "DeliveryState",
+    "Notice",
+    "Reach",
+    "Subscription",
+    "Wanted",
+    "Webhook",
+    "WebhookDelivery",
+]
 
 
 class Notice(models.Model):
@@ -93,3 +104,66 @@ class Subscription(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user}: {self.kind}, {self.wanted}"
+
+
+class WebhookQuerySet(models.QuerySet["Webhook"]):
+    def visible_to(self, actor: User) -> WebhookQuerySet:
+        """All for who keeps them: what is sent passes by the scopes of people."""
+        return self if actor.holds("webhook.manage") else self.none()
+
+    def live(self) -> WebhookQuerySet:
+        return self.filter(disabled_at__isnull=True)
+
+
+class Webhook(Audited):
+    """Somebody else's server that is told notices: of which kinds, and of those told to which roles (none named: all).
+
+    Its secret is derived from the salt and the key of this installation (`signing`); it is in no table.
+    """
+
+    name = models.CharField(_("name"), max_length=80)
+    url = models.CharField(_("address"), max_length=500)
+    kinds = models.JSONField(_("kinds"), default=list, blank=True)
+    roles = models.JSONField(_("roles"), default=list, blank=True)
+    salt = models.CharField(max_length=64, editable=False)
+    salt_before = models.CharField(max_length=64, blank=True, default="", editable=False)
+    rotated_at = models.DateTimeField(null=True, blank=True)
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    made_at = models.DateTimeField()
+    disabled_at = models.DateTimeField(null=True, blank=True)
+    disabled_why = models.CharField(max_length=200, blank=True, default="")
+
+    objects = WebhookQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name", "id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class WebhookDelivery(DueWork):
+    """One message to one webhook: its body as it is sent, the same at every try, and how each try ended."""
+
+    webhook = models.ForeignKey(Webhook, models.PROTECT, related_name="deliveries")
+    notice = models.ForeignKey(Notice, models.CASCADE, null=True, blank=True, related_name="+")
+    message_id = models.CharField(max_length=40, unique=True)
+    event = models.CharField(_("event"), max_length=80)
+    body = models.TextField()
+    made_at = models.DateTimeField()
+    state = models.CharField(max_length=10, choices=DeliveryState, default=DeliveryState.QUEUED)
+    answer = models.PositiveSmallIntegerField(_("answer"), null=True, blank=True)
+    error = models.CharField(max_length=300, blank=True, default="")
+    tries = models.JSONField(default=list)
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["webhook", "notice"], name="notices_webhookdelivery_once"),
+            models.CheckConstraint(condition=Q(state__in=DeliveryState.values), name="notices_webhookdelivery_state"),
+        ]
+        indexes = [models.Index(fields=["webhook", "-id"])]
+        verbose_name_plural = "webhook deliveries"
+
+    def __str__(self) -> str:
+        return f"{self.event} → {self.webhook}"

@@ -16,7 +16,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from patchflow.kernel.errors import Refusal
@@ -25,7 +25,7 @@ from patchflow.notices import delivery, subscriptions
 from patchflow.notices.kinds import find, kinds
 from patchflow.notices.models import Delivery, Reach, Wanted
 from patchflow.web import parts
-from patchflow.web.tables import Column, Filter, Listing
+from patchflow.web.tables import Column, Filter, Listing, list_page
 
 
 def _read(row: Delivery) -> str:
@@ -34,9 +34,14 @@ def _read(row: Delivery) -> str:
 
 COLUMNS = [
     Column(gettext_lazy("Notice"), "title", url=lambda d: reverse("reports:notice-detail", args=[d.pk]), wide=True),
-    Column("", _read, state="notices.reading"),
-    Column(gettext_lazy("About"), lambda d: find(d.notice.kind).label, wide=True),
-    Column(gettext_lazy("Mail"), lambda d: d.state if d.channel == "mail" else "none", state="notices.delivery"),
+    Column("", _read, state="notices.reading", name="read"),
+    Column(gettext_lazy("About"), lambda d: find(d.notice.kind).label, wide=True, name="about"),
+    Column(
+        gettext_lazy("Mail"),
+        lambda d: d.state if d.channel == "mail" else "none",
+        state="notices.delivery",
+        name="mail",
+    ),
     Column(gettext_lazy("When"), "notice.written_at", age=True, numeric=True, sort="when"),
 ]
 FILTERS = [
@@ -50,6 +55,7 @@ FILTERS = [
 ]
 
 
+@list_page(gettext_lazy("Notices"))
 @login_required
 @require_safe
 def notice_list(request: HttpRequest) -> HttpResponseBase:
@@ -156,12 +162,13 @@ def settings_notices(request: HttpRequest) -> HttpResponse:
         try:
             subscriptions.subscribe(kind=name, wanted=wanted, reach=reach, actor=actor, at=timezone.now())
         except Refusal as refusal:
-            messages.error(request, str(refusal))
+            messages.error(request, refusal.said)
     messages.success(request, _("Saved."))
     return redirect(f"{reverse('reports:settings')}#h-notices")
 
 
 # --- mail that did not arrive -----------------------------------------------------------------------------------------
+@list_page(gettext_lazy("Notices that did not arrive"))
 @login_required
 @require_safe
 def undelivered_list(request: HttpRequest) -> HttpResponseBase:
@@ -170,7 +177,7 @@ def undelivered_list(request: HttpRequest) -> HttpResponseBase:
     if not actor.holds("notice.oversee"):
         raise PermissionDenied(_("Mail that did not arrive is for operators and administrators."))
     columns = [
-        Column(_("To"), "user.username", sort="who"),
+        Column(pgettext("recipient", "To"), "user.username", sort="who"),
         Column(_("Notice"), "title", wide=True),
         Column(_("Written"), "notice.written_at", age=True, numeric=True),
         Column(_("Tries"), "attempts", numeric=True),
@@ -189,7 +196,7 @@ def undelivered_list(request: HttpRequest) -> HttpResponseBase:
         sorts={"new": ("pk",), "who": ("user__username", "pk")},
         default="-new",
         now=timezone.now(),
-        filters=[Filter("who", _("To"), "user__username__icontains")],
+        filters=[Filter("who", pgettext("recipient", "To"), "user__username__icontains")],
     )
     if listing.wants_csv:
         return listing.csv("undelivered.csv")

@@ -49,3 +49,12 @@ def test_every_wording_belongs_to_a_kind() -> None:
     audiences = {p.name: p.name.split(".")[1] for p in files if p.name.count(".") == 2}
     assert {n: a for n, a in audiences.items() if a not in kinds[n.split(".")[0]].audiences} == {}
     assert set(audiences.values()) <= set(Audience.values)
+
+
+def test_a_german_is_told_in_german() -> None:
+    kind = kinds["approval_requested"]
+    voice = Voice("de", "Europe/Berlin", kind.audiences[0])
+    text = word(kind="approval_requested", facts=sample(dict(kind.facts)), voice=voice, at=AT, url="/there/")
+    assert "wartet auf Ihre Entscheidung" in text.title
+    assert "Sie werden auf Stufe" in text.body
+    assert "Schweigen ist nie ein Ja" in text.body

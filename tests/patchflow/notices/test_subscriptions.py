@@ -10,7 +10,7 @@ from patchflow.kernel.errors import Blocked, Invalid
 from patchflow.kernel.models import AuditEntry
 from patchflow.notices import subscriptions
 from patchflow.notices.models import Delivery, Notice
-from tests.factories.changes import authorized, make_world
+from tests.factories.changes import authorized, awaiting, make_world
 from tests.factories.people import Cast
 
 pytestmark = pytest.mark.django_db
@@ -62,8 +62,10 @@ def test_a_choice_is_in_the_trail_once(cast: Cast, now: datetime) -> None:
 
 def test_the_first_reading_stays(cast: Cast, now: datetime) -> None:
     authorized(make_world(cast, now))
-    mine = subscriptions.unread(cast.ann)
+    awaiting(make_world(cast, now, source="zlib"))
+    mine, others = subscriptions.unread(cast.ann), Delivery.objects.exclude(user=cast.ann).unread().count()
     assert mine == 1
+    assert others > 0
     assert subscriptions.mark_read(actor=cast.ann, at=now) == mine
     assert subscriptions.mark_read(actor=cast.ann, at=now) == 0
-    assert subscriptions.unread(cast.sam) > 0
+    assert Delivery.objects.exclude(user=cast.ann).unread().count() == others
