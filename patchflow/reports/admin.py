@@ -11,18 +11,20 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from changes.admin.rfc import ROUND_VERBS
-from patchflow.kernel import substitutes
+from patchflow.kernel import saved_filters, substitutes
 from patchflow.kernel.models import (
     AuditEntry,
     AuditSeal,
     RoleGrant,
+    SavedFilter,
     SignOff,
     SignOffLevel,
     SignOffRound,
     Substitution,
     User,
 )
-from patchflow.notices.models import Delivery
+from patchflow.notices import webhooks
+from patchflow.notices.models import Delivery, Webhook
 from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
 
 if admin.site.is_registered(Group):
@@ -76,6 +78,18 @@ class SubstitutionAdmin(VerbAdmin):
     verbs = (AdminVerb("end", _("End it"), _end),)
 
 
+def _remove(saved: Any, actor: Any, at: Any, _said: str) -> None:
+    saved_filters.remove(filter_id=saved.pk, actor=actor, at=at)
+
+
+@admin.register(SavedFilter)
+class SavedFilterAdmin(VerbAdmin):
+    list_display = ("name", "list_name", "owner", "shared_with", "made_at", "removed_at")
+    list_select_related = ("owner",)
+    list_filter = ("list_name", "shared_with")
+    verbs = (AdminVerb("remove", _("Remove"), _remove),)
+
+
 @admin.register(SignOffRound)
 class RoundAdmin(VerbAdmin):
     list_display = ("subject_label", "number", "kind", "state", "opened_by", "opened_at", "closed_at")
@@ -113,6 +127,18 @@ class AuditEntryAdmin(VerbAdmin):
 class AuditSealAdmin(VerbAdmin):
     list_display = ("number", "sealed_at", "count", "root", "hash")
     view_capability = "audit.view"
+
+
+def _switch_off(hook: Any, actor: Any, at: Any, _said: str) -> None:
+    webhooks.switch(webhook_id=hook.pk, off=True, actor=actor, at=at)
+
+
+@admin.register(Webhook)
+class WebhookAdmin(VerbAdmin):
+    list_display = ("name", "url", "made_by", "made_at", "disabled_at")
+    list_select_related = ("made_by",)
+    view_capability = "webhook.manage"
+    verbs = (AdminVerb("switch_off", _("Switch it off"), _switch_off),)
 
 
 @admin.register(Delivery)

@@ -7,14 +7,14 @@ from functools import reduce
 from operator import or_
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from changes.enums_identify import AppliesVerdict
-from changes.models import VersionFix
+from changes.queries import findings
 from changes.queries.coverage import coverage
-from cmdb.models import Host, Installation
+from cmdb.models import Host
 from patchflow.kernel.models import User
 from patchflow.web.parts import Interval
 
@@ -25,12 +25,12 @@ def interval(actor: User, *, at: datetime) -> Interval:
     """Hosts that miss no known fix, hosts that miss one, and hosts of which nobody can say.
 
     Good is only a host that was heard of lately, whose platform a fresh feed speaks of, and none of whose packages has
-    an unknown verdict. What is neither good nor known to be bad is unknown.
+    an unknown verdict. Of a kernel that lies beside a newer one only what runs counts. What is neither good nor known to be bad is unknown.
     """
     live = Host.objects.visible_to(actor).live()
     heard = live.filter(audited_at__gte=at - settings.PATCHFLOW["FACTS_STALE_AFTER"])
-    bad = heard.filter(_has(MISSING))
-    good = heard.exclude(_has((*MISSING, AppliesVerdict.UNKNOWN))).filter(_covered(actor, at))
+    bad = heard.filter(pk__in=findings.hosts_with(MISSING))
+    good = heard.exclude(pk__in=findings.hosts_with((*MISSING, AppliesVerdict.UNKNOWN))).filter(_covered(actor, at))
     total, missing, fine = live.count(), bad.count(), good.count()
     estate = reverse("cmdb:host-list")
     return Interval(
@@ -38,15 +38,6 @@ def interval(actor: User, *, at: datetime) -> Interval:
         good_label=_("miss nothing known"), unknown_label=_("unknown"), bad_label=_("miss a fix"),
         good_url=estate, unknown_url=estate, bad_url=reverse("changes:update-list"), goal=95,
     )  # fmt: skip
-
-
-def _has(verdicts: tuple[str, ...]) -> Exists:
-    """Whether a host has a package installed on which one of these verdicts stands."""
-    found = VersionFix.objects.filter(package_version=OuterRef("package_version"), verdict__in=verdicts)
-    rows: QuerySet[Installation] = Installation.objects.filter(
-        Exists(found), host=OuterRef("pk"), gone_seen_at__isnull=True
-    )
-    return Exists(rows)
 
 
 def _covered(actor: User, at: datetime) -> Q:

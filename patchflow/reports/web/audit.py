@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from patchflow.kernel import trail
@@ -19,35 +20,41 @@ from patchflow.kernel.enums import Outcome
 from patchflow.kernel.models import AuditEntry
 from patchflow.reports.queries import trail as asked
 from patchflow.web import states
-from patchflow.web.tables import Column, Filter, Listing
+from patchflow.web.tables import Column, Filter, Listing, list_page
 
 COLUMNS = [
-    Column(_("When"), "effective_at", url=lambda e: f"/audit/{e.pk}/", sort="when"),
-    Column(_("What"), lambda e: str(e.verb_label), wide=True),
+    Column(gettext_lazy("When"), "effective_at", url=lambda e: f"/audit/{e.pk}/", sort="when"),
+    Column(gettext_lazy("What"), lambda e: str(e.verb_label), wide=True, name="what"),
     Column(
-        _("Object"),
+        gettext_lazy("Object"),
         "object_label",
         url=lambda e: f"/audit/{e.object_type}/{e.object_id}/" if e.object_id else "",
         wide=True,
     ),
-    Column(_("By"), "actor_name", sort="who"),
-    Column(_("Outcome"), "outcome", state="audit.outcome"),
-    Column(_("Sealed"), lambda e: e.leaf.seal.number if hasattr(e, "leaf") else None, numeric=True),
+    Column(gettext_lazy("By"), "actor_name", sort="who"),
+    Column(gettext_lazy("Outcome"), "outcome", state="audit.outcome"),
+    Column(
+        gettext_lazy("Sealed"),
+        lambda e: e.leaf.seal.number if hasattr(e, "leaf") else None,
+        numeric=True,
+        name="sealed",
+    ),
 ]
 FILTERS = [
     Filter(
         "about",
-        _("About"),
+        gettext_lazy("About"),
         lambda rows, value: rows.filter(verb__startswith=value + "."),
         choices=asked.groups_of_verbs,
     ),
-    Filter("outcome", _("Outcome"), "outcome", choices=Outcome.choices),
-    Filter("by", _("By"), "actor_name__iexact", hint=_("user name")),
-    Filter("object", _("Object"), "object_label__icontains", hint=_("number or name")),
-    Filter("correlation", _("Correlation id"), "correlation_id"),
+    Filter("outcome", gettext_lazy("Outcome"), "outcome", choices=Outcome.choices),
+    Filter("by", gettext_lazy("By"), "actor_name__iexact", hint=gettext_lazy("user name")),
+    Filter("object", gettext_lazy("Object"), "object_label__icontains", hint=gettext_lazy("number or name")),
+    Filter("correlation", gettext_lazy("Correlation id"), "correlation_id"),
 ]
 
 
+@list_page(gettext_lazy("Audit"))
 @login_required
 @require_safe
 def entry_list(request: HttpRequest) -> HttpResponseBase:
@@ -73,6 +80,7 @@ def entry_list(request: HttpRequest) -> HttpResponseBase:
         ),
         "listing": listing,
         "state": asked.state(),
+        "may_verify": may_verify(request.user),
         "empty_title": _("Nothing has happened yet"),
         "empty_advice": _("The first log-in will be the first entry."),
     }
@@ -111,6 +119,7 @@ def _state_label(entry: AuditEntry, state: str) -> str:
     return str(states.look(entry.object_type, state).label) if state else ""
 
 
+@list_page(gettext_lazy("History"))
 @login_required
 @require_safe
 def object_history(request: HttpRequest, object_type: str, object_id: str) -> HttpResponseBase:
@@ -136,15 +145,20 @@ def object_history(request: HttpRequest, object_type: str, object_id: str) -> Ht
         "title": _("History of %(object)s") % {"object": first.object_label},
         "listing": listing,
         "state": asked.state(),
+        "may_verify": may_verify(request.user),
     }
     return render(request, "reports/audit_list.html", context)
+
+
+def may_verify(actor: Any) -> bool:
+    """Whether this person may have the whole trail recomputed."""
+    return actor.scopes_for("audit.verify") is None
 
 
 @login_required
 def verify(request: HttpRequest) -> HttpResponse:
     """GET explains; POST recomputes every chain, seal and published head now."""
-    actor: Any = request.user
-    if actor.scopes_for("audit.verify") is not None:
+    if not may_verify(request.user):
         raise PermissionDenied(_("Verifying the whole trail is for auditors."))
     found = trail.verify() if request.method == "POST" else None
     context = {

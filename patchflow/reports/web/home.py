@@ -16,6 +16,7 @@ from changes.rules_identify import may_manage_feeds
 from patchflow.kernel.rules import failing
 from patchflow.reports.queries import find as found
 from patchflow.reports.queries import home as asked
+from patchflow.reports.queries import waiting
 from patchflow.reports.queries.compliance import interval
 from patchflow.web.parts import Statement
 
@@ -25,7 +26,7 @@ from patchflow.web.parts import Statement
 def home(request: HttpRequest) -> HttpResponse:
     actor: Any = request.user
     at = timezone.now()
-    todo = asked.waiting_for(actor, at=at)
+    todo = waiting.waiting_for(actor, at=at)
     clocks = asked.clocks(actor, at=at)
     phases = asked.phases(actor, at=at)
     late = asked.late(phases)
@@ -42,7 +43,7 @@ def home(request: HttpRequest) -> HttpResponse:
     context = {
         "title": title,
         "lede": lede,
-        "sections": asked.sections(todo),
+        "sections": waiting.sections(todo),
         "first": asked.first_steps(actor),
         "phases": phases,
         "clocks": clocks,
@@ -61,7 +62,9 @@ def find(request: HttpRequest) -> HttpResponse:
     actor: Any = request.user
     text = request.GET.get("q", "").strip()[:100]
     hits = found.find(text, actor) if text else []
-    if len(hits) == 1 and hits[0].exact:
-        return redirect(hits[0].url)
-    shown = [Statement("st-open", hit.title, hit.kind, hit.url, icon="search") for hit in hits]
+    if meant := found.straight(hits):
+        return redirect(meant.url)
+    shown = [
+        Statement("st-good" if hit.exact else "st-open", hit.title, hit.kind, hit.url, icon="search") for hit in hits
+    ]
     return render(request, "reports/find.html", {"title": _("Find"), "text": text, "hits": hits, "statements": shown})

@@ -22,6 +22,16 @@ def may_audit(request: HttpRequest) -> bool:
     return user.is_authenticated and user.scopes_for("audit.view") is None
 
 
+def keeps_webhooks(request: HttpRequest) -> bool:
+    user: Any = request.user
+    return user.is_authenticated and user.holds("webhook.manage")
+
+
+def may_try(request: HttpRequest) -> bool:
+    user: Any = request.user
+    return user.is_authenticated and user.scopes_for("trial.set") is None
+
+
 def trail_health(_request: HttpRequest) -> FootLine | None:
     """Whether the sealer keeps up."""
     state = trail.state()
@@ -65,12 +75,25 @@ states.register(
 states.register(
     "audit.outcome", {"done": ("st-good", gettext_lazy("done")), "refused": ("st-warn", gettext_lazy("refused"))}
 )
+states.register(
+    "notices.webhook", {"on": ("st-good", gettext_lazy("on")), "off": ("st-warn", gettext_lazy("switched off"))}
+)
 nav.add("home", gettext_lazy("Home"), "reports:home", "home", 10)
 nav.add(
     "prove", gettext_lazy("Audit"), "reports:audit-list", "audit", 90, permission=may_audit, under=("reports:audit-",)
 )
+nav.add(
+    "prove",
+    gettext_lazy("Webhooks"),
+    "reports:webhook-list",
+    "hook",
+    95,
+    permission=keeps_webhooks,
+    under=("reports:webhook-",),
+)
+nav.add("prove", gettext_lazy("Trial mode"), "reports:trial", "test", 97, permission=may_try)
 nav.foot(trail_health, order=20)
 nav.foot(mail_health, order=30)
 nav.inbox("reports:notice-list", unread_of)
 nav.own(gettext_lazy("Settings"), "reports:settings", "settings")
-nav.search("reports:find", gettext_lazy("RFC, update, CVE, host"))
+nav.search("reports:find", gettext_lazy("Number, host, update, CVE, person"))

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from patchflow.reports.web import audit, home, notices
+from patchflow.reports.web import audit, home, notices, trial, webhooks
 
 app_name = "reports"
 urlpatterns = [
@@ -13,8 +13,17 @@ urlpatterns = [
     path("notices/undelivered/", notices.undelivered_list, name="undelivered-list"),
     path("notices/undelivered/<int:pk>/send-again/", notices.undelivered_send_again, name="undelivered-send-again"),
     path("notices/<int:pk>/", notices.notice_detail, name="notice-detail"),
+    path("webhooks/", webhooks.webhook_list, name="webhook-list"),
+    path("webhooks/add/", webhooks.webhook_add, name="webhook-add"),
+    path("webhooks/<int:pk>/", webhooks.webhook_detail, name="webhook-detail"),
+    path("webhooks/<int:pk>/edit/", webhooks.webhook_revise, name="webhook-revise"),
+    path("webhooks/<int:pk>/new-secret/", webhooks.webhook_rotate, name="webhook-rotate"),
+    path("webhooks/<int:pk>/switch/", webhooks.webhook_switch, name="webhook-switch"),
+    path("webhooks/<int:pk>/test/", webhooks.webhook_test, name="webhook-test"),
+    path("webhooks/<int:pk>/messages/<int:message>/again/", webhooks.webhook_again, name="webhook-again"),
     path("settings/", notices.own_settings, name="settings"),
     path("settings/notices/", notices.settings_notices, name="settings-notices"),
+    path("trial/", trial.show, name="trial"),
     path("audit/", audit.entry_list, name="audit-list"),
     path("audit/verify/", audit.verify, name="audit-verify"),
     path("audit/<int:pk>/", audit.entry_detail, name="audit-detail"),

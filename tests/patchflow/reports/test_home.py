@@ -15,7 +15,8 @@ from cmdb.models import Host
 from patchflow.kernel.models import User
 from patchflow.reports.queries import find
 from patchflow.reports.queries.compliance import interval
-from patchflow.reports.queries.home import feeds, first_steps, phases, sections, waiting_for
+from patchflow.reports.queries.home import feeds, first_steps, phases
+from patchflow.reports.queries.waiting import sections, waiting_for
 from patchflow.web.parts import Todo
 from tests.factories.changes import awaiting, make_host, make_update, make_world, round_of, submitted
 from tests.factories.notices import make_delivery
