@@ -99,7 +99,7 @@ class VerbAdmin(admin.ModelAdmin):
         offered = {a.name: a for a in workflow.available(obj, actor=actor, at=at, also=[verb.transition])}
         if verb.transition not in offered:
             return _("not possible from its state")
-        return " ".join(b.sentence for b in offered[verb.transition].blockers)
+        return " ".join(b.said for b in offered[verb.transition].blockers)
 
 
 def _action(verb: AdminVerb) -> Callable[[VerbAdmin, HttpRequest, QuerySet[Any]], Any]:
@@ -165,7 +165,7 @@ class ReadOnlyInline(admin.TabularInline):
 def may_enter(request: HttpRequest) -> bool:
     """Who may open the admin site: holders of `admin.view`, somewhere. Being a superuser or staff gives no entry."""
     user: Any = request.user
-    return user.is_active and user.is_authenticated and user.scopes_for("admin.view") != frozenset()
+    return user.is_active and user.is_authenticated and user.holds_somewhere("admin.view")
 
 
 admin.site.has_permission = may_enter  # type: ignore[method-assign]

@@ -11,4 +11,8 @@ class WebConfig(AppConfig):
     verbose_name = "Web toolkit"
 
     def ready(self) -> None:
-        from patchflow.web import checks, looks  # noqa: F401  both register by being imported
+        from patchflow.kernel.saved_filters import lists_are_read_by
+        from patchflow.web import checks, looks, places  # noqa: F401  all register by being imported
+        from patchflow.web.tables.saving import read_address
+
+        lists_are_read_by(read_address)

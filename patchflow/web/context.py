@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.functional import Promise, cached_property
 from django.utils.translation import gettext as _
 
+from patchflow.kernel import trial
 from patchflow.kernel.roles import all_roles
 from patchflow.web import words
 from patchflow.web.navigation import FootLine, Group, Link, nav
@@ -27,6 +28,11 @@ class Shell:
         """Whether somebody is logged in; to others the frame shows neither places nor figures."""
         user = getattr(self.request, "user", None)
         return bool(user and user.is_authenticated)
+
+    @cached_property
+    def trial(self) -> bool:
+        """Whether nothing is executed on hosts, which every page says."""
+        return self.known and trial.active()
 
     @cached_property
     def groups(self) -> list[Group]:
@@ -79,7 +85,7 @@ class Shell:
         if grants is None:
             return []
         held = set(grants.values_list("role", flat=True))
-        return [role.title for name, role in all_roles().items() if name in held]
+        return [role.label for name, role in all_roles().items() if name in held]
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import structlog
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template import loader
+
+from patchflow.kernel.away import AWAY, RETRY_AFTER, is_away
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -36,6 +40,32 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500, with the reference under which the log has the rest. Rendered without the frame, which may be what failed."""
-    reference = structlog.contextvars.get_contextvars().get("request_id") or request.headers.get("X-Request-ID", "")
-    return HttpResponse(loader.get_template("500.html").render({"reference": reference}), status=500)
+    """500, with the reference under which the log has the rest; 503 where the database is away. Without the frame, which
+    may be what failed."""
+    if is_away(sys.exc_info()[1]):
+        return unavailable(request)
+    return HttpResponse(loader.get_template("500.html").render({"reference": _reference(request)}), status=500)
+
+
+def unavailable(request: HttpRequest) -> HttpResponse:
+    """503 and when to try again: a page, or problem details where a program asked."""
+    reference = _reference(request)
+    if request.path.startswith("/api/"):
+        body = {
+            "type": "about:blank",
+            "title": "Service Unavailable",
+            "status": 503,
+            "detail": AWAY,
+            "correlation_id": reference,
+        }
+        response: HttpResponse = JsonResponse(body, status=503, content_type="application/problem+json")
+    else:
+        again = request.get_full_path() if request.method in ("GET", "HEAD") else "/"
+        page = loader.get_template("503.html").render({"reference": reference, "again": again})
+        response = HttpResponse(page, status=503)
+    response["Retry-After"] = str(RETRY_AFTER)
+    return response
+
+
+def _reference(request: HttpRequest) -> str:
+    return str(structlog.contextvars.get_contextvars().get("request_id") or request.headers.get("X-Request-ID", ""))

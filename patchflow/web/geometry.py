@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
@@ -79,3 +80,70 @@ def plot(trend: Trend) -> Plot | None:
         lower_text_y=pixels(last.lower) + 26,
         upper_text_y=pixels(last.upper) - 8,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Upright:
+    """A line across the plot where something begins: its place in percent of the width, and what it is."""
+
+    x: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Numbers of things done over time, as steps in a box of 100 by 100."""
+
+    ticks: tuple[Tick, ...]
+    done: str
+    area: str
+    bad: str
+    uprights: tuple[Upright, ...]
+    first: datetime
+    middle: datetime
+    last: datetime
+    total: int
+    reached: int
+    failed: int
+
+
+def course(
+    points: Sequence[tuple[datetime, int, int]], begins: Sequence[tuple[str, datetime]], total: int
+) -> Course | None:
+    """The drawing of (moment, good, bad) over time, good first; `begins`: what begins when. None with fewer than two points."""
+    if len(points) < 2 or not total:
+        return None
+    first, last = points[0][0], points[-1][0]
+    length = (last - first).total_seconds() or 1.0
+    top = -(-total // 4) * 4 if total >= 4 else total
+
+    def across(moment: datetime) -> float:
+        return min(max((moment - first).total_seconds() / length * 100, 0), 100)
+
+    def steps(values: Sequence[int]) -> list[str]:
+        found, before = [], values[0]
+        for (moment, *_rest), value in zip(points, values, strict=True):
+            found += [f"{across(moment):.2f},{_down(before, top)}", f"{across(moment):.2f},{_down(value, top)}"]
+            before = value
+        return found
+
+    good = steps([good for _moment, good, _bad in points])
+    bad = steps([good + bad for _moment, good, bad in points])
+    marks = sorted({top * part // 4 for part in range(5)})
+    return Course(
+        ticks=tuple(Tick(v, TOP + HEIGHT * _down(v, top) / 100, TOP + HEIGHT * _down(v, top) / 100 + 4) for v in marks),
+        done=" ".join(good),
+        area=" ".join(["0,100", *good, "100,100"]),
+        bad=" ".join(bad) if points[-1][2] else "",
+        uprights=tuple(_upright(name, across(moment)) for name, moment in begins if first <= moment <= last),
+        first=first, middle=first + (last - first) / 2, last=last,
+        total=total, reached=points[-1][1], failed=points[-1][2],
+    )  # fmt: skip
+
+
+def _down(value: int, top: int) -> float:
+    return round(100 - value / top * 100, 2)
+
+
+def _upright(name: str, x: float) -> Upright:
+    return Upright(f"{x:.2f}", name)

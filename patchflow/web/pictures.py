@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -60,7 +60,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something the browser complained about: `kind` is console, policy, status, request or overflow."""
+    """Something the browser complained about: `kind` is console, policy, status, request, overflow or barrier."""
 
     page: str
     kind: str
@@ -87,13 +87,15 @@ def photograph(
     themes: Sequence[str] = ("light",),
     widths: Iterable[int] = tuple(WIDTHS),
     time_zone: str = "UTC",
+    language: str = "en",
+    examine: Callable[[Tab], Iterable[str]] | None = None,
 ) -> list[Finding]:
     """Writes `out/<name>-<width>-<theme>.png` of every page, whole length, and says what was wrong with each.
 
     A page is loaded once and its window narrowed for each width. `cookie` is the (name, value) of a session. Wrong are:
     another status than expected, anything on the console, a breach of the content security policy, a file that did not
-    load, a page wider than its window at 390 pixels. Only the server at `base_url` is asked; every other address is cut
-    off.
+    load, a page wider than its window at 390 pixels, and what `examine` says at each width. Only the
+    server at `base_url` is asked; every other address is cut off.
     """
     out.mkdir(parents=True, exist_ok=True)
     wanted = list(pages)
@@ -101,23 +103,24 @@ def photograph(
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path(), args=list(ARGUMENTS))
         for theme in themes:
-            context = _context(browser, base_url, theme, time_zone)
+            context = _context(browser, base_url, theme, time_zone, language)
             tab = context.new_page()
             for page in wanted:
                 _enter(context, base_url, page.cookie or cookie)
-                findings += _shoot(tab, urljoin(base_url, page.path), page, tuple(widths), theme, out)
+                findings += _shoot(tab, urljoin(base_url, page.path), page, tuple(widths), theme, out, examine)
             context.close()
         browser.close()
     return findings
 
 
-def _context(browser: Browser, base_url: str, theme: str, time_zone: str) -> BrowserContext:
+def _context(browser: Browser, base_url: str, theme: str, time_zone: str, language: str) -> BrowserContext:
     """A fresh profile that reaches nothing but the server."""
     home = urlsplit(base_url).netloc
     context = browser.new_context(
         color_scheme="dark" if theme == "dark" else "light",
         reduced_motion="reduce",
         timezone_id=time_zone,
+        locale=language,
     )
     context.add_init_script(WATCH)
     context.route("**/*", lambda r: r.continue_() if urlsplit(r.request.url).netloc == home else r.abort())
@@ -131,7 +134,15 @@ def _enter(context: BrowserContext, base_url: str, cookie: tuple[str, str] | Non
         context.add_cookies([{"name": cookie[0], "value": cookie[1], "url": base_url}])
 
 
-def _shoot(tab: Tab, url: str, wanted: Page, widths: Sequence[int], theme: str, out: Path) -> list[Finding]:
+def _shoot(
+    tab: Tab,
+    url: str,
+    wanted: Page,
+    widths: Sequence[int],
+    theme: str,
+    out: Path,
+    examine: Callable[[Tab], Iterable[str]] | None,
+) -> list[Finding]:
     """The pictures of one page, and what was wrong with it."""
     found: list[Finding] = []
     width = widths[0]
@@ -148,7 +159,8 @@ def _shoot(tab: Tab, url: str, wanted: Page, widths: Sequence[int], theme: str, 
         note("console", str(error))
 
     def lost(request: Request) -> None:
-        note("request", request.url)
+        if request.failure != "net::ERR_ABORTED":  # the page itself called it off, as a poll does when the page is left
+            note("request", request.url)
 
     tab.on("console", heard)
     tab.on("pageerror", broken)
@@ -164,6 +176,8 @@ def _shoot(tab: Tab, url: str, wanted: Page, widths: Sequence[int], theme: str, 
                 note("overflow", ", ".join(wide))
             _resize(tab, width, tall=True)
             tab.screenshot(path=str(out / f"{wanted.name}-{width}-{theme}.png"), full_page=True)
+            for text in examine(tab) if examine else ():
+                note("barrier", text)
         for text in tab.evaluate("window.__violations"):
             note("policy", text)
     except Error as error:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
+from django.utils.translation import gettext as _
+
 from patchflow.kernel.blockers import Blocker
 
 TONES: Final[dict[str, str]] = {"wait": "st-wait", "bad": "st-bad", "unknown": "st-unk"}
@@ -30,6 +32,16 @@ class Verb:
     method: Literal["post", "get"] = "post"
     icon: str = ""
     primary: bool = False
+
+
+def edit(url: str, refused: Sequence[Blocker]) -> Verb:
+    """The verb that opens the form of an object again."""
+    return Verb("revise", _("Edit"), url, not refused, tuple(refused), method="get", icon="pen")
+
+
+def retire(url: str, refused: Sequence[Blocker]) -> Verb:
+    """The verb that takes an object out of use, after the page that confirms it."""
+    return Verb("retire", _("Retire"), url, not refused, tuple(refused), dangerous=True, icon="archive")
 
 
 class Offered(Protocol):

@@ -14,21 +14,35 @@ from typing import Any
 
 from changes.domain import agendas, calendar_keys, change_models, dossiers, families, freezes, holds, meetings, slots
 from changes.models import RFC, SoftwareUpdate, Vulnerability
-from cmdb.domain import baselines, discrepancies, exemptions, groups, inventory, scans, windows
+from cmdb.domain import baselines, discrepancies, exemptions, groups, inventory, scans, support, windows
 from cmdb.enums import DiscrepancyKind
-from cmdb.models import ConfigurationItem, Host, ScanRun
+from cmdb.models import Baseline, ConfigurationItem, Host, ScanRun
 from cmdb.scanners.base import InstalledPackage, RestartEvidence, Source
-from patchflow.kernel import substitutes, trail
-from patchflow.kernel.models import AuditEntry
+from patchflow.kernel import registry, saved_filters, signoffs, substitutes, trail
+from patchflow.kernel.models import AuditEntry, SavedFilter
+from patchflow.notices import webhooks
 from patchflow.notices.models import Delivery
-from releases.domain import delays, owners, releases, reviews
-from releases.models import Job, PostImplementationReview, Release, Representative
+from releases.domain import (
+    amendments,
+    delays,
+    owners,
+    periodic,
+    plan_rehearsals,
+    releases,
+    reviews,
+    steps,
+    tasks_by_hand,
+)
+from releases.domain.tasks_by_hand import HouseDesk
+from releases.executors.manual import ManualExecutor
+from releases.models import HandTask, HostStep, Job, PostImplementationReview, Release, Representative
 from tests.factories import changes as made
 from tests.factories import cmdb as estate
 from tests.factories import identify
 from tests.factories import releases as stages
 from tests.factories.people import Cast
 from tests.factories.rollouts import Deployment, make_deployment
+from tests.factories.steps import made_step, service_steps
 from tests.fakes.repository import SUITE, Package, Repository
 from tests.releases.domain.test_reviews import answered, review_of, rolled_out
 
@@ -104,8 +118,11 @@ def make_little(cast: Cast, now: datetime, folder: Path, repository: Repository)
         "ring": {"pk": deployment.ring(1).pk},
         "job": {"pk": deployment.job(2).pk},
     }
+    reviewed(scene, now)
     planned_ahead(scene, yard, now)
     scene.also("releases:rollout-detail", "target", pk=deployment.rollout.pk, query=f"target={deployment.job(2).pk}")
+    catalogue(scene, now)
+    by_hand(scene, now, folder)
     told(scene, now)
     chain(scene, deployment, now)
     trail.seal(at=now)
@@ -115,6 +132,8 @@ def make_little(cast: Cast, now: datetime, folder: Path, repository: Repository)
     scene.things["audit-object"] = {"object_type": entry.object_type, "object_id": entry.object_id}
     if refused:
         scene.also("reports:audit-detail", "refused", pk=refused.pk)
+    kept(scene, now)
+    hooked(scene, now)
     scene.also("reports:find", "openssl", query="q=openssl")
     scene.also("reports:find", "nothing", query="q=no+such+thing")
     return Little(scene, yard, updates, deployment)
@@ -129,7 +148,51 @@ def told(scene: Scene, now: datetime) -> None:
     )
     asked = rows.filter(user=scene.cast.mia).latest("pk")
     failed = rows.filter(state="failed").latest("pk")
-    scene.things |= {"notice": {"pk": asked.pk}, "undelivered": {"pk": failed.pk}, "notices": {}, "settings": {}}
+    scene.things |= {
+        "notice": {"pk": asked.pk},
+        "undelivered": {"pk": failed.pk},
+        "notices": {},
+        "settings": {},
+        "trial": {},
+    }
+
+
+def kept(scene: Scene, now: datetime) -> None:
+    """Saved filters: che's own, one that she shares with the board, and one that rex shares with change managers."""
+    asked = {
+        "Waiting for the board": (scene.cast.che, "/changes/?state=awaiting_approval&sort=clock", "cab_member"),
+        "Mine in evaluation": (scene.cast.che, "/changes/?state=evaluating&without=requested-by-username", ""),
+        "Production, oldest facts first": (scene.cast.che, "/estate/?environment=production&sort=age", ""),
+        "Failed last": (scene.cast.rex, "/rollouts/?state=halted", "change_manager"),
+    }
+    for name, (actor, address, role) in asked.items():
+        saved_filters.save(name=name, address=address, shared_with=role, actor=actor, at=now)
+    board = SavedFilter.objects.get(name="Waiting for the board")
+    saved_filters.begin_with(filter_id=board.pk, actor=scene.cast.che, at=now)
+    scene.things["filter"] = {"pk": board.pk}
+    scene.also("changes:rfc-list", "saved", query=f"{board.query}&saved={board.pk}")
+    scene.also("changes:rfc-list", "whole", query="saved=0")
+    scene.also("web:filter-save", "form", query="of=%2Fchanges%2F%3Fstate%3Ddraft")
+
+
+def hooked(scene: Scene, now: datetime) -> None:
+    """A webhook with a message of each kind of end, and one that is switched off."""
+    ada = scene.cast.ada
+    desk, _secret = webhooks.add(name="Service desk", url="https://desk.example.org/hooks/patchflow", actor=ada, at=now)
+    chat, _secret = webhooks.add(
+        name="Chat of the board", url="https://chat.example.org/hook", actor=ada, at=now, kind_names=["approval_requested"],
+        roles=["cab_member", "cab_chair"],
+    )  # fmt: skip
+    webhooks.switch(webhook_id=chat.pk, off=True, actor=ada, at=now)
+    rows = [webhooks.test(webhook_id=desk.pk, actor=ada, at=now) for _ in range(3)]
+    ends = [("sent", 204, ""), ("failed", 503, "It answered 503."), ("queued", None, "")]
+    for row, (state, answer, error) in zip(rows, ends, strict=True):
+        row.state, row.answer, row.error = state, answer, error
+        row.tries = [{"at": now.isoformat(), "answer": answer, "said": error}] if answer else []
+        row.save()
+    scene.things |= {"webhook": {"pk": desk.pk}, "webhook-again": {"pk": desk.pk, "message": rows[1].pk}}
+    scene.also("reports:webhook-detail", "message", pk=desk.pk, query=f"message={rows[1].pk}")
+    scene.also("reports:webhook-detail", "off", pk=chat.pk)
 
 
 def planned_ahead(scene: Scene, yard: stages.Yard, now: datetime) -> None:
@@ -161,6 +224,29 @@ def planned_ahead(scene: Scene, yard: stages.Yard, now: datetime) -> None:
     scene.also("changes:calendar-show", "list", query=f"view=list&on={month}")
 
 
+def reviewed(scene: Scene, now: datetime) -> None:
+    """Reviews at intervals: one of service levels that is completed, one of operations that is being discussed."""
+    cast, start = scene.cast, now - timedelta(days=30)
+    done = periodic.open_review(kind="sla", starts_at=start - timedelta(days=30), ends_at=start, actor=cast.che, at=now)
+    said = {"actor": cast.che, "at": now}
+    periodic.remark(review_id=done.pk, text="Nothing was due in these weeks.", **said)
+    todo = {"text": "Agree on start-by dates for databases", "owner_id": cast.sam.pk, "due_on": now.date()}
+    action = periodic.raise_action(review_id=done.pk, **todo, **said)
+    periodic.complete(review_id=done.pk, conclusion="The levels stay as they are.", **said)
+    periodic.settle_action(review_id=done.pk, action_id=action.pk, outcome="Agreed: seven days.", **said)
+    going = periodic.open_review(
+        kind="operations", starts_at=start, ends_at=now, owner_id=cast.che.pk, actor=cast.rex, at=now
+    )
+    periodic.remark(
+        review_id=going.pk, text="One rollout stood for a day. Whom do we call at night?", actor=cast.rex, at=now
+    )
+    night = {"text": "Name who is called at night", "owner_id": cast.che.pk, "due_on": now.date() + timedelta(days=14)}
+    mine = periodic.raise_action(review_id=going.pk, **night, actor=cast.rex, at=now)
+    scene.things |= {"periodic": {"pk": going.pk}, "periodic-settle": {"pk": going.pk, "action": mine.pk}}
+    scene.things["slot"] = {"slot": "before_deploy"}
+    scene.also("releases:periodic-detail", "completed", pk=done.pk)
+
+
 def chain(scene: Scene, deployment: Deployment, now: datetime) -> None:
     """Of the people of the second ring one knows; of those of the third one asks for more time."""
     cast, ring, last = scene.cast, deployment.ring(1), deployment.ring(2)
@@ -176,6 +262,58 @@ def chain(scene: Scene, deployment: Deployment, now: datetime) -> None:
         "release-notices": scene.things["release"],
     }
     scene.also("releases:ring-people", "delay", pk=last.pk)
+
+
+def catalogue(scene: Scene, now: datetime) -> None:
+    """Steps before and after an installation: approved, waiting for a review, and refused."""
+    cast = scene.cast
+    service_steps(cast, now - timedelta(days=9))
+    call = {
+        "kind": "silence",
+        "target": "https://monitor.example.org/api/v2/silences",
+        "amount": 120,
+        "limit_seconds": 20,
+    }
+    silence = made_step(
+        cast.otto, now - timedelta(hours=3), name="Silence the monitoring", secret_file="/etc/patchflow/monitor.token",
+        body='{"host": "{host}", "endsAt": "{until}", "comment": "{job}"}', description="Two hours.", **call,
+    )  # fmt: skip
+    dump = made_step(
+        cast.rex, now - timedelta(days=2), name="Dump the database", kind="command", target="/opt/dump", amount=0
+    )
+    steps.refuse(step_id=dump.pk, comment="Use the backup check instead.", actor=cast.sam, at=now - timedelta(days=1))
+    scene.things["step"] = {"pk": silence.pk}
+    scene.also("releases:step-detail", "refused", pk=dump.pk)
+
+
+def by_hand(scene: Scene, now: datetime, folder: Path) -> None:
+    """Three hosts that people update: one waits, at one somebody is at work, one could not be done."""
+    cast = scene.cast
+    deployment = make_deployment(
+        cast, now - timedelta(minutes=40), folder, names=["vault-01", "vault-02", "vault-03"],
+        rings=[{"hosts": 3, "concurrency": 3, "failure_limit": 3}], steps=list(HostStep.objects.approved().order_by("-kind")),
+    )  # fmt: skip
+    name = f"manual-{deployment.release.executor}"
+    registry.executors.add(name, ManualExecutor(HouseDesk(deployment.clock.now), deployment.simulator))
+    Release.objects.filter(pk=deployment.release.pk).update(executor=name)
+    deployment.start()
+    deployment.tick()
+    for number in range(3):
+        deployment.visit(number)
+    waiting, begun, lost = HandTask.objects.order_by("pk")
+    for task in (begun, lost):
+        tasks_by_hand.begin(task_id=task.pk, actor=cast.otto, at=deployment.clock.at)
+    tasks_by_hand.give_up(
+        task_id=lost.pk, remark="The key of the room is lost.", actor=cast.otto, at=deployment.clock.at
+    )
+    for number in range(3):
+        deployment.pass_time(seconds=31)
+        deployment.visit(number)
+    scene.things["task"] = {"pk": waiting.pk}
+    for verb in ("finish", "attest"):
+        scene.things[f"task-{verb}"] = {"pk": begun.pk}
+    scene.also("releases:task-detail", "begun", pk=begun.pk)
+    scene.also("releases:task-detail", "lost", pk=lost.pk)
 
 
 def settle(now: datetime) -> None:
@@ -298,11 +436,36 @@ def known(scene: Scene, yard: stages.Yard, now: datetime) -> None:
         "scan": {"pk": scan.pk},
         "discrepancy": {"pk": clone.pk},
     }
+    force = Baseline.objects.approved().get(platform=platform, group=None)
+    judged_by(
+        cast, "Web servers", group.pk, [*items[:1], ("sudo", "amd64", "1.9.12p2-1"), ("apt", "amd64", "1.0-1")], at
+    )
+    judged_by(cast, "Test hosts", rule.pk, [("sudo", "amd64", "1.9.12p2-1")], at)
+    scene.also("cmdb:host-baseline", "below", pk=hosts[0].pk)
+    scene.also("cmdb:host-baseline", "above", pk=yard.test_host.pk)
+    scene.also("cmdb:group-baseline", "above", pk=rule.pk, query="result=above")
+    scene.things["host-explain"] = {"pk": subject.pk, "baseline": force.pk}
+    scene.also("cmdb:baseline-detail", "in-force", pk=force.pk)
+    scene.also("cmdb:group-baseline", "below", pk=group.pk, query="result=below")
+    scene.also("changes:rfc-raise", "below", query=f"below=group:{group.pk}")
+    web = support.define(name="Web operations", lead="otto", members=["otto", "tia"], actor=cast.cora, at=at)
+    ConfigurationItem.objects.filter(host__in=[h.pk for h in hosts[:2]]).update(support_group=web.name, owner=cast.mia)
+    scene.things["support"] = {"pk": web.pk}
+    scene.also("cmdb:support-items", "missing", query="missing=both")
     scene.also("cmdb:host-detail", "new", pk=fresh.pk)
     scene.also("cmdb:host-connect", "new", pk=fresh.pk)
     scene.also("cmdb:group-detail", "rule", pk=rule.pk)
     scene.also("cmdb:baseline-detail", "draft", pk=draft.pk)
     scene.also("cmdb:group-revise", "rule", pk=rule.pk)
+
+
+def judged_by(cast: Cast, name: str, group_id: int, items: list[tuple[str, str, str]], at: datetime) -> None:
+    """A baseline of a group, in force."""
+    platform = made.make_platform().pk
+    one = baselines.propose(name=name, platform_id=platform, group_id=group_id, items=items, actor=cast.cora, at=at)
+    round_ = signoffs.open_round_of(one)
+    assert round_ is not None
+    signoffs.decide(round_id=round_.pk, verdict="approve", comment="", actor=cast.sam, at=at)
 
 
 # --- Identify -------------------------------------------------------------------------------------------------------------
@@ -450,6 +613,20 @@ def met(scene: Scene, world: made.World, now: datetime) -> None:
     scene.also("changes:meeting-item", "consent", pk=meeting.pk, item=items[rfcs[1].pk].pk)
 
 
+def late_comer(scene: Scene, yard: stages.Yard) -> None:
+    """A release that was sealed without one host, which is proposed to join."""
+    yard.machine(yard.test_host).packages[yard.world.update.name] = yard.old
+    release = stages.scheduling(yard)
+    alike = next(one.hosts for one in release.builds.latest("pk").classes.all() if len(one.hosts) > 1)
+    rex = {"actor": yard.cast.rex, "at": yard.at}
+    stages.plans.drop_host(release_id=release.pk, host_id=alike[-1], reason="Is being installed.", **rex)
+    stages.manifests.seal(release_id=release.pk, **rex)
+    stages.sign(yard, Release.objects.get(pk=release.pk))
+    scene.things["release-amend"] = {"pk": release.pk}
+    amendments.propose(release_id=release.pk, reason="It was installed yesterday.", **rex)
+    scene.also("releases:release-detail", "late", pk=release.pk)
+
+
 def released(scene: Scene, yard: stages.Yard, update: SoftwareUpdate) -> None:
     """A release at every stage before the deployment; the last one is shown by default."""
     old, new = INSTALLED[update.name], FIXED[update.name]
@@ -465,6 +642,10 @@ def released(scene: Scene, yard: stages.Yard, update: SoftwareUpdate) -> None:
             planning = release
     run = release.acceptance_plans.get().runs.latest("pk")
     manifest = stages.manifest_of(release)
+    supposed = plan_rehearsals.Wanted(fail_percent=20, away_percent=20, seed=3)
+    plan_rehearsals.rehearse(release_id=release.pk, actor=yard.cast.rex, at=yard.at, wanted=supposed)
+    scene.also("releases:release-rehearse", "never", pk=planning.pk)
+    late_comer(scene, stage_yard)
     plan = planning.acceptance_plans.get()
     scene.things |= {
         "release": {"pk": release.pk},

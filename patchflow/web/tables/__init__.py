@@ -4,5 +4,18 @@ from patchflow.web.tables.columns import Column, Head, Row, Table
 from patchflow.web.tables.csv import csv_response, harmless
 from patchflow.web.tables.cursors import BadCursor, CursorPage
 from patchflow.web.tables.listing import Filter, Listing
+from patchflow.web.tables.saving import list_page
 
-__all__ = ["BadCursor", "Column", "CursorPage", "Filter", "Head", "Listing", "Row", "Table", "csv_response", "harmless"]
+__all__ = [
+    "BadCursor",
+    "Column",
+    "CursorPage",
+    "Filter",
+    "Head",
+    "Listing",
+    "Row",
+    "Table",
+    "csv_response",
+    "harmless",
+    "list_page",
+]

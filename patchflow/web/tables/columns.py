@@ -26,7 +26,8 @@ class Column:
 
     `url` makes the value a link, `state` shows it as the badge of that machine, `age` shows a moment as "6 h".
     `sort` names it in the address (the listing says which fields stand behind it); `text` is the CSV's value if it
-    differs; `numeric` aligns right; `wide` lets it wrap.
+    differs; `numeric` aligns right; `wide` lets it wrap. `name` is what a saved filter calls it where `sort` and `value` do not
+    say it; a column without label and name (a button) is no part of the file and cannot be left out.
     """
 
     label: Label
@@ -39,6 +40,18 @@ class Column:
     mono: bool = False
     sort: str = ""
     text: Take | None = None
+    name: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its name in the address; the same in every language."""
+        path = self.value.replace(".", "-").replace("_", "-") if isinstance(self.value, str) else ""
+        return self.name or self.sort or path
+
+    @property
+    def head(self) -> str:
+        """Its heading in a file."""
+        return str(self.label) or self.key.capitalize()
 
     def take(self, row: Any) -> Any:
         """The value of `row` in this column."""

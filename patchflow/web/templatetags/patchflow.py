@@ -168,6 +168,12 @@ def trend(shown: parts.Trend, name: str = "") -> dict[str, Any]:
     return {"plot": drawn, "trend": shown, "name": name, "ends": ends}
 
 
+@register.inclusion_tag("web/parts/course.html")
+def course(plot: geometry.Course | None, name: str = "") -> dict[str, Any]:
+    """Things done over time, as steps that rise; dashed where a part of it begins."""
+    return {"plot": plot, "name": name}
+
+
 @register.inclusion_tag("web/parts/stats.html")
 def stats(shown: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """A few large figures side by side: (figure, what it is)."""
@@ -201,9 +207,11 @@ def diff(changes: Iterable[parts.Difference]) -> dict[str, Any]:
 
 
 @register.inclusion_tag("web/parts/evidence.html")
-def evidence(statements: Iterable[parts.Statement]) -> dict[str, Any]:
-    """Statements with their state and a figure at the right."""
-    return {"statements": [(one, getattr(one, "icon", "") or states.ICONS[one.css]) for one in statements]}
+def evidence(statements: Iterable[parts.Statement], shown: int = 0) -> dict[str, Any]:
+    """Statements with their state and a figure at the right; with `shown`, what is beyond so many is folded away."""
+    lines = [(one, getattr(one, "icon", "") or states.ICONS[one.css]) for one in statements]
+    fold = shown and len(lines) > shown + 1
+    return {"statements": lines[:shown] if fold else lines, "rest": lines[shown:] if fold else []}
 
 
 @register.inclusion_tag("web/parts/lane.html")
@@ -264,7 +272,7 @@ def event_of(entry: Any) -> parts.Event:
     if isinstance(entry, parts.Event):
         return entry
     if entry.outcome == Outcome.REFUSED:
-        css, label = "st-bad", _("%(verb)s: refused") % {"verb": entry.verb_label}
+        css, label = "st-bad", _("Attempt refused: %(verb)s") % {"verb": entry.verb_label}
     else:
         css = states.look(entry.object_type, entry.after_state).css if entry.after_state else "st-open"
         label = entry.verb_label

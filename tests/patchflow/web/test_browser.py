@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from django.conf import settings
@@ -88,6 +88,144 @@ def test_a_menu_closes_on_escape_and_on_a_click_elsewhere(tab: Tab) -> None:
     assert menu.get_attribute("open") is None
 
 
+def test_a_menu_closes_when_the_focus_leaves_it(tab: Tab) -> None:
+    menu = tab.locator("details.who")
+    menu.locator("summary").focus()
+    tab.keyboard.press("Enter")
+    for _ in range(2):
+        tab.keyboard.press("Tab")
+    assert menu.get_attribute("open") is not None
+    tab.get_by_role("button", name="Log out").focus()
+    tab.keyboard.press("Tab")
+    assert menu.get_attribute("open") is None
+
+
+def test_what_a_list_lets_choose_closes_on_escape_and_gives_the_focus_back(tab: Tab) -> None:
+    tab.evaluate(
+        """() => document.querySelector("main").insertAdjacentHTML("afterbegin",
+          '<details class="pick"><summary class="btn">Columns</summary><div class="drop"><a href="#x">one</a></div></details>')"""
+    )
+    pick = tab.locator("details.pick")
+    pick.locator("summary").focus()
+    tab.keyboard.press("Enter")
+    tab.keyboard.press("Tab")
+    assert pick.get_attribute("open") is not None
+    tab.keyboard.press("Escape")
+    assert pick.get_attribute("open") is None
+    assert tab.evaluate("document.activeElement.matches('details.pick > summary')")
+
+
+STOP = """() => {
+  const at = document.activeElement;
+  if (!at || at === document.body) return null;
+  const ring = getComputedStyle(at.closest(".find") || at);
+  return [`${at.tagName} ${at.textContent.trim().slice(0, 40)}`, ring.outlineStyle, parseFloat(ring.outlineWidth), ring.outlineColor];
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_stop_of_tab_wears_the_same_full_ring(tab: Tab, theme: Literal["light", "dark"]) -> None:
+    tab.emulate_media(color_scheme=theme, reduced_motion="reduce")
+    tab.reload()
+    colours = {"light": {"rgb(11, 114, 133)", "rgb(127, 214, 226)"}, "dark": {"rgb(127, 214, 226)"}}[theme]
+    poor, stops = [], 0
+    while stops < 400:
+        tab.keyboard.press("Tab")
+        stop = tab.evaluate(STOP)
+        if stop is None:
+            break
+        stops += 1
+        if stop[1] != "solid" or stop[2] < 2 or stop[3] not in colours:
+            poor.append(stop)
+    assert poor == []
+    assert 50 < stops < 400
+
+
+def test_links_for_sorting_are_seen_on_a_narrow_screen_when_the_focus_is_on_one(tab: Tab) -> None:
+    tab.set_viewport_size({"width": 640, "height": 450})
+    tab.evaluate(
+        """() => { document.querySelector("main").innerHTML = '<table class="tb rec"><thead><tr><th><a class="sort" href="#x">'
+          + 'Host</a></th></tr></thead><tbody><tr><td>web-001</td></tr></tbody></table>'; }"""
+    )
+    tab.locator("a.sort").focus()
+    assert tab.evaluate(
+        """() => { const at = document.activeElement.getBoundingClientRect();
+          return document.elementFromPoint(at.x + 4, at.y + at.height / 2) === document.activeElement; }"""
+    )
+
+
+def test_the_vote_lies_over_the_page_but_never_over_the_focus(tab: Tab) -> None:
+    tab.emulate_media(reduced_motion="reduce")  # else the page is still scrolling when it is looked at
+    tab.evaluate(
+        """() => { const lines = Array.from({length: 80}, (_, n) => `<p><a href="#x${n}">line ${n}</a></p>`).join("");
+          const main = document.querySelector("main"); main.className = "item";
+          main.innerHTML = `${lines}<section class="vote"><button class="btn">Approve</button><p><br><br><br><br></p></section>`; }"""
+    )
+    box = tab.locator(".vote")
+    assert box.evaluate("box => getComputedStyle(box).position") == "sticky"
+    tab.locator("main a").first.focus()
+    for _ in range(60):
+        tab.keyboard.press("Tab")
+        assert tab.evaluate(
+            """() => { const at = document.activeElement.getBoundingClientRect();
+              return document.elementFromPoint(at.x + 4, at.y + at.height / 2) === document.activeElement; }"""
+        )
+    box.locator("button").focus()
+    assert box.evaluate("box => getComputedStyle(box).position") == "sticky"
+
+
+RENEW = """() => {
+  const live = document.createElement("div");
+  for (const [name, value] of Object.entries({"id": "live", "hx-get": location.pathname, "hx-trigger": "every 200ms",
+    "hx-select": "main > *", "hx-target": "main", "hx-swap": "innerHTML"})) live.setAttribute(name, value);
+  document.querySelector("main").append(live);
+  window.before = document.querySelector("main h1");
+  htmx.process(live);
+}"""
+
+
+def renewed(tab: Tab) -> bool:
+    """Whether it has been, after two seconds at most: the policy of the page forbids to wait within it."""
+    for _ in range(40):
+        if not tab.evaluate("window.before.isConnected"):
+            return True
+        tab.wait_for_timeout(50)
+    return False
+
+
+def test_a_page_that_renews_itself_keeps_the_readers_place(tab: Tab) -> None:
+    cells = tab.locator(".cells").nth(1).locator("a")
+    cells.first.focus()
+    tab.keyboard.press("End")
+    drawer = tab.locator("main details").last
+    open_before = drawer.evaluate("drawer => { drawer.open = !drawer.open; return drawer.open; }")
+    tab.evaluate(RENEW)
+    assert renewed(tab)
+    assert tab.evaluate("document.activeElement.title") == "web-126 · deferred"
+    assert tab.evaluate("document.activeElement.tabIndex") == 0
+    assert tab.locator(".cells").nth(1).locator('a[tabindex="0"]').count() == 1
+    assert tab.locator("main details").last.evaluate("drawer => drawer.open") is open_before
+
+
+def test_a_page_that_renews_itself_can_be_held_still(tab: Tab) -> None:
+    tab.locator("details.who summary").click()
+    tab.get_by_role("button", name="Hold pages still").click()
+    tab.reload()
+    tab.evaluate(RENEW)
+    tab.wait_for_timeout(700)
+    assert tab.evaluate("window.before.isConnected")
+    tab.locator("details.who summary").click()
+    tab.get_by_role("button", name="Let pages renew").click()
+    assert renewed(tab)
+
+
+def test_nothing_moves_for_who_wants_less_motion(tab: Tab) -> None:
+    tab.emulate_media(reduced_motion="reduce")
+    tab.reload()
+    assert tab.evaluate("document.getAnimations().length") == 0
+    assert tab.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
+
+
 def test_a_ring_is_one_stop_for_tab_and_the_arrows_walk_it(tab: Tab) -> None:
     cells = tab.locator(".cells").nth(1).locator("a")
     assert tab.locator(".cells").nth(1).locator('a[tabindex="0"]').count() == 1
@@ -116,7 +254,7 @@ def test_a_key_brings_a_verb_into_focus_but_never_presses_it(tab: Tab) -> None:
     assert tab.evaluate("document.activeElement.textContent") == "Approve"
     assert "/styleguide/" in tab.url
     tab.keyboard.press("j")
-    assert tab.url.endswith("#item-4")
+    tab.wait_for_url("**/styleguide/#item-4")
     tab.locator("#why").focus()
     tab.keyboard.type("ja")
     assert tab.locator("#why").input_value() == "ja"

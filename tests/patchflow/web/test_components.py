@@ -268,7 +268,7 @@ def test_a_timeline_reads_the_audit_trail(rendered: Render) -> None:
 
     html = rendered("{% timeline t %}", t=[entry(), entry(outcome=Outcome.REFUSED), entry(after_state="", detail={})])
     assert '<li class="st-good">' in html
-    assert "Signed: refused" in html
+    assert "Attempt refused: Signed" in html
     assert '<li class="st-bad">' in html
     assert '<span class="why">tested</span>' in html
     assert "today 09:42 UTC</time> · cal" in html

@@ -28,8 +28,22 @@
     paintKeys();
   };
 
-  // --- menus close on Escape and on a click elsewhere
-  const menus = () => all("details.menu[open], details.who[open]");
+  // --- pages that renew themselves can be held still (WCAG 2.2.2)
+  let renewing = true;
+  try { renewing = localStorage.getItem("patchflow-renewing") !== "off"; } catch { /* on */ }
+  const paintRenewing = () => all("[data-renewing-switch]").forEach((button) => {
+    button.hidden = false;
+    all("[data-when]", button).forEach((word) => { word.hidden = word.dataset.when !== (renewing ? "on" : "off"); });
+  });
+  const switchRenewing = () => {
+    renewing = !renewing;
+    try { localStorage.setItem("patchflow-renewing", renewing ? "on" : "off"); } catch { /* lasts for this page */ }
+    paintRenewing();
+  };
+
+  // --- menus close on Escape, on a click elsewhere, and when the focus goes elsewhere while they lie over the page
+  const menus = () => all("details.menu[open], details.who[open], details.pick[open]");
+  const overlaid = (menu) => getComputedStyle(menu.querySelector("summary").nextElementSibling).position !== "static";
   const closeMenus = (except) => menus().forEach((menu) => { if (!except || !menu.contains(except)) menu.open = false; });
 
   // --- ages stay fresh: the same words as the server's (patchflow/web/words.py)
@@ -80,7 +94,11 @@
   //     only brought into focus, and Enter acts (A C R D): one stray key never votes
   const keyed = (key) => all("[data-key]").find((element) => element.dataset.key.toLowerCase() === key && element.offsetParent !== null);
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") { const open = menus()[0]; if (open) { open.open = false; open.querySelector("summary").focus(); } return; }
+    if (event.key === "Escape") {
+      const open = menus().find((menu) => menu.contains(event.target)) || menus()[0];
+      if (open) { open.open = false; open.querySelector("summary").focus(); }
+      return;
+    }
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
     if (arrow(event)) { event.preventDefault(); return; }
     if (!keysOn) return;
@@ -93,6 +111,7 @@
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-theme-switch]")) { switchTheme(); return; }
     if (event.target.closest("[data-keys-switch]")) { switchKeys(); return; }
+    if (event.target.closest("[data-renewing-switch]")) { switchRenewing(); return; }
     const copied = event.target.closest("[data-copy]");
     if (copied && navigator.clipboard) {
       navigator.clipboard.writeText(copied.dataset.copy).then(() => {
@@ -103,22 +122,69 @@
     if (event.target.closest("button[aria-disabled=true]")) event.preventDefault();
     closeMenus(event.target);
   });
+  document.addEventListener("focusin", (event) => menus().forEach((menu) => {
+    if (overlaid(menu) && !menu.contains(event.target)) menu.open = false;
+  }));
+
+  // --- a form is sent once: a second click while its answer is on the way would do the same again
+  const AGAIN_AFTER = 10000; // no answer by then: whoever stopped waiting may send again
+  const sent = new WeakMap();
+  document.addEventListener("submit", (event) => {
+    if (event.defaultPrevented || event.target.method !== "post") return;
+    if (Date.now() - (sent.get(event.target) ?? -AGAIN_AFTER) < AGAIN_AFTER) { event.preventDefault(); return; }
+    sent.set(event.target, Date.now());
+  });
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) all("form").forEach((form) => sent.delete(form)); // come back to by the browser's own button
+  });
 
   // --- a form that came back wrong says so first
   const errors = document.getElementById("errors");
   if (errors) errors.focus();
 
-  // A page that renews itself waits while it holds what somebody has typed and not sent.
+  // --- a page that renews itself waits while it holds what somebody has typed and not sent, and keeps the reader's place:
+  //     the focus, what was opened or closed, and how far a text was scrolled
   document.addEventListener("htmx:beforeRequest", (event) => {
+    const every = (event.target.getAttribute("hx-trigger") || "").startsWith("every ");
+    if (every && !renewing) { event.preventDefault(); return; }
     if (event.target.id !== "live") return;
     const typed = document.querySelectorAll("main input:not([type=hidden]), main textarea");
     if ([...typed].some((field) => field.value !== field.defaultValue)) event.preventDefault();
   });
+  const like = (element) => [
+    element.tagName, element.id, element.getAttribute("href") ?? element.closest("form")?.getAttribute("action") ?? "", element.name ?? "", element.value ?? "",
+    element.tagName === "SUMMARY" ? element.parentElement.id || element.textContent.trim() : "",
+  ].join(" ");
+  const same = (element) => all(element.tagName.toLowerCase()).filter((other) => like(other) === like(element));
+  const mark = (element) => ({ like: like(element), tag: element.tagName.toLowerCase(), nth: same(element).indexOf(element) });
+  const find = (marked) => all(marked.tag).filter((element) => like(element) === marked.like)[marked.nth];
+  const scrolled = () => all("main pre, main .scroll");
+  let place = null;
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const part = event.detail.target, focused = document.activeElement;
+    place = {
+      focused: part.contains(focused) && focused !== part ? mark(focused) : null,
+      opened: all("details > summary", part).map((summary) => [mark(summary), summary.parentElement.open]),
+      scrolled: scrolled().map((box) => [box.scrollLeft, box.scrollTop]),
+    };
+  });
+  const restore = () => {
+    const { focused, opened, scrolled: before } = place;
+    place = null;
+    opened.forEach(([summary, open]) => { const found = find(summary); if (found) found.parentElement.open = open; });
+    const boxes = scrolled();
+    if (boxes.length === before.length) boxes.forEach((box, n) => { [box.scrollLeft, box.scrollTop] = before[n]; });
+    const again = focused && document.activeElement === document.body ? find(focused) : null;
+    if (!again) return;
+    if (again.closest(".cells")) { all("a", again.closest(".cells")).forEach((cell) => { cell.tabIndex = -1; }); again.tabIndex = 0; }
+    again.focus({ preventScroll: true });
+  };
   document.addEventListener("htmx:afterSwap", (event) => {
     refresh(); rove(event.target);
+    if (place) restore();
     if (event.target.id === "problem") event.target.focus();
   });
 
-  paintSwitches(); paintKeys(); rove(); refresh();
+  paintSwitches(); paintKeys(); paintRenewing(); rove(); refresh();
   setInterval(refresh, 10000);
 })();
