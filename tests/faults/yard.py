@@ -1,9 +1,13 @@
 """Rows of a deployment on thousands of simulated hosts, written in bulk: for real processes to work on.
 
-    python -m tests.faults.yard --hosts 1000 --rings 100,400,500 --concurrency 300
+    python -m tests.faults.yard --rings 100,400,500 --concurrency 300 --rfcs 20
 
 writes into the database of PATCHFLOW_DATABASE_URL (migrated, empty) a release that is deploying and its planned rollout,
-and prints their numbers and the people's passwords as JSON.
+beside it RFCs that await their approval, and prints their numbers and the people's passwords as JSON.
+
+    python -m tests.faults.yard --start 1
+
+starts the rollout of that release, as its release manager.
 """
 
 from __future__ import annotations
@@ -18,8 +22,8 @@ from typing import Any
 PEOPLE = ("rex", "otto", "cal", "mia", "sam", "ann", "che", "gus", "aud")
 
 
-def many_hosts(number: int, cast: Any, at: datetime) -> list[Any]:
-    """`number` hosts in service with fingerprint, connection and group, by a few statements."""
+def many_hosts(number: int, cast: Any, at: datetime, seen: datetime | None = None) -> list[Any]:
+    """`number` hosts in service with fingerprint, connection and group, by a few statements; last read when `seen` (`at`)."""
     from cmdb.models import ConfigurationItem, Connection, Fact, GroupMember, Host
     from tests.factories import changes
     from tests.factories.cmdb import host_key
@@ -30,8 +34,8 @@ def many_hosts(number: int, cast: Any, at: datetime) -> list[Any]:
     items = ConfigurationItem.objects.bulk_create([ConfigurationItem(name=n, **common) for n in names])
     hosts = Host.objects.bulk_create([
         Host(
-            ci=ci, name=ci.name, platform=platform, added_at=at, audited_at=at, last_seen_at=at, machine_id=f"{n:032x}",
-            ssh_host_key=host_key(ci.name),
+            ci=ci, name=ci.name, platform=platform, added_at=at, audited_at=seen or at, last_seen_at=seen or at,
+            machine_id=f"{n:032x}", ssh_host_key=host_key(ci.name),
         )
         for n, ci in enumerate(items, start=1)
     ])  # fmt: skip
@@ -54,8 +58,9 @@ def make_yard(cast: Any, at: datetime, rings: Sequence[dict[str, Any]], *, execu
     from patchflow.kernel.models import Instance
     from tests.factories import changes, rollouts
 
-    hosts = many_hosts(sum(ring["hosts"] for ring in rings), cast, at - timedelta(days=1))
     made = at - timedelta(days=1)
+    # Read lately: nobody shall scan, day by day, what exists in a ledger only.
+    hosts = many_hosts(sum(ring["hosts"] for ring in rings), cast, made, seen=at)
     update = changes.make_update("openssl", at=made - timedelta(hours=3), hosts=hosts)
     world = changes.World(cast, hosts, update, made)
     rfc = changes.implementing(world)
@@ -71,19 +76,47 @@ def make_yard(cast: Any, at: datetime, rings: Sequence[dict[str, Any]], *, execu
     return release
 
 
+def make_rfcs(number: int, cast: Any, at: datetime) -> list[dict[str, int]]:
+    """RFCs over one host each that await their approval; the security officer has signed, the board has not."""
+    from tests.factories import changes
+
+    made = []
+    for n in range(number):
+        world = changes.make_world(cast, at - timedelta(hours=6), hosts=1, source=f"package{n:04}")
+        rfc = changes.awaiting(world)
+        changes.approve(rfc, cast.sam, at=at - timedelta(hours=5))
+        made.append({"rfc": rfc.pk, "round": changes.round_of(rfc).pk})
+    return made
+
+
 def main() -> None:
     import django
 
     django.setup()
     from django.utils import timezone
 
+    from patchflow.kernel.models import User
     from releases.domain import rollouts
-    from tests.factories.people import make_cast
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--rings", default="1000", help="hosts of each ring: 100,900")
     parser.add_argument("--concurrency", type=int, default=400)
+    parser.add_argument("--rfcs", type=int, default=0, help="RFCs that await their approval")
+    parser.add_argument("--start", type=int, metavar="RELEASE", help="start its rollout, and nothing else")
     given = parser.parse_args()
+    if given.start:
+        rollouts.start(release_id=given.start, actor=User.objects.get(username="rex"), at=timezone.now())
+    else:
+        make(given)
+
+
+def make(given: argparse.Namespace) -> None:
+    """Writes the rows that the arguments ask for, and prints their numbers."""
+    from django.utils import timezone
+
+    from releases.domain import rollouts
+    from tests.factories.people import make_cast
+
     numbers = [int(n) for n in given.rings.split(",")]
     rings = [
         {"hosts": n, "concurrency": given.concurrency, "failure_limit": n, "success_percent": 1, "soak_seconds": 0} for n in numbers
@@ -97,7 +130,8 @@ def main() -> None:
         person.save()
     release = make_yard(cast, at, rings)
     rollout = rollouts.plan(release_id=release.pk, actor=cast.rex, at=timezone.now())
-    print(json.dumps({"release": release.pk, "rollout": rollout.pk, "passwords": passwords}))
+    rfcs = make_rfcs(given.rfcs, cast, at)
+    print(json.dumps({"release": release.pk, "rollout": rollout.pk, "rfcs": rfcs, "passwords": passwords}))
 
 
 if __name__ == "__main__":
