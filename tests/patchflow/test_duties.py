@@ -23,7 +23,7 @@ from patchflow.kernel import fsm, signoffs
 from patchflow.kernel.models import RoleGrant, User
 from patchflow.kernel.roles import SYSTEM, grantable
 from patchflow.kernel.rules import Rule, failing
-from releases.models import DelayRequest, PostImplementationReview
+from releases.models import DelayRequest, HandTask, HostStep, PostImplementationReview
 from tests.factories import changes as made
 from tests.factories.changes import World
 from tests.factories.people import Cast, make_user
@@ -131,8 +131,23 @@ MAY: dict[str, dict[str, set[str]]] = {
         "refuse": SIGNERS | {RELEASE} | BOT,
         "void": SIGNERS | {RELEASE} | BOT,
     },
+    "releases.amendment": {
+        "adopt": SIGNERS | BOT,  # whose signature was its round's last; a gate asks for the round
+        "refuse": SIGNERS | BOT,
+        "withdraw": {RELEASE} | BOT,
+    },
     "releases.postimplementationreview": {"complete": {MANAGER, RELEASE}},
+    "releases.periodicreview": {"complete": {MANAGER, RELEASE}},
     "releases.delayrequest": {name: {MANAGER} for name in ("grant", "refuse")},
+    "releases.handtask": {
+        **{name: {OPERATOR} for name in ("begin", "finish", "give_up")},
+        "attest": {OPERATOR, CONFIG},
+        **dict.fromkeys(("call_off", "expire"), BOT),
+    },
+    "releases.hoststep": {
+        **{name: {MANAGER, SECURITY} for name in ("approve", "refuse")},
+        "retire": {MANAGER, SECURITY, RELEASE, OPERATOR},
+    },
 }  # fmt: skip
 """Machine → transition → the roles that may; what only a rule without a role decides is not here."""
 
@@ -398,6 +413,25 @@ def delay_of_its_asker(stage: Stage) -> tuple[Any, User, Any, User]:
     return request, stage.all_roles, request, stage.cast.che
 
 
+def task_signed(stage: Stage) -> tuple[Any, User, Any, User]:
+    deployment = stage.deployment()
+    deployment.start()
+    task = HandTask(job=deployment.job())
+    return task, stage.everything(stage.cast.gus), task, stage.cast.otto
+
+
+def task_of_its_performer(stage: Stage) -> tuple[Any, User, Any, User]:
+    deployment = stage.deployment()
+    deployment.start()
+    own, others = (HandTask(job=deployment.job(), ended_by=who) for who in (stage.all_roles, stage.cast.otto))
+    return own, stage.all_roles, others, stage.cast.cora
+
+
+def step_of_its_writer(stage: Stage) -> tuple[Any, User, Any, User]:
+    own, others = (HostStep(written_by=who) for who in (stage.all_roles, stage.cast.otto))
+    return own, stage.all_roles, others, stage.cast.sam
+
+
 def delay_of_another(stage: Stage) -> tuple[Any, User, Any, User]:
     request, asker, _same, another = delay_of_its_asker(stage)
     return request, another, request, asker
@@ -406,6 +440,9 @@ def delay_of_another(stage: Stage) -> tuple[Any, User, Any, User]:
 SCENES: dict[tuple[str, str, str], Scene] = {
     **{("releases.delayrequest", name, "delay.own"): delay_of_its_asker for name in ("grant", "refuse")},
     ("releases.delayrequest", "withdraw", "delay.not_own"): delay_of_another,
+    **{("releases.handtask", name, "task.four_eyes"): task_signed for name in ("begin", "finish", "give_up")},
+    ("releases.handtask", "attest", "task.performer"): task_of_its_performer,
+    ("releases.hoststep", "approve", "step.writer"): step_of_its_writer,
     ("changes.agendaitem", "decide", "agenda.undecided"): item_undecided,
     ("changes.agendaitem", "withdraw", "agenda.open_round"): item_asked,
     ("changes.changemodel", "approve", "model.author"): model_of_its_signer,

@@ -15,17 +15,29 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from changes.domain import agendas, change_models, freezes, meetings
 from changes.models import RFC, AgendaItem, Cycle, Feed, FeedRun, Meeting
-from cmdb.domain import baselines, discrepancies, groups, scans, windows
+from cmdb.domain import baselines, discrepancies, groups, scans, support, windows
 from cmdb.enums import DiscrepancyKind
-from cmdb.models import PendingUpdate
-from patchflow.kernel import audit, substitutes
-from patchflow.kernel.models import RoleGrant, SignOffLevel, SignOffRound, User
+from cmdb.models import ConfigurationItem, PendingUpdate
+from patchflow.kernel import audit, saved_filters, substitutes
+from patchflow.kernel.models import RoleGrant, SavedFilter, SignOffLevel, SignOffRound, User
 from patchflow.kernel.numbers import next_number
-from releases.models import InstallProfile, Job, PostImplementationReview, Release, ReleaseRFC, Ring, Rollout
+from patchflow.notices import webhooks
+from releases.models import (
+    HandTask,
+    InstallProfile,
+    Job,
+    PeriodicReview,
+    PostImplementationReview,
+    Release,
+    ReleaseRFC,
+    Ring,
+    Rollout,
+)
 from tests.factories import changes as made
 from tests.factories.notices import make_delivery
 from tests.factories.people import Cast, make_user
 from tests.factories.rollouts import make_deployment
+from tests.factories.steps import made_step
 
 pytestmark = pytest.mark.django_db
 FEW, MANY = 5, 50
@@ -58,6 +70,13 @@ class Filler:
 
     def group_list(self, n: int) -> None:
         groups.add(name=f"Group {n}", host_ids=[self.world(n).hosts[0].pk], actor=self.cast.cora, at=self.at)
+
+    def support_list(self, n: int) -> None:
+        support.define(
+            name=f"Support {n}", lead=make_user(f"lead{n}").username, members=[make_user(f"member{n}").username],
+            actor=self.cast.cora, at=self.at,
+        )  # fmt: skip
+        ConfigurationItem.objects.filter(host=self.world(n).hosts[0]).update(support_group=f"Support {n}")
 
     def window_list(self, n: int) -> None:
         self.world(n)
@@ -154,6 +173,9 @@ class Filler:
             name=f"Profile {n}", restart="always", defined_by=self.cast.rex, defined_at=self.at
         )
 
+    def step_list(self, n: int) -> None:
+        made_step(make_user(f"writer{n}", "operator"), self.at, name=f"Step {n}")
+
     # --- Deploy ---
     def rollout_list(self, n: int) -> None:
         rollout = Rollout.objects.create(
@@ -169,6 +191,21 @@ class Filler:
             Job.objects.create(
                 rollout=rollout, ring=ring, host=self.like.hosts[place], state=state, state_at=self.at, job_key=f"{n}-{place}",
             )  # fmt: skip
+
+    def periodic_list(self, n: int) -> None:
+        PeriodicReview.objects.create(
+            kind="sla", state="completed", starts_at=self.at - timedelta(days=n + 1), ends_at=self.at - timedelta(days=n), due_at=self.at,
+            opened_by=self.cast.bot, opened_at=self.at, owner=make_user(f"owner{n}"), completed_at=self.at,
+            completed_by=make_user(f"closer{n}"),
+        )  # fmt: skip
+
+    def task_list(self, n: int) -> None:
+        if not Rollout.objects.filter(release=self.like.release).exists():
+            self.like.start()
+        HandTask.objects.create(
+            job=self.like.job(), job_key=f"task-{n}", order={"packages": []}, minutes=30, given_at=self.at, begin_by=self.at,
+            begun_by=make_user(f"hand{n}"), begun_at=self.at,
+        )  # fmt: skip
 
     def review_list(self, n: int) -> None:
         PostImplementationReview.objects.create(
@@ -206,6 +243,22 @@ class Filler:
     def notice_list(self, n: int) -> None:
         for person in (self.cast.aud, self.cast.mia):
             make_delivery(person, at=self.at)
+
+    def filter_list(self, n: int) -> None:
+        for person in (self.cast.aud, self.cast.mia):
+            saved_filters.save(
+                name=f"Filter {n}", address="/changes/?sort=number&without=kind", actor=person, at=self.at,
+            )  # fmt: skip
+            shared = {"owner": make_user(f"{person}-{n}"), "shared_with": person.role_grants.first().role}
+            SavedFilter.objects.create(
+                name="Shared", list_name="changes:rfc-list", query="sort=number", made_at=self.at, **shared
+            )
+
+    def webhook_list(self, n: int) -> None:
+        RoleGrant.objects.get_or_create(user=self.cast.mia, role="administrator")
+        RoleGrant.objects.get_or_create(user=self.cast.aud, role="administrator")
+        keeper = make_user(f"keeper-{n}", "administrator")
+        webhooks.add(name=f"Hook {n}", url="https://example.org/", actor=keeper, at=self.at)
 
     def undelivered_list(self, n: int) -> None:
         RoleGrant.objects.get_or_create(user=self.cast.mia, role="operator")
