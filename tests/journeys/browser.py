@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Response, expect, sync_playwright
 from playwright.sync_api import Page as Tab
 
 from patchflow.web.pictures import ARGUMENTS, WIDER, browser_path
-from tests.journeys.stack import CHECKOUT, Stack
 
-PICTURES = CHECKOUT / "pictures" / "walk"
+PICTURES = Path(__file__).resolve().parents[2] / "pictures" / "walk"
 WINDOW = {"width": 1280, "height": 900}
 STATE = ".head .state .badge-st"
 PATIENCE = 20_000
@@ -23,6 +22,13 @@ PATIENCE = 20_000
 VIOLATED = """addEventListener("securitypolicyviolation", (event) => {
   window.violated(`${event.violatedDirective}: ${event.blockedURI || event.sourceFile}`);
 });"""
+
+
+class Place(Protocol):
+    """Where people log in: its address, and each one's password."""
+
+    url: str
+    passwords: Mapping[str, str]
 
 
 class BrowserPerson:
@@ -138,22 +144,22 @@ class BrowserPerson:
 class People:
     """The people of an installation, each in a browser of their own; `people.ann` logs in on first use."""
 
-    def __init__(self, browser: Browser, stack: Stack) -> None:
-        self._browser, self._stack = browser, stack
+    def __init__(self, browser: Browser, place: Place, folder: Path) -> None:
+        self._browser, self._place, self._folder = browser, place, folder
         self._here: dict[str, BrowserPerson] = {}
         self._pictures = 0
-        shutil.rmtree(PICTURES, ignore_errors=True)
-        PICTURES.mkdir(parents=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
 
     def __getattr__(self, name: str) -> BrowserPerson:
-        if name.startswith("_") or name not in self._stack.passwords:
+        if name.startswith("_") or name not in self._place.passwords:
             raise AttributeError(name)
         if name not in self._here:
             context = self._browser.new_context(viewport=WINDOW, color_scheme="light", reduced_motion="reduce")  # type: ignore[arg-type]
-            home = urlsplit(self._stack.url).netloc
+            home = urlsplit(self._place.url).netloc
             context.route("**/*", lambda r: r.continue_() if urlsplit(r.request.url).netloc == home else r.abort())
             self._here[name] = BrowserPerson(name, context, self._photograph)
-            self._here[name].login(self._stack.url, self._stack.passwords[name])
+            self._here[name].login(self._place.url, self._place.passwords[name])
         return self._here[name]
 
     def _photograph(self, person: BrowserPerson, what: str) -> None:
@@ -164,25 +170,25 @@ class People:
         height = int(tab.evaluate("document.documentElement.scrollHeight"))
         tab.set_viewport_size({"width": WINDOW["width"], "height": max(WINDOW["height"], height)})
         tab.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        tab.screenshot(path=str(PICTURES / f"{self._pictures:02}-{person.name}-{what}.png"), full_page=True)
+        tab.screenshot(path=str(self._folder / f"{self._pictures:02}-{person.name}-{what}.png"), full_page=True)
         tab.set_viewport_size(WINDOW)  # type: ignore[arg-type]
 
     def complaints(self) -> list[str]:
         """What all browsers complained of."""
         return [line for person in self._here.values() for line in person.complaints]
 
-    def show(self, folder: Path = PICTURES) -> None:
-        """Keeps a picture of where everybody stands, for a test that failed."""
+    def show(self) -> None:
+        """Keeps a picture of where everybody stands."""
         for name, person in self._here.items():
-            person.tab.screenshot(path=str(folder / f"failed-{name}.png"), full_page=True)
+            person.tab.screenshot(path=str(self._folder / f"last-{name}.png"), full_page=True)
 
 
 @contextmanager
-def people_of(stack: Stack) -> Iterator[People]:
-    """Browsers for the people of this installation, for as long as the block lasts."""
+def people_of(place: Place, folder: Path = PICTURES) -> Iterator[People]:
+    """Browsers for the people of this installation, for as long as the block lasts; their pictures go into `folder`."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path(), args=list(ARGUMENTS))
-        people = People(browser, stack)
+        people = People(browser, place, folder)
         try:
             yield people
         except BaseException:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.estate import HOSTS, Estate
+from tests.journeys.estate import HOSTS, Estate, RpmEstate
 from tests.journeys.stack import Database, Installation, Stack, install, running
 from tests.lab.fleet import started
 
@@ -53,8 +53,39 @@ def estate(fleet: Estate) -> Estate:
     return fleet
 
 
+@pytest.fixture(scope="session")
+def rpm_fleet() -> Iterator[RpmEstate]:
+    """Three hosts of the RPM family."""
+    with started(debian=0, rpm=len(RpmEstate.hosts)) as lab:
+        yield RpmEstate(lab)
+
+
+@pytest.fixture
+def rpm_estate(rpm_fleet: RpmEstate) -> RpmEstate:
+    """The hosts as new."""
+    rpm_fleet.renew()
+    return rpm_fleet
+
+
 @pytest.fixture
 def stack(
+    request: pytest.FixtureRequest, database: Database, installation: Installation, estate: Estate, tmp_path: Path
+) -> Iterator[Stack]:
+    yield from _patchflow(request, database, installation, estate, tmp_path)
+
+
+@pytest.fixture
+def rpm_stack(
+    request: pytest.FixtureRequest,
+    database: Database,
+    installation: Installation,
+    rpm_estate: RpmEstate,
+    tmp_path: Path,
+) -> Iterator[Stack]:
+    yield from _patchflow(request, database, installation, rpm_estate, tmp_path)
+
+
+def _patchflow(
     request: pytest.FixtureRequest, database: Database, installation: Installation, estate: Estate, tmp_path: Path
 ) -> Iterator[Stack]:
     """A Patchflow of its own, which knows people and nothing else; its logs are shown when the test fails."""

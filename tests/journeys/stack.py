@@ -36,6 +36,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 SHORT_TIMES = {
     "PATCHFLOW_SWEEP_SECONDS": "1",
     "PATCHFLOW_LEASE_SECONDS": "15",
+    "PATCHFLOW_SILENCE_SECONDS": "20",
     "PATCHFLOW_SOAK_SECONDS": "2",
     "PATCHFLOW_SOAK_FIRST_SECONDS": "1",
 }
@@ -189,8 +190,8 @@ def running(stack: Stack) -> Iterator[Stack]:
         stack.down()
 
 
-ALSO = {"gus": ["release_manager"], "aud": ["auditor"]}
-"""Roles beside those of `manage.py people`. Gus may build and start, so that only four eyes can stop him."""
+ALSO = {"gus": ["release_manager"], "rex": ["readiness_approver"], "aud": ["auditor"]}
+"""Roles beside those of `manage.py people`. Gus may build and start, and rex may sign, so that only four eyes can stop them."""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def test_a_failing_pilot_halts_the_rollout_and_is_rolled_back(walk: Walk) -> Non
     assert estate.states(BRITTLE, PRODUCTION) == dict.fromkeys(PRODUCTION, "1.0 installed")
     assert estate.began(PILOT) == [f"upgrade {BRITTLE} 1.0 1.1", f"upgrade {BRITTLE} 1.1 1.0"]
     assert [estate.began(h) for h in (SECOND, THIRD)] == [[], []]
-    assert estate.quiet(PILOT)
+    assert estate.at_work(PILOT) == ""
     _ends_without_a_baseline(walk, release["id"])
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.journeys import advisories
-from tests.journeys.estate import HOSTS, PILOT, PRODUCTION, TEST, Estate
+from tests.journeys.estate import Estate
 from tests.journeys.person import Body, Person
 from tests.journeys.stack import Stack
 
@@ -54,7 +54,7 @@ class Walk:
     # ------------------------------------------------------------- assess: what do we have
     def add_hosts(self) -> None:
         """Cora adds the hosts: how they are reached, which key is theirs, whether it works, what runs there."""
-        for name in HOSTS:
+        for name in self.estate.hosts:
             self.accept_key(self.describe_host(name))
         self.scan(list(self.hosts.values()))
 
@@ -68,7 +68,7 @@ class Walk:
             "become": True,
             "key_kind": "file",
             "key_reference": lab.key_path,
-            "environment": "test" if name == TEST else "production",
+            "environment": "test" if name == self.estate.test else "production",
         }
         self.hosts[name] = self.cora.post("hosts/", given)["id"]
         return self.hosts[name]
@@ -89,7 +89,8 @@ class Walk:
     def open_windows(self) -> None:
         """Cora groups the production hosts and opens a window of a week for each group, from today on."""
         today = datetime.now(UTC).date()
-        groups = {"Pilot hosts": [self.hosts[PILOT]], "Other hosts": [self.hosts[h] for h in PRODUCTION if h != PILOT]}
+        pilot, *others = (self.hosts[host] for host in self.estate.production)
+        groups = {"Pilot hosts": [pilot], "Other hosts": others}
         for name, members in groups.items():
             group = self.cora.post("host-groups/", {"name": name, "kind": "static", "host_ids": members})
             window: Body = {
@@ -124,9 +125,10 @@ class Walk:
         return {row["host_name"]: row for row in self.ann.get(f"updates/{update_id}/hosts/")}
 
     # ------------------------------------------------------------- evaluate: shall it be done
-    def raise_rfc(self, package: str, *, hosts: tuple[str, ...] = PRODUCTION) -> Any:
-        """Ann raises and submits, che evaluates."""
+    def raise_rfc(self, package: str, *, hosts: tuple[str, ...] = ()) -> Any:
+        """Ann raises for these hosts (all of production) and submits, che evaluates."""
         update = self.update(package)
+        hosts = hosts or self.estate.production
         body: Body = {"update_ids": [update["id"]], "host_ids": [self.hosts[h] for h in hosts], **PLANS}
         rfc = self.ann.post("rfcs/", body)
         self.ann.post(f"rfcs/{rfc['id']}/submit/")
@@ -165,13 +167,13 @@ class Walk:
         return found
 
     # ------------------------------------------------------------- plan: how
-    def compose(self, rfc_ids: list[int], *, checks: list[Body] | None = None) -> Any:
-        """Rex composes a release of two rings, in the windows, with a profile."""
+    def compose(self, rfc_ids: list[int], *, checks: list[Body] | None = None, **numbers: int) -> Any:
+        """Rex composes a release of two rings, in the windows, with a profile; `numbers` of the rings beside the usual."""
         release = self.rex.post("releases/", {"rfc_ids": rfc_ids, "title": "From the journey"})
         pk = release["id"]
         rings = [
-            {"name": "Pilot", "host_ids": [self.hosts[PILOT]], "soak_seconds": 1},
-            {"name": "Others", "percent": 100, "concurrency": 2, "soak_seconds": 1},
+            {"name": "Pilot", "host_ids": [self.hosts[self.estate.pilot]], "soak_seconds": 1, **numbers},
+            {"name": "Others", "percent": 100, "concurrency": 2, "soak_seconds": 1, **numbers},
         ]
         self.rex.post(f"releases/{pk}/rings/", {"rings": rings})
         self.rex.post(f"releases/{pk}/windows/", {"window_ids": self.windows})
@@ -187,7 +189,11 @@ class Walk:
 
     def test(self, release_id: int, package: str, *, checks: list[Body] | None = None) -> Any:
         """Tia tests the update on the test host: install, check, go back, install again."""
-        plan = {"update_id": self.update(package)["id"], "host_id": self.hosts[TEST], "checks": checks or []}
+        plan = {
+            "update_id": self.update(package)["id"],
+            "host_id": self.hosts[self.estate.test],
+            "checks": checks or [],
+        }
         self.tia.post(f"releases/{release_id}/plan_test/", plan)
         self.tia.post(f"releases/{release_id}/test/")
         return self.tia.until_state(f"releases/{release_id}/", "scheduling", seconds=240, bad=("planning",))
@@ -205,10 +211,10 @@ class Walk:
         assert release["state"] == "ready", release
         return release
 
-    def ready_release(self, package: str) -> Any:
+    def ready_release(self, package: str, **numbers: int) -> Any:
         """From the RFC to a release that may start."""
         rfc = self.authorized_rfc(package)
-        release = self.compose([rfc["id"]])
+        release = self.compose([rfc["id"]], **numbers)
         self.build(release["id"])
         self.test(release["id"], package)
         self.seal(release["id"])
