@@ -1,7 +1,8 @@
-# make run    Patchflow on this computer: http://127.0.0.1:8000
+# make run    Patchflow on this computer, with a simulated estate to look at: http://127.0.0.1:8000
+#             (make run DEMO=no: without it)
 # make test   everything that can be tested here; what is left out is listed with its reason
 # make check  lint, types, layers, migrations, templates
-# make test-pg / bench / pictures / docs: see below
+# make test-pg / bench / faults / pictures / docs / messages: see below
 UV_VERSION := 0.13.9
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3,11))' >/dev/null 2>&1 && echo $$p && break; done)
@@ -13,9 +14,10 @@ PORT ?= 8000
 JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
-.PHONY: run people test test-pg check bench pictures docs lock clean
+.PHONY: run people test test-pg check bench faults pictures docs messages lock clean
+DEMO ?= yes
 run: .venv/.ok
-	@$(BIN)/python manage.py up --demo --host $(HOST) --port $(PORT)
+	@$(BIN)/python manage.py up $(if $(filter no,$(DEMO)),--local,--demo) --host $(HOST) --port $(PORT)
 
 # A small change board to try things with; passwords are printed once.
 people: .venv/.ok
@@ -25,7 +27,7 @@ test: .venv/.ok
 	$(PYTEST) --create-db
 
 # On PostgreSQL: what `make test` runs, and what only PostgreSQL can show (MARK=pg: only that).
-MARK ?= not native and (not lab or journey)
+MARK ?= not native and not pictures and (not lab or journey)
 test-pg: .venv/.ok
 	@test -n "$(PATCHFLOW_TEST_DATABASE_URL)" || { echo 'Set PATCHFLOW_TEST_DATABASE_URL, e.g. postgres://postgres@127.0.0.1/patchflow'; exit 1; }
 	PATCHFLOW_DATABASE_URL=$(PATCHFLOW_TEST_DATABASE_URL) $(PYTEST) --create-db -m "$(MARK)"
@@ -44,6 +46,13 @@ check: .venv/.ok
 bench: .venv/.ok
 	PATCHFLOW_DATABASE_URL=$(PATCHFLOW_TEST_DATABASE_URL) $(BIN)/python -m pytest tests/bench -q -s -p no:xdist --create-db -o norecursedirs=
 
+# Processes killed and frozen on purpose, in the doses of docs/reference/faults.md (hours); needs PostgreSQL as `bench` does.
+# FAULT=worker_kills: only that one. A dose is changed by itself: FAULTS_F1_KILLS=100 make faults FAULT=worker_kills
+FAULT ?= *
+faults: .venv/.ok
+	PATCHFLOW_DATABASE_URL=$(PATCHFLOW_TEST_DATABASE_URL) FAULTS=long FAULTS_REPORT=var/faults.jsonl \
+	  $(BIN)/python -m pytest tests/faults/test_$(FAULT).py -q -s -p no:xdist --create-db -o timeout=14400
+
 # Every page of an empty, a small and a large Patchflow at 1280 and 390, in a real browser, into pictures/<world>/: look at each.
 # A running Patchflow (make run) is photographed by: .venv/bin/python manage.py pictures --user admin
 pictures: .venv/.ok
@@ -51,6 +60,12 @@ pictures: .venv/.ok
 
 docs: .venv/.ok
 	$(BIN)/python manage.py reference --out docs/reference
+
+# Collects what is to be translated, and compiles what was: needs gettext. Patchflow itself runs from the .mo, without it.
+messages: .venv/.ok
+	@command -v msgfmt >/dev/null || { echo 'gettext is needed (Debian: apt install gettext)'; exit 1; }
+	$(BIN)/python manage.py makemessages -v 0
+	$(BIN)/python manage.py compilemessages -v 0 -i .venv -i .tools -i tests -i var
 
 lock: .tools/bin/uv
 	.tools/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -14,9 +14,11 @@ from patchflow import health
 from patchflow.api import routes
 from patchflow.api.access import LoginView, LogoutView
 from patchflow.api.preferences import PreferencesView
+from patchflow.api.saved_filters import SavedFilterViewSet
 
 APPS = ("cmdb", "changes", "releases", "patchflow.reports")
 
+routes.register("filters", SavedFilterViewSet, basename="filter")
 for app in APPS:
     import_module(f"{app}.api.urls")
 

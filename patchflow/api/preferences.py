@@ -37,5 +37,5 @@ class PreferencesView(APIView):
     @extend_schema(request=PreferencesSerializer, responses=PreferencesSerializer)
     def put(self, request: Request) -> Response:
         actor: Any = request.user
-        given = parsed(PreferencesSerializer, request)
+        given = {"time_zone": actor.time_zone, **parsed(PreferencesSerializer, request)}
         return Response(PreferencesSerializer(set_preferences(actor=actor, at=timezone.now(), **given)).data)

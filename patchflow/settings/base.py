@@ -110,6 +110,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CELERY_BROKER_URL: str = read("str", "PATCHFLOW_BROKER_URL", "") or "memory://"
 CELERY_RESULT_BACKEND: str | None = read("str", "PATCHFLOW_RESULT_URL", "") or None
 CACHES = {"default": read("cache_url", "PATCHFLOW_CACHE_URL", "locmemcache://")}
+if CACHES["default"]["BACKEND"].endswith(".RedisCache"):
+    CACHES["default"]["BACKEND"] = "patchflow.kernel.cache.PatientCache"
 
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -123,6 +125,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
         "unacked_restore_throttle": 1,
         "health_check_interval": 25,
         "socket_keepalive": True,
+        "socket_connect_timeout": 5,
+        "socket_timeout": 10,  # a worker's; who rings in a request has less patience (`kernel.bell`)
     }
     if CELERY_BROKER_URL.startswith(("redis", "rediss", "sentinel"))
     else {}
@@ -192,7 +196,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "patchflow.api.schema.VerbSchema",
     "DEFAULT_PAGINATION_CLASS": "patchflow.api.pagination.CursorPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "EXCEPTION_HANDLER": "patchflow.api.problems.handle",
@@ -224,9 +228,11 @@ LEASE_SECONDS: int = read("int", "PATCHFLOW_LEASE_SECONDS", 120)
 PATCHFLOW = {
     "FACTS_STALE_AFTER": timedelta(hours=read("int", "PATCHFLOW_FACTS_STALE_HOURS", 48)),
     "AUDIT_GATE": timedelta(days=read("int", "PATCHFLOW_AUDIT_GATE_DAYS", 7)),
+    "BASELINE_GRACE": timedelta(days=read("int", "PATCHFLOW_BASELINE_GRACE_DAYS", 14)),
     "SWEEP_SECONDS": read("int", "PATCHFLOW_SWEEP_SECONDS", 5),
     "LEASE": timedelta(seconds=LEASE_SECONDS),
     "RENEW": timedelta(seconds=min(30, LEASE_SECONDS / 4)),  # well within the lease, however short that is set
+    "SILENCE": timedelta(seconds=read("int", "PATCHFLOW_SILENCE_SECONDS", 300)),
     "LOOK_AFTER_UNKNOWN": timedelta(hours=24),
     "SOAK": timedelta(seconds=read("int", "PATCHFLOW_SOAK_SECONDS", 24 * 3600)),
     "SOAK_FIRST_RING": timedelta(seconds=read("int", "PATCHFLOW_SOAK_FIRST_SECONDS", 3600)),
@@ -236,13 +242,17 @@ PATCHFLOW = {
     "ECAB_DEADLINE": timedelta(hours=4),
     "REAUTHENTICATE_WITHIN": timedelta(minutes=REAUTHENTICATE_MINUTES) if REAUTHENTICATE_MINUTES else None,
     "FEED_LOSS_PERCENT": 20,
+    "OPERATIONS_REVIEW_DAYS": read("int", "PATCHFLOW_OPERATIONS_REVIEW_DAYS", 30),
+    "SLA_REVIEW_DAYS": read("int", "PATCHFLOW_SLA_REVIEW_DAYS", 90),
     "AUDIT_HEADS_FILE": VAR / "audit-heads.log",
     "AUDIT_HEADS_SYSLOG": read("bool", "PATCHFLOW_AUDIT_SYSLOG", False),
     "ATTACHMENTS": VAR / "attachments",
     "ATTACHMENT_BYTES": read("int", "PATCHFLOW_ATTACHMENT_MB", 10) * 2**20,
+    "CSV_LINES": read("int", "PATCHFLOW_CSV_LINES", 100_000),
     "OUTBOUND_ALLOW": read("list", "PATCHFLOW_OUTBOUND_ALLOW", []),
-    "EXECUTOR": read("str", "PATCHFLOW_EXECUTOR", "ansible"),
+    "EXECUTOR": read("str", "PATCHFLOW_EXECUTOR", "ssh"),
     "SIMULATOR": read("str", "PATCHFLOW_SIMULATOR", ""),
+    "TRIAL": read("bool", "PATCHFLOW_TRIAL", False),
 }
 METRICS_TOKEN = read("str", "PATCHFLOW_METRICS_TOKEN", "")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -131,3 +131,111 @@ def test_roles_are_literate() -> None:
     for role in all_roles().values():
         assert role.title
         assert role.capabilities
+
+
+EAGER = {"gettext", "ngettext", "pgettext", "npgettext"}
+SPOKEN = {*EAGER, *(f"{name}_lazy" for name in EAGER), "gettext_noop"}
+
+
+def translators_of(tree: ast.AST) -> dict[str, str]:
+    """The names by which a module calls gettext → what each is."""
+    return {
+        alias.asname or alias.name: alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "django.utils.translation"
+        for alias in node.names
+        if alias.name in SPOKEN
+    }
+
+
+def run_at_import(node: ast.AST) -> Iterator[ast.AST]:
+    """Every node that is evaluated when the module is imported: no body of a function."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and (
+            child is node.body if isinstance(node, ast.Lambda) else child in node.body
+        ):
+            continue
+        yield from run_at_import(child)
+
+
+def frozen_words(source: str) -> list[int]:
+    """Lines on which a word is translated once and for all, when the module is imported."""
+    tree = ast.parse(source)
+    eager = {name for name, what in translators_of(tree).items() if what in EAGER}
+    return [
+        n.lineno
+        for n in run_at_import(tree)
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id in eager
+    ]
+
+
+def unseen_words(source: str) -> list[int]:
+    """Lines on which gettext cannot collect the words: inside an f-string, an f-string itself, or by a name of our own."""
+    tree = ast.parse(source)
+    known = translators_of(tree)
+    lines = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            calls = [c for c in ast.walk(node) if isinstance(c, ast.Call) and isinstance(c.func, ast.Name)]
+            lines += [c.lineno for c in calls if c.func.id in known]  # type: ignore[attr-defined]
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in known:
+            first = node.args[0]
+            if isinstance(first, ast.JoinedStr | ast.BinOp) or node.func.id not in {*SPOKEN, "_"}:
+                lines.append(node.lineno)
+    return sorted(lines)
+
+
+def places(find: Callable[[str], list[int]]) -> list[str]:
+    return [f"{p.relative_to(ROOT)}:{n}" for p in SOURCES if "gettext" in (text := p.read_text()) for n in find(text)]
+
+
+def test_no_language_is_frozen_at_import() -> None:
+    assert not places(frozen_words), "use gettext_lazy"
+
+
+def test_every_word_to_translate_can_be_collected() -> None:
+    assert not places(unseen_words), "a whole sentence in the call, with %(names)s"
+
+
+def test_frozen_and_unseen_words_are_found() -> None:
+    head = "from django.utils.translation import gettext as _, gettext_lazy as lazy, pgettext\n"
+    frozen = (
+        head
+        + 'A = _("a")\nclass B:\n    c = pgettext("x", "y")\ndef d(e=_("e")):\n    return _("f")\ng = lambda: _("h")\n'
+    )
+    assert frozen_words(frozen) == [2, 4, 5]
+    unseen = (
+        head
+        + 'def a(n):\n    b = f"{_(\'c\')} d"\n    e = _(f"f {n}")\n    g = lazy("h")\n    return _("i") + _("j %(n)s" % n)\n'
+    )
+    assert unseen_words(unseen) == [3, 4, 5, 6]
+
+
+def uneven_sentences(source: str) -> list[int]:
+    """Lines on which `english` is not given exactly the values that its template names, or no literal template."""
+    lines = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("english", "english_n"):
+            forms = node.args[:2] if node.func.id == "english_n" else node.args[:1]
+            given = {k.arg for k in node.keywords} | ({"n"} if node.func.id == "english_n" else set())
+            texts = [f.value for f in forms if isinstance(f, ast.Constant) and isinstance(f.value, str)]
+            named = {name for text in texts for name in re.findall(r"%\((\w+)\)", text)}
+            if len(texts) != len(forms) or named != given:
+                lines.append(node.lineno)
+    return lines
+
+
+def test_sentences_are_given_the_values_that_they_name() -> None:
+    found = [
+        f"{p.relative_to(ROOT)}:{n}"
+        for p in SOURCES
+        if "english" in (text := p.read_text())
+        for n in uneven_sentences(text)
+    ]
+    assert [place for place in found if not place.startswith("patchflow/kernel/blockers.py")] == []
+
+
+def test_uneven_sentences_are_found() -> None:
+    source = 'english("%(a)s", a=1)\nenglish("%(a)s", b=1)\nenglish(f"{x}")\nenglish_n("%(n)s host", "%(n)s hosts", 2)\nenglish("a", b=2)\n'
+    assert uneven_sentences(source) == [2, 3, 5]
