@@ -13,6 +13,7 @@ from django.conf import settings
 from django.test import TransactionTestCase
 
 from patchflow.kernel import append_only
+from patchflow.web.pictures import NoBrowser, browser_path
 from tests.factories.people import Cast, make_cast
 from tests.lab.fleet import fresh_host, fresh_rpm_host, lab, rpm_lab  # noqa: F401 - fixtures: real hosts
 
@@ -62,12 +63,24 @@ def _flush_lifts_triggers() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What only PostgreSQL can show is left out on SQLite, and says so."""
-    if settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):
-        return
+    """What cannot be shown here is left out, and says so: on SQLite what needs PostgreSQL; without a browser what drives one
+    (with PATCHFLOW_REQUIRE_BROWSER=1 that fails instead)."""
+    on_postgresql = settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
+    no_browser = os.environ.get("PATCHFLOW_REQUIRE_BROWSER") != "1" and _no_browser()
     for item in items:
-        if item.get_closest_marker("pg"):
+        if no_browser and item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.skip(reason=no_browser))
+        if not on_postgresql and item.get_closest_marker("pg"):
             item.add_marker(pytest.mark.skip(reason="needs PostgreSQL: make test-pg, or set PATCHFLOW_DATABASE_URL"))
+
+
+def _no_browser() -> str:
+    """Why no browser can be driven here; empty where one can."""
+    try:
+        browser_path()
+    except NoBrowser as error:
+        return str(error)
+    return ""
 
 
 def pytest_report_header() -> str:

@@ -15,6 +15,8 @@ from playwright.sync_api import Page as Tab
 WIDTHS: Final[dict[int, int]] = {1280: 900, 390: 844}
 """Width → height of the window, in CSS pixels: a desk and a phone."""
 
+BROWSERS: Final = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+
 ARGUMENTS: Final = (
     "--no-sandbox",
     "--disable-gpu",
@@ -71,11 +73,11 @@ class Finding:
 
 
 def browser_path() -> str:
-    """Where chromium is; raises `NoBrowser` with what to install."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not found:
-        raise NoBrowser("No chromium found; on Debian: apt install chromium")
-    return found
+    """Where chromium is: the one without windows first, it starts and draws faster. Raises `NoBrowser` with what to install."""
+    for name in BROWSERS:
+        if found := shutil.which(name):
+            return found
+    raise NoBrowser("No chromium found; on Debian: apt install chromium-headless-shell")
 
 
 def photograph(

@@ -7,7 +7,6 @@ worker's part is done by its own verbs; the hosts are the simulator's. Pictures:
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -33,7 +32,6 @@ pytestmark = [
     pytest.mark.pg,  # several people at once: SQLite in memory is one connection for all of them
     pytest.mark.django_db(transaction=True),
     pytest.mark.timeout(600),
-    pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium: apt install chromium"),
 ]
 PLANS = {
     "Implementation plan": "The first host, then the others.",

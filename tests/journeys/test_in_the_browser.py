@@ -6,8 +6,6 @@ readiness approver. What the pages say is compared with what the hosts say. Ever
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
 from tests.journeys.browser import BrowserPerson, People, people_of, rows_of
@@ -15,10 +13,7 @@ from tests.journeys.estate import HOSTS, PILOT, PRODUCTION, SECOND, TEST, THIRD,
 from tests.journeys.stack import Stack
 from tests.journeys.walk import Walk
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium: apt install chromium"),
-]
+pytestmark = pytest.mark.browser
 TOOL, RFC = "acme-tool", "Close the hole in acme-tool"
 CHECK = "is there | command | test -s /usr/share/acme-tool/version"
 OBJECTION = "The test host is no production host: take it out."

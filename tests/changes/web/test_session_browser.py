@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from datetime import timedelta
 from typing import Any
 
@@ -23,7 +22,6 @@ from tests.factories.people import Cast, make_cast
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium: apt install chromium"),
 ]
 
 

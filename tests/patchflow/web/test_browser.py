@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -18,8 +17,8 @@ from tests.factories.people import make_user
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.native,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium: apt install chromium"),
 ]
 STATUS = {"blocked": 409, "404": 404, "500": 500}
 
