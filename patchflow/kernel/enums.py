@@ -30,6 +30,8 @@ verbs(
     },
     settings={
         "kill_switch": "Kill switch set",
+        "kill_switch_on": "Kill switch turned on",
+        "kill_switch_off": "Kill switch turned off",
         "changed": "Setting changed",
         "trial_entered": "Trial mode entered",
         "trial_left": "Trial mode left",

@@ -29,7 +29,6 @@ def set_kill_switch(*, on: bool, reason: str, actor: User, at: datetime) -> Kill
         )
     switch.is_on, switch.reason, switch.set_by, switch.set_at = on, reason.strip(), actor, at
     switch.save(update_fields=["is_on", "reason", "set_by", "set_at"])
-    audit.record(
-        switch, "settings.kill_switch", actor=actor, at=at, after="on" if on else "off", detail={"reason": reason}
-    )
+    after = "on" if on else "off"
+    audit.record(switch, f"settings.kill_switch_{after}", actor=actor, at=at, after=after, detail={"reason": reason})
     return switch

@@ -21,7 +21,7 @@ states.register(
     "releases.ring",
     {
         "pending": ("st-open", _("pending")),
-        "notified": ("st-wait", _("notified")),
+        "notified": ("st-wait", _("up next")),
         "running": ("st-run", _("running")),
         "soaking": ("st-wait", _("soaking")),
         "passed": ("st-good", _("passed")),

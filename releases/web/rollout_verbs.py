@@ -403,9 +403,13 @@ def job_look(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 def kill_switch(request: HttpRequest) -> HttpResponse:
-    """Turns the kill switch on, or off."""
-    switch = KillSwitch.objects.filter(name="all").first()
-    on = not (switch and switch.is_on)
+    """Turns the kill switch on (`to=on`) or off. What is meant stands in the address: a form that was opened to turn it on
+    never turns it off, because somebody else was faster. Without it the page leads to what can be done now."""
+    to = request.GET.get("to", "")
+    if to not in ("on", "off"):
+        is_on = KillSwitch.objects.filter(name="all", is_on=True).exists()
+        return redirect(f"{reverse('releases:rollout-kill-switch')}?to={'off' if is_on else 'on'}")
+    on = to == "on"
     waiting = Job.objects.filter(state=JobState.PENDING, rollout__state=RolloutState.RUNNING).count()
     live = Job.objects.live().count()
     return _confirmed(

@@ -100,6 +100,7 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
     total = shown.summed(found)
     views = shown.lanes(rollout, found, actor=actor, at=now, chosen=chosen, target=target.pk if target else None)
     current = next((v.ring for v in views if v.ring.state not in (RingState.PASSED, RingState.SKIPPED)), None)
+    switch = KillSwitch.objects.filter(name="all", is_on=True).first()
     context = {
         "title": rollout.number,
         "phase": 4,
@@ -117,16 +118,16 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "lanes": [(view, verbs_of_ring(view.ring, view.tally, actor=actor, at=now)) for view in views],
         "next": shown.next_step(rollout, total, current),
         "verbs": verbs_of_rollout(rollout, total, actor=actor, at=now),
-        "switch": KillSwitch.objects.filter(name="all", is_on=True).first(),
+        "switch": switch,
         "sought": sought,
         "exact": exact,
         "matches": [] if exact else matches[:MATCHES],
         "hosts_url": reverse("releases:rollout-hosts", args=[pk]),
         "causes": progress.cause_rows(rollout, actor),
-        "forecast": progress.forecast_lines(rollout, now=now),
+        "forecast": progress.forecast_lines(rollout, now=now, stopped=switch is not None),
         "last_lines": progress.log_lines(list(log_of_all(rollout, actor)[: progress.LAST])),
         "log_url": reverse("releases:rollout-log", args=[pk]),
-        "links": _links(rollout),
+        "links": _links(rollout, actor),
         "timeline": audit.history(rollout)[:10],
         "crumbs": [parts.Crumb(_("Rollouts"), reverse("releases:rollout-list")), parts.Crumb(rollout.number)],
         **(_of_target(target, actor, now) if target else {}),
@@ -173,7 +174,7 @@ def _of_target(job: Job, actor: User, now: datetime) -> dict[str, Any]:
     }
 
 
-def _links(rollout: Rollout) -> list[tuple[str, Any]]:
+def _links(rollout: Rollout, actor: User) -> list[tuple[str, Any]]:
     from django.utils.html import format_html
 
     def link(url: str, text: str) -> Any:
@@ -188,4 +189,6 @@ def _links(rollout: Rollout) -> list[tuple[str, Any]]:
     rows.append((_("Executor"), rollout.executor))
     if rollout.started_by:
         rows.append((_("Started by"), str(rollout.started_by)))
+    if rollout.state in OPEN_ROLLOUT and actor.holds("kill_switch.set"):
+        rows.append((_("All rollouts"), link(reverse("releases:rollout-kill-switch"), _("kill switch"))))
     return rows

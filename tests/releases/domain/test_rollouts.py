@@ -330,6 +330,8 @@ def test_the_kill_switch_stops_every_new_start(make: Make) -> None:
     with pytest.raises(NotAllowed):
         switches.set_kill_switch(on=False, reason="let me", actor=deployment.cast.ann, at=deployment.clock.at)
     switches.set_kill_switch(on=False, reason="put out", actor=deployment.cast.otto, at=deployment.clock.at)
+    done = AuditEntry.objects.filter(verb__startswith="settings.kill_switch", outcome="done").order_by("pk")
+    assert list(done.values_list("verb", flat=True)) == ["settings.kill_switch_on", "settings.kill_switch_off"]
     deployment.pass_time(minutes=10)
     deployment.work()
     assert deployment.states() == ["succeeded"] * 3

@@ -91,12 +91,39 @@ def test_who_sees_none_of_its_hosts_does_not_find_it(make: Make) -> None:
 
 
 def test_the_kill_switch_is_one_form(cast: Cast) -> None:
-    client = browser(cast.otto)
-    assert client.post("/rollouts/kill-switch/", {"reason": "storage is on fire"}).status_code == 302
+    client, address = browser(cast.otto), "/rollouts/kill-switch/"
+    assert client.get(address)["Location"] == f"{address}?to=on"
+    assert client.post(f"{address}?to=on", {"reason": "storage is on fire"}).status_code == 302
     assert KillSwitch.objects.get().is_on
     assert "storage is on fire" in client.get("/rollouts/").content.decode()
-    assert client.post("/rollouts/kill-switch/", {"reason": "put out"}).status_code == 302
+    assert client.get(address)["Location"] == f"{address}?to=off"
+    assert client.post(f"{address}?to=off", {"reason": "put out"}).status_code == 302
     assert not KillSwitch.objects.get().is_on
+
+
+def test_who_came_second_to_the_kill_switch_does_not_turn_it_off(cast: Cast) -> None:
+    address = "/rollouts/kill-switch/?to=on"
+    assert browser(cast.otto).post(address, {"reason": "storage is on fire"}).status_code == 302
+    late = browser(cast.rex).post(address, {"reason": "so it is"})
+    assert late.status_code == 400
+    assert "The kill switch is on already" in late.text
+    assert "so it is" in late.text
+    assert browser(cast.rex).post("/rollouts/kill-switch/", {"reason": "which way?"}).status_code == 302
+    assert KillSwitch.objects.get().is_on
+
+
+def test_a_rollout_leads_to_the_kill_switch_and_estimates_nothing_while_it_is_on(make: Make) -> None:
+    deployment = make(hosts=3, rings=[{"hosts": 3, "concurrency": 1}])
+    deployment.start()
+    address, otto = deployment.rollout.get_absolute_url(), browser(deployment.cast.otto)
+    before = otto.get(address).text
+    assert 'href="/rollouts/kill-switch/"' in before
+    assert "No estimate" not in before
+    assert 'href="/rollouts/kill-switch/"' not in browser(deployment.cast.aud).get(address).text
+    assert otto.post("/rollouts/kill-switch/?to=on", {"reason": "storage is on fire"}).status_code == 302
+    stopped = otto.get(address).text
+    assert "No estimate while the kill switch is on." in stopped
+    assert "are assumed" not in stopped
 
 
 def test_the_page_asks_as_often_for_any_number_of_hosts(make: Make) -> None:
