@@ -5,6 +5,7 @@ Who is asked may read what they decide about, even without rights on its hosts (
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +13,8 @@ from django.apps import apps
 from django.db.models import F, Model, Q, QuerySet
 
 from changes.enums_meeting import MeetingState
-from changes.models import RFC, AgendaItem
+from changes.models import RFC, AgendaItem, SoftwareUpdate
+from cmdb.models import Installation
 from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.enums import RoundState, Verdict
 from patchflow.kernel.models import SignOff, SignOffLevel, SignOffRound, User
@@ -110,3 +112,27 @@ def decided_recently(actor: User, *, since: datetime, at: datetime) -> QuerySet[
     """Rounds that the actor may see and that ended since then, newest first."""
     rows = rounds_visible_to(actor, at=at).filter(closed_at__gte=since)
     return rows.defer("document").order_by("-closed_at")
+
+
+def versions_before(updates: Iterable[SoftwareUpdate], host_ids: Iterable[int]) -> dict[int, list[str]]:
+    """Update → what its hosts have of its source package now, lowest first; without the version that it brings."""
+    wanted = {(u.distribution, u.release, u.name): u for u in updates}
+    platform = "package_version__platform"
+    rows = (
+        Installation.objects.open()
+        .filter(host__in=list(host_ids), package_version__source_name__in={name for _d, _r, name in wanted})
+        .order_by("package_version__source_key")
+        .values_list(
+            f"{platform}__distribution",
+            f"{platform}__release",
+            "package_version__source_name",
+            "package_version__source_version",
+        )
+        .distinct()
+    )
+    found: dict[int, list[str]] = {u.pk: [] for u in wanted.values()}
+    for distribution, release, name, version in rows:
+        update = wanted.get((distribution, release, name))
+        if update is not None and version != update.fixed_version:
+            found[update.pk].append(version)
+    return found

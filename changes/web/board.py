@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from changes.domain import approvals
 from changes.enums_identify import SeverityStep
-from changes.models import RFC, SoftwareUpdate, Vulnerability
+from changes.models import RFC, RFCTarget, RFCUpdate, SoftwareUpdate, Vulnerability
 from changes.queries import board
 from changes.queries.conflicts import find_conflicts
 from changes.queries.rfcs import changes_since_signed, round_before
@@ -171,7 +171,7 @@ def evidence_of(round_: SignOffRound, actor: Any, form: DecideForm) -> dict[str,
         "subject": subject,
         "form": form,
         "reasons": board.why_not(round_, actor, at=now),
-        "ladder": rfc_parts.ladder(round_, now=now),
+        "ladder": rfc_parts.ladder(round_, now=now, seats=False),
         "subject_url": signoff_subjects[round_.subject_type].url(subject),
         **tally_of(round_),
     }
@@ -251,6 +251,17 @@ def _wanted(updates: list[SoftwareUpdate]) -> dict[str, Any]:
     }
 
 
+def _updates(rows: list[RFCUpdate], targets: list[RFCTarget]) -> list[dict[str, Any]]:
+    """Each update with the version that its hosts leave, or how many there are of them."""
+    before = board.versions_before([row.update for row in rows], [t.host_id for t in targets])
+    found = []
+    for row in rows:
+        old = before[row.update_id]
+        several = ngettext("%(n)d version", "%(n)d versions", len(old)) % {"n": len(old)}
+        found.append({"row": row, "before": old[0] if len(old) == 1 else several if old else ""})
+    return found
+
+
 def _rfc_item(rfc: RFC, actor: Any, now: Any) -> dict[str, Any]:
     risk = rfc.risk
     cost = cost_of_waiting(rfc, at=now)
@@ -263,11 +274,12 @@ def _rfc_item(rfc: RFC, actor: Any, now: Any) -> dict[str, Any]:
         "risk": risk,
         "risk_look": states.look("changes.risk", risk.level) if risk else None,
         "risk_lines": rfc_parts.risk_statements(risk),
+        "risk_told": sum(1 for f in risk.factors if f["points"]) if risk else 0,
         "risk_scale": rfc_parts.risk_scale(),
         "cost": cost,
         "cost_head": rfc_parts.cost_head(cost),
         "cost_rows": rfc_parts.waiting_rows(cost),
-        "updates": rows,
+        "updates": _updates(rows, targets),
         "wanted": _wanted([row.update for row in rows]),
         "target_count": len(targets),
         "vital_count": vital,
@@ -287,7 +299,8 @@ def _open_points(rfc: RFC, changed: list[Any], now: Any) -> list[Statement]:
     found = []
     clock = rfc_parts.clock_of(rfc)
     if clock is not None:
-        found.append(Statement(clock.css(now), _("Start-by target"), clock.left(now)))
+        by = words.at(clock.ends_at, now=now)
+        found.append(Statement(clock.css(now), _("To be started by %(when)s") % {"when": by}, clock.left(now)))
     before = rfc.revisions.count()
     said = _("%(n)d fields") % {"n": len(changed)} if changed else _("nothing")
     found.append(Statement("st-bad" if changed else "st-good", _("Changed since this round opened"), said))

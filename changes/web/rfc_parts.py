@@ -128,7 +128,8 @@ def _then(rungs: list[Rung], rung: Rung) -> str:
 
 
 # --- approvals -----------------------------------------------------------------------------------------------------------------
-def _rule_of(rung: Rung, now: datetime) -> str:
+def _rule_of(rung: Rung, now: datetime | None) -> str:
+    """How many must sign; with `now` also until when."""
     level = rung.level
     match level.quorum:
         case Quorum.FIRST:
@@ -139,13 +140,14 @@ def _rule_of(rung: Rung, now: datetime) -> str:
             rule = _("%(share)d %% of %(n)d") % {"share": level.amount, "n": rung.tally.asked}
         case _other:
             rule = _("%(needed)d of %(n)d") % {"needed": rung.tally.needed, "n": rung.tally.asked}
-    if rung.current and level.deadline_at:
+    if now and rung.current and level.deadline_at:
         rule += _(", by %(when)s") % {"when": words.at(level.deadline_at, now=now)}
     return rule
 
 
-def ladder(round_: SignOffRound, *, now: datetime) -> list[Level]:
-    """The levels of a round as the ladder shows them."""
+def ladder(round_: SignOffRound, *, now: datetime, seats: bool = True) -> list[Level]:
+    """The levels of a round as the ladder shows them; without `seats` where who is still asked, and until when, stands
+    beside it."""
     levels = []
     for rung in ladder_of(round_):
         signs = [_signature(s) for s in rung.level.signoffs.all()]
@@ -155,7 +157,7 @@ def ladder(round_: SignOffRound, *, now: datetime) -> list[Level]:
         if not rung.passed and (open_ or round_.is_open):
             word = _("waiting") if open_ else _("not asked yet")
             css = "st-wait" if open_ else "st-open"
-            signs += [Signature(css, f"{v.user} · {_via(v.via)}", word=word) for v in waiting]
+            signs += [Signature(css, f"{v.user} · {_via(v.via)}", word=word) for v in waiting if seats or not open_]
         if rung.passed:
             look, said = "st-good", _("passed")
         elif rung.tally.refused:
@@ -167,8 +169,9 @@ def ladder(round_: SignOffRound, *, now: datetime) -> list[Level]:
         cannot = "; ".join(_who_cannot(round_)) if open_ else ""
         title = _("Level %(n)d · %(name)s") % {"n": rung.level.position, "name": rung.level.name}
         quorum = _("%(have)d of %(needed)d") % {"have": rung.tally.approved, "needed": rung.tally.needed}
+        locked = not open_ and not rung.passed
         levels.append(
-            Level(title, look, said, _rule_of(rung, now), quorum, signs, cannot, locked=not open_ and not rung.passed)
+            Level(title, look, said, _rule_of(rung, now if seats else None), quorum, signs, cannot, locked=locked)
         )
     return levels
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from changes.models import RFC
+from cmdb.models import Installation
 from patchflow.kernel.models import SignOff, SignOffRound, Substitution, User
 from patchflow.notices.models import Notice
 from tests.factories import changes as made
@@ -139,3 +140,21 @@ def test_after_the_vote_it_says_that_it_counts_and_who_is_next(world: World) -> 
     assert "You have signed: approve." in again
     assert "You do not decide here" not in again
     assert "One more person must sign level 2" in again
+
+
+def test_the_question_names_the_version_that_the_hosts_leave(world: World) -> None:
+    rfc = made.awaiting(world)
+    page = reverse("changes:board-item", args=[made.round_of(rfc).pk])
+    new = world.update.fixed_version
+    have = Installation.objects.open().filter(package_version__source_name=world.update.name)
+    (old,) = set(have.values_list("package_version__source_version", flat=True)) - {new}
+    assert f'<span class="mono">{old}</span> → <span class="mono">{new}</span>' in as_(world.cast.sam).get(page).text
+    one = have.select_related("package_version").first()
+    assert one is not None
+    older = one.package_version
+    older.pk, older.version, older.source_version = None, "0.1-1", "0.1-1"
+    older.save()
+    Installation.objects.filter(pk=one.pk).update(package_version=older)
+    assert (
+        f'<span class="mono">2 versions</span> → <span class="mono">{new}</span>' in as_(world.cast.sam).get(page).text
+    )
