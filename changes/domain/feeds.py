@@ -86,9 +86,10 @@ def _switch(enabled: bool, feed_id: int, actor: User, at: datetime) -> Feed:
     def switch(*, feed_id: int, actor: User, at: datetime) -> Feed:
         feed = workflow.lock(Feed, feed_id)
         _demand(feed, actor)
-        feed.enabled = enabled
-        feed.save(update_fields=["enabled"])
-        audit.record(feed, name, actor=actor, at=at)
+        if feed.enabled != enabled:
+            feed.enabled = enabled
+            feed.save(update_fields=["enabled"])
+            audit.record(feed, name, actor=actor, at=at)
         return feed
 
     return switch(feed_id=feed_id, actor=actor, at=at)

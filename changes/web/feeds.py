@@ -220,7 +220,7 @@ def _verbs(feed: Feed, held: FeedRun | None, actor: User) -> list[Verb]:
         Verb("revise", _("Edit"), reverse("changes:feed-revise", args=[feed.pk]), not manage, tuple(manage), method="get"),
     ]  # fmt: skip
     name, label = ("disable", _("Switch off")) if feed.enabled else ("enable", _("Switch on"))
-    address = reverse("changes:feed-switch", args=[feed.pk])
+    address = reverse(f"changes:feed-{name}", args=[feed.pk])
     found.append(Verb(name, label, address, not manage, tuple(manage)))
     if held is not None:
         for verb, word in (("accept", _("Accept the loss")), ("refuse", _("Refuse the loss"))):
@@ -255,10 +255,10 @@ def feed_poll(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def feed_switch(request: HttpRequest, pk: int) -> HttpResponse:
-    """Switches it on or off."""
+def feed_switch(request: HttpRequest, pk: int, on: bool) -> HttpResponse:
+    """Switches it on or off, as the address says and not as it happens to stand."""
     feed = visible_feed(request, pk)
-    verb = feeds.disable if feed.enabled else feeds.enable
+    verb = feeds.enable if on else feeds.disable
     verb(feed_id=feed.pk, actor=request.user, at=timezone.now())  # type: ignore[arg-type]
     return redirect("changes:feed-detail", pk=pk)
 

@@ -6,7 +6,9 @@ from releases.web import ring_acceptance, rollout_progress, rollout_verbs, rollo
 
 urlpatterns: list[URLPattern] = [
     path("rollouts/", rollouts.rollout_list, name="rollout-list"),
-    path("rollouts/kill-switch/", rollout_verbs.kill_switch, name="rollout-kill-switch"),
+    path("rollouts/kill-switch/", rollout_verbs.kill_switch_now, name="rollout-kill-switch"),
+    path("rollouts/kill-switch/on/", rollout_verbs.kill_switch, {"on": True}, name="rollout-kill-switch-on"),
+    path("rollouts/kill-switch/off/", rollout_verbs.kill_switch, {"on": False}, name="rollout-kill-switch-off"),
     path("rollouts/<int:pk>/", rollouts.rollout_detail, name="rollout-detail"),
     path("rollouts/<int:pk>/hosts/", rollout_progress.rollout_hosts, name="rollout-hosts"),
     path("rollouts/<int:pk>/windows/", window_changes.rollout_windows, name="rollout-windows"),

@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
 
 from patchflow.kernel import signoffs, workflow
 from patchflow.kernel.blockers import Blocker, english, english_n, label_of
@@ -402,14 +403,17 @@ def job_look(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @login_required
-def kill_switch(request: HttpRequest) -> HttpResponse:
-    """Turns the kill switch on (`to=on`) or off. What is meant stands in the address: a form that was opened to turn it on
-    never turns it off, because somebody else was faster. Without it the page leads to what can be done now."""
-    to = request.GET.get("to", "")
-    if to not in ("on", "off"):
-        is_on = KillSwitch.objects.filter(name="all", is_on=True).exists()
-        return redirect(f"{reverse('releases:rollout-kill-switch')}?to={'off' if is_on else 'on'}")
-    on = to == "on"
+@require_safe
+def kill_switch_now(request: HttpRequest) -> HttpResponse:
+    """Leads to what can be done with the switch as it stands."""
+    is_on = KillSwitch.objects.filter(name="all", is_on=True).exists()
+    return redirect(f"releases:rollout-kill-switch-{'off' if is_on else 'on'}")
+
+
+@login_required
+def kill_switch(request: HttpRequest, on: bool) -> HttpResponse:
+    """Turns the kill switch on, or off, as the address says: a form that was opened to turn it on never turns it off because
+    somebody else was faster."""
     waiting = Job.objects.filter(state=JobState.PENDING, rollout__state=RolloutState.RUNNING).count()
     live = Job.objects.live().count()
     return _confirmed(

@@ -55,16 +55,17 @@ WHO = {
 NO_PAGE = {
     # verbs at a click: done by POST on the page of their object
     "changes:model-propose", "changes:rfc-copy", "changes:rfc-drop-reference",
-    "changes:feed-poll", "changes:feed-switch", "changes:rfc-evaluate", "changes:rfc-request-approval", "changes:rfc-score",
+    "changes:feed-poll", "changes:feed-enable", "changes:feed-disable",
+    "changes:rfc-evaluate", "changes:rfc-request-approval", "changes:rfc-score",
     "changes:rfc-submit", "changes:update-respond", "cmdb:baseline-adopt", "cmdb:baseline-ask", "cmdb:baseline-decide",
     "cmdb:host-accept-key", "cmdb:host-scan", "cmdb:host-show-key", "cmdb:host-test", "cmdb:scan-cancel", "releases:release-accept",
     "releases:release-build", "releases:release-propose-next", "releases:release-seal", "releases:release-test",
     "releases:ring-acknowledge", "reports:notices-read", "reports:settings-notices",
-    "changes:calendar-revoke", "web:filter-begin", "reports:webhook-test",
+    "changes:calendar-revoke", "web:filter-begin", "reports:webhook-test", "reports:webhook-switch-on",
     "changes:meeting-publish", "changes:meeting-open", "changes:meeting-fill", "changes:meeting-begin", "changes:meeting-begin-next",
     "changes:meeting-consent", "changes:meeting-pull",
     # fragments, and a way to the page that is current
-    "changes:board-tally", "changes:meeting-tally", "changes:meeting-session",
+    "changes:board-tally", "changes:meeting-tally", "changes:meeting-session", "releases:rollout-kill-switch",
     # files
     "changes:calendar-feed", "changes:rfc-file",
     "changes:update-hosts", "releases:manifest-document",

@@ -239,12 +239,13 @@ def _verbs(hook: Webhook) -> list[Verb]:
 
     off = hook.disabled_at is not None
     found = [] if off else [Verb("test", _("Send a test"), place("test"), icon="send", primary=True)]
-    turn = _("Switch on") if off else _("Switch off")
     return [
         *found,
         Verb("revise", _("Change"), place("revise"), method="get", icon="pen"),
         Verb("rotate", _("New secret"), place("rotate"), method="get", icon="key"),
-        Verb("switch", turn, place("switch"), method="post" if off else "get", icon="stop", dangerous=not off),
+        Verb("switch", _("Switch on"), place("switch-on"), icon="stop")
+        if off
+        else Verb("switch", _("Switch off"), place("switch-off"), method="get", icon="stop", dangerous=True),
     ]
 
 
@@ -328,21 +329,30 @@ def webhook_rotate(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
-def webhook_switch(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """Off, after asking; on again at a click."""
+def webhook_switch_off(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Off, after asking."""
     hook, actor = _hook(request, pk), _keeper(request)
-    off = hook.disabled_at is None
     if request.method == "POST":
-        webhooks.switch(webhook_id=hook.pk, off=off, actor=actor, at=timezone.now())
-        messages.success(request, _("It is switched off.") if off else _("It is switched on; what waits is sent."))
+        webhooks.switch(webhook_id=hook.pk, off=True, actor=actor, at=timezone.now())
+        messages.success(request, _("It is switched off."))
         return redirect(_place(hook))
     return _confirm(
         request,
         hook,
-        Verb("switch", _("Switch off") if off else _("Switch on"), icon="stop", dangerous=True),
-        _("Switch %(name)s off") % {"name": hook.name} if off else _("Switch %(name)s on") % {"name": hook.name},
+        Verb("switch", _("Switch off"), icon="stop", dangerous=True),
+        _("Switch %(name)s off") % {"name": hook.name},
         [_("While it is off nothing is queued for it: what happens then is not told later. What waits now stays.")],
     )
+
+
+@login_required
+@require_POST
+def webhook_switch_on(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """On again, at a click."""
+    hook, actor = _hook(request, pk), _keeper(request)
+    webhooks.switch(webhook_id=hook.pk, off=False, actor=actor, at=timezone.now())
+    messages.success(request, _("It is switched on; what waits is sent."))
+    return redirect(_place(hook))
 
 
 def _confirm(request: HttpRequest, hook: Webhook, verb: Verb, title: str, consequences: list[str]) -> HttpResponse:

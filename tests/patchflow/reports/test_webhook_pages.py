@@ -57,7 +57,8 @@ def test_messages_show_their_answers_and_are_sent_again(cast: Cast, now: datetim
     assert "Id and content stay" in client.get(where).content.decode()
     assert client.post(where).status_code == 302
     assert WebhookDelivery.objects.get().state == "queued"
-    assert client.post(f"/webhooks/{hook.pk}/switch/").status_code == 302
+    assert client.post(f"/webhooks/{hook.pk}/switch-off/").status_code == 302
+    assert client.post(f"/webhooks/{hook.pk}/switch-off/").status_code == 302, "who comes second turns nothing on"
     assert "switched off" in client.get(f"/webhooks/{hook.pk}/").content.decode()
     assert client.post(f"/webhooks/{hook.pk}/test/").status_code == 409
 

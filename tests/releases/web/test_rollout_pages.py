@@ -92,23 +92,23 @@ def test_who_sees_none_of_its_hosts_does_not_find_it(make: Make) -> None:
 
 def test_the_kill_switch_is_one_form(cast: Cast) -> None:
     client, address = browser(cast.otto), "/rollouts/kill-switch/"
-    assert client.get(address)["Location"] == f"{address}?to=on"
-    assert client.post(f"{address}?to=on", {"reason": "storage is on fire"}).status_code == 302
+    assert client.get(address)["Location"] == f"{address}on/"
+    assert client.post(f"{address}on/", {"reason": "storage is on fire"}).status_code == 302
     assert KillSwitch.objects.get().is_on
     assert "storage is on fire" in client.get("/rollouts/").content.decode()
-    assert client.get(address)["Location"] == f"{address}?to=off"
-    assert client.post(f"{address}?to=off", {"reason": "put out"}).status_code == 302
+    assert client.get(address)["Location"] == f"{address}off/"
+    assert client.post(f"{address}off/", {"reason": "put out"}).status_code == 302
     assert not KillSwitch.objects.get().is_on
 
 
 def test_who_came_second_to_the_kill_switch_does_not_turn_it_off(cast: Cast) -> None:
-    address = "/rollouts/kill-switch/?to=on"
+    address = "/rollouts/kill-switch/on/"
     assert browser(cast.otto).post(address, {"reason": "storage is on fire"}).status_code == 302
     late = browser(cast.rex).post(address, {"reason": "so it is"})
     assert late.status_code == 400
     assert "The kill switch is on already" in late.text
     assert "so it is" in late.text
-    assert browser(cast.rex).post("/rollouts/kill-switch/", {"reason": "which way?"}).status_code == 302
+    assert browser(cast.rex).post("/rollouts/kill-switch/", {"reason": "which way?"}).status_code == 405
     assert KillSwitch.objects.get().is_on
 
 
@@ -120,7 +120,7 @@ def test_a_rollout_leads_to_the_kill_switch_and_estimates_nothing_while_it_is_on
     assert 'href="/rollouts/kill-switch/"' in before
     assert "No estimate" not in before
     assert 'href="/rollouts/kill-switch/"' not in browser(deployment.cast.aud).get(address).text
-    assert otto.post("/rollouts/kill-switch/?to=on", {"reason": "storage is on fire"}).status_code == 302
+    assert otto.post("/rollouts/kill-switch/on/", {"reason": "storage is on fire"}).status_code == 302
     stopped = otto.get(address).text
     assert "No estimate while the kill switch is on." in stopped
     assert "are assumed" not in stopped
