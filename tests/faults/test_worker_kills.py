@@ -15,6 +15,8 @@ WHOLE = 0.1
 SHORT = {"staging": "0.2-0.6", "installing": "0.4-1.6", "restarting": "0.6-2", "verifying": "0.2-0.4"}
 MINUTES = {"staging": "10-30", "installing": "40-160", "restarting": "10-40", "verifying": "2-8"}
 """Ten thousand hosts at a real pace: their rollout lasts as long as so many kills need."""
+SPAN = 0.4 if LONG else 1.2
+"""The pauses between the kills, as a share of the undisturbed time: in the long form the starts of the struck take the rest."""
 PACE = Pace(hosts=MINUTES if LONG else SHORT)
 
 
@@ -43,7 +45,7 @@ def test_killed_workers_lose_nothing_and_do_nothing_twice(site: MakeSite) -> Non
     with site(hosts=hosts, pace=PACE) as one:
         began = time.monotonic()
         one.start_rollout()
-        killed = kill_at_random(one, kills, (calm or 15) * 1.2)
+        killed = kill_at_random(one, kills, (calm or 15) * SPAN)
         one.until_ended(limit)
         took = time.monotonic() - began
         wrong, seen = one.verdict(), one.hosts()
