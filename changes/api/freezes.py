@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from changes.domain import freeze_import, freezes
 from changes.enums import RFCKind
 from changes.models import FreezeWindow
-from cmdb.api.serializers import IcsLineSerializer, IcsSerializer
+from cmdb.api.window_shapes import IcsLineSerializer, IcsSerializer
 from patchflow.api.verbs import ReasonSerializer, VerbViewSet, parsed
 
 

@@ -9,7 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cmdb.api import serializers as shapes
+from cmdb.api import baseline_shapes
 from cmdb.domain import baselines, discrepancies, exemptions
 from cmdb.models import Baseline, Discrepancy, Exemption
 from cmdb.queries.baselines import compliance
@@ -19,17 +19,19 @@ from patchflow.api.verbs import EmptySerializer, ReasonSerializer, VerbViewSet, 
 class BaselineViewSet(VerbViewSet):
     """Baselines, newest first."""
 
-    serializer_class = shapes.BaselineSerializer
+    serializer_class = baseline_shapes.BaselineSerializer
     filterset_fields = ("state", "name", "platform", "group", "source_digest")
 
     def visible(self) -> QuerySet[Baseline]:
         rows = Baseline.objects.all().visible_to(self.request.user)  # type: ignore[arg-type]
         return rows.select_related("platform", "proposed_by")
 
-    @extend_schema(request=shapes.ProposeBaselineSerializer, responses={201: shapes.BaselineSerializer})
+    @extend_schema(
+        request=baseline_shapes.ProposeBaselineSerializer, responses={201: baseline_shapes.BaselineSerializer}
+    )
     def create(self, request: Request) -> Response:
         """Proposes the next version of a baseline and asks for its approval."""
-        given = parsed(shapes.ProposeBaselineSerializer, request)
+        given = parsed(baseline_shapes.ProposeBaselineSerializer, request)
         given["items"] = [(item["name"], item["arch"], item["version"]) for item in given["items"]]
         baseline = self.act(baselines.propose, request, **given)
         return self.answer(baseline.pk, status=201)
@@ -58,35 +60,37 @@ class BaselineViewSet(VerbViewSet):
         self.act(baselines.retire, request, baseline_id=baseline_id, **parsed(ReasonSerializer, request))
         return self.answer(baseline_id)
 
-    @extend_schema(responses=shapes.BaselineItemSerializer(many=True))
+    @extend_schema(responses=baseline_shapes.BaselineItemSerializer(many=True))
     @action(detail=True, methods=["get"], filter_backends=[])
     def items(self, request: Request, pk: str | None = None) -> Response:
         """The packages of the baseline."""
         page = self.paginate_queryset(self.get_object().items.all())
-        return self.get_paginated_response(shapes.BaselineItemSerializer(page, many=True).data)
+        return self.get_paginated_response(baseline_shapes.BaselineItemSerializer(page, many=True).data)
 
-    @extend_schema(responses=shapes.ComplianceSerializer)
+    @extend_schema(responses=baseline_shapes.ComplianceSerializer)
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
     def compliance(self, request: Request, pk: str | None = None) -> Response:
         """How the hosts that the caller sees stand against it, and the honest interval."""
         found = compliance(self.get_object(), at=timezone.now(), actor=request.user)  # type: ignore[arg-type]
-        return Response(shapes.ComplianceSerializer(found).data)
+        return Response(baseline_shapes.ComplianceSerializer(found).data)
 
 
 class ExemptionViewSet(VerbViewSet):
     """Exemptions from findings."""
 
-    serializer_class = shapes.ExemptionSerializer
+    serializer_class = baseline_shapes.ExemptionSerializer
     filterset_fields = ("state", "kind", "host", "group")
 
     def visible(self) -> QuerySet[Exemption]:
         rows = Exemption.objects.all().visible_to(self.request.user)  # type: ignore[arg-type]
         return rows.select_related("requested_by", "decided_by")
 
-    @extend_schema(request=shapes.RequestExemptionSerializer, responses={201: shapes.ExemptionSerializer})
+    @extend_schema(
+        request=baseline_shapes.RequestExemptionSerializer, responses={201: baseline_shapes.ExemptionSerializer}
+    )
     def create(self, request: Request) -> Response:
         """Asks for an exemption."""
-        exemption = self.act(exemptions.request, request, **parsed(shapes.RequestExemptionSerializer, request))
+        exemption = self.act(exemptions.request, request, **parsed(baseline_shapes.RequestExemptionSerializer, request))
         return self.answer(exemption.pk, status=201)
 
     @extend_schema(request=EmptySerializer)
@@ -117,16 +121,18 @@ class ExemptionViewSet(VerbViewSet):
 class DiscrepancyViewSet(VerbViewSet):
     """What does not agree with itself."""
 
-    serializer_class = shapes.DiscrepancySerializer
+    serializer_class = baseline_shapes.DiscrepancySerializer
     filterset_fields = ("state", "kind", "host")
 
     def visible(self) -> QuerySet[Discrepancy]:
         return Discrepancy.objects.all().visible_to(self.request.user).select_related("settled_by")  # type: ignore[arg-type]
 
-    @extend_schema(request=shapes.SettleSerializer)
+    @extend_schema(request=baseline_shapes.SettleSerializer)
     @action(detail=True, methods=["post"])
     def settle(self, request: Request, pk: str | None = None) -> Response:
         """Explains it, says that it was corrected, or hands it to problem management."""
         found_id = self.seen_pk()
-        self.act(discrepancies.settle, request, discrepancy_id=found_id, **parsed(shapes.SettleSerializer, request))
+        self.act(
+            discrepancies.settle, request, discrepancy_id=found_id, **parsed(baseline_shapes.SettleSerializer, request)
+        )
         return self.answer(found_id)

@@ -16,7 +16,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cmdb.api import serializers as shapes
+from cmdb.api import baseline_shapes, host_shapes, scan_shapes, window_shapes
 from cmdb.domain import connections, discrepancies, hosts, scans
 from cmdb.enums import Criticality, Environment, ItemState
 from cmdb.models import Host, Installation, PendingUpdate, Platform
@@ -53,7 +53,7 @@ class HostFilter(django_filters.FilterSet):
 class HostViewSet(VerbViewSet):
     """The hosts that the caller sees. A list leaves retired ones out unless `state=retired` asks for them."""
 
-    serializer_class = shapes.HostSerializer
+    serializer_class = host_shapes.HostSerializer
     filterset_class = HostFilter
 
     def visible(self) -> QuerySet[Host]:
@@ -62,17 +62,17 @@ class HostViewSet(VerbViewSet):
             rows = rows.live()
         return rows.select_related("ci__owner", "platform").prefetch_related("memberships")
 
-    @extend_schema(request=shapes.AddHostSerializer, responses={201: shapes.HostSerializer})
+    @extend_schema(request=host_shapes.AddHostSerializer, responses={201: host_shapes.HostSerializer})
     def create(self, request: Request) -> Response:
         """Adds a host, planned. Next: show-key, accept-key, test-connection, scan."""
-        host = self.act(hosts.add, request, **parsed(shapes.AddHostSerializer, request))
+        host = self.act(hosts.add, request, **parsed(host_shapes.AddHostSerializer, request))
         return Response(self.get_serializer(host).data, status=201)
 
-    @extend_schema(request=shapes.ReviseHostSerializer)
+    @extend_schema(request=host_shapes.ReviseHostSerializer)
     @action(detail=True, methods=["post"])
     def revise(self, request: Request, pk: str | None = None) -> Response:
         """Changes what people say of a host; groups by rule follow."""
-        given = parsed(shapes.ReviseHostSerializer, request)
+        given = parsed(host_shapes.ReviseHostSerializer, request)
         host = self.act(hosts.revise, request, host_id=self.seen_pk(), **given)
         return Response(self.get_serializer(host).data)
 
@@ -83,78 +83,78 @@ class HostViewSet(VerbViewSet):
         given = parsed(ReasonSerializer, request)
         return Response(self.get_serializer(self.act(hosts.retire, request, host_id=self.seen_pk(), **given)).data)
 
-    @extend_schema(request=shapes.ScanRequestSerializer, responses={202: shapes.ScanRunSerializer})
+    @extend_schema(request=scan_shapes.ScanRequestSerializer, responses={202: scan_shapes.ScanRunSerializer})
     @action(detail=True, methods=["post"])
     def scan(self, request: Request, pk: str | None = None) -> Response:
         """Queues a scan of this host."""
-        given = parsed(shapes.ScanRequestSerializer, request)
+        given = parsed(scan_shapes.ScanRequestSerializer, request)
         run = self.act(scans.request, request, host_ids=[self.seen_pk()], **given)
-        return Response(shapes.ScanRunSerializer(run).data, status=202)
+        return Response(scan_shapes.ScanRunSerializer(run).data, status=202)
 
-    @extend_schema(responses=shapes.ConnectionSerializer)
+    @extend_schema(responses=host_shapes.ConnectionSerializer)
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
     def connection(self, request: Request, pk: str | None = None) -> Response:
         """How the host is reached."""
         host = self.get_object()
         if not hasattr(host, "connection"):
             return Response(None)
-        return Response(shapes.ConnectionSerializer(host.connection).data)
+        return Response(host_shapes.ConnectionSerializer(host.connection).data)
 
-    @extend_schema(request=shapes.ReachSerializer, responses=shapes.ConnectionSerializer)
+    @extend_schema(request=host_shapes.ReachSerializer, responses=host_shapes.ConnectionSerializer)
     @action(detail=True, methods=["post"], url_path="revise-connection")
     def revise_connection(self, request: Request, pk: str | None = None) -> Response:
         """Changes how the host is reached; a new place voids the accepted key."""
-        given = parsed(shapes.ReachSerializer, request)
+        given = parsed(host_shapes.ReachSerializer, request)
         changed = self.act(connections.revise, request, host_id=self.seen_pk(), **given)
-        return Response(shapes.ConnectionSerializer(changed).data)
+        return Response(host_shapes.ConnectionSerializer(changed).data)
 
-    @extend_schema(request=EmptySerializer, responses=shapes.ConnectionSerializer)
+    @extend_schema(request=EmptySerializer, responses=host_shapes.ConnectionSerializer)
     @action(detail=True, methods=["post"], url_path="show-key")
     def show_key(self, request: Request, pk: str | None = None) -> Response:
         """Asks the host for its key and shows it; nothing is trusted by it."""
         shown = self.act(connections.show_key, request, host_id=self.seen_pk())
-        return Response(shapes.ConnectionSerializer(shown).data)
+        return Response(host_shapes.ConnectionSerializer(shown).data)
 
-    @extend_schema(request=shapes.AcceptKeySerializer, responses=shapes.ConnectionSerializer)
+    @extend_schema(request=host_shapes.AcceptKeySerializer, responses=host_shapes.ConnectionSerializer)
     @action(detail=True, methods=["post"], url_path="accept-key")
     def accept_key(self, request: Request, pk: str | None = None) -> Response:
         """A person's word that the shown key is the host's."""
-        given = parsed(shapes.AcceptKeySerializer, request)
+        given = parsed(host_shapes.AcceptKeySerializer, request)
         accepted = self.act(connections.accept_key, request, host_id=self.seen_pk(), **given)
-        return Response(shapes.ConnectionSerializer(accepted).data)
+        return Response(host_shapes.ConnectionSerializer(accepted).data)
 
-    @extend_schema(request=EmptySerializer, responses=shapes.ProbeSerializer)
+    @extend_schema(request=EmptySerializer, responses=host_shapes.ProbeSerializer)
     @action(detail=True, methods=["post"], url_path="test-connection")
     def test_connection(self, request: Request, pk: str | None = None) -> Response:
         """Tries the connection step by step; changes nothing on the host."""
         found = self.act(connections.test, request, host_id=self.seen_pk())
-        return Response(shapes.ProbeSerializer({**asdict(found), "usable": found.usable}).data)
+        return Response(host_shapes.ProbeSerializer({**asdict(found), "usable": found.usable}).data)
 
-    @extend_schema(responses=shapes.FactSerializer(many=True))
+    @extend_schema(responses=host_shapes.FactSerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
     def facts(self, request: Request, pk: str | None = None) -> Response:
         """Facts with source and age; disagreement beside them."""
-        return Response(shapes.FactSerializer(facts_of(self.get_object()), many=True).data)
+        return Response(host_shapes.FactSerializer(facts_of(self.get_object()), many=True).data)
 
-    @extend_schema(request=shapes.SetFactSerializer, responses=shapes.FactSerializer(many=True))
+    @extend_schema(request=host_shapes.SetFactSerializer, responses=host_shapes.FactSerializer(many=True))
     @action(detail=True, methods=["post"], url_path="set-fact")
     def set_fact(self, request: Request, pk: str | None = None) -> Response:
         """A person's word on a fact; it outranks discovery until released."""
         host = self.get_object()
-        self.act(hosts.set_fact, request, host_id=host.pk, **parsed(shapes.SetFactSerializer, request))
-        return Response(shapes.FactSerializer(facts_of(host), many=True).data)
+        self.act(hosts.set_fact, request, host_id=host.pk, **parsed(host_shapes.SetFactSerializer, request))
+        return Response(host_shapes.FactSerializer(facts_of(host), many=True).data)
 
-    @extend_schema(request=shapes.FactKeySerializer, responses=shapes.FactSerializer(many=True))
+    @extend_schema(request=host_shapes.FactKeySerializer, responses=host_shapes.FactSerializer(many=True))
     @action(detail=True, methods=["post"], url_path="release-fact")
     def release_fact(self, request: Request, pk: str | None = None) -> Response:
         """Takes a person's word back."""
         host = self.get_object()
-        self.act(hosts.release_fact, request, host_id=host.pk, **parsed(shapes.FactKeySerializer, request))
-        return Response(shapes.FactSerializer(facts_of(host), many=True).data)
+        self.act(hosts.release_fact, request, host_id=host.pk, **parsed(host_shapes.FactKeySerializer, request))
+        return Response(host_shapes.FactSerializer(facts_of(host), many=True).data)
 
     @extend_schema(
         parameters=[OpenApiParameter("as_of", OpenApiTypes.DATETIME, description="As it was then; default now.")],
-        responses=shapes.InstallationSerializer(many=True),
+        responses=host_shapes.InstallationSerializer(many=True),
     )
     @action(detail=True, methods=["get"], filter_backends=[])
     def packages(self, request: Request, pk: str | None = None) -> Response:
@@ -166,26 +166,26 @@ class HostViewSet(VerbViewSet):
             as_of = DateTimeField().run_validation(request.query_params["as_of"])
             if as_of is None:
                 raise ValidationError({"as_of": "Not a time."})
-        return self._page(software.packages_of(host.pk, as_of=as_of).order_by(), shapes.InstallationSerializer)
+        return self._page(software.packages_of(host.pk, as_of=as_of).order_by(), host_shapes.InstallationSerializer)
 
-    @extend_schema(responses=shapes.PendingUpdateSerializer(many=True))
+    @extend_schema(responses=host_shapes.PendingUpdateSerializer(many=True))
     @action(detail=True, methods=["get"], filter_backends=[])
     def pending(self, request: Request, pk: str | None = None) -> Response:
         """What the host's own package manager would bring in."""
-        return self._page(software.pending_of(self.seen_pk()).order_by(), shapes.PendingUpdateSerializer)
+        return self._page(software.pending_of(self.seen_pk()).order_by(), host_shapes.PendingUpdateSerializer)
 
     def _page(self, rows: QuerySet[Installation] | QuerySet[PendingUpdate], shape: Any) -> Response:
         page = self.paginate_queryset(rows)
         return self.get_paginated_response(shape(page, many=True).data)
 
-    @extend_schema(responses=shapes.OpeningSerializer(many=True))
+    @extend_schema(responses=window_shapes.OpeningSerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
     def windows(self, request: Request, pk: str | None = None) -> Response:
         """The next 20 openings of the host's windows; empty: no window, so nothing is deployed here."""
         found = windows.openings_of_host(self.seen_pk(), after=timezone.now(), count=OPENINGS)
-        return Response(shapes.OpeningSerializer(found, many=True).data)
+        return Response(window_shapes.OpeningSerializer(found, many=True).data)
 
-    @extend_schema(responses=shapes.HostBaselineSerializer(many=True))
+    @extend_schema(responses=baseline_shapes.HostBaselineSerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
     def baseline(self, request: Request, pk: str | None = None) -> Response:
         """The host against each baseline in force for it: which package, which version against which."""
@@ -199,15 +199,17 @@ class HostViewSet(VerbViewSet):
             }
             for baseline, found in baselines.of_host(host, at=timezone.now())
         ]
-        return Response(shapes.HostBaselineSerializer(rows, many=True).data)
+        return Response(baseline_shapes.HostBaselineSerializer(rows, many=True).data)
 
-    @extend_schema(request=shapes.ExplainAboveSerializer, responses={201: shapes.DiscrepancySerializer})
+    @extend_schema(
+        request=baseline_shapes.ExplainAboveSerializer, responses={201: baseline_shapes.DiscrepancySerializer}
+    )
     @action(detail=True, methods=["post"], url_path="explain-above")
     def explain_above(self, request: Request, pk: str | None = None) -> Response:
         """Says who brought the host above its baseline."""
-        given = parsed(shapes.ExplainAboveSerializer, request)
+        given = parsed(baseline_shapes.ExplainAboveSerializer, request)
         found = self.act(discrepancies.explain_above, request, host_id=self.seen_pk(), **given)
-        return Response(shapes.DiscrepancySerializer(found).data, status=201)
+        return Response(baseline_shapes.DiscrepancySerializer(found).data, status=201)
 
     @extend_schema(responses=AvailableSerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
@@ -221,7 +223,7 @@ class HostViewSet(VerbViewSet):
 class PlatformViewSet(viewsets.ReadOnlyModelViewSet[Platform]):
     """Distributions' releases by architecture, as hosts report them."""
 
-    serializer_class = shapes.PlatformSerializer
+    serializer_class = host_shapes.PlatformSerializer
     queryset = Platform.objects.all()
     ordering = "-pk"
 

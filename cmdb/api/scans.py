@@ -8,7 +8,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cmdb.api import serializers as shapes
+from cmdb.api import scan_shapes
 from cmdb.domain import scans
 from cmdb.models import Host, ScanRun
 from patchflow.api.verbs import EmptySerializer, VerbViewSet, parsed
@@ -17,7 +17,7 @@ from patchflow.api.verbs import EmptySerializer, VerbViewSet, parsed
 class ScanRunViewSet(VerbViewSet):
     """Scans of hosts that the caller sees; the results of other hosts in the same run stay out."""
 
-    serializer_class = shapes.ScanRunSerializer
+    serializer_class = scan_shapes.ScanRunSerializer
     filterset_fields = ("state", "scanner")
 
     def visible(self) -> QuerySet[ScanRun]:
@@ -30,10 +30,10 @@ class ScanRunViewSet(VerbViewSet):
         rows = ScanRun.objects.all().visible_to(self.request.user)  # type: ignore[arg-type]
         return rows.select_related("requested_by").prefetch_related(results)
 
-    @extend_schema(request=shapes.RequestScanSerializer, responses={202: shapes.ScanRunSerializer})
+    @extend_schema(request=scan_shapes.RequestScanSerializer, responses={202: scan_shapes.ScanRunSerializer})
     def create(self, request: Request) -> Response:
         """Queues a scan of these hosts."""
-        run = self.act(scans.request, request, **parsed(shapes.RequestScanSerializer, request))
+        run = self.act(scans.request, request, **parsed(scan_shapes.RequestScanSerializer, request))
         return self.answer(run.pk, status=202)
 
     @extend_schema(request=EmptySerializer)
@@ -44,11 +44,11 @@ class ScanRunViewSet(VerbViewSet):
         self.act(scans.cancel, request, scan_run_id=run_id)
         return self.answer(run_id)
 
-    @extend_schema(responses=shapes.ScanResultSerializer(many=True))
+    @extend_schema(responses=scan_shapes.ScanResultSerializer(many=True))
     @action(detail=True, methods=["get"], filter_backends=[])
     def results(self, request: Request, pk: str | None = None) -> Response:
         """What became of each host, with reasons."""
         seen = Host.objects.visible_to(request.user)  # type: ignore[arg-type]
         rows = self.get_object().results.filter(host__in=seen).select_related("host")
         page = self.paginate_queryset(rows)
-        return self.get_paginated_response(shapes.ScanResultSerializer(page, many=True).data)
+        return self.get_paginated_response(scan_shapes.ScanResultSerializer(page, many=True).data)
