@@ -277,7 +277,7 @@ def _rfc_item(rfc: RFC, actor: Any, now: Any) -> dict[str, Any]:
         "risk_told": sum(1 for f in risk.factors if f["points"]) if risk else 0,
         "risk_scale": rfc_parts.risk_scale(),
         "cost": cost,
-        "cost_head": rfc_parts.cost_head(cost),
+        "cost_head": rfc_parts.cost_head(cost, now=now),
         "cost_rows": rfc_parts.waiting_rows(cost),
         "updates": _updates(rows, targets),
         "wanted": _wanted([row.update for row in rows]),
@@ -290,17 +290,13 @@ def _rfc_item(rfc: RFC, actor: Any, now: Any) -> dict[str, Any]:
         "evidence": rfc_parts.evidence_statements(rfc.evidence.all(), now=now),
         "changed": changed,
         "conflicts": rfc_parts.conflict_statements(find_conflicts(rfc, at=now), actor),
-        "points": _open_points(rfc, changed, now),
+        "points": _open_points(rfc, changed),
     }
 
 
-def _open_points(rfc: RFC, changed: list[Any], now: Any) -> list[Statement]:
+def _open_points(rfc: RFC, changed: list[Any]) -> list[Statement]:
     """What the board should settle, and what is settled."""
     found = []
-    clock = rfc_parts.clock_of(rfc)
-    if clock is not None:
-        by = words.at(clock.ends_at, now=now)
-        found.append(Statement(clock.css(now), _("To be started by %(when)s") % {"when": by}, clock.left(now)))
     before = rfc.revisions.count()
     said = _("%(n)d fields") % {"n": len(changed)} if changed else _("nothing")
     found.append(Statement("st-bad" if changed else "st-good", _("Changed since this round opened"), said))

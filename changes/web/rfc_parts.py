@@ -139,7 +139,7 @@ def _rule_of(rung: Rung, now: datetime | None) -> str:
         case Quorum.PERCENT:
             rule = _("%(share)d %% of %(n)d") % {"share": level.amount, "n": rung.tally.asked}
         case _other:
-            rule = _("%(needed)d of %(n)d") % {"needed": rung.tally.needed, "n": rung.tally.asked}
+            rule = _("%(needed)d of %(n)d must sign") % {"needed": rung.tally.needed, "n": rung.tally.asked}
     if now and rung.current and level.deadline_at:
         rule += _(", by %(when)s") % {"when": words.at(level.deadline_at, now=now)}
     return rule
@@ -234,7 +234,7 @@ def waiting_rows(cost: CostOfWaiting) -> list[dict[str, Any]]:
     return [{"row": row, "css": waiting_word(row)[0], "word": waiting_word(row)[1]} for row in cost.rows]
 
 
-def cost_head(cost: CostOfWaiting) -> tuple[str, str, str]:
+def cost_head(cost: CostOfWaiting, *, now: datetime) -> tuple[str, str, str]:
     """(class, headline, remark) of the cost of waiting."""
     if not cost.hosts:
         return "st-good", _("Nothing waits"), _("no host is left to do")
@@ -245,7 +245,7 @@ def cost_head(cost: CostOfWaiting) -> tuple[str, str, str]:
     if cost.start_by:
         return (
             "st-warn",
-            _("The clock runs"),
+            _("Start by %(when)s") % {"when": words.at(cost.start_by, now=now)},
             ngettext("%(n)d host is exposed", "%(n)d hosts are exposed", cost.hosts) % {"n": cost.hosts},
         )
     return "st-open", _("No date"), _("its class names no start-by target")
