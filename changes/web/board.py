@@ -274,7 +274,6 @@ def _rfc_item(rfc: RFC, actor: Any, now: Any) -> dict[str, Any]:
         "risk": risk,
         "risk_look": states.look("changes.risk", risk.level) if risk else None,
         "risk_lines": rfc_parts.risk_statements(risk),
-        "risk_told": sum(1 for f in risk.factors if f["points"]) if risk else 0,
         "risk_scale": rfc_parts.risk_scale(),
         "cost": cost,
         "cost_head": rfc_parts.cost_head(cost, now=now),
