@@ -114,7 +114,7 @@ def things_of(name: str, scene: Scene) -> dict[str, Any]:
     local = name.partition(":")[2]
     noun = local.partition("-")[0]
     assert local in scene.things or noun in scene.things, f"{name}: no object in this world, so no picture"
-    return scene.things.get(local) or scene.things[noun]
+    return scene.things[local if local in scene.things else noun]
 
 
 def shots_of(scene: Scene, *, whole: bool, only: Collection[str] = ()) -> list[Shot]:

@@ -154,6 +154,7 @@ def told(scene: Scene, now: datetime) -> None:
         "notices": {},
         "settings": {},
         "trial": {},
+        "rollout-kill-switch": {},
     }
 
 
