@@ -28,6 +28,12 @@ from patchflow.kernel.numbers import next_number
 from patchflow.kernel.rules import capability, failing
 
 
+def demand_raise(actor: User) -> None:
+    """Raises NotAllowed for who may raise an RFC for no host at all."""
+    if not actor.holds_somewhere("rfc.raise"):
+        raise NotAllowed(failing([capability("rfc.raise")], None, actor))
+
+
 @workflow.verb("change.rfc.raised")
 def raise_rfc(
     *,
@@ -42,12 +48,11 @@ def raise_rfc(
     of the actor's choice; title, windows, class and clock fill themselves. The scope is a snapshot: what the estate or
     the catalogue does later does not move it. Needs rfc.raise for each target. Raises NotAllowed, Invalid.
     """
+    demand_raise(actor)
     if kind not in RFCKind.values:
         raise Invalid("Choose standard, normal or emergency.", code="rfc.kind")
     updates = scope.chosen_updates(update_ids)
     wanted = scope.missing_hosts([u.pk for u in updates], actor=actor) if host_ids is None else set(host_ids)
-    if not actor.holds_somewhere("rfc.raise"):
-        raise NotAllowed(failing([capability("rfc.raise")], None, actor))
     hosts = scope.chosen_hosts(wanted, actor=actor)
     cycle = cycles.cycle_for(update_ids=[u.pk for u in updates], kind=kind, actor=actor, at=at)
     started = min((u.notified_at for u in updates if u.notified_at), default=at)

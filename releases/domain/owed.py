@@ -35,6 +35,7 @@ def propose_next(*, release_id: int, actor: User, at: datetime) -> RFC:
 
     Raises Blocked (nothing is owed), Conflict (one was proposed, and is still on its way).
     """
+    rfcs.demand_raise(actor)
     release = workflow.lock(Release, release_id)
     last = release.next_rfc
     if last is not None and last.state not in OVER:

@@ -13,7 +13,7 @@ BATCH = 200
 WHOLE = 0.1
 """Of all kills those that take the whole worker and not one of its children."""
 SHORT = {"staging": "0.2-0.6", "installing": "0.4-1.6", "restarting": "0.6-2", "verifying": "0.2-0.4"}
-MINUTES = {"staging": "10-30", "installing": "40-160", "restarting": "10-40", "verifying": "2-8"}
+MINUTES = {"staging": "12-36", "installing": "50-200", "restarting": "12-48", "verifying": "2-10"}
 """Ten thousand hosts at a real pace: their rollout lasts as long as so many kills need."""
 SPAN = 0.4 if LONG else 1.2
 """The pauses between the kills, as a share of the undisturbed time: in the long form the starts of the struck take the rest."""

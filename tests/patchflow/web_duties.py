@@ -68,7 +68,6 @@ LOOKED_AT_FIRST = {
     "changes:model-take-back": "the licences that run are a choice of the form",
     "releases:release-amend": "the form belongs to who proposed it",
     "releases:release-rings": "rings are many forms, checked together",
-    "releases:release-propose-next": "what is owed is looked at first",
     "reports:trial": "the page has no reasons: a form is there or is not",
 }
 """Forms that say first what is wrong with what was sent; whoever may not changes nothing, and is told so only then."""
