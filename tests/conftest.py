@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import TransactionTestCase
+from django.utils import translation
 
 from patchflow.kernel import append_only
 from patchflow.web.pictures import NoBrowser, browser_path
@@ -34,6 +35,13 @@ def _own_folder(tmp_path: Path, settings: Any) -> None:
     settings.PATCHFLOW = {**settings.PATCHFLOW, "AUDIT_HEADS_FILE": tmp_path / "audit-heads.log",
                           "ATTACHMENTS": tmp_path / "attachments"}  # fmt: skip
     settings.VAR = tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _own_language() -> Iterator[None]:
+    """The language of the last request of a test is none of the next test's."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture

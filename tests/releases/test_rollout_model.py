@@ -32,11 +32,12 @@ from hypothesis.stateful import (
 from changes.domain import holds
 from changes.models import RFC
 from changes.queries.holds import open_hold_of
+from cmdb.models import Host
 from patchflow.kernel.errors import Refusal
 from releases.domain import jobs, partial, rings, rollouts, switches
 from releases.enums_rollout import LIVE
 from releases.executors.simulator_plan import HABITS
-from releases.models import Job, KillSwitch, Release, Ring, Rollout
+from releases.models import Job, KillSwitch, PermissionSlip, Release, Ring, Rollout
 from tests.factories.people import Cast
 from tests.factories.rollouts import PACKAGE, WorkerDied, make_deployment
 
@@ -258,6 +259,7 @@ class RolloutMachine(RuleBasedStateMachine):
             if d.rollout.state in ENDS:
                 break
             self.people_look()
+            self.until_the_window_opens()
         ended = Rollout.objects.get(pk=d.rollout.pk)
         assert ended.state in ENDS, (
             ended.state,
@@ -269,6 +271,15 @@ class RolloutMachine(RuleBasedStateMachine):
         assert not Job.objects.filter(rollout=ended, state__in=[*LIVE, "pending"]).exists()
         assert Release.objects.get(pk=d.release.pk).state == "deployed"
         self.the_witness_agrees()
+
+    def until_the_window_opens(self) -> None:
+        """Where hosts wait for the next opening of their window, which is a week away, the clock goes on to then; meanwhile they
+        were scanned every day."""
+        jobs = Job.objects.filter(rollout=self.d.rollout)
+        slip = PermissionSlip.objects.filter(job__in=jobs.filter(state="pending")).order_by("-pk").first()
+        if slip and slip.not_before and not jobs.filter(state__in=LIVE).exists():
+            self.d.clock.at = max(self.d.clock.at, slip.not_before)
+            Host.objects.filter(jobs__in=jobs).update(audited_at=self.d.clock.at)
 
     def people_look(self) -> None:
         d, rollout = self.d, self.d.rollout
