@@ -114,25 +114,35 @@ def decided_recently(actor: User, *, since: datetime, at: datetime) -> QuerySet[
     return rows.defer("document").order_by("-closed_at")
 
 
-def versions_before(updates: Iterable[SoftwareUpdate], host_ids: Iterable[int]) -> dict[int, list[str]]:
-    """Update → what its hosts have of its source package now, lowest first; without the version that it brings."""
-    wanted = {(u.distribution, u.release, u.name): u for u in updates}
-    platform = "package_version__platform"
+def versions_before(rfc: RFC, updates: Iterable[SoftwareUpdate]) -> dict[int, list[str]]:
+    """Update → what the targets have of its source package now, lowest first; what is as new as it brings, or newer, is left out.
+
+    A version that cannot be compared is named: nobody knows that it is not the one to leave.
+    """
+    wanted: dict[tuple[str, str, str], list[SoftwareUpdate]] = {}
+    for update in updates:
+        wanted.setdefault((update.distribution, update.release, update.name), []).append(update)
+    targets = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True)
+    version, platform = "package_version__source_version", "package_version__platform"
     rows = (
         Installation.objects.open()
-        .filter(host__in=list(host_ids), package_version__source_name__in={name for _d, _r, name in wanted})
-        .order_by("package_version__source_key")
+        .filter(
+            host__in=targets.values("host"), package_version__source_name__in={name for _dist, _release, name in wanted}
+        )
+        .order_by("package_version__source_key", version)
         .values_list(
             f"{platform}__distribution",
             f"{platform}__release",
             "package_version__source_name",
-            "package_version__source_version",
+            version,
+            "package_version__source_key",
         )
         .distinct()
     )
-    found: dict[int, list[str]] = {u.pk: [] for u in wanted.values()}
-    for distribution, release, name, version in rows:
-        update = wanted.get((distribution, release, name))
-        if update is not None and version != update.fixed_version:
-            found[update.pk].append(version)
+    found: dict[int, list[str]] = {update.pk: [] for same in wanted.values() for update in same}
+    for distribution, release, name, old, key in rows:
+        for update in wanted.get((distribution, release, name), []):
+            done = old == update.fixed_version or (key and update.fixed_key and key >= update.fixed_key)
+            if not done and old not in found[update.pk]:
+                found[update.pk].append(old)
     return found

@@ -19,11 +19,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from changes.domain import approvals
 from changes.enums_identify import SeverityStep
-from changes.models import RFC, RFCTarget, RFCUpdate, SoftwareUpdate, Vulnerability
+from changes.models import RFC, RFCUpdate, SoftwareUpdate, Vulnerability
 from changes.queries import board
 from changes.queries.conflicts import find_conflicts
 from changes.queries.rfcs import changes_since_signed, round_before
-from changes.queries.risk import cost_of_waiting
+from changes.queries.risk import CostOfWaiting, cost_of_waiting
 from changes.web import rfc_forms, rfc_parts
 from patchflow.kernel.enums import Verdict
 from patchflow.kernel.errors import Refusal
@@ -251,15 +251,25 @@ def _wanted(updates: list[SoftwareUpdate]) -> dict[str, Any]:
     }
 
 
-def _updates(rows: list[RFCUpdate], targets: list[RFCTarget]) -> list[dict[str, Any]]:
+def _updates(rfc: RFC, rows: list[RFCUpdate]) -> list[dict[str, Any]]:
     """Each update with the version that its hosts leave, or how many there are of them."""
-    before = board.versions_before([row.update for row in rows], [t.host_id for t in targets])
+    before = board.versions_before(rfc, [row.update for row in rows])
     found = []
     for row in rows:
         old = before[row.update_id]
         several = ngettext("%(n)d version", "%(n)d versions", len(old)) % {"n": len(old)}
         found.append({"row": row, "before": old[0] if len(old) == 1 else several if old else ""})
     return found
+
+
+def _urgency(cost: CostOfWaiting, now: Any) -> tuple[str, str]:
+    """Why now, in one line: (class, what waiting costs and by when it must be started)."""
+    css, head, remark = rfc_parts.cost_head(cost)
+    said = [head, remark]
+    if cost.hosts and cost.start_by:
+        by = _("Start by %(when)s") % {"when": words.at(cost.start_by, now=now)}
+        said = [by, remark] if css == "st-warn" else [head, remark, by]
+    return css, " · ".join(said)
 
 
 def _rfc_item(rfc: RFC, actor: Any, now: Any) -> dict[str, Any]:
@@ -276,9 +286,9 @@ def _rfc_item(rfc: RFC, actor: Any, now: Any) -> dict[str, Any]:
         "risk_lines": rfc_parts.risk_statements(risk),
         "risk_scale": rfc_parts.risk_scale(),
         "cost": cost,
-        "cost_head": rfc_parts.cost_head(cost, now=now),
+        "urgency": _urgency(cost, now),
         "cost_rows": rfc_parts.waiting_rows(cost),
-        "updates": _updates(rows, targets),
+        "updates": _updates(rfc, rows),
         "wanted": _wanted([row.update for row in rows]),
         "target_count": len(targets),
         "vital_count": vital,

@@ -234,7 +234,7 @@ def waiting_rows(cost: CostOfWaiting) -> list[dict[str, Any]]:
     return [{"row": row, "css": waiting_word(row)[0], "word": waiting_word(row)[1]} for row in cost.rows]
 
 
-def cost_head(cost: CostOfWaiting, *, now: datetime) -> tuple[str, str, str]:
+def cost_head(cost: CostOfWaiting) -> tuple[str, str, str]:
     """(class, headline, remark) of the cost of waiting."""
     if not cost.hosts:
         return "st-good", _("Nothing waits"), _("no host is left to do")
@@ -245,7 +245,7 @@ def cost_head(cost: CostOfWaiting, *, now: datetime) -> tuple[str, str, str]:
     if cost.start_by:
         return (
             "st-warn",
-            _("Start by %(when)s") % {"when": words.at(cost.start_by, now=now)},
+            _("The clock runs"),
             ngettext("%(n)d host is exposed", "%(n)d hosts are exposed", cost.hosts) % {"n": cost.hosts},
         )
     return "st-open", _("No date"), _("its class names no start-by target")

@@ -148,7 +148,7 @@ def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:
         "risk_lines": rfc_parts.risk_statements(risk_now),
         "risk_old": risk_now is not None and risk_now.content_digest != rfc.content_digest(),
         "cost": cost,
-        "cost_head": rfc_parts.cost_head(cost, now=now),
+        "cost_head": rfc_parts.cost_head(cost),
         "cost_rows": rfc_parts.waiting_rows(cost),
         "round": round_,
         "ladder": rfc_parts.ladder(round_, now=now) if round_ else [],

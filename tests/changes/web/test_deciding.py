@@ -11,7 +11,8 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from changes.models import RFC
+from changes.models import RFC, SoftwareUpdate
+from changes.queries.board import versions_before
 from cmdb.models import Installation
 from patchflow.kernel.models import SignOff, SignOffRound, Substitution, User
 from patchflow.notices.models import Notice
@@ -158,3 +159,28 @@ def test_the_question_names_the_version_that_the_hosts_leave(world: World) -> No
     assert (
         f'<span class="mono">2 versions</span> → <span class="mono">{new}</span>' in as_(world.cast.sam).get(page).text
     )
+
+
+def test_of_two_updates_of_a_package_each_has_its_versions(world: World) -> None:
+    rfc = made.awaiting(world)
+    one = world.update
+    two = SoftwareUpdate.objects.get(pk=one.pk)
+    two.pk, two.fixed_version = None, "0.0.1"
+    two.fixed_key = "0"
+    two.save(force_insert=True)
+    found = versions_before(rfc, [one, two])
+    assert len(found[one.pk]) == 1
+    assert found[two.pk] == [], "what is newer than the update is nothing to leave"
+    two.fixed_key = None
+    assert versions_before(rfc, [one, two])[two.pk] == found[one.pk], "what cannot be compared is named"
+
+
+def test_an_exploited_change_has_its_date_on_the_board_too(world: World) -> None:
+    rfc = made.awaiting(world)
+    page, sam = reverse("changes:board-item", args=[made.round_of(rfc).pk]), as_(world.cast.sam)
+    before = sam.get(page).text
+    assert "Start by" in before
+    SoftwareUpdate.objects.filter(pk=world.update.pk).update(exploited=True)
+    after = sam.get(page).text
+    assert "known exploited" in after
+    assert "Start by" in after
