@@ -65,7 +65,6 @@ LOOKED_AT_FIRST = {
     "changes:rfc-revise": "its requester may, whom the object names",
     "changes:rfc-submit": "its requester may, whom the object names",
     "changes:rfc-bring-owed": "the documents that are owed are a choice of the form",
-    "changes:model-take-back": "the licences that run are a choice of the form",
     "releases:release-amend": "the form belongs to who proposed it",
     "releases:release-rings": "rings are many forms, checked together",
     "reports:trial": "the page has no reasons: a form is there or is not",
