@@ -1,13 +1,11 @@
-"""Many people at the same moment: exactly one outcome (PostgreSQL, one connection per thread)."""
+"""Many people at the same moment: exactly one outcome (PostgreSQL)."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import pytest
-from django.db import connection
 
 from changes.domain import approvals, revisions
 from changes.models import RFC
@@ -15,11 +13,12 @@ from changes.queries.authorization import authorization_for
 from patchflow.kernel import signoffs, trail
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import AuditEntry, SignOffRound, User
+from tests.crowd import CROWD, together
 from tests.factories import changes as made
 from tests.factories.changes import World, make_world
 from tests.factories.people import make_cast, make_user
 
-pytestmark = [pytest.mark.pg, pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+pytestmark = [CROWD, pytest.mark.pg, pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
@@ -28,29 +27,8 @@ def world(transactional_db: None, now: datetime) -> World:
 
 
 def at_once(acts: Sequence[Callable[[], object]]) -> list[str]:
-    """Runs all acts at the same moment; "done", or the name of the refusal, for each."""
-    barrier = threading.Barrier(len(acts))
-    results = [""] * len(acts)
-
-    def run(place: int) -> None:
-        try:
-            connection.ensure_connection()
-            barrier.wait(timeout=120)
-            acts[place]()
-            results[place] = "done"
-        except Refusal as refusal:
-            results[place] = type(refusal).__name__
-        except Exception as error:
-            results[place] = f"{type(error).__name__}: {error}"
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=(i,)) for i in range(len(acts))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
+    """ "done", or the name of the refusal, for each."""
+    return [type(told).__name__ if isinstance(told, Refusal) else "done" for told in together(acts)]
 
 
 def signing(round_id: int, user_id: int, at: datetime) -> Callable[[], object]:

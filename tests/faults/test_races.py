@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -20,12 +19,13 @@ from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import AuditEntry, SignOffRound, User
 from releases.domain import rollouts
 from releases.models import Job, Rollout
+from tests.crowd import CROWD, together
 from tests.factories import changes as made
 from tests.factories.people import make_cast, make_user
 from tests.factories.rollouts import make_deployment
 from tests.faults.dose import dose, report
 
-pytestmark = [pytest.mark.pg, pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+pytestmark = [CROWD, pytest.mark.pg, pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 Post = tuple[Any, str, dict[str, Any]]
 
 
@@ -34,41 +34,16 @@ def world(transactional_db: None) -> made.World:
     return made.make_world(make_cast(), timezone.now())
 
 
-def together(acts: Sequence[Callable[[], Any]]) -> None:
-    """All at the same moment, each in a thread of its own; raises the first of what went wrong in them."""
-    barrier, wrong = threading.Barrier(len(acts)), list[BaseException]()
-
-    def run(act: Callable[[], Any]) -> None:
-        try:
-            barrier.wait(timeout=120)
-            act()
-        except BaseException as error:
-            wrong.append(error)
-
-    threads = [threading.Thread(target=run, args=(act,)) for act in acts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if wrong:
-        raise wrong[0]
-
-
 def at_once(posts: Sequence[Post]) -> list[int]:
     """Sends all at the same moment, each as its person over a connection of its own; the status of each."""
-    found = [0] * len(posts)
 
-    def send(place: int) -> None:
-        person, path, body = posts[place]
+    def send(post: Post) -> int:
+        person, path, body = post
         client = APIClient(raise_request_exception=False)
         client.force_authenticate(User.objects.get(pk=person.pk))
-        try:
-            found[place] = client.post(f"/api/v1/{path}", body, format="json").status_code
-        finally:
-            connection.close()
+        return int(client.post(f"/api/v1/{path}", body, format="json").status_code)
 
-    together([lambda n=n: send(n) for n in range(len(posts))])  # type: ignore[misc]
-    return found
+    return together([partial(send, post) for post in posts])
 
 
 def signing(round_: SignOffRound, person: Any, verdict: str = "approve") -> Post:
@@ -137,12 +112,11 @@ def test_a_start_and_a_cancel_have_one_winner(turn: int, transactional_db: None,
     cast = make_cast()
     deployment = make_deployment(cast, timezone.now(), tmp_path, hosts=2)
     planned = rollouts.plan(release_id=deployment.release.pk, actor=cast.rex, at=timezone.now())
-    refused: list[str] = []
     acts: list[Callable[[], Any]] = [
         lambda d=deployment: rollouts.start(release_id=d.release.pk, actor=cast.rex, at=timezone.now()),  # type: ignore[misc]
         lambda p=planned: rollouts.cancel(rollout_id=p.pk, reason="no", actor=cast.rex, at=timezone.now()),  # type: ignore[misc]
     ]
-    together([lambda act=act, to=refused: to.extend(refusal_of(act)) for act in acts])  # type: ignore[misc]
+    refused = [type(told).__name__ for told in together(acts) if isinstance(told, Refusal)]
     state = Rollout.objects.get(pk=planned.pk).state
     pending = Job.objects.filter(rollout=planned, state="pending").count()
     others = list(
@@ -155,14 +129,3 @@ def test_a_start_and_a_cancel_have_one_winner(turn: int, transactional_db: None,
         ("cancelled", 0, ["Conflict"], []),
     ]
     report("F9", what="cancel + start", turn=turn, outcome=state)
-
-
-def refusal_of(act: Callable[[], Any]) -> list[str]:
-    """Does it over a connection of its own; the name of the refusal, if there is one."""
-    try:
-        act()
-    except Refusal as refusal:
-        return [type(refusal).__name__]
-    finally:
-        connection.close()
-    return []

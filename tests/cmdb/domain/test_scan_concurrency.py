@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import datetime
+from functools import partial
 
 import pytest
-from django.db import connections
 
 from cmdb.domain import scans
 from cmdb.models import ScanResult
-from patchflow.kernel.errors import Conflict
+from patchflow.kernel.errors import Refusal
+from tests.crowd import together
 from tests.factories.cmdb import make_connection, make_host
 from tests.factories.people import Cast
 
@@ -24,24 +24,11 @@ def test_hosts_asked_for_by_many_at_once_are_asked_once(cast: Cast, now: datetim
     for host in hosts:
         make_connection(host, accepted_by=cast.cora, address=f"192.0.2.{host.pk}")
     asked = [host.pk for host in hosts]
-    start, told = threading.Barrier(PEOPLE), []
 
-    def ask(number: int) -> None:
-        start.wait(60)
-        try:
-            scans.request(host_ids=asked[:: 1 if number % 2 else -1], actor=cast.otto, at=now, scanner="ssh")
-            told.append("queued")
-        except Conflict as refusal:
-            told.append(refusal.blockers[0].code)
-        except Exception as error:
-            told.append(repr(error))
-        finally:
-            connections.close_all()
+    def ask(number: int) -> object:
+        return scans.request(host_ids=asked[:: 1 if number % 2 else -1], actor=cast.otto, at=now, scanner="ssh")
 
-    people = [threading.Thread(target=ask, args=(number,)) for number in range(PEOPLE)]
-    for person in people:
-        person.start()
-    for person in people:
-        person.join(120)
+    answers = together([partial(ask, number) for number in range(PEOPLE)])
+    told = [a.blockers[0].code if isinstance(a, Refusal) else "queued" for a in answers]
     assert sorted(told) == ["queued"] + ["scan.under_way"] * (PEOPLE - 1)
     assert sorted(ScanResult.objects.values_list("host_id", flat=True)) == sorted(asked)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
-from django.db import connection
 
 from patchflow.kernel import queue
 from patchflow.kernel.queue import claim, database_now, release, renew
+from tests.crowd import CROWD, together
 from tests.factories.people import Cast, make_user
 from tests.toys.models import Ball, Box
 
@@ -68,6 +68,7 @@ def test_database_now_is_now() -> None:
     assert abs(database_now() - datetime.now(UTC)) < timedelta(minutes=1)
 
 
+@CROWD
 @pytest.mark.pg
 @pytest.mark.django_db(transaction=True)
 def test_twenty_workers_claim_each_row_once() -> None:
@@ -76,15 +77,8 @@ def test_twenty_workers_claim_each_row_once() -> None:
     taken: list[int] = []
 
     def work(name: str) -> None:
-        try:
-            while held := claim(Ball.objects.all(), owner=name, lease=LEASE, limit=7):
-                taken.extend(c.pk for c in held)
-        finally:
-            connection.close()
+        while held := claim(Ball.objects.all(), owner=name, lease=LEASE, limit=7):
+            taken.extend(c.pk for c in held)
 
-    threads = [threading.Thread(target=work, args=(f"w{i}",)) for i in range(20)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+    together([partial(work, f"w{i}") for i in range(20)])
     assert len(taken) == len(set(taken)) == 200

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from patchflow.kernel import signoffs
 from patchflow.kernel.enums import Quorum, RoundState
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed, Refusal
 from patchflow.kernel.models import AuditEntry, RoleGrant, SignOff, SignOffRound, User
 from patchflow.kernel.signoffs import LevelSpec, needed
+from tests.crowd import CROWD, together
 from tests.factories.people import Cast, make_user
 from tests.toys.models import Page
 
@@ -241,6 +242,7 @@ def test_a_round_about_a_held_subject_is_not_opened_but_one_that_is_open_still_e
     assert [b.code for b in refused.value.blockers] == ["page.held"]
 
 
+@CROWD
 @pytest.mark.pg
 @pytest.mark.django_db(transaction=True)
 def test_fifty_at_once_have_exactly_one_outcome(now: datetime) -> None:
@@ -250,23 +252,12 @@ def test_fifty_at_once_have_exactly_one_outcome(now: datetime) -> None:
     page = Page.objects.create(text="race", author=author)
     spec = LevelSpec("Board", [(p, "cab_member") for p in people], Quorum.COUNT, 10)
     round_ = signoffs.open_round(subject=page, levels=[spec], actor=asker, at=now)
-    start, told = threading.Barrier(50), []
 
-    def vote(number: int, person: Any) -> None:
-        try:
-            start.wait()
-            sign(round_, person, now, "approve" if number % 2 else "refuse", "because")
-            told.append("signed")
-        except Refusal as refusal:
-            told.append(refusal.blockers[0].code)
-        finally:
-            connection.close()
+    def vote(number: int) -> Any:
+        return sign(round_, people[number], now, "approve" if number % 2 else "refuse", "because")
 
-    threads = [threading.Thread(target=vote, args=item) for item in enumerate(people)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+    answers = together([partial(vote, number) for number in range(50)])
+    told = [a.blockers[0].code if isinstance(a, Refusal) else "signed" for a in answers]
 
     round_.refresh_from_db()
     page.refresh_from_db()

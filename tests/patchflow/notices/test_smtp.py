@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from email import message_from_bytes
@@ -24,6 +23,7 @@ from django.test import override_settings
 
 from patchflow.notices import delivery
 from patchflow.notices.models import Delivery, DeliveryState
+from tests.crowd import together
 from tests.factories.notices import make_delivery
 from tests.factories.people import Cast, make_cast
 
@@ -85,20 +85,7 @@ def test_a_notice_arrives_whole(boxes: Mailboxes, cast: Cast, now: datetime) -> 
 @pytest.mark.pg
 def test_workers_that_compete_send_it_once(boxes: Mailboxes, cast: Cast, now: datetime) -> None:
     row = make_delivery(cast.mia, at=now)
-    start, sent = threading.Barrier(4), []
-
-    def work() -> None:
-        start.wait()
-        try:
-            sent.append(delivery.deliver(delivery_id=row.pk, now=now))
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    sent = together([lambda: delivery.deliver(delivery_id=row.pk, now=now)] * 4)
     assert sorted(sent) == [False, False, False, True]
     assert len(boxes.taken) == 1
 
