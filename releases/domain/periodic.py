@@ -49,6 +49,7 @@ def _open(
         found.append(Blocker("invalid.ends_at", "The period is not over: its figures would not be those of all of it."))
     if found:
         raise Invalid(found)
+    _take_turns(kind)
     if PeriodicReview.objects.open().filter(kind=kind).exists():
         raise Conflict("One of this kind is open: complete it first.", code="conflict.open")
     review = PeriodicReview.objects.create(
@@ -138,6 +139,11 @@ def settle_action(
     return action
 
 
+def _take_turns(kind: str) -> None:
+    """Whoever opens one of this kind waits for the others who do, until the end of their transaction."""
+    audit.named(f"periodic:{kind}")
+
+
 @workflow.verb("release.periodic.completed", PeriodicReview, "review_id")
 def complete(*, review_id: int, conclusion: str, actor: User, at: datetime) -> PeriodicReview:
     """Completes a review: its figures as the rows say now go into a record that stays, with their moment and digest. Needs
@@ -177,13 +183,17 @@ def sweep(*, now: datetime) -> int:
             continue
         last = last_of(kind)
         owner = last.owner if last and last.owner and last.owner.is_active else None
-        _open_by_system(kind=kind, period=period, owner=owner, actor=User.bot(), at=now)
-        count += 1
+        if _open_by_system(kind=kind, period=period, owner=owner, actor=User.bot(), at=now):
+            count += 1
     return count
 
 
 @workflow.verb("release.periodic.opened")
 def _open_by_system(
     *, kind: str, period: tuple[datetime, datetime], owner: User | None, actor: User, at: datetime
-) -> PeriodicReview:
+) -> PeriodicReview | None:
+    """None: another sweep, or a person, was there first."""
+    _take_turns(kind)
+    if next_period(kind) != period:
+        return None
     return _open(kind, period[0], period[1], actor=actor, at=at, owner=owner)

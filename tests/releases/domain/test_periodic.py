@@ -15,11 +15,13 @@ from rest_framework.test import APIClient
 from changes.models import RFC
 from cmdb.models import Host
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
-from patchflow.kernel.models import User
+from patchflow.kernel.models import AuditEntry, User
 from patchflow.reports.queries.waiting import waiting_for
 from releases.domain import periodic, readiness
+from releases.enums import PeriodicKind
 from releases.models import Job, PeriodicRecord, PeriodicReview, ReviewDefinition
 from releases.queries.periodic import figures, next_period
+from tests.crowd import together
 from tests.factories.cmdb import MADE, make_host
 from tests.factories.people import Cast
 from tests.factories.releases import Yard
@@ -169,6 +171,16 @@ def client(user: User) -> Client:
     made = Client()
     made.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
     return made
+
+
+@pytest.mark.pg
+@pytest.mark.django_db(transaction=True)
+def test_sweeps_at_once_open_one_and_none_of_them_ends_in_a_refusal(cast: Cast, now: datetime) -> None:
+    make_host("web-01")
+    due = MADE + timedelta(days=400)
+    assert sorted(together([lambda: periodic.sweep(now=due)] * 5)) == [0, 0, 0, 0, len(PeriodicKind)]
+    assert sorted(PeriodicReview.objects.values_list("kind", flat=True)) == sorted(PeriodicKind.values)
+    assert set(AuditEntry.objects.filter(verb="release.periodic.opened").values_list("outcome", flat=True)) == {"done"}
 
 
 def test_pages_from_opening_to_the_record(cast: Cast) -> None:
