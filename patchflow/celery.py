@@ -4,13 +4,21 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import task_prerun
+from celery.signals import task_prerun, worker_process_init
+
+from patchflow.kernel import garbage
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "patchflow.settings")
 
 app = Celery("patchflow")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_process_init.connect
+def begin(**_: Any) -> None:
+    """A worker's process is about to take its first task."""
+    garbage.look_less_often()
 
 
 @task_prerun.connect

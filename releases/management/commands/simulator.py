@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from patchflow.kernel import garbage
 from releases.executors.simulator import SimulatorExecutor
 from releases.executors.simulator_client import SimulatorClient
 from releases.executors.simulator_journal import JournalLedger
@@ -77,6 +78,7 @@ class Command(BaseCommand):
         ledger = JournalLedger(options["ledger"])
         simulator = SimulatorExecutor(ledger, clock=timezone.now, seed=options["seed"], habits=habits)
         server = SimulatorServer(simulator, latency=options["latency"])
+        garbage.look_less_often()
 
         def ready() -> None:
             self.stdout.write(f"simulator: {len(ledger.jobs)} jobs known, listens at {where}")
