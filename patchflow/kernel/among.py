@@ -27,6 +27,9 @@ class Among(Lookup):
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Any:
         sql, params = self.process_lhs(compiler, connection)
         if connection.vendor == "postgresql":
-            return f"{sql} = ANY(%s)", [*params, self.rhs]
+            # Said of the column's own type: of another width each row would be compared with each number, one by one.
+            field = self.lhs.output_field
+            kind = field.rel_db_type(connection) if field.primary_key else field.db_type(connection)
+            return f"{sql} = ANY(%s::{kind}[])", [*params, self.rhs]
         table = f"{sql} IN (SELECT value FROM json_each(%s))"  # noqa: S608  no value is part of it
         return table, [*params, json.dumps(self.rhs)]
