@@ -7,7 +7,8 @@ back, no file that belongs to no package. Whatever cannot be read is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -60,6 +61,11 @@ def _unreadable(error: Exception) -> Blocker:
     return Blocker("manifest.unreadable", sentence, tone="unknown")
 
 
+def _repeated(names: Iterable[Any]) -> set[Any]:
+    """Those that stand there more than once."""
+    return {name for name, times in Counter(names).items() if times > 1}
+
+
 # --- by itself --------------------------------------------------------------------------------------------------------
 def _once(manifest: Document) -> Iterator[Blocker]:
     if manifest["schema"] != 1:
@@ -76,7 +82,7 @@ def _once(manifest: Document) -> Iterator[Blocker]:
         "way back of host": [h["host"] for h in manifest["way_back"]["hosts"]],
     }
     for what, names in places.items():
-        for name in sorted({n for n in names if names.count(n) > 1}, key=str):
+        for name in sorted(_repeated(names), key=str):
             yield Blocker(
                 "manifest.twice", english("%(what)s %(name)s stands twice in the manifest.", what=what, name=name)
             )
@@ -89,7 +95,7 @@ def _once(manifest: Document) -> Iterator[Blocker]:
 def _classes(manifest: Document) -> Iterator[Blocker]:
     for one in manifest["classes"]:
         names = [(p["name"], p["arch"]) for p in one["packages"]]
-        for name, arch in sorted({n for n in names if names.count(n) > 1}):
+        for name, arch in sorted(_repeated(names)):
             yield Blocker(
                 "manifest.twice",
                 english(
@@ -167,8 +173,9 @@ def _steps(manifest: Document) -> Iterator[Blocker]:
         wanted = [f"{one['name']} | {one['revision']}" for one in profile.get("steps", [])]
         if wanted != labels:
             yield Blocker("manifest.steps", "The steps of the manifest are not those of its profile.")
+    repeated = _repeated(labels)
     for step, label in zip(steps, labels, strict=True):
-        if labels.count(label) > 1:
+        if label in repeated:
             yield Blocker("manifest.twice", english("Step %(label)s stands twice in the manifest.", label=label))
         if digest({key: value for key, value in step.items() if key != "digest"}) != step["digest"]:
             yield Blocker(
@@ -217,7 +224,7 @@ def _files(what: str, artifacts: Sequence[Document], wanted: set[tuple[str, str,
                 arch=arch,
             ),
         )
-    for name, version, arch in sorted({p for p in present if present.count(p) > 1}):
+    for name, version, arch in sorted(_repeated(present)):
         yield Blocker(
             "manifest.twice",
             english(
@@ -307,6 +314,10 @@ def _hosts(manifest: Document, changes: Sequence[Document]) -> Iterator[Blocker]
     updates = {update_key(u) for u in manifest["updates"]}
     classes = {c["class"]: c for c in manifest["classes"]}
     built = packages_of_classes(manifest)
+    named: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for _targets, keys in permits:
+        for distribution, release, source, _version in keys:
+            named[distribution, release].add(source)
     for host in manifest["hosts"]:
         mine = [keys for targets, keys in permits if host["host"] in targets]
         if not mine:
@@ -315,9 +326,7 @@ def _hosts(manifest: Document, changes: Sequence[Document]) -> Iterator[Blocker]
             )
             continue
         one = classes[host["class"]]
-        sources = {
-            key[2] for _targets, keys in permits for key in keys if key[:2] == (one["distribution"], one["release"])
-        }
+        sources = named.get((one["distribution"], one["release"]), set())
         direct = 0
         for package in host["packages"]:
             known = built[host["class"]][(package["name"], package["arch"])]
