@@ -22,7 +22,7 @@ from patchflow.notices.kinds import find
 from patchflow.notices.wording import Text, Voice, word
 from releases.models import Release
 from releases.queries.manifests import current
-from releases.queries.telling import Concerned, concerned
+from releases.queries.telling import Concerned, concerned, named_of
 from releases.restart_words import restart_facts, screen_words
 
 SHOWN = 12
@@ -95,7 +95,7 @@ def of_release(release: Release, *, voice: Voice, at: datetime) -> list[Preview]
 def of_targets(rfc: RFC, *, voice: Voice, at: datetime) -> list[Preview]:
     """Of a change that no release carries yet: the representatives of its hosts, as they would be told."""
     rows = [SimpleNamespace(host=host) for host in _targets(rfc)]
-    people, nobody = concerned(rows)
+    people, nobody = concerned(named_of(rows))
     release = SimpleNamespace(number=_("the release"), title=rfc.title)
     ring = SimpleNamespace(name=_("as planned"))
     document = {"windows": [], "profile": EMPTY}
@@ -177,7 +177,7 @@ def _by_role(kind: str, words: str, release: Release) -> list[User]:
 def _of_ring(
     release: Any, ring: Any, document: Mapping[str, Any], profile: Mapping[str, Any], *, voice: Voice, at: datetime
 ) -> list[Preview]:
-    people, nobody = concerned(ring.rows)
+    people, nobody = concerned(named_of(ring.rows))
     hours = int(profile.get("notice_hours", 0))
     when = (
         _("ring %(ring)s: %(hours)d h before it starts") % {"ring": ring.name, "hours": hours}

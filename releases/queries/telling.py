@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,10 +28,13 @@ class Concerned:
     support_groups: set[str] = field(default_factory=set)
 
 
-def concerned(rows: Any) -> tuple[list[Concerned], int]:
-    """Whom the hosts of these jobs or plans concern (each row has `host` with its `ci`): the owner, else the members of
-    the support group; and how many hosts concern nobody. Hosts in the order of the rows; people by name."""
-    items = [(row.host.name, row.host.ci.owner, row.host.ci.support_group) for row in rows]
+Named = tuple[str, User | None, str]
+"""A host's name, its owner, its support group."""
+
+
+def concerned(items: Sequence[Named]) -> tuple[list[Concerned], int]:
+    """Whom these hosts concern: the owner, else the members of the support group; and how many hosts concern nobody.
+    Hosts in the order given; people by name."""
     groups = members_of({group for _name, owner, group in items if group and owner is None})
     found: dict[int, Concerned] = {}
     nobody = 0
@@ -57,10 +60,17 @@ def leads_of(names: set[str]) -> list[User]:
     return [g.lead for g in rows if g.lead]
 
 
-def waiting_jobs(ring: Ring) -> Any:
-    return (
-        Job.objects.filter(ring=ring, state=JobState.PENDING).select_related("host__ci__owner").order_by("host__name")
-    )
+def named_of(rows: Iterable[Any]) -> list[Named]:
+    """Of rows that each have `host` with its `ci`."""
+    return [(row.host.name, row.host.ci.owner, row.host.ci.support_group) for row in rows]
+
+
+def waiting_hosts(ring: Ring) -> list[Named]:
+    """The hosts whose turn has not come yet, by name."""
+    jobs = Job.objects.filter(ring=ring, state=JobState.PENDING).order_by("host__name")
+    rows = list(jobs.values_list("host__name", "host__ci__owner", "host__ci__support_group"))
+    owners = User.objects.in_bulk({owner for _name, owner, _group in rows if owner})
+    return [(name, owners.get(owner), group) for name, owner, group in rows]
 
 
 def notice_hours(profile: Mapping[str, Any]) -> int:

@@ -115,7 +115,7 @@ def _requests(ring: Ring, actor: User, *, sees: bool) -> list[DelayRequest]:
 
 
 def _nobody(ring: Ring) -> int:
-    return telling.concerned(telling.waiting_jobs(ring))[1]
+    return telling.concerned(telling.waiting_hosts(ring))[1]
 
 
 def _next(
