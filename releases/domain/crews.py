@@ -50,13 +50,13 @@ from releases.enums_rollout import JobState
 from releases.executors.base import Batch as OrdersGiven
 from releases.executors.base import Executor, JobOrder, JobProgress, Observed, Stage, StartAnswer, Verdict
 from releases.models import Job, JobEvent, Ring
-from releases.queries.rollouts import proven_once
+from releases.queries.rollouts import may_go_on, proven_once
 
 log = structlog.get_logger(__name__)
 S = JobState
 SLOWEST = 2.0
 """Seconds between two questions to many hosts at most; the first follow quickly."""
-SLICE = 100
+SLICE = 250
 """Jobs whose news is recorded by the first transaction of a look; as many again for each that took no longer than `QUICK`."""
 QUICK = 0.5
 """Seconds."""
@@ -284,7 +284,7 @@ def _take(crew: Crew, answers: dict[int, JobProgress]) -> None:
         done = _take_some(crew, {pk: answers[pk] for pk in some if pk in crew.jobs}) or done
         if time.monotonic() - began < QUICK:
             size *= 2
-    if done:
+    if done and crew.jobs and may_go_on(crew.rollout.pk):  # of the last ones tells who gives the leases back
         queue.enqueue(ADVANCE, rollout_id=crew.rollout.pk)
 
 

@@ -26,8 +26,9 @@ from releases.domain.looking import look
 from releases.domain.rollouts import ADVANCE, said
 from releases.domain.visits import Visit
 from releases.domain.working import work
-from releases.enums_rollout import LIVE, JobState
+from releases.enums_rollout import BAD, LIVE, JobState
 from releases.models import Job, Ring
+from releases.queries.rollouts import may_go_on
 
 SWEPT = 2000
 """Jobs rung for by one sweep; the next one rings for the rest."""
@@ -104,7 +105,8 @@ def _leave_many(crew: Crew) -> None:
     by_pause: dict[timedelta | None, list[Claim]] = {}
     for pk, pause in crew.pauses.items():
         by_pause.setdefault(pause if states.get(pk) in LIVE else timedelta.max, []).append(crew.held[pk])
-    if by_pause.pop(timedelta.max, []):  # what ends or goes back to pending lets its lease go itself
+    ended = by_pause.pop(timedelta.max, [])  # what ends or goes back to pending lets its lease go itself
+    if ended and (not set(BAD).isdisjoint(states.values()) or may_go_on(crew.rollout.pk)):
         queue.enqueue(ADVANCE, rollout_id=crew.rollout.pk)
     for pause, claims in by_pause.items():
         later = crew.now() + pause if pause else None

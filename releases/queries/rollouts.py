@@ -20,7 +20,7 @@ from patchflow.kernel.blockers import English, english_n
 from patchflow.kernel.integrity import digest
 from patchflow.kernel.models import User
 from patchflow.kernel.sums import TextHash
-from releases.enums_rollout import JobState, RolloutState
+from releases.enums_rollout import LIVE, JobState, RolloutState
 from releases.models import Job, Manifest, Rollout
 from releases.planning import RingView, RolloutView
 from releases.queries.telling import waits_of
@@ -146,6 +146,12 @@ def view_of(rollout: Rollout, *, now: datetime, is_open: bool, expired: bool = F
 def live_jobs(**which: Any) -> QuerySet[Job]:
     """Jobs that may be acting on hosts now."""
     return Job.objects.live().filter(**which)
+
+
+def may_go_on(rollout_id: int) -> bool:
+    """Whether a host that ended well lets its rollout do more: others wait for their turn, or none is at work any longer."""
+    jobs = Job.objects.filter(rollout_id=rollout_id).order_by()
+    return jobs.filter(state=JobState.PENDING).exists() or not jobs.filter(state__in=LIVE).exists()
 
 
 def at_work(live: int) -> English:
