@@ -131,7 +131,7 @@ def _way_back(rfc: RFC) -> Factor:
         return Factor("way_back", "proven", 0, 4, "The way back was rehearsed and held.")
     if proven is False:
         return Factor("way_back", "failed", 4, 4, "The rehearsal of the way back failed.")
-    return Factor("way_back", "not proven", 2, 4, "The way back has not been rehearsed yet.")
+    return Factor("way_back", "not proven", 2, 4, "The rehearsal of its way back follows the authorization.")
 
 
 def _tests(rfc: RFC) -> Factor:
@@ -140,7 +140,7 @@ def _tests(rfc: RFC) -> Factor:
         return Factor("tests", "passed", 0, 4, "The acceptance test passed.")
     if passed is False:
         return Factor("tests", "failed", 4, 4, "The acceptance test failed.")
-    return Factor("tests", "none yet", 2, 4, "There is no acceptance test yet.")
+    return Factor("tests", "none yet", 2, 4, "Its acceptance test follows the authorization.")
 
 
 def _exposure(facts: Sequence[TargetFacts]) -> Factor:
