@@ -73,6 +73,9 @@ def _many(count: int, one: str, more: str) -> str:
     return f"{count} {one if count == 1 else more}"
 
 
+MOST = "(1 is the highest)"
+
+
 def _criticality(facts: Sequence[TargetFacts]) -> Factor:
     if not facts:
         return Factor("criticality", "unknown", 5, 5, "No target is known, so the worst is assumed.")
@@ -84,7 +87,11 @@ def _criticality(facts: Sequence[TargetFacts]) -> Factor:
         str(highest),
         points,
         5,
-        _many(count, f"host of criticality {highest} is in scope.", f"hosts of criticality {highest} are in scope."),
+        _many(
+            count,
+            f"host of criticality {highest} {MOST} is in scope.",
+            f"hosts of criticality {highest} {MOST} are in scope.",
+        ),
     )
 
 
@@ -131,7 +138,9 @@ def _way_back(rfc: RFC) -> Factor:
         return Factor("way_back", "proven", 0, 4, "The way back was rehearsed and held.")
     if proven is False:
         return Factor("way_back", "failed", 4, 4, "The rehearsal of the way back failed.")
-    return Factor("way_back", "not proven", 2, 4, "The rehearsal of its way back follows the authorization.")
+    return Factor(
+        "way_back", "not proven", 2, 4, "Its way back is not proven yet: the rehearsal follows the authorization."
+    )
 
 
 def _tests(rfc: RFC) -> Factor:
@@ -140,7 +149,7 @@ def _tests(rfc: RFC) -> Factor:
         return Factor("tests", "passed", 0, 4, "The acceptance test passed.")
     if passed is False:
         return Factor("tests", "failed", 4, 4, "The acceptance test failed.")
-    return Factor("tests", "none yet", 2, 4, "Its acceptance test follows the authorization.")
+    return Factor("tests", "none yet", 2, 4, "It is not tested yet: the acceptance test follows the authorization.")
 
 
 def _exposure(facts: Sequence[TargetFacts]) -> Factor:

@@ -278,6 +278,7 @@ def _rfc_item(rfc: RFC, actor: Any, now: Any) -> dict[str, Any]:
     targets = list(rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True))
     changed = rfc_parts.differences(changes_since_signed(rfc))
     vital = sum(t.criticality == 1 for t in targets)
+    conflicts = find_conflicts(rfc, at=now)
     rows = list(rfc.updates.filter(removed_at__isnull=True).select_related("update"))
     return {
         "rfc": rfc,
@@ -298,7 +299,8 @@ def _rfc_item(rfc: RFC, actor: Any, now: Any) -> dict[str, Any]:
         "plans": [(label, getattr(rfc, name)) for name, label in rfc_parts.PLAN_NAMES],
         "evidence": rfc_parts.evidence_statements(rfc.evidence.all(), now=now),
         "changed": changed,
-        "conflicts": rfc_parts.conflict_statements(find_conflicts(rfc, at=now), actor),
+        "conflicts": rfc_parts.conflict_statements(conflicts, actor),
+        "stopping": any(one.denies for one in conflicts),
         "points": _open_points(rfc, changed),
     }
 
