@@ -23,7 +23,8 @@ from patchflow.kernel.models import User
 from releases import planning
 from releases.domain import announcements, releases, rollouts, slips
 from releases.domain.gates import ask_whole
-from releases.domain.host_gates import Batch, ask_hosts
+from releases.domain.host_batches import Batch
+from releases.domain.host_gates import ask_hosts
 from releases.domain.owners import tell_owners
 from releases.domain.slips import Slip
 from releases.enums import ReleaseOutcome

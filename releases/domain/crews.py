@@ -28,7 +28,8 @@ from patchflow.kernel.models import User
 from patchflow.kernel.queue import Claim
 from releases.domain import slips
 from releases.domain.gates import ask_whole
-from releases.domain.host_gates import Batch, ask_hosts
+from releases.domain.host_batches import Batch
+from releases.domain.host_gates import ask_hosts
 from releases.domain.orders import Orders
 from releases.domain.rollouts import ADVANCE
 from releases.domain.slips import Slip

@@ -2,214 +2,30 @@
 
 Ring open → in the manifest, the same machine → not retired or exempt → between earliest and latest start → window open
 for long enough → redundancy of its services kept → audit current → no other live job → files verified → what it may be
-restarted by → reachable by a registered executor. What a batch of hosts needs is read once, in a fixed number of queries.
+restarted by → reachable by a registered executor. What they look at is in `host_batches`.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import cached_property
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
 
-from changes.models import Artifact
-from changes.queries.files import verified
-from cmdb.enums import ItemKind
-from cmdb.models import Host, ServiceWindow
-from cmdb.queries.hosts import TargetFacts, machine_kinds, supported_services, target_facts
-from cmdb.queries.windows import Opening, openings, shared_openings, windows_of
-from cmdb.remote.connection import Endpoint
+from cmdb.models import ServiceWindow
+from cmdb.queries.hosts import TargetFacts
 from patchflow.kernel import registry
-from releases.domain.profiles import countdown_minutes, find_unkept, must_stay, restart_for
-from releases.domain.slips import Answer, NamedGate, Slip, Told, ask, never, passed, wait
-from releases.enums_rollout import BAD, JobState, RingState, RolloutState
-from releases.models import Job, Ring, Rollout
-from releases.queries.reach import endpoints_for
-from releases.queries.rollouts import Signed, signed
-from releases.queries.steps import minutes_of
-from releases.queries.window_changes import narrowed
+from releases.domain.host_batches import Batch, Target
+from releases.domain.profiles import find_unkept, must_stay, restart_for
+from releases.domain.slips import Answer, NamedGate, Slip, ask, never, passed, wait
+from releases.enums_rollout import RingState, RolloutState
+from releases.models import Job
 from releases.wording import many
 
-LOOK_AHEAD = 3
-WHOLES = (ItemKind.SERVICE, ItemKind.CLUSTER)
-"""Kinds of items that are never taken away whole."""
 BUSY = timedelta(minutes=1)
 LATER = timedelta(hours=1)
-
-
-@dataclass
-class Batch:
-    """Hosts of one ring asked together. `through`: those let through so far, which redundancy counts as away."""
-
-    rollout: Rollout
-    ring: Ring
-    jobs: Sequence[Job]
-    at: datetime
-    through: set[int] = field(default_factory=set)
-    reached: Callable[[int], Endpoint] | None = None
-    """Their endpoints, where the caller has read them at this very moment."""
-    same: dict[tuple[Any, ...], Answer] = field(default_factory=dict)
-    """Answers that are equal for all hosts that are alike in what the gate looks at."""
-    told: Told = field(default_factory=dict)
-    starts: dict[tuple[Any, ...], datetime | None] = field(default_factory=dict)
-    """(class, windows) → when they let a host begin at the earliest; of who asks for it."""
-
-    def once(self, *alike: Any, answer: Callable[[], Answer]) -> Answer:
-        """The answer for all hosts that are `alike` (the gate's name, and what it looks at of the host)."""
-        if alike not in self.same:
-            self.same[alike] = answer()
-        return self.same[alike]
-
-    @cached_property
-    def signed(self) -> Signed:
-        return signed(self.rollout.manifest_id)
-
-    @cached_property
-    def host_ids(self) -> list[int]:
-        return [job.host_id for job in self.jobs]
-
-    @cached_property
-    def bad(self) -> int:
-        """How many hosts of the ring count against its failure limit."""
-        return self.ring.jobs.filter(state__in=BAD).count()
-
-    @cached_property
-    def facts(self) -> dict[int, TargetFacts]:
-        return target_facts(self.host_ids, at=self.at)
-
-    @cached_property
-    def kinds(self) -> dict[int, str]:
-        return machine_kinds(self.host_ids)
-
-    @cached_property
-    def windows(self) -> dict[int, list[ServiceWindow]]:
-        return windows_of(self.host_ids)
-
-    @cached_property
-    def openings(self) -> dict[int, list[Opening]]:
-        return {}
-
-    @cached_property
-    def narrowed(self) -> dict[int, ServiceWindow]:
-        """Windows edited since they were signed, as they were signed."""
-        return narrowed(self.rollout.pk, self.signed.document)
-
-    def openings_of(self, window: ServiceWindow) -> list[Opening]:
-        """The next openings; of a window that was edited since, what is left of those that were signed."""
-        if window.pk not in self.openings:
-            was = self.narrowed.get(window.pk) if window.revision != self.signed_windows.get(window.pk) else None
-            self.openings[window.pk] = (
-                shared_openings(was, window, after=self.at, count=LOOK_AHEAD)
-                if was
-                else openings(window, after=self.at, count=LOOK_AHEAD)
-            )
-        return self.openings[window.pk]
-
-    @cached_property
-    def others(self) -> dict[int, str]:
-        """Host → the live job of another attempt there."""
-        mine = [job.pk for job in self.jobs]
-        rows = Job.objects.live().filter(host_id__among=self.host_ids).exclude(pk__among=mine)
-        return dict(rows.values_list("host_id", "job_key"))
-
-    @cached_property
-    def supports(self) -> dict[int, tuple[int, ...]]:
-        """Host → the services and clusters that rest on it."""
-        items = dict(Host.objects.filter(pk__among=self.host_ids).values_list("ci_id", "pk"))
-        return {items[item]: found for item, found in supported_services(items, kinds=WHOLES).items()}
-
-    @cached_property
-    def members(self) -> dict[int, set[int]]:
-        """Service or cluster → all hosts in service that support it."""
-        wanted = {service for services in self.supports.values() for service in services}
-        if not wanted:
-            return {}
-        hosts = dict(Host.objects.live().values_list("ci_id", "pk"))
-        found: dict[int, set[int]] = defaultdict(set)
-        for item, services in supported_services(hosts, kinds=WHOLES).items():
-            for service in wanted & set(services):
-                found[service].add(hosts[item])
-        return found
-
-    @cached_property
-    def away(self) -> set[int]:
-        """Hosts that are not to be counted on: at work or out of sight anywhere, or failed and lost in this rollout."""
-        live = set(Job.objects.live().values_list("host_id", flat=True))
-        if self.rollout.is_way_back:
-            return live
-        bad = Job.objects.filter(rollout=self.rollout, state__in=[JobState.FAILED, JobState.LOST])
-        return live | set(bad.values_list("host_id", flat=True))
-
-    @cached_property
-    def endpoints(self) -> Callable[[int], Endpoint]:
-        """The endpoint of a host, or the refusal why there is none."""
-        return self.reached or endpoints_for(self.rollout.executor, self.host_ids)
-
-    @cached_property
-    def artifacts(self) -> list[Mapping[str, Any]]:
-        document = self.signed.document
-        return list(document["way_back"]["artifacts"] if self.rollout.is_way_back else document["artifacts"])
-
-    @cached_property
-    def named_files(self) -> dict[tuple[str, str, str], str]:
-        """(package, version, arch) → the hash that was signed."""
-        return {(a["package"], a["version"], a["arch"]): a["sha256"] for a in self.artifacts}
-
-    @cached_property
-    def signed_windows(self) -> dict[int, int]:
-        """Window → the revision that was signed."""
-        return {w["window"]: w["revision"] for w in self.signed.document["windows"]}
-
-    @cached_property
-    def lacking(self) -> set[int]:
-        """Hosts that are not to be counted on, and those let through so far."""
-        return self.away | self.through
-
-    @cached_property
-    def proven(self) -> set[tuple[str, str, str, str]]:
-        """(package, version, arch, sha256) of every file whose latest verification passed."""
-        rows = Artifact.objects.filter(sha256__in={a["sha256"] for a in self.artifacts})
-        ids = {pk: tuple(place) for pk, *place in rows.values_list("pk", "package", "version", "arch", "sha256")}
-        good = verified(list(ids), at=self.at)
-        return {ids[pk] for pk, ok in good.items() if ok}  # type: ignore[misc]
-
-    @cached_property
-    def minutes(self) -> dict[str, int]:
-        """Class → expected minutes: run time per update for each source, at most the run time in all; the notice before a
-        restart; and all the time that the steps may take."""
-        profile = self.signed.document["profile"]
-        each, total = int(profile["max_minutes_each"]), int(profile["max_minutes_total"])
-        notice = countdown_minutes(profile) + minutes_of(self.signed.document)
-        return {
-            one["class"]: notice
-            + min(total, each * max(1, len({p["source"] for p in one["packages"] if not p["dependency"]})))
-            for one in self.signed.document["classes"]
-        }
-
-    def minutes_of(self, job: Job) -> int:
-        """The expected minutes on the host of a job."""
-        return self.minutes[self.signed.hosts[job.host_id]["class"]]
-
-
-@dataclass(frozen=True)
-class Target:
-    """One host of a batch."""
-
-    batch: Batch
-    job: Job
-
-    @property
-    def entry(self) -> Mapping[str, Any] | None:
-        return self.batch.signed.hosts.get(self.job.host_id)
-
-    @property
-    def facts(self) -> TargetFacts | None:
-        return self.batch.facts.get(self.job.host_id)
 
 
 def ring_open(target: Target) -> Answer:

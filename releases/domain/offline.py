@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from releases.domain.host_gates import Batch, Target, windows_signed
+from releases.domain.host_batches import Batch, Target
+from releases.domain.host_gates import windows_signed
 from releases.domain.visits import Visit
 from releases.enums import OfflineRule
 from releases.queries.rollouts import signed

@@ -25,7 +25,7 @@ from patchflow.kernel.integrity import plain
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 from releases.confidence import USUAL_CONFIDENCE
-from releases.domain import gates, host_gates
+from releases.domain import gates, host_batches, host_gates
 from releases.domain.offline import next_start
 from releases.domain.slips import Answer, NamedGate, answer_of
 from releases.enums import OfflineRule
@@ -177,7 +177,7 @@ def _course(name: str) -> Course:
     return "well"
 
 
-class PaperBatch(host_gates.Batch):
+class PaperBatch(host_batches.Batch):
     """All hosts of the plan as the real gates see them; what is away is kept by the simulation, and openings are looked up
     again only when one has ended."""
 
@@ -202,7 +202,7 @@ class PaperBatch(host_gates.Batch):
     def openings_of(self, window: ServiceWindow) -> list[Opening]:
         found = self.openings.get(window.pk)
         if found is None or (found and found[0].ends_at <= self.at):
-            found = self.openings[window.pk] = openings(window, after=self.at, count=host_gates.LOOK_AHEAD)
+            found = self.openings[window.pk] = openings(window, after=self.at, count=host_batches.LOOK_AHEAD)
         return found
 
 
@@ -265,12 +265,12 @@ class OnPaper(Gates):
             return "it does not answer, and the profile leaves such hosts out"
         if rule == OfflineRule.CATCH_UP and not profile.get("catch_up_minutes"):
             return self.batch.at
-        opens = next_start(host_gates.Target(self.batch, self.jobs[host_id]), self.batch.at)
+        opens = next_start(host_batches.Target(self.batch, self.jobs[host_id]), self.batch.at)
         return opens or "it does not answer, and no later window was signed for it"
 
     def _asked(self, names: Iterable[str], host_id: int) -> Said | None:
         """The first gate of these that denies."""
-        target = host_gates.Target(self.batch, self.jobs[host_id])
+        target = host_batches.Target(self.batch, self.jobs[host_id])
         for name in names:
             answer = answer_of(GATES[name], target, self.batch.at, True)
             if answer.word != "pass":
@@ -292,7 +292,7 @@ def _said(name: str, answer: Answer) -> Said:
     return Said("wait", answer.sentence, name, answer.not_before if name in IN_TIME else None)
 
 
-_known: list[NamedGate[host_gates.Target]] = host_gates.GATES
+_known: list[NamedGate[host_batches.Target]] = host_gates.GATES
 GATES = dict(_known)
 
 

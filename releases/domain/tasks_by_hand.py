@@ -23,7 +23,7 @@ from patchflow.kernel.errors import Invalid, Refusal
 from patchflow.kernel.models import User
 from patchflow.kernel.registry import gate
 from releases.domain.gates import ask_whole
-from releases.domain.host_gates import Batch
+from releases.domain.host_batches import Batch
 from releases.enums_rollout import LIVE, JobState
 from releases.enums_tasks import TaskState
 from releases.executors.base import JobOrder, ObserveSpec, PackageState, Stage, StartAnswer

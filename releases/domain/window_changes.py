@@ -20,7 +20,8 @@ from patchflow.kernel import audit, queue, workflow
 from patchflow.kernel.integrity import plain
 from patchflow.kernel.models import User
 from patchflow.notices.delivery import tell
-from releases.domain.host_gates import Batch, Target, windows_signed
+from releases.domain.host_batches import Batch, Target
+from releases.domain.host_gates import windows_signed
 from releases.domain.rollouts import ADVANCE
 from releases.enums_rollout import OPEN_ROLLOUT, JobState, RolloutState
 from releases.models import Job, Rollout, WindowChange

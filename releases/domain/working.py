@@ -21,7 +21,8 @@ from patchflow.kernel.instance import instance_key
 from patchflow.kernel.queue import due
 from releases.domain import slips
 from releases.domain.gates import ask_whole
-from releases.domain.host_gates import Batch, ask_hosts
+from releases.domain.host_batches import Batch
+from releases.domain.host_gates import ask_hosts
 from releases.domain.offline import put_off
 from releases.domain.orders import look_of, order_for, restart_of
 from releases.domain.rollouts import key_of

@@ -16,7 +16,8 @@ from patchflow.kernel import append_only
 from patchflow.kernel.models import RoleGrant, SignOff, SignOffLevel, SignOffRound, User
 from releases.domain import gates, host_gates, rollouts, slips, switches
 from releases.domain.gates import ask_whole
-from releases.domain.host_gates import Batch, ask_hosts
+from releases.domain.host_batches import Batch
+from releases.domain.host_gates import ask_hosts
 from releases.domain.slips import Answer, Slip, ask, never, passed, wait
 from releases.models import Job, Manifest, PermissionSlip, Release
 from tests.factories.rollouts import Deployment, seal
