@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from patchflow.notices.wording import Voice, word
 
 AT = datetime(2026, 7, 1, 22, 30, tzinfo=UTC)
 SAMPLES: dict[type, Any] = {str: "some words", int: 2, bool: True, datetime: AT, list: [["one", "two"]]}
+
+FACTS = re.compile(r"some words|one|two|\bmin\b|https?://\S+|/there/|Patchflow")
 
 
 def sample(facts: dict[str, type]) -> dict[str, Any]:
@@ -49,6 +52,21 @@ def test_every_wording_belongs_to_a_kind() -> None:
     audiences = {p.name: p.name.split(".")[1] for p in files if p.name.count(".") == 2}
     assert {n: a for n, a in audiences.items() if a not in kinds[n.split(".")[0]].audiences} == {}
     assert set(audiences.values()) <= set(Audience.values)
+
+
+@pytest.mark.parametrize("name", list(kinds))
+def test_no_line_is_the_same_in_german_but_for_facts(name: str) -> None:
+    kind = kinds[name]
+    for audience in kind.audiences:
+        english, german = (
+            word(
+                kind=name, facts=sample(dict(kind.facts)), voice=Voice(language, "UTC", audience), at=AT, url="/there/"
+            )
+            for language in ("en", "de")
+        )
+        said = {line for text in (english.title, *english.body.splitlines()) for line in [FACTS.sub("", text)]}
+        left = {line for text in (german.title, *german.body.splitlines()) for line in [FACTS.sub("", text)]}
+        assert {line for line in said & left if re.search("[A-Za-z]{3}", line)} == set()
 
 
 def test_a_german_is_told_in_german() -> None:
