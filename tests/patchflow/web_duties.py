@@ -67,7 +67,6 @@ LOOKED_AT_FIRST = {
     "changes:rfc-bring-owed": "the documents that are owed are a choice of the form",
     "releases:release-amend": "the form belongs to who proposed it",
     "releases:release-rings": "rings are many forms, checked together",
-    "reports:trial": "the page has no reasons: a form is there or is not",
 }
 """Forms that say first what is wrong with what was sent; whoever may not changes nothing, and is told so only then."""
 FILLED: dict[str, dict[str, Any]] = {

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods
 from patchflow.kernel import trial
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import TrialPeriod
+from patchflow.kernel.rules import capability, failing
 
 
 class TrialForm(forms.Form):
@@ -48,7 +49,7 @@ def show(request: HttpRequest) -> HttpResponse:
         "by_environment": trial.by_environment(),
         "period": trial.current(),
         "periods": TrialPeriod.objects.select_related("started_by", "ended_by")[:20],
-        "may": actor.holds("trial.set"),
+        "reasons": failing([capability("trial.set")], None, actor),
         "form": form,
     }
     return render(request, "reports/trial.html", context, status=400 if form.errors else 200)

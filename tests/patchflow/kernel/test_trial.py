@@ -100,6 +100,7 @@ def test_every_page_says_that_this_is_a_trial(cast: Cast, now: datetime) -> None
 def test_the_page_turns_it_for_administrators_only(cast: Cast) -> None:
     path = reverse("reports:trial")
     assert "<textarea" not in page(cast.ann, path)
+    assert "administrator" in page(cast.ann, path).lower()
     client = Client()
     client.force_login(cast.ann)
     assert client.post(path, {"reason": "Try", "do": "enter"}).status_code == 400
