@@ -88,7 +88,8 @@ def rpm_stack(
 def _patchflow(
     request: pytest.FixtureRequest, database: Database, installation: Installation, estate: Estate, tmp_path: Path
 ) -> Iterator[Stack]:
-    """A Patchflow of its own, which knows people and nothing else; its logs are shown when the test fails."""
+    """A Patchflow of its own, which knows people and nothing else; its logs are shown when the test fails. Its executor is
+    the parameter of the fixture."""
     folder = tmp_path / "var"
     keyrings = folder / "keyrings"
     keyrings.mkdir(parents=True)
@@ -98,7 +99,10 @@ def _patchflow(
         folder=folder,
         database_url=database.create(name, like=installation.database),
         passwords=installation.passwords,
-        settings={"PATCHFLOW_EXECUTOR": "ssh", "PATCHFLOW_OUTBOUND_ALLOW": estate.archive_host},
+        settings={
+            "PATCHFLOW_EXECUTOR": getattr(request, "param", "ssh"),
+            "PATCHFLOW_OUTBOUND_ALLOW": estate.archive_host,
+        },
     )
     try:
         with running(patchflow):
