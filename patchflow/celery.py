@@ -10,7 +10,7 @@ from patchflow.kernel import garbage
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "patchflow.settings")
 
-app = Celery("patchflow")
+app = Celery("patchflow", task_cls="patchflow.kernel.acknowledging:Task")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
