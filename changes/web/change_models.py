@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from changes.domain import approvals, change_models
@@ -297,7 +297,13 @@ def model_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
         "title": f"{title}: {model}",
         "form": form,
         "verb": {"label": title, "icon": "", "reach": ""},
-        "reach": [Reach(count, _("open changes of this model"), model.get_absolute_url())],
+        "reach": [
+            Reach(
+                count,
+                ngettext("open change of this model", "open changes of this model", count),
+                model.get_absolute_url(),
+            )
+        ],
         "consequences": [consequence],
         "cancel_url": model.get_absolute_url(),
     }

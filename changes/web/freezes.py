@@ -222,7 +222,7 @@ def freeze_lift(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "title": _("Lift %(freeze)s") % {"freeze": freeze},
         "phase": 3,
-        "verb": Verb("lift", _("Lift it"), dangerous=True, reach=freeze.name, icon="x"),
+        "verb": Verb("lift", _("Lift it"), dangerous=True, icon="x"),
         "reach": [Reach(len(slots_in(freeze, request.user)), _("reserved slots in it"))],
         "consequences": [_("What waits for its end may start at once, within its windows.")],
         "form": form,

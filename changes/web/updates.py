@@ -260,7 +260,8 @@ def update_classify(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect("changes:update-detail", pk=pk)
     context = {
         "title": _("Change the class of %(update)s") % {"update": update},
-        "lede": _("Now %(cls)s: %(why)s") % {"cls": update.get_update_class_display(), "why": update.class_reason},
+        "lede": (_("Now %(cls)s: %(why)s") if update.class_reason else _("Now %(cls)s."))
+        % {"cls": update.get_update_class_display(), "why": update.class_reason},
         "phase": 2,
         "form": form,
         "submit_label": _("Change the class"),

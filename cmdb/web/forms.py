@@ -46,7 +46,7 @@ class ReachForm(forms.Form):
     port = forms.IntegerField(label=_("Port"), initial=22)
     user = forms.CharField(label=_("User"), max_length=64, initial="root")
     become = forms.BooleanField(
-        label=_("Become root by sudo"), required=False, help_text=_("Without a password, as `sudo -n` does.")
+        label=_("Become root by sudo"), required=False, help_text=_("Without a password, as “sudo -n” does.")
     )
     key_kind = forms.ChoiceField(
         label=_("Our key"),

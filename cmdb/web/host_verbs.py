@@ -14,6 +14,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from cmdb.domain import connections, exemptions, hosts, scans
@@ -230,11 +231,12 @@ def host_retire(request: HttpRequest, pk: int) -> HttpResponse:
         hosts.retire(host_id=pk, reason=form.cleaned_data["reason"], actor=who(request), at=timezone.now())
         messages.success(request, _("%(host)s is retired.") % {"host": host})
         return redirect("cmdb:host-list")
+    groups = host.memberships.count()
     context = {
         "title": _("Retire %(host)s") % {"host": host},
         "phase": 1,
         "verb": Verb("retire", _("Retire"), dangerous=True, reach=host.name, icon="archive"),
-        "reach": [Reach(1, _("host")), Reach(host.memberships.count(), _("group memberships"))],
+        "reach": [Reach(1, _("host")), Reach(groups, ngettext("group membership", "group memberships", groups))],
         "consequences": [
             _("It is no longer scanned, and no release reaches it."),
             _("It leaves its groups; who saw it by a group sees it no more."),

@@ -109,7 +109,7 @@ def scan_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
             for state, look in states.table("cmdb.scanresult").items()
             if state in counted
         ],
-        "next": _next_step(run, done, len(counted)),
+        "next": _next_step(run, done, counted.count(ResultState.SCANNED), len(counted)),
         "verbs": verbs_of(
             workflow.available(run, actor=who(request), at=now),
             url=lambda name: reverse(f"cmdb:scan-{name}", args=[run.pk]),
@@ -122,13 +122,19 @@ def scan_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
     return render(request, "cmdb/scan_detail.html", context)
 
 
-def _next_step(run: ScanRun, done: int, total: int) -> parts.Next:
+def _next_step(run: ScanRun, done: int, whole: int, total: int) -> parts.Next:
     if run.state == ScanState.QUEUED:
         return parts.Next(_("A worker takes it within seconds."), _("If none does, the queue for scans has no worker."))
     if run.state == ScanState.RUNNING:
         left = total - done
         return parts.Next(
             ngettext("%(n)d host is still to answer.", "%(n)d hosts are still to answer.", left) % {"n": left}
+        )
+    if whole < total:
+        return parts.Next(
+            _("%(n)d of %(total)d hosts were scanned; the others stand below with the reason.")
+            % {"n": whole, "total": total},
+            run.reason,
         )
     return parts.Next(run.reason or _("Every host was scanned."))
 

@@ -363,7 +363,10 @@ def window_retire(request: HttpRequest, pk: int) -> HttpResponseBase:
         "title": _("Retire %(window)s") % {"window": window},
         "phase": 1,
         "verb": Verb("retire", _("Retire"), dangerous=True, reach=window.name, icon="archive"),
-        "reach": [Reach(len(groups), _("groups")), Reach(hosts, _("hosts in them"))],
+        "reach": [
+            Reach(len(groups), ngettext("group", "groups", len(groups))),
+            Reach(hosts, ngettext("host in them", "hosts in them", hosts)),
+        ],
         "consequences": [_("Hosts that have no other window can no longer be deployed to.")],
         "form": form,
         "waiting": waiting,

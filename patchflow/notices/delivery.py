@@ -140,13 +140,24 @@ def deliver(*, delivery_id: int, now: datetime) -> bool:
         given_up = delivery.attempts >= TRIES or is_final(error)
         mine.update(
             state=DeliveryState.FAILED if given_up else DeliveryState.QUEUED,
-            error=f"{type(error).__name__}: {error}"[:300],
+            error=_told(error)[:300],
             not_before=late,
             lease_until=None,
         )
         return False
     fault("after_send")
     return bool(mine.update(state=DeliveryState.SENT, sent_at=now, lease_until=None, error=""))
+
+
+def _told(error: Exception) -> str:
+    """What went wrong, as the mail server said it, for who looks after the mail."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        said = [f"{code} {words.decode(errors='replace')}" for code, words in error.recipients.values()]
+        return f"The mail server refused the address: {'; '.join(said)}"
+    if isinstance(error, smtplib.SMTPResponseException):
+        words = error.smtp_error
+        return f"The mail server answered: {error.smtp_code} {words.decode(errors='replace') if isinstance(words, bytes) else words}"
+    return f"{type(error).__name__}: {error}"
 
 
 def is_final(error: Exception) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qsl
 
 from django import forms
 from django.contrib import messages
@@ -25,6 +26,12 @@ from patchflow.web import parts
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.tables.saving import address_of, list_titles
 from patchflow.web.verbs import Verb
+
+
+def _spoken(query: str) -> str:
+    """What a filter asks for, readable: its fields and what they must be."""
+    asked = [(name, value) for name, value in parse_qsl(query) if value]
+    return "; ".join(f"{name}: {value}".replace("_", " ") for name, value in asked) or "–"
 
 
 class SaveForm(forms.Form):
@@ -70,7 +77,7 @@ def _columns(actor: User) -> list[Column]:
     return [
         Column(_("Filter"), "name", url=address_of, sort="name", wide=True),
         Column(_("List"), lambda row: list_titles().get(row.list_name, row.list_name), sort="list", name="list"),
-        Column(_("Asks"), "query", mono=True, wide=True),
+        Column(_("Asks"), lambda row: _spoken(row.query), wide=True),
         Column(_("Of"), "owner.username"),
         Column(
             _("Shared with"),
@@ -146,7 +153,7 @@ def filter_save(request: HttpRequest) -> HttpResponseBase:
     title = list_titles()[asked.list_name]
     context = {
         "title": _("Save this filter"),
-        "lede": _("Of the list “%(list)s”: %(query)s") % {"list": title, "query": asked.query or "–"},
+        "lede": _("Of the list “%(list)s”: %(query)s") % {"list": title, "query": _spoken(asked.query)},
         "form": form,
         "submit_label": _("Save"),
         "cancel_url": address,
@@ -180,7 +187,7 @@ def filter_edit(request: HttpRequest, pk: int) -> HttpResponseBase:
     context = {
         "title": saved.name,
         "lede": _("Of the list “%(list)s”: %(query)s")
-        % {"list": list_titles().get(saved.list_name, saved.list_name), "query": saved.query},
+        % {"list": list_titles().get(saved.list_name, saved.list_name), "query": _spoken(saved.query)},
         "form": form,
         "saved": saved,
         "own": saved.owner_id == actor.pk,

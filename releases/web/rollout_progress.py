@@ -70,7 +70,7 @@ def forecast_lines(rollout: Rollout, *, now: datetime, stopped: bool = False) ->
             % {"each": each, "n": of}
         )
     else:
-        lines.append(_("No host has ended yet: %(each)s for each are assumed.") % {"each": each})
+        lines.append(_("No host's time was measured yet: %(each)s for each are assumed.") % {"each": each})
     if found.late:
         lines.append(
             _("At this pace some hosts will not start before the latest start that was signed, and are refused.")

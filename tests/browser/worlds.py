@@ -144,7 +144,7 @@ def told(scene: Scene, now: datetime) -> None:
     rows = Delivery.objects.filter(channel="mail")
     rows.update(state="sent", sent_at=now - timedelta(hours=3))
     rows.filter(user=scene.cast.ann).update(
-        state="failed", attempts=1, error="SMTPRecipientsRefused: {'ann@example.org': (550, b'5.1.1 No such mailbox')}"
+        state="failed", attempts=1, error="The mail server refused the address: 550 5.1.1 No such mailbox"
     )
     asked = rows.filter(user=scene.cast.mia).latest("pk")
     failed = rows.filter(state="failed").latest("pk")

@@ -393,7 +393,7 @@ def webhook_again(request: HttpRequest, pk: int, message: int) -> HttpResponseBa
         Verb("again", _("Send again"), icon="retry", dangerous=True),
         _("Send %(id)s again") % {"id": row.message_id},
         [
-            _("Id and content stay as they are; `webhook-attempt` says which try it is."),
+            _("Id and content stay as they are; “webhook-attempt” says which try it is."),
             *([taken] if row.state == DeliveryState.SENT else []),
         ],
     )

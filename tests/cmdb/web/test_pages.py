@@ -277,7 +277,7 @@ def test_baseline_from_a_host_is_approved_by_another(estate: Host, cast: Cast) -
 def test_retire_asks_first_with_its_reach(cast: Cast, now: datetime) -> None:
     host = make_host("web-01", groups=[make_group()])
     cora, place = client(cast.cora), reverse("cmdb:host-retire", args=[host.pk])
-    assert "group memberships" in text(cora.get(place))
+    assert "group membership" in text(cora.get(place))
     assert cora.post(place, {}).status_code == 400
     assert client(cast.ann).post(place, {"reason": "x"}).status_code == 403
     assert Host.objects.live().exists()

@@ -36,7 +36,7 @@ def test_a_list_is_saved_shared_begun_with_and_removed(cast: Cast, hosts: None, 
     html = client.get(asked).content.decode()
     where = "/filters/save/?of=%2Festate%2F%3Fenvironment%3Dtest%26sort%3D-name%26without%3Dage"
     assert where in html
-    assert "environment=test" in client.get(where).content.decode()
+    assert "environment: test" in client.get(where).content.decode()
     answer = client.post(where, {"name": "Test, backwards", "shared_with": "operator"})
     made = SavedFilter.objects.get()
     assert answer.url == f"{LIST}?environment=test&sort=-name&without=age&saved={made.pk}"
