@@ -26,6 +26,7 @@ from patchflow.kernel import audit, workflow
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
+from patchflow.web.fields import PersonField
 from patchflow.web.parts import Next
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Verb, verbs_of
@@ -126,7 +127,7 @@ class StepForm(forms.Form):
     text = forms.CharField(
         label=gettext_lazy("Output, or reason"), required=False, widget=rfc_forms.Area(3), max_length=2000
     )
-    owner_id = forms.ModelChoiceField(label=gettext_lazy("Person"), queryset=User.objects.none(), required=False)
+    owner_id = PersonField(label=gettext_lazy("Person"), queryset=User.objects.none(), required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -11,6 +11,7 @@ from changes.enums_meeting import MeetingKind, Presence
 from changes.models import AgendaItem, Meeting
 from changes.web.rfc_forms import Area, Moment
 from patchflow.kernel.models import User
+from patchflow.web.fields import PersonField
 
 
 class PlanForm(forms.Form):
@@ -81,7 +82,7 @@ class AttendanceForm(forms.Form):
                 label=str(attendee.user), choices=Presence.choices, initial=attendee.presence
             )
         others = User.objects.filter(is_active=True).exclude(pk__in=self.known).exclude(username="bot")
-        self.fields["also"] = forms.ModelChoiceField(
+        self.fields["also"] = PersonField(
             others.order_by("username"), label=_("Also there"), required=False, help_text=_("A guest, or a substitute.")
         )
 

@@ -21,6 +21,7 @@ from patchflow.kernel import substitutes
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import Substitution, User
 from patchflow.web import parts
+from patchflow.web.fields import PersonField
 from patchflow.web.tables import Column, Listing, list_page
 from patchflow.web.verbs import Verb
 
@@ -28,7 +29,7 @@ from patchflow.web.verbs import Verb
 class NameForm(forms.Form):
     """Whom, from when, until when."""
 
-    substitute_id = forms.ModelChoiceField(
+    substitute_id = PersonField(
         label=gettext_lazy("Who decides for you"),
         queryset=User.objects.none(),
         help_text=gettext_lazy("Only people whose own role decides. What they sign says that it is for you."),

@@ -27,6 +27,7 @@ from patchflow.kernel import audit
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 from patchflow.web import parts, verbs
+from patchflow.web.fields import PersonField
 from patchflow.web.tables import Column, Filter, Listing, list_page
 
 MISSING = {
@@ -48,7 +49,7 @@ def _people() -> QuerySet[User]:
 
 class SupportForm(forms.Form):
     name = forms.CharField(label=gettext_lazy("Name"), max_length=80, help_text=gettext_lazy("As items name it."))
-    lead = forms.ModelChoiceField(
+    lead = PersonField(
         label=gettext_lazy("Lead"),
         queryset=User.objects.none(),
         required=False,

@@ -23,6 +23,7 @@ from patchflow.kernel.audit import history
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import failing
+from patchflow.web.fields import PersonField
 from patchflow.web.parts import Crumb, Next
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Verb
@@ -47,7 +48,7 @@ class OpenForm(forms.Form):
     kind = forms.ChoiceField(label=gettext_lazy("Kind"), choices=PeriodicKind.choices)
     from_on = forms.DateField(label=gettext_lazy("From"), widget=DAY)
     to_on = forms.DateField(label=gettext_lazy("To, not included"), widget=DAY)
-    owner_id = forms.ModelChoiceField(label=gettext_lazy("Owner"), queryset=User.objects.none(), required=False)
+    owner_id = PersonField(label=gettext_lazy("Owner"), queryset=User.objects.none(), required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -69,7 +70,7 @@ class RemarkForm(forms.Form):
 
 class ActionForm(forms.Form):
     text = forms.CharField(label=gettext_lazy("What will be done"), max_length=500)
-    owner_id = forms.ModelChoiceField(label=gettext_lazy("By whom"), queryset=User.objects.none())
+    owner_id = PersonField(label=gettext_lazy("By whom"), queryset=User.objects.none())
     due_on = forms.DateField(label=gettext_lazy("Until"), widget=DAY)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -83,7 +84,7 @@ class SettleForm(forms.Form):
 
 
 class AssignForm(forms.Form):
-    owner_id = forms.ModelChoiceField(label=gettext_lazy("Owner"), queryset=User.objects.none())
+    owner_id = PersonField(label=gettext_lazy("Owner"), queryset=User.objects.none())
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
