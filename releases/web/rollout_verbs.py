@@ -199,8 +199,10 @@ def _confirmed(
     reach: Sequence[Reach] = (),
     then: Sequence[str] = (),
     needs_reason: bool = True,
+    harmless: bool = False,
 ) -> HttpResponse:
-    """Shows the reach, takes the reason, runs the verb once, goes back; a refusal is shown with what was typed."""
+    """Shows the reach, takes the reason, runs the verb once, goes back; a refusal is shown with what was typed. `harmless`:
+    it takes nothing away and touches no host by itself."""
     kind = ReasonForm if needs_reason else NothingForm
     form = kind(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
@@ -217,6 +219,7 @@ def _confirmed(
         "reach": reach,
         "consequences": then,
         "form": form,
+        "harmless": harmless,
         "cancel_url": back,
         "crumbs": [parts.Crumb(_("Rollouts"), reverse("releases:rollout-list")), parts.Crumb(title)],
     }
@@ -240,6 +243,7 @@ def rollout_pause(request: HttpRequest, pk: int) -> HttpResponse:
         verb=_("Pause"),
         back=back,
         reach=[Reach(tally.pending, _("hosts wait on")), Reach(tally.live, _("hosts at work go on"))],
+        then=[_("Nothing is wrong: it goes on when somebody resumes it.")],
         act=lambda reason: rollouts.pause(rollout_id=pk, reason=reason, actor=_actor(request), at=timezone.now()),
     )
 
@@ -255,6 +259,7 @@ def rollout_resume(request: HttpRequest, pk: int) -> HttpResponse:
         back=back,
         needs_reason=False,
         reach=[Reach(tally.pending, _("hosts will be let through as their gates open"))],
+        harmless=True,
         act=lambda _reason: rollouts.resume(rollout_id=pk, actor=_actor(request), at=timezone.now()),
     )
 
@@ -269,6 +274,7 @@ def rollout_halt(request: HttpRequest, pk: int) -> HttpResponse:
         verb=_("Halt"),
         back=back,
         reach=[Reach(tally.pending, _("hosts wait on")), Reach(tally.live, _("hosts at work go on"))],
+        then=[_("Something is wrong: it stands with this cause until somebody has looked and resumes it.")],
         act=lambda reason: rollouts.halt(rollout_id=pk, cause=reason, actor=_actor(request), at=timezone.now()),
     )
 
@@ -398,6 +404,7 @@ def job_look(request: HttpRequest, pk: int) -> HttpResponse:
         back=back,
         needs_reason=False,
         reach=[Reach(1, _("host is asked; nothing is changed there"))],
+        harmless=True,
         act=lambda _reason: jobs.look_again(job_id=pk, actor=_actor(request), at=timezone.now()),
     )
 
