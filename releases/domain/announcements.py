@@ -26,6 +26,20 @@ def started(rollout: Rollout, *, at: datetime) -> None:
         )
 
 
+def halted(rollout: Rollout, cause: str, *, at: datetime) -> None:
+    """Tells who can do something about it that it stands still, and why; a way back too."""
+    tell(
+        kind="rollout_halted",
+        people=[],
+        key=f"rollout:{rollout.pk}:halted:{at:%Y%m%d%H%M%S%f}",
+        at=at,
+        url=rollout.get_absolute_url(),
+        rollout=rollout,
+        release=rollout.release,
+        cause=cause,
+    )
+
+
 def ended(rollout: Rollout, *, at: datetime) -> None:
     """Tells the same people how it ended."""
     if rollout.is_way_back:

@@ -194,9 +194,13 @@ def resume(*, rollout_id: int, actor: User, at: datetime) -> Rollout:
     return rollout
 
 
+@workflow.verb("release.rollout.halted", Rollout, "rollout_id")
 def halt(*, rollout_id: int, cause: str, actor: User, at: datetime) -> Rollout:
-    """Stands still until a person has looked: by a failure limit, by a gate that no waiting opens, or by a person."""
-    return workflow.fire(Rollout, rollout_id, "halt", actor=actor, at=at, cause=said(cause))
+    """Stands still until a person has looked: by a failure limit, by a gate that no waiting opens, or by a person. Release
+    managers and operators are told."""
+    rollout = workflow.fire(Rollout, rollout_id, "halt", actor=actor, at=at, cause=said(cause))
+    announcements.halted(rollout, cause, at=at)
+    return rollout
 
 
 # --- stopping ---------------------------------------------------------------------------------------------------------

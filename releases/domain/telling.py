@@ -32,6 +32,11 @@ kind(
     audiences=EVERYBODY, by_role=BY_ROLE, about="rollout", view="rollout.view", open_to_all=True, patch=True,
 )  # fmt: skip
 kind(
+    "rollout_halted", _("A rollout has halted"),
+    facts=RELEASE | {"rollout.number": str, "cause": str},
+    by_role={TEAM: BY_ROLE[TEAM]}, about="rollout", view="rollout.view", duty=True, urgent=True, patch=True,
+)  # fmt: skip
+kind(
     "ring_notified", _("Your hosts are next to be updated"),
     facts=RING | {
         "count": int, "names": list, "more": int, "back": bool, "windows": list, **RESTART, "starts_at": datetime, "waits": bool,

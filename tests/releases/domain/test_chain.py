@@ -12,7 +12,7 @@ from cmdb.models import ConfigurationItem
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import AuditEntry, User
 from patchflow.notices.models import Delivery
-from releases.domain import delays, owners
+from releases.domain import delays, owners, rollouts
 from releases.models import DelayRequest, Representative
 from tests.factories.people import make_user
 from tests.factories.rollouts import Deployment
@@ -173,3 +173,18 @@ def test_start_and_end_are_told_to_each_audience_in_its_words(make: Make) -> Non
     assert said["rollout_started", "sara"] == ("end_user", "Computers are being updated")
     assert said["rollout_ended", "rex"] == ("team", f"{number} has ended: 1 of 1 hosts are where they should be")
     assert len(said) == len(rows)
+
+
+def test_a_halt_is_told_each_time_to_who_can_do_something_about_it(make: Make) -> None:
+    deployment = make(hosts=1, profile={"notify": False})
+    deployment.start()
+    pk, number, cast = deployment.rollout.pk, deployment.rollout.number, deployment.cast
+    for cause in ("The pilot answers no more.", "It is silent again."):
+        deployment.clock.wait(60)
+        rollouts.halt(rollout_id=pk, cause=cause, actor=cast.rex, at=deployment.clock.at)
+        rollouts.resume(rollout_id=pk, actor=cast.rex, at=deployment.clock.at)
+    rows = Delivery.objects.filter(notice__kind="rollout_halted").order_by("pk")
+    assert {d.user.username for d in rows} == {"rex", "otto"}
+    assert {d.title for d in rows} == {f"{number} has halted"}
+    told = [d.body for d in rows if d.user == cast.otto]
+    assert ["no more" in told[0], "silent again" in told[1], len(told)] == [True, True, 2]
