@@ -77,7 +77,7 @@ def _columns(actor: User) -> list[Column]:
     return [
         Column(_("Filter"), "name", url=address_of, sort="name", wide=True),
         Column(_("List"), lambda row: list_titles().get(row.list_name, row.list_name), sort="list", name="list"),
-        Column(_("Asks"), lambda row: _spoken(row.query), wide=True),
+        Column(_("Asks"), lambda row: _spoken(row.query), name="query", wide=True),
         Column(_("Of"), "owner.username"),
         Column(
             _("Shared with"),
