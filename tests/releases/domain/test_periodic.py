@@ -178,7 +178,7 @@ def client(user: User) -> Client:
 def test_sweeps_at_once_open_one_and_none_of_them_ends_in_a_refusal(cast: Cast, now: datetime) -> None:
     make_host("web-01")
     due = MADE + timedelta(days=400)
-    assert sorted(together([lambda: periodic.sweep(now=due)] * 5)) == [0, 0, 0, 0, len(PeriodicKind)]
+    assert sum(together([lambda: periodic.sweep(now=due)] * 5)) == len(PeriodicKind)
     assert sorted(PeriodicReview.objects.values_list("kind", flat=True)) == sorted(PeriodicKind.values)
     assert set(AuditEntry.objects.filter(verb="release.periodic.opened").values_list("outcome", flat=True)) == {"done"}
 
