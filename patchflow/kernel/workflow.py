@@ -404,6 +404,16 @@ class Available:
         return not self.blockers
 
 
+def why_not(obj: models.Model, name: str, *, actor: User, at: datetime) -> list[Blocker]:
+    """Why `fire` would refuse `name` now, for a page that would ask for it; empty if nothing stands against it. Changes
+    nothing, and writes nothing down: nobody has tried."""
+    try:
+        _pass_gates(obj, name, actor=actor, at=at, facts={})
+    except Refusal as refusal:
+        return list(refusal.blockers)
+    return []
+
+
 def available(obj: models.Model, *, actor: User, at: datetime, also: Iterable[str] = ()) -> list[Available]:
     """The verbs that leave the object's state now, for this person; system transitions only if named in `also`."""
     model = type(obj)
