@@ -17,7 +17,7 @@ from changes.rules import own_or_manager
 from changes.signals import authorization_lost
 from cmdb.models import Host, ServiceWindow
 from patchflow.kernel import audit, signoffs, workflow
-from patchflow.kernel.blockers import english, label_of
+from patchflow.kernel.blockers import English, english, label_of
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.integrity import difference, digest, plain
 from patchflow.kernel.models import User
@@ -65,6 +65,11 @@ def not_on_hold(rfc: RFC) -> None:
         raise Blocked(held)
 
 
+def not_editable(rfc: RFC) -> English:
+    """Why an RFC in its state is not revised."""
+    return english("It is %(state)s: suspend or stop it before you change what it does.", state=label_of(rfc))
+
+
 @workflow.verb("change.rfc.revised", RFC, "rfc_id")
 def revise(
     *, rfc_id: int, actor: User, at: datetime, reason: str = "", digest_seen: str = "", **changes: Unpack[Changes]
@@ -79,8 +84,7 @@ def revise(
     if refused := failing([capability("rfc.revise"), own_or_manager], rfc, actor):
         raise NotAllowed(refused)
     if rfc.state not in EDITABLE:
-        sentence = english("It is %(state)s: suspend or stop it before you change what it does.", state=label_of(rfc))
-        raise Conflict(sentence, code="conflict.state")
+        raise Conflict(not_editable(rfc), code="conflict.state")
     not_on_hold(rfc)
     if digest_seen and digest_seen != rfc.change_digest:
         raise Conflict("Somebody else has changed it since you opened it. Look again, then repeat.", code="rfc.changed")

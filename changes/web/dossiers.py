@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -19,8 +19,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from changes.domain import dossiers, families, rfcs
 from changes.enums import ReferenceKind
 from changes.models import RFC
-from changes.web import rfc_forms
-from changes.web.rfcs import visible_rfc
+from changes.web import rfc_forms, rfc_parts
+from changes.web.rfc_verbs import why_not
+from changes.web.rfcs import crumbs_of, visible_rfc
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 
@@ -76,7 +78,15 @@ def dossier_of(rfc: RFC, *, actor: User, now: datetime) -> dict[str, Any]:
 
 
 def _form_page(
-    request: HttpRequest, rfc: RFC, form: forms.Form, title: Any, call: Callable[[], Any], *, label: Any = ""
+    request: HttpRequest,
+    rfc: RFC,
+    form: forms.Form,
+    title: Any,
+    call: Callable[[], Any],
+    *,
+    label: Any = "",
+    consequences: Sequence[str] = (),
+    barred: Sequence[Blocker] = (),
 ) -> HttpResponse:
     """The form; or, if what was typed is right and the verb goes through, back to the RFC."""
     if request.method == "POST" and form.is_valid():
@@ -90,9 +100,13 @@ def _form_page(
     context = {
         "title": title,
         "lede": str(rfc),
+        "phase": rfc_parts.phase_of(rfc),
         "form": form,
         "submit_label": label or title,
+        "consequences": consequences,
+        "barred": [] if request.method == "POST" else barred,
         "cancel_url": rfc.get_absolute_url(),
+        "crumbs": crumbs_of(rfc, title),
     }
     return render(request, "web/form.html", context, status=400 if form.errors else 200)
 
@@ -106,7 +120,7 @@ def rfc_comment(request: HttpRequest, pk: int) -> HttpResponse:
     def call() -> None:
         dossiers.comment(rfc_id=rfc.pk, actor=actor, at=timezone.now(), **form.cleaned_data)
 
-    return _form_page(request, rfc, form, _("Comment"), call)
+    return _form_page(request, rfc, form, _("Comment"), call, barred=_not_added(rfc, actor, dossiers.COMMENT))
 
 
 @login_required
@@ -119,7 +133,7 @@ def rfc_attach(request: HttpRequest, pk: int) -> HttpResponse:
         sent = form.cleaned_data["file"]
         dossiers.attach(rfc_id=rfc.pk, name=sent.name, content=sent.file, actor=actor, at=timezone.now())
 
-    return _form_page(request, rfc, form, _("Attach a file"), call)
+    return _form_page(request, rfc, form, _("Attach a file"), call, barred=_not_added(rfc, actor, dossiers.ATTACH))
 
 
 @login_required
@@ -131,7 +145,7 @@ def rfc_refer(request: HttpRequest, pk: int) -> HttpResponse:
     def call() -> None:
         dossiers.refer(rfc_id=rfc.pk, actor=actor, at=timezone.now(), **form.cleaned_data)
 
-    return _form_page(request, rfc, form, _("Add a reference"), call)
+    return _form_page(request, rfc, form, _("Add a reference"), call, barred=_not_added(rfc, actor, dossiers.ATTACH))
 
 
 @login_required
@@ -146,7 +160,12 @@ def rfc_parent(request: HttpRequest, pk: int) -> HttpResponse:
         parent_id = rows.values_list("pk", flat=True).first() or 0 if number else None
         families.set_parent(rfc_id=rfc.pk, parent_id=parent_id, actor=actor, at=timezone.now())
 
-    return _form_page(request, rfc, form, _("Parent of %(number)s") % {"number": rfc.number}, call, label=_("Save"))
+    title = _("Parent of %(number)s") % {"number": rfc.number}
+    barred = why_not(rfc, "parent", actor=actor, at=timezone.now())
+    return _form_page(
+        request, rfc, form, title, call, label=_("Save"), barred=barred,
+        consequences=[_("A child follows the hold and the cancellation of its parent. The parent is closed after its children.")],
+    )  # fmt: skip
 
 
 @login_required
@@ -159,7 +178,13 @@ def rfc_withdraw_file(request: HttpRequest, pk: int, attachment: int) -> HttpRes
         given = {"rfc_id": rfc.pk, "attachment_id": attachment, **form.cleaned_data}
         dossiers.withdraw_attachment(actor=actor, at=timezone.now(), **given)
 
-    return _form_page(request, rfc, form, _("Withdraw the file"), call)
+    file = get_object_or_404(rfc.attachments, pk=attachment)
+    title = _("Withdraw “%(file)s”") % {"file": file.name}
+    said = [_("Nobody can open it any more. Its name, its SHA-256 and your reason stay in the record.")]
+    barred = _not_added(rfc, actor, dossiers.ATTACH)
+    if file.withdrawn_at:
+        barred.append(Blocker("attachment.withdrawn", english("It is withdrawn already.")))
+    return _form_page(request, rfc, form, title, call, label=_("Withdraw the file"), consequences=said, barred=barred)
 
 
 @login_required
@@ -191,6 +216,10 @@ def rfc_file(request: HttpRequest, pk: int, attachment: int) -> HttpResponseBase
     response["X-Content-Type-Options"] = "nosniff"
     response["Cache-Control"] = "private, no-store"
     return response
+
+
+def _not_added(rfc: RFC, actor: User, right: str) -> list[Blocker]:
+    return dossiers.why_not_add(rfc, actor, right, at=timezone.now())
 
 
 def _actor(request: HttpRequest) -> Any:

@@ -60,7 +60,7 @@ class OptionalReasonForm(forms.Form):
 
 
 class CloseForm(forms.Form):
-    code = forms.ChoiceField(label=_("How it ended"), choices=CloseCode.choices)
+    code = forms.ChoiceField(label=_("How it ended"), choices=[("", _("choose")), *CloseCode.choices])
     summary = forms.CharField(label=_("Summary"), widget=Area(3), required=False, max_length=2000)
 
 

@@ -8,11 +8,11 @@ from datetime import datetime
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from changes.domain.clocks import TERMINAL
 from changes.domain.glass import BEFORE
-from changes.domain.revisions import EDITABLE
+from changes.domain.revisions import EDITABLE, not_editable
 from changes.domain.rfc_gates import owed_documents, unplanned
 from changes.domain.risk import SCORABLE
 from changes.enums import RFCKind, RFCState
@@ -21,7 +21,8 @@ from changes.queries.holds import hold_blocker, open_hold_of
 from changes.queries.rfcs import refusal_of
 from changes.rules import own_or_manager
 from patchflow.kernel import signoffs, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, English, english, label_of
+from patchflow.kernel.fsm import machine_of
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import Rule, capability, failing
 from patchflow.web.verbs import Verb
@@ -75,7 +76,7 @@ def verbs_of_rfc(rfc: RFC, *, actor: User, at: datetime) -> tuple[list[Verb], li
     """What can be done to the RFC where it stands, and what can be done aside; refused ones with every reason, verbs of
     other kinds left out."""
     hosts = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True).count()
-    reach = {"cancel": "", "stop": _("%(n)d hosts") % {"n": hosts}, "lapse": "", "break_glass": ""}
+    reach = {"stop": ngettext("on %(n)d host", "on %(n)d hosts", hosts) % {"n": hosts}}
     offered = [
         _verb(rfc, one.name, str(one.label), one.blockers, dangerous=one.dangerous, reach=reach.get(one.name, ""))
         for one in workflow.available(rfc, actor=actor, at=at)
@@ -156,3 +157,43 @@ def _others(rfc: RFC, actor: User) -> list[Verb]:
         if owed_documents(rfc) and rfc.authorized_at and rfc.state not in TERMINAL:
             offer("bring_owed", _("Bring an owed document"), [capability("rfc.revise")])
     return found
+
+
+def why_not(rfc: RFC, name: str, *, actor: User, at: datetime) -> list[Blocker]:
+    """Every reason against the verb `name` now, for the page that would ask for it; empty if nothing stands against it."""
+    if name in {t.name for t in machine_of(RFC)}:
+        return workflow.why_not(rfc, name, actor=actor, at=at)
+    offered = next((verb for verb in _others(rfc, actor) if verb.name == name), None)
+    if offered is not None:
+        return list(offered.blockers)
+    sentence = _not_offered(rfc, name)
+    return [Blocker("conflict.state", sentence, tone="wait")] if sentence else []
+
+
+def _not_offered(rfc: RFC, name: str) -> English | None:
+    """Why its page does not offer the verb at all; None if it could be done nevertheless (to ask once more)."""
+    state = label_of(rfc)
+    match name:
+        case "hold" if open_hold_of(rfc):
+            return english("It is on hold already.")
+        case "hold":
+            return english("It is %(state)s: there is nothing to hold.", state=state)
+        case "resume":
+            return english("It is not on hold.")
+        case "move" if rfc.state in EDITABLE:
+            return english("None of its updates has been replaced.")
+        case "move":
+            return english("It is %(state)s: stop its rollout and suspend it before you move it.", state=state)
+        case "classify":
+            return english("Its clock has stopped: the class is history.")
+        case "ask_break_glass" if rfc.kind != RFCKind.EMERGENCY or rfc.state not in BEFORE:
+            return english("The glass is broken only for an emergency that waits for approval.")
+        case "review_glass":
+            return english("There is no broken glass to review.")
+        case "bring_owed":
+            return english("It owes no document now.")
+        case "revise":
+            return not_editable(rfc)
+        case "parent":
+            return english("It is %(state)s.", state=state)
+    return None

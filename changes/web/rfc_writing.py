@@ -22,7 +22,8 @@ from changes.queries.below import Lift, lift_of_baseline, lift_of_group, lift_of
 from changes.queries.conflicts import find_conflicts
 from changes.web import rfc_forms, rfc_parts
 from changes.web.rfc_forms import ContentForm, ReviseForm
-from changes.web.rfcs import visible_rfc
+from changes.web.rfc_verbs import why_not
+from changes.web.rfcs import crumbs_of, visible_rfc
 from cmdb.models import Host
 from patchflow.kernel.errors import Refusal
 
@@ -178,6 +179,8 @@ def rfc_revise(request: HttpRequest, pk: int) -> HttpResponse:
         "rfc": rfc,
         "submit_label": _("Save"),
         "cancel_url": rfc.get_absolute_url(),
+        "barred": [] if request.method == "POST" else why_not(rfc, "revise", actor=actor, at=timezone.now()),
+        "crumbs": crumbs_of(rfc, _("Revise")),
         "voids": rfc.state in (RFCState.AWAITING_APPROVAL, RFCState.AUTHORIZED),
         "many": len(possible) if many else 0,
         "picks": many,

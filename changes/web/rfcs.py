@@ -29,7 +29,7 @@ from cmdb.models import Host
 from patchflow.kernel.models import User
 from patchflow.kernel.signoffs import rounds_of
 from patchflow.web import states
-from patchflow.web.parts import Statement
+from patchflow.web.parts import Crumb, Statement
 from patchflow.web.tables import Column, Filter, Listing, list_page
 
 
@@ -37,6 +37,15 @@ def visible_rfc(request: HttpRequest, pk: int) -> RFC:
     """The RFC, if the person may see it; 404 otherwise."""
     rows = RFC.objects.visible_to(request.user).select_related("requested_by", "cycle", "change_model")  # type: ignore[arg-type]
     return get_object_or_404(rows, pk=pk)
+
+
+def crumbs_of(rfc: RFC, title: Any) -> list[Crumb]:
+    """The way back from the page of an act to the RFC."""
+    return [
+        Crumb(_("Changes"), reverse("changes:rfc-list")),
+        Crumb(rfc.number, rfc.get_absolute_url()),
+        Crumb(str(title)),
+    ]
 
 
 def _kind_of(rfc: RFC) -> str:
