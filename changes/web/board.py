@@ -288,7 +288,7 @@ def _rfc_item(rfc: RFC, actor: Any, now: Any) -> dict[str, Any]:
         "risk_scale": rfc_parts.risk_scale(),
         "cost": cost,
         "urgency": _urgency(cost, now),
-        "cost_rows": rfc_parts.waiting_rows(cost),
+        "cost_rows": rfc_parts.waiting_rows(cost, now=now),
         "updates": _updates(rfc, rows),
         "wanted": _wanted([row.update for row in rows]),
         "target_count": len(targets),

@@ -11,15 +11,16 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from changes.enums import HoldCause, RFCKind, RFCState, RiskLevel
+from changes.domain.change_models import licence_blockers
+from changes.enums import TERMINAL, HoldCause, RFCKind, RFCState, RiskLevel
 from changes.models import RFC, Evidence, RFCTarget, RiskAssessment
 from changes.queries.board import Rung, ladder_of
 from changes.queries.conflicts import Conflict, ConflictKind, seen_by
 from changes.queries.holds import open_hold_of
-from changes.queries.rfcs import refusal_of
+from changes.queries.rfcs import history_of, refusal_of
 from changes.queries.risk import LEVELS, CostOfWaiting, Waiting
 from cmdb.enums import Environment
-from patchflow.kernel.blockers import here
+from patchflow.kernel.blockers import here, said
 from patchflow.kernel.enums import Quorum, Verdict
 from patchflow.kernel.models import SignOffRound, User
 from patchflow.kernel.roles import all_roles
@@ -58,8 +59,9 @@ def _next_by_state(rfc: RFC, now: datetime) -> Next:
         case RFCState.DRAFT:
             return Next(_("%(who)s completes it and submits it.") % {"who": rfc.requested_by})
         case RFCState.SUBMITTED if rfc.kind == RFCKind.STANDARD:
+            advice = _("Revise it, or send it back and make it normal.")
             return Next(
-                _("Its licence does not cover it as it stands."), _("Revise it, or send it back and make it normal.")
+                _("Its licence does not cover it as it stands."), f"{said(licence_blockers(rfc))} {advice}".strip()
             )
         case RFCState.SUBMITTED if rfc.kind == RFCKind.EMERGENCY:
             return Next(_("A change manager asks the ECAB at once."), _("It may owe test and documents until closing."))
@@ -70,9 +72,7 @@ def _next_by_state(rfc: RFC, now: datetime) -> Next:
         case RFCState.AWAITING_APPROVAL:
             return _next_signature(rfc, now)
         case RFCState.AUTHORIZED:
-            return Next(
-                _("A release manager takes it into a release."), _("Whoever signed it neither builds nor starts it.")
-            )
+            return _next_release(rfc, now)
         case RFCState.IMPLEMENTING:
             return Next(_("Its release is carrying it out."))
         case RFCState.SUSPENDED:
@@ -84,7 +84,25 @@ def _next_by_state(rfc: RFC, now: datetime) -> Next:
             return Next(_("A change manager closes it when the review is there."))
         case RFCState.CLOSED:
             return Next(_("Nothing more: closed as %(code)s.") % {"code": rfc.get_close_code_display()})
-    return Next(_("Nothing more: it is %(state)s.") % {"state": rfc.get_state_display()})
+    return _ended(rfc)
+
+
+def _next_release(rfc: RFC, now: datetime) -> Next:
+    """By which release it is carried out, as far as one has reserved its slot."""
+    detail = _("Whoever signed it neither builds nor starts it.")
+    slot = rfc.slots.filter(released_at__isnull=True).first()
+    if slot is None:
+        return Next(_("A release manager takes it into a release."), detail)
+    given = {"release": slot.holder, "when": words.at(slot.starts_at, now=now)}
+    return Next(_("%(release)s carries it out: the first time reserved for it is %(when)s.") % given, detail)
+
+
+def _ended(rfc: RFC) -> Next:
+    """Who ended it without carrying it out, and why."""
+    entry = history_of(rfc).filter(object_type=rfc._meta.label_lower, after_state=rfc.state).first()
+    why = str(entry.detail.get("reason", "")) if entry and isinstance(entry.detail, dict) else ""
+    sentence = _("Nothing more: it is %(state)s.") % {"state": rfc.get_state_display()}
+    return Next(sentence, _("%(who)s: “%(why)s”") % {"who": entry.actor_name, "why": why} if entry and why else "")
 
 
 def _next_evaluation(rfc: RFC) -> Next:
@@ -226,12 +244,21 @@ def waiting_word(row: Waiting) -> tuple[str, str]:
     if row.late_by is not None:
         return "st-bad", _("%(span)s over") % {"span": words.duration(row.late_by)}
     if row.early_by is not None:
-        return "st-good", _("%(span)s early") % {"span": words.duration(row.early_by)}
+        return "st-good", _("%(span)s left") % {"span": words.duration(row.early_by)}
     return "st-open", _("no target date")
 
 
-def waiting_rows(cost: CostOfWaiting) -> list[dict[str, Any]]:
-    return [{"row": row, "css": waiting_word(row)[0], "word": waiting_word(row)[1]} for row in cost.rows]
+def waiting_rows(cost: CostOfWaiting, *, now: datetime) -> list[dict[str, Any]]:
+    """The dates with what waiting until then costs: the day of each, of the plan's own date also the time."""
+    return [
+        {
+            "row": row,
+            "on": words.at(row.at, now=now) if row.planned else words.day(row.at, now=now),
+            "css": waiting_word(row)[0],
+            "word": waiting_word(row)[1],
+        }
+        for row in cost.rows
+    ]
 
 
 def cost_head(cost: CostOfWaiting) -> tuple[str, str, str]:
@@ -245,14 +272,15 @@ def cost_head(cost: CostOfWaiting) -> tuple[str, str, str]:
     if cost.start_by:
         return (
             "st-warn",
-            _("The clock runs"),
+            waiting_word(cost.rows[0])[1],
             ngettext("%(n)d host is exposed", "%(n)d hosts are exposed", cost.hosts) % {"n": cost.hosts},
         )
     return "st-open", _("No date"), _("its class names no start-by target")
 
 
 def clock_of(rfc: RFC) -> Clock | None:
-    if rfc.start_by is None:
+    """Its clock; None where the class names no date, or the change ended before it was stopped."""
+    if rfc.start_by is None or (rfc.state in TERMINAL and rfc.clock_stopped_at is None):
         return None
     return Clock(rfc.clock_started_at, rfc.start_by, str(rfc.get_update_class_display()), rfc.clock_stopped_at)
 

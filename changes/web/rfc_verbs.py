@@ -138,7 +138,7 @@ def _others(rfc: RFC, actor: User) -> list[Verb]:
         rules = [capability("rfc.revise"), own_or_manager, capability("rfc.hold")]
         found.append(_verb(rfc, "move", _("Move to the newer updates"), failing(rules, rfc, actor), dangerous=True))
     if rfc.state in SCORABLE:
-        offer("score", _("Assess risk again"), [capability("rfc.score")], held)
+        offer("score", _("Assess risk again") if rfc.risk else _("Assess risk"), [capability("rfc.score")], held)
     if rfc.state not in TERMINAL and not rfc.clock_stopped_at:
         offer("classify", _("Change class"), [capability("rfc.evaluate")])
     if hold:

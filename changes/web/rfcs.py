@@ -20,7 +20,7 @@ from changes.enums import TERMINAL, RFCKind, RFCState, UpdateClass
 from changes.models import RFC, Cycle
 from changes.queries.conflicts import find_conflicts
 from changes.queries.fitting import Fit, fit_of
-from changes.queries.holds import open_holds
+from changes.queries.holds import open_hold_of, open_holds
 from changes.queries.rfcs import changes_since_signed, history_of, last_voided
 from changes.queries.risk import cost_of_waiting
 from changes.web import rfc_parts
@@ -150,15 +150,18 @@ def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:
             *([_("trial: never counts as real")] if rfc.trial else []),
         ],
         "next": rfc_parts.next_of(rfc, now=now),
-        "verbs": verbs,
-        "also": also,
+        "verbs": [*verbs, *(verb for verb in also if not verb.allowed)],
+        "also": [verb for verb in also if verb.allowed],
+        "held": open_hold_of(rfc) is not None,
+        "ended": rfc.state in TERMINAL,
+        "done": rfc.state in (*TERMINAL, RFCState.IN_REVIEW),
         "risk": risk_now,
         "risk_look": states.look("changes.risk", risk_now.level) if risk_now else None,
         "risk_lines": rfc_parts.risk_statements(risk_now),
         "risk_old": risk_now is not None and risk_now.content_digest != rfc.content_digest(),
         "cost": cost,
         "cost_head": rfc_parts.cost_head(cost),
-        "cost_rows": rfc_parts.waiting_rows(cost),
+        "cost_rows": rfc_parts.waiting_rows(cost, now=now),
         "round": round_,
         "ladder": rfc_parts.ladder(round_, now=now) if round_ else [],
         "owed": [] if rfc.state in TERMINAL else [Statement("st-warn", str(b)) for b in owed(rfc)],
@@ -174,7 +177,8 @@ def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:
         "last_voided": rfc_parts.differences(last_voided(rfc)) if not since else [],
         "revisions": list(rfc.revisions.select_related("by")[:8]),
         "clock": rfc_parts.clock_of(rfc),
-        "conflicts": rfc_parts.conflict_statements(find_conflicts(rfc, at=now), actor),
+        "tested_since": risk_now is not None and rfc.evidence.filter(at__gt=risk_now.at, passed__isnull=False).exists(),
+        "conflicts": [] if rfc.state in TERMINAL else rfc_parts.conflict_statements(find_conflicts(rfc, at=now), actor),
         "links": _links(rfc),
         "timeline": history_of(rfc)[:20],
     }

@@ -52,20 +52,23 @@ def zone(moment: datetime) -> str:
 
 def at(moment: datetime, *, now: datetime) -> str:
     """`moment` in the viewer's zone: "today 05:22 CET", "Thu 12 Nov 08:14 CET", with the year where it is another."""
+    clock = formats.date_format(timezone.localtime(moment), "H:i")
+    return f"{day(moment, now=now)} {clock} {zone(moment)}"
+
+
+def day(moment: datetime, *, now: datetime) -> str:
+    """The day of `moment` in the viewer's zone: "today", "Thu 12 Nov", with the year where it is another."""
     local, today = timezone.localtime(moment), timezone.localtime(now).date()
-    clock = formats.date_format(local, "H:i")
     days = (local.date() - today).days
     if days == 0:
-        day = _("today")
-    elif days == -1:
-        day = _("yesterday")
-    elif days == 1:
-        day = _("tomorrow")
-    else:
-        day = formats.date_format(
-            local, pgettext("date", "D j M") if local.year == today.year else pgettext("date", "D j M Y")
-        )
-    return f"{day} {clock} {zone(moment)}"
+        return _("today")
+    if days == -1:
+        return _("yesterday")
+    if days == 1:
+        return _("tomorrow")
+    return formats.date_format(
+        local, pgettext("date", "D j M") if local.year == today.year else pgettext("date", "D j M Y")
+    )
 
 
 def exactly(moment: datetime) -> str:
