@@ -21,9 +21,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from changes.domain import freezes
 from changes.enums import RFCKind
 from changes.models import ChangeSlot, FreezeWindow
-from changes.web.rfc_forms import Area, Moment, ReasonForm, refuse
+from changes.web.rfc_forms import Area, MomentField, ReasonForm, refuse
 from patchflow.kernel import audit
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.rules import capability, failing
 from patchflow.web import parts, words, wordtags
@@ -35,18 +35,13 @@ HIT = 50
 
 class FreezeForm(forms.Form):
     name = forms.CharField(label=gettext_lazy("Name"), max_length=80)
-    starts_at = forms.DateTimeField(label=gettext_lazy("From"), widget=Moment())
-    ends_at = forms.DateTimeField(label=gettext_lazy("Until"), widget=Moment())
+    starts_at = MomentField(label=gettext_lazy("From"))
+    ends_at = MomentField(label=gettext_lazy("Until"))
     passes = forms.MultipleChoiceField(
         label=gettext_lazy("Kinds of change that pass"), choices=RFCKind.choices, required=False, initial=[RFCKind.EMERGENCY],
         widget=forms.CheckboxSelectMultiple, help_text=gettext_lazy("Everything else starts when the freeze is over."),
     )  # fmt: skip
     reason = forms.CharField(label=gettext_lazy("Reason"), widget=Area(3), max_length=2000)
-
-    def __init__(self, *args: Any, zone: str, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for name in ("starts_at", "ends_at"):
-            self.fields[name].help_text = _("In your time zone, %(zone)s.") % {"zone": zone}
 
 
 def visible_freeze(request: HttpRequest, pk: int) -> FreezeWindow:
@@ -94,7 +89,7 @@ def freeze_list(request: HttpRequest) -> HttpResponseBase:
     context = {
         "title": _("Freezes"),
         "phase": 3,
-        "lede": _("Spans in which only some kinds of change start. What is at work runs on."),
+        "lede": _("Spans in which only some kinds of change may start. What has started before goes on."),
         "listing": listing,
         "may_declare": not may_declare(actor),
         "empty_title": _("No freeze yet"),
@@ -155,10 +150,8 @@ def _next(freeze: FreezeWindow, now: datetime) -> parts.Next:
             return parts.Next(_("It is over."))
         case "in_force":
             sentence = _("Only these start until %(when)s: %(kinds)s.")
-            return parts.Next(
-                sentence % {"when": words.at(freeze.ends_at, now=now), "kinds": passing(freeze)}, freeze.reason
-            )
-    return parts.Next(_("It begins %(when)s.") % {"when": words.at(freeze.starts_at, now=now)}, freeze.reason)
+            return parts.Next(sentence % {"when": words.at(freeze.ends_at, now=now), "kinds": passing(freeze)})
+    return parts.Next(_("It begins %(when)s.") % {"when": words.at(freeze.starts_at, now=now)})
 
 
 def _verbs(freeze: FreezeWindow, actor: Any, now: datetime) -> list[Verb]:
@@ -174,7 +167,7 @@ def _verbs(freeze: FreezeWindow, actor: Any, now: datetime) -> list[Verb]:
 def freeze_declare(request: HttpRequest) -> HttpResponse:
     """A new freeze; afterwards its page says which slots it hits."""
     now = timezone.now()
-    form = FreezeForm(request.POST if request.method == "POST" else None, zone=words.zone(now))
+    form = FreezeForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
             freeze = freezes.declare(actor=request.user, at=now, **form.cleaned_data)  # type: ignore[arg-type]
@@ -186,7 +179,7 @@ def freeze_declare(request: HttpRequest) -> HttpResponse:
     context = {
         "title": _("Declare a freeze"),
         "phase": 3,
-        "lede": _("Nothing of the other kinds starts in it. Slots that are reserved already stay, and wait until it is over."),
+        "lede": _("While it lasts only kinds of change that pass may start. Slots that are reserved already stay, and wait until it is over."),
         "form": form,
         "submit_label": _("Declare"),
         "cancel_url": reverse("changes:freeze-list"),
@@ -219,13 +212,20 @@ def freeze_lift(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             messages.success(request, _("Lifted."))
             return redirect(freeze)
+    gone = freeze.standing(timezone.now()) in ("lifted", "over")
     context = {
-        "title": _("Lift %(freeze)s") % {"freeze": freeze},
+        "title": _("Lift “%(freeze)s”") % {"freeze": freeze},
         "phase": 3,
         "verb": Verb("lift", _("Lift it"), dangerous=True, icon="x"),
         "reach": [Reach(len(slots_in(freeze, request.user)), _("reserved slots in it"))],
         "consequences": [_("What waits for its end may start at once, within its windows.")],
         "form": form,
+        "barred": []
+        if request.method == "POST"
+        else [
+            *may_declare(request.user),
+            *([Blocker("freeze.over", english("It is over already."))] if gone else []),
+        ],
         "cancel_url": freeze.get_absolute_url(),
         "crumbs": [parts.Crumb(_("Freezes"), reverse("changes:freeze-list")), parts.Crumb(freeze.name)],
     }

@@ -9,15 +9,15 @@ from django.utils.translation import gettext_lazy as _
 
 from changes.enums_meeting import MeetingKind, Presence
 from changes.models import AgendaItem, Meeting
-from changes.web.rfc_forms import Area, Moment
+from changes.web.rfc_forms import Area, MomentField
 from patchflow.kernel.models import User
 from patchflow.web.fields import PersonField
 
 
 class PlanForm(forms.Form):
     kind = forms.ChoiceField(label=_("Board"), choices=MeetingKind.choices, widget=forms.RadioSelect)
-    starts_at = forms.DateTimeField(label=_("Begins"), widget=Moment())
-    minutes = forms.IntegerField(label=_("Minutes"), min_value=5, max_value=600, initial=60)
+    starts_at = MomentField(label=_("Begins"))
+    minutes = forms.IntegerField(label=_("Length in minutes"), min_value=5, max_value=600, initial=60)
     place = forms.CharField(
         label=_("Place"), max_length=200, required=False, help_text=_("A room, or the address of a call.")
     )
@@ -26,11 +26,11 @@ class PlanForm(forms.Form):
 class TopicForm(forms.Form):
     title = forms.CharField(label=_("Title"), max_length=200)
     text = forms.CharField(label=_("Text"), required=False, widget=Area(4), max_length=4000)
-    minutes = forms.IntegerField(label=_("Minutes"), min_value=1, max_value=240, initial=10)
+    minutes = forms.IntegerField(label=_("Length in minutes"), min_value=1, max_value=240, initial=10)
 
 
 class PostponeForm(forms.Form):
-    starts_at = forms.DateTimeField(label=_("New beginning"), widget=Moment())
+    starts_at = MomentField(label=_("New beginning"))
     reason = forms.CharField(label=_("Reason"), widget=Area(3), max_length=2000)
 
 

@@ -20,12 +20,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from changes.domain import agendas, meetings
 from changes.enums_meeting import MeetingKind, MeetingState
-from changes.models import Meeting, Minutes
+from changes.models import AgendaItem, Meeting, Minutes
 from changes.queries.board import rounds_visible_to
 from changes.queries.meetings import Line, agenda_of, consent_block
 from changes.web import meeting_forms as shapes
 from changes.web import rfc_forms
 from patchflow.kernel import audit, workflow
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.rules import capability, failing
 from patchflow.web import parts, words
@@ -50,9 +51,9 @@ def meeting_list(request: HttpRequest) -> HttpResponseBase:
         (
             Column(_("Meeting"), "number", url=Meeting.get_absolute_url, mono=True),
             Column(_("Board"), lambda m: m.get_kind_display(), name="board"),
-            Column("", "state", state="changes.meeting"),
+            Column(_("State"), "state", state="changes.meeting"),
             Column(_("Begins"), "starts_at", sort="begins"),
-            Column(_("Minutes"), "minutes", numeric=True),
+            Column(_("Length, min"), "minutes", numeric=True, name="minutes"),
             Column(_("Place"), "place", wide=True),
             Column(_("Chair"), lambda m: str(m.chair), name="chair"),
         ),
@@ -70,7 +71,9 @@ def meeting_list(request: HttpRequest) -> HttpResponseBase:
     may = not failing([capability("meeting.manage")], None, actor)
     context = {
         "title": _("Meetings"),
-        "lede": _("The board talks where it must, and consents where it need not. Each member signs for themselves."),
+        "lede": _(
+            "The board talks about what needs it, and signs the rest in one go, by consent. Each member signs for themselves."
+        ),
         "phase": 3,
         "listing": listing,
         "may_plan": may,
@@ -199,6 +202,10 @@ def _next(meeting: Meeting, rows: list[Row], now: Any) -> parts.Next:
     easy = len(consent_block([r.line for r in rows]))
     items = ngettext("%(n)d item", "%(n)d items", left) % {"n": left}
     match meeting.state:
+        case S.PLANNED if not left:
+            return parts.Next(
+                _("Nothing is on the agenda yet."), _("Fill it, set the order, then publish: the members are told.")
+            )
         case S.PLANNED:
             detail = _("Set the order, then publish: the members are told.")
             return parts.Next(
@@ -256,10 +263,12 @@ def meeting_plan(request: HttpRequest) -> HttpResponse:
             return redirect(meeting)
     context = {
         "title": _("Plan a meeting"),
-        "lede": _("Whoever sits on the board is a member. Open questions that ask them are put on the agenda."),
+        "lede": _(
+            "Everybody who sits on the board is called to it. What waits for their decision is put on the agenda."
+        ),
         "phase": 3,
         "form": form,
-        "submit_label": _("Plan"),
+        "submit_label": _("Plan the meeting"),
         "cancel_url": reverse("changes:meeting-list"),
         "crumbs": [parts.Crumb(_("Meetings"), reverse("changes:meeting-list")), parts.Crumb(_("Plan"))],
     }
@@ -288,29 +297,64 @@ def meeting_click(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
 
 @dataclass(frozen=True)
 class VerbPage:
-    """A verb of a meeting, or of one of its items, with the form that it needs."""
+    """A verb of a meeting, or of one of its items, with the form that it needs; `consequences` say what follows."""
 
     title: Any
     call: Callable[..., Any]
     form: type[forms.Form] = rfc_forms.ReasonForm
     dangerous: bool = False
-    consequence: Any = ""
+    consequences: tuple[Any, ...] = ()
+    states: tuple[S, ...] = LIVE
 
 
 VERB_PAGES: dict[str, VerbPage] = {
-    "postpone": VerbPage(gettext_lazy("Postpone the meeting"), meetings.postpone, shapes.PostponeForm),
-    "cancel": VerbPage(
-        gettext_lazy("Cancel the meeting"), meetings.cancel, dangerous=True,
-        consequence=gettext_lazy("Its items are withdrawn; what waits for a decision still waits."),
-    ),
-    "minute": VerbPage(gettext_lazy("Close and seal the minutes"), meetings.minute, shapes.MinuteForm),
-    "topic": VerbPage(gettext_lazy("Add a topic"), agendas.add_topic, shapes.TopicForm),
+    "postpone": VerbPage(gettext_lazy("Postpone the meeting"), meetings.postpone, shapes.PostponeForm, consequences=(
+        gettext_lazy("A new meeting takes its members and its open items. The members are told."),
+    )),
+    "cancel": VerbPage(gettext_lazy("Cancel the meeting"), meetings.cancel, dangerous=True, consequences=(
+        gettext_lazy("Its items are withdrawn; what waits for a decision still waits."),
+        gettext_lazy("The members are told."),
+    )),
+    "minute": VerbPage(gettext_lazy("Close and seal the minutes"), meetings.minute, shapes.MinuteForm, consequences=(
+        gettext_lazy("This cannot be undone: sealed minutes are never edited, and the meeting is over."),
+        gettext_lazy("The members are told."),
+    )),
+    "topic": VerbPage(gettext_lazy("Add a topic"), agendas.add_topic, shapes.TopicForm, consequences=(
+        gettext_lazy("A topic is talked about. Nobody signs it, and the chair writes down what was decided."),
+    )),
 }  # fmt: skip
 ITEM_PAGES: dict[str, VerbPage] = {
-    "carry_over": VerbPage(gettext_lazy("Leave it for the next meeting"), agendas.carry_over),
-    "withdraw": VerbPage(gettext_lazy("Take it off the agenda"), agendas.withdraw),
-    "conclude": VerbPage(gettext_lazy("Write down what was decided"), agendas.conclude, shapes.OutcomeForm),
-}
+    "carry_over": VerbPage(gettext_lazy("Leave it for the next meeting"), agendas.carry_over, consequences=(
+        gettext_lazy("It is put on the agenda of this board's next meeting, or proposed for it once one is planned."),
+        gettext_lazy("What waits for a decision goes on waiting, with its deadline, and can be decided before."),
+    )),
+    "withdraw": VerbPage(gettext_lazy("Take it off the agenda"), agendas.withdraw, consequences=(
+        gettext_lazy("What waits for a decision goes on waiting, with its deadline, and can be decided without a meeting."),
+    )),
+    "conclude": VerbPage(
+        gettext_lazy("Write down what was decided"), agendas.conclude, shapes.OutcomeForm,
+        consequences=(gettext_lazy("It goes into the minutes. Nobody signs it."),), states=(S.IN_SESSION,),
+    ),
+}  # fmt: skip
+
+
+def _barred(meeting: Meeting, actor: Any, states: tuple[S, ...] = LIVE) -> list[Blocker]:
+    """Why nothing is done to the agenda now."""
+    found = failing([capability("meeting.manage")], meeting, actor)
+    if meeting.state not in states:
+        sentence = english("The meeting is %(state)s.", state=label_of(meeting))
+        found.append(Blocker("conflict.state", sentence, tone="wait"))
+    return found
+
+
+def _item_barred(meeting: Meeting, item: AgendaItem, verb: str, page: VerbPage, actor: Any) -> list[Blocker]:
+    found = _barred(meeting, actor, page.states)
+    if not item.is_open:
+        found.append(Blocker("conflict.state", english("This item is settled already.")))
+    if verb == "conclude" and item.round_id is not None:
+        sentence = english("The members' own votes decide this item; a meeting votes for nobody.")
+        found.append(Blocker("agenda.undecided", sentence))
+    return found
 
 
 @login_required
@@ -332,7 +376,11 @@ def meeting_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
         else:
             messages.success(request, _("%(number)s: done.") % {"number": meeting.number})
             return redirect(done if verb == "postpone" else meeting)
-    return _verb_page(request, meeting, page, form, meeting.get_absolute_url(), meeting.number)
+    actor: Any = request.user
+    barred = (
+        _barred(meeting, actor) if verb == "topic" else workflow.why_not(meeting, verb, actor=actor, at=timezone.now())
+    )
+    return _verb_page(request, meeting, page, form, meeting.get_absolute_url(), meeting.number, barred)
 
 
 @login_required
@@ -357,12 +405,20 @@ def meeting_item_verb(request: HttpRequest, pk: int, item: int, verb: str) -> Ht
         else:
             return redirect("changes:meeting-session", pk) if meeting.state == S.IN_SESSION else redirect(meeting)
     back = reverse("changes:meeting-item", args=[pk, item])
-    return _verb_page(request, meeting, page, form, back, found.title)
+    barred = _item_barred(meeting, found, verb, page, request.user)
+    return _verb_page(request, meeting, page, form, back, found.title, barred)
 
 
 def _verb_page(
-    request: HttpRequest, meeting: Meeting, page: VerbPage, form: forms.Form, back: str, lede: str
+    request: HttpRequest,
+    meeting: Meeting,
+    page: VerbPage,
+    form: forms.Form,
+    back: str,
+    lede: str,
+    barred: list[Blocker],
 ) -> HttpResponse:
+    left = meeting.items.filter(state="open").count()
     context = {
         "title": page.title,
         "lede": lede,
@@ -370,8 +426,9 @@ def _verb_page(
         "form": form,
         "submit_label": page.title,
         "verb": {"label": page.title, "icon": "", "reach": ""},
-        "reach": [Reach(meeting.items.filter(state="open").count(), _("open items"), meeting.get_absolute_url())],
-        "consequences": [page.consequence] if page.consequence else [],
+        "reach": [Reach(left, ngettext("open item", "open items", left), meeting.get_absolute_url())],
+        "consequences": page.consequences,
+        "barred": [] if request.method == "POST" else barred,
         "cancel_url": back,
         "crumbs": [parts.Crumb(meeting.number, meeting.get_absolute_url()), parts.Crumb(str(page.title))],
     }
@@ -425,7 +482,8 @@ def _sheet(
         "phase": 3,
         "form": form,
         "meeting": meeting,
-        "submit_label": _("Write down"),
+        "submit_label": _("Save"),
+        "barred": [] if request.method == "POST" else _barred(meeting, request.user),
         "cancel_url": meeting.get_absolute_url(),
         "crumbs": [parts.Crumb(meeting.number, meeting.get_absolute_url()), parts.Crumb(title)],
     }

@@ -7,6 +7,9 @@ from typing import Any
 
 from django import forms
 from django.db.models import Q
+from django.utils import timezone
+from django.utils.functional import lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from changes.domain import scope
@@ -17,6 +20,7 @@ from cmdb.enums import Environment
 from cmdb.models import Host, HostGroup, ServiceWindow
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
+from patchflow.web import words
 
 Choices = Collection[tuple[int, str]]
 BEFORE_APPROVAL = _("before approval is asked for")
@@ -39,6 +43,17 @@ class Moment(forms.DateTimeInput):
 
     def __init__(self) -> None:
         super().__init__(format="%Y-%m-%dT%H:%M")
+
+
+def _in_zone() -> str:
+    return gettext("In your time zone, %(zone)s.") % {"zone": words.zone(timezone.now())}
+
+
+class MomentField(forms.DateTimeField):
+    """A date and a time, and in which zone they are."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(widget=Moment(), **{"help_text": lazy(_in_zone, str)(), **kwargs})
 
 
 class Later(forms.CharField):
@@ -142,8 +157,8 @@ class ContentForm(forms.Form):
     back_out_plan = Later(label=_("Back-out plan"), needed=BEFORE_APPROVAL)
     communication_plan = forms.CharField(label=_("Communication plan"), required=False, widget=Area(2))
     way_back = forms.ChoiceField(label=_("Way back"), choices=WayBack.choices)
-    not_before = forms.DateTimeField(label=_("Not before"), required=False, widget=Moment())
-    not_after = forms.DateTimeField(label=_("Not after"), required=False, widget=Moment())
+    not_before = MomentField(label=_("Not before"), required=False)
+    not_after = MomentField(label=_("Not after"), required=False)
 
     def __init__(
         self, *args: Any, updates: Choices = (), hosts: Choices = (), windows: Choices = (),

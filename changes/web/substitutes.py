@@ -34,8 +34,8 @@ class NameForm(forms.Form):
         queryset=User.objects.none(),
         help_text=gettext_lazy("Only people whose own role decides. What they sign says that it is for you."),
     )
-    starts_at = forms.DateTimeField(label=gettext_lazy("From"), widget=rfc_forms.Moment())
-    ends_at = forms.DateTimeField(label=gettext_lazy("Until"), widget=rfc_forms.Moment())
+    starts_at = rfc_forms.MomentField(label=gettext_lazy("From"))
+    ends_at = rfc_forms.MomentField(label=gettext_lazy("Until"))
     reason = forms.CharField(label=gettext_lazy("Reason"), required=False, max_length=200)
 
     def __init__(self, *args: Any, actor: User, **kwargs: Any) -> None:
@@ -62,7 +62,7 @@ def substitute_list(request: HttpRequest) -> HttpResponseBase:
     columns = (
         Column(_("Away"), lambda s: str(s.user), name="away"),
         Column(_("Decides instead"), lambda s: str(s.substitute), name="decides-instead"),
-        Column("", lambda s: _where(s, now), state="kernel.substitution", name="state"),
+        Column(_("State"), lambda s: _where(s, now), state="kernel.substitution", name="state"),
         Column(_("From"), "starts_at", sort="from"),
         Column(_("Until"), lambda s: s.ended_at or s.ends_at, name="until"),
         Column(_("Reason"), "reason", wide=True),
@@ -115,7 +115,7 @@ def substitute_name(request: HttpRequest) -> HttpResponseBase:
         "lede": _("Where both of you are asked, each decides for themselves: one person counts once."),
         "phase": 3,
         "form": form,
-        "submit_label": _("Name"),
+        "submit_label": _("Name the substitute"),
         "cancel_url": reverse("changes:substitute-list"),
         "crumbs": [
             parts.Crumb(_("Substitutes"), reverse("changes:substitute-list")),
