@@ -16,7 +16,7 @@ from changes.domain import phase_steps
 from changes.enums import TERMINAL, WITHDRAWN, CycleEventKind, CycleKind, CycleState, UpdateClass
 from changes.models import RFC, Cycle, CycleEvent, CycleUpdate, SoftwareUpdate
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import Blocker, english
+from patchflow.kernel.blockers import Blocker, English, english
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.registry import gate
@@ -220,8 +220,12 @@ def set_decision_day(*, cycle_id: int, decision_on: date | None, actor: User, at
 
 
 # --- gates -------------------------------------------------------------------------------------------------------------------
-def _named(rfcs: Iterable[RFC]) -> str:
-    return ", ".join(rfc.number for rfc in list(rfcs)[:5])
+def _named(rfcs: Iterable[RFC], shown: int = 5) -> str | English:
+    """The first of them, and how many more there are."""
+    numbers = [rfc.number for rfc in rfcs]
+    first = ", ".join(numbers[:shown])
+    left = len(numbers) - shown
+    return english("%(first)s and %(n)s more", first=first, n=left) if left > 0 else first
 
 
 @gate("changes.cycle", "release_completed")

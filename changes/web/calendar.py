@@ -55,8 +55,12 @@ class Day:
 
     @property
     def shown(self) -> list[Item]:
-        """What fits a cell of the month; never "1 more"."""
-        return self.items if len(self.items) <= IN_A_CELL + 1 else self.items[:IN_A_CELL]
+        """What fits a cell of the month, by time; never "1 more". Openings of windows give way: there are many, and they are
+        always there."""
+        if len(self.items) <= IN_A_CELL + 1:
+            return self.items
+        first = sorted(self.items, key=lambda item: item.entry.kind == "window")[:IN_A_CELL]
+        return [item for item in self.items if item in first]
 
     @property
     def more(self) -> int:
@@ -122,6 +126,8 @@ def asked(request: HttpRequest) -> Asked:
         on = None
     on = on if on and FIRST <= on <= LAST else timezone.localdate()
     kinds = tuple(kind for kind in calendars.sources if kind in request.GET.getlist("kind"))
+    if len(kinds) == len(list(calendars.sources)):
+        kinds = ()
     return Asked(view if view in VIEWS else "month", on, kinds)
 
 
@@ -195,7 +201,8 @@ class KindBox:
 def _kinds(what: Asked, found: Sequence[Entry]) -> list[KindBox]:
     counts = {kind: sum(e.kind == kind for e in found) for kind in calendars.sources}
     return [
-        KindBox(kind, states.look("calendar", kind), kind in what.kinds, counts[kind]) for kind in calendars.sources
+        KindBox(kind, states.look("calendar", kind), not what.kinds or kind in what.kinds, counts[kind])
+        for kind in calendars.sources
     ]
 
 
@@ -211,14 +218,9 @@ def _weeks(what: Asked, found: Sequence[Entry], now: datetime) -> list[list[Day]
         items = [
             Item(e, states.look("calendar", e.kind), _clock(e, since, until)) for e in found if e.touches(since, until)
         ]
-        day.items = sorted(items, key=lambda i: (i.clock != "", _rank(i.entry)))
+        day.items = sorted(items, key=lambda i: (i.entry.starts_at, i.entry.key))
         days.append(day)
     return [days[n : n + 7] for n in range(0, len(days), 7)]
-
-
-def _rank(entry: Entry) -> tuple[bool, datetime, str]:
-    """Openings of windows come after what happens in them: there are many, and they are always there."""
-    return entry.kind == "window", entry.starts_at, entry.key
 
 
 def _clock(entry: Entry, since: datetime, until: datetime) -> str:

@@ -18,16 +18,17 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from changes.domain import cycles, phase_steps
 from changes.enums import CycleKind, CycleState, StepState
-from changes.models import RFC, Cycle
+from changes.models import RFC, Cycle, PhaseStep
 from changes.models.cycle import LEAVES
 from changes.queries.cycles import columns_of
 from changes.web import rfc_forms
 from patchflow.kernel import audit, workflow
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 from patchflow.web.fields import PersonField
-from patchflow.web.parts import Next
+from patchflow.web.parts import Crumb, Next
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Verb, verbs_of
 
@@ -66,7 +67,10 @@ def cycle_list(request: HttpRequest) -> HttpResponseBase:
         "title": _("Cycles"),
         "listing": listing,
         "empty_title": _("No cycle has begun"),
-        "empty_advice": _("The first one opens by itself when an update is found that matters here."),
+        "lede": _("One turn of the four phases: assess, identify, evaluate and plan, deploy."),
+        "empty_advice": _("The first one opens by itself when an update is found that one of your hosts misses."),
+        "empty_url": reverse("changes:update-list") if request.user.holds_somewhere("update.view") else "",  # type: ignore[union-attr]
+        "empty_label": _("To the updates"),
     }
     return render(request, "web/list.html", context)
 
@@ -108,7 +112,7 @@ def _next(cycle: Cycle) -> Next:
     event = LEAVES[CycleState(cycle.state)].label
     sentence = _("It leaves %(phase)s on: %(event)s.") % {"phase": cycle.get_state_display(), "event": event}
     if cycle.state == CycleState.DEPLOY:
-        return Next(sentence, _("Only when every change of it has ended."))
+        return Next(_("It ends when its release is completed and every change of it has ended."))
     return Next(sentence, _("The event is fired by what causes it, never by hand."))
 
 
@@ -118,16 +122,21 @@ class StepForm(forms.Form):
     act = forms.ChoiceField(
         label=gettext_lazy("What"),
         choices=[
-            ("done", gettext_lazy("done")),
-            ("waived", gettext_lazy("not needed")),
-            ("owner", gettext_lazy("give to")),
+            ("done", gettext_lazy("It is done")),
+            ("waived", gettext_lazy("It is not needed this time")),
+            ("owner", gettext_lazy("Hand it over to a person")),
         ],
         widget=forms.RadioSelect,
     )
     text = forms.CharField(
-        label=gettext_lazy("Output, or reason"), required=False, widget=rfc_forms.Area(3), max_length=2000
+        label=gettext_lazy("What came of it, or why it is not needed"),
+        required=False,
+        widget=rfc_forms.Area(3),
+        max_length=2000,
     )
-    owner_id = PersonField(label=gettext_lazy("Person"), queryset=User.objects.none(), required=False)
+    owner_id = PersonField(
+        label=gettext_lazy("Person"), queryset=User.objects.none(), required=False, help_text=gettext_lazy("Only where you hand it over.")
+    )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -160,11 +169,25 @@ def cycle_step(request: HttpRequest, pk: int, key: str) -> HttpResponse:
         "title": str(step).capitalize(),
         "lede": cycle.name,
         "form": form,
-        "submit_label": _("Write down"),
+        "submit_label": _("Save"),
         "cancel_url": cycle.get_absolute_url(),
-        "settled": step.state != StepState.OPEN,
+        "phase": PHASE.get(CycleState(cycle.state)),
+        "barred": [] if request.method == "POST" else _step_barred(cycle, step, request.user),
+        "crumbs": [
+            Crumb(_("Cycles"), reverse("changes:cycle-list")),
+            Crumb(cycle.name, cycle.get_absolute_url()),
+            Crumb(str(step).capitalize()),
+        ],
     }
     return render(request, "web/form.html", context, status=400 if form.errors else 200)
+
+
+def _step_barred(cycle: Cycle, step: PhaseStep, actor: Any) -> list[Blocker]:
+    """Why nothing is done to a step now."""
+    found = failing([capability("cycle.manage")], cycle, actor)
+    if step.state != StepState.OPEN:
+        found.append(Blocker("conflict.state", english("This step is settled already.")))
+    return found
 
 
 @login_required
@@ -189,7 +212,19 @@ def cycle_close(request: HttpRequest, pk: int) -> HttpResponse:
         "title": _("Close %(name)s as not needed") % {"name": cycle.name},
         "form": form,
         "verb": {"label": _("Close as not needed"), "icon": "", "reach": ""},
-        "consequences": [_("The next monthly cycle opens.")] if cycle.kind == CycleKind.MONTHLY else [],
+        "phase": PHASE.get(CycleState(cycle.state)),
+        "consequences": [
+            _("It has ended, although nothing was deployed in it."),
+            *([_("The next monthly cycle opens.")] if cycle.kind == CycleKind.MONTHLY else []),
+        ],
+        "barred": []
+        if request.method == "POST"
+        else workflow.why_not(cycle, "close_unneeded", actor=request.user, at=timezone.now()),  # type: ignore[arg-type]
         "cancel_url": cycle.get_absolute_url(),
+        "crumbs": [
+            Crumb(_("Cycles"), reverse("changes:cycle-list")),
+            Crumb(cycle.name, cycle.get_absolute_url()),
+            Crumb(_("Close as not needed")),
+        ],
     }
     return render(request, "web/confirm.html", context, status=400 if form.errors else 200)

@@ -212,7 +212,8 @@ def freeze_lift(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             messages.success(request, _("Lifted."))
             return redirect(freeze)
-    gone = freeze.standing(timezone.now()) in ("lifted", "over")
+    over = freeze.standing(timezone.now()) in ("lifted", "over")
+    gone = [Blocker("conflict.state", english("It is over already."))] if over else []
     context = {
         "title": _("Lift “%(freeze)s”") % {"freeze": freeze},
         "phase": 3,
@@ -220,12 +221,7 @@ def freeze_lift(request: HttpRequest, pk: int) -> HttpResponse:
         "reach": [Reach(len(slots_in(freeze, request.user)), _("reserved slots in it"))],
         "consequences": [_("What waits for its end may start at once, within its windows.")],
         "form": form,
-        "barred": []
-        if request.method == "POST"
-        else [
-            *may_declare(request.user),
-            *([Blocker("freeze.over", english("It is over already."))] if gone else []),
-        ],
+        "barred": [] if request.method == "POST" else [*may_declare(request.user), *gone],
         "cancel_url": freeze.get_absolute_url(),
         "crumbs": [parts.Crumb(_("Freezes"), reverse("changes:freeze-list")), parts.Crumb(freeze.name)],
     }
