@@ -175,6 +175,8 @@ def _installable(row: Finding, ecosystem: str) -> bool | None:
 
     A binary's version is compared with a source's fix only where the package numbers both alike; else nobody can say.
     """
+    if not row.candidate and row.package.startswith("linux-image-"):
+        return None  # a newer kernel is offered as a package of another name
     if not row.candidate or not row.fixed_version:
         return False
     candidate = row.candidate

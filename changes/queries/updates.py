@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from changes.enums_identify import AppliesVerdict, NameKind
-from changes.models import Advisory, Fix, SoftwareUpdate, Vulnerability
+from changes.enums import TERMINAL
+from changes.enums_identify import AppliesVerdict, NameKind, Response
+from changes.models import Advisory, Fix, RFCUpdate, SoftwareUpdate, Vulnerability
 from changes.models.update import UpdateQuerySet
 from changes.queries.applicability import MISSING, MissingHost, hosts_concerned
 from changes.queries.coverage import Coverage, coverage_of
@@ -65,6 +66,18 @@ def relevant(actor: User) -> UpdateQuerySet:
     """The updates that were found to apply here, that stand, and that no newer one replaces."""
     rows = SoftwareUpdate.objects.visible_to(actor).notified()
     return rows.filter(withdrawn_at__isnull=True, superseded_by__isnull=True)
+
+
+def carried() -> Exists:
+    """Of a row of updates: whether a change that has not ended carries it."""
+    rows = RFCUpdate.objects.filter(update=OuterRef("pk"), removed_at__isnull=True)
+    return Exists(rows.exclude(rfc__state__in=TERMINAL))
+
+
+def undecided(actor: User) -> UpdateQuerySet:
+    """The updates that hosts miss, of which nobody has decided what is done and which no change carries either."""
+    rows = relevant(actor).filter(response=Response.UNDECIDED, reach__gt=0)
+    return rows.filter(~carried())
 
 
 def standing(update: SoftwareUpdate, *, actor: User | None, at: datetime) -> Standing:

@@ -24,11 +24,12 @@ from changes.queries.change_models import changes_of, with_record
 from changes.web import rfc_forms, rfc_parts
 from changes.web.change_model_forms import ModelForm
 from patchflow.kernel import audit, signoffs, workflow
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 from patchflow.kernel.roles import all_roles
 from patchflow.kernel.rules import capability, failing
-from patchflow.web.parts import Next
+from patchflow.web.parts import Crumb, Next
 from patchflow.web.tables import Column, Filter, Listing, Table, list_page
 from patchflow.web.verbs import Reach, Verb
 
@@ -75,7 +76,9 @@ def model_list(request: HttpRequest) -> HttpResponseBase:
         return listing.csv("change-models.csv")
     context = {
         "title": _("Change models"),
-        "lede": _("What each kind of change demands. A standard model that the board has signed is a licence."),
+        "lede": _(
+            "What a routine change demands. A standard model that the board has signed lets its changes run without a round."
+        ),
         "phase": 3,
         "listing": listing,
         "may_draft": not failing([EDIT], None, actor),
@@ -228,7 +231,7 @@ def model_revise(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             messages.success(request, _("Saved."))
             return redirect(model)
-    return _form(request, form, _("Revise %(model)s") % {"model": model}, model.get_absolute_url())
+    return _form(request, form, _("Revise “%(model)s”") % {"model": model}, model.get_absolute_url())
 
 
 def _form(request: HttpRequest, form: ModelForm, title: str, cancel_url: str) -> HttpResponse:
@@ -277,6 +280,16 @@ WITH_REASON: dict[str, tuple[Any, Callable[..., Any], Any]] = {
 }
 
 
+def _barred(model: ChangeModel, verb: str, actor: Any, at: datetime) -> list[Blocker]:
+    """Why it is not done now."""
+    if verb != "take_back":
+        return workflow.why_not(model, {"withdraw": "lose_licence"}.get(verb, verb), actor=actor, at=at)
+    found = failing([capability("round.withdraw")], model, actor)
+    if signoffs.open_round_of(model) is None:
+        found.append(Blocker("conflict.state", english("The board is not asked about it now.")))
+    return found
+
+
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def model_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
@@ -295,6 +308,7 @@ def model_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     count = model.rfcs.open().count()
     context = {
         "title": f"{title}: {model}",
+        "phase": 3,
         "form": form,
         "verb": {"label": title, "icon": "", "reach": ""},
         "reach": [
@@ -305,6 +319,12 @@ def model_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
             )
         ],
         "consequences": [consequence],
+        "barred": [] if request.method == "POST" else _barred(model, verb, request.user, timezone.now()),
         "cancel_url": model.get_absolute_url(),
+        "crumbs": [
+            Crumb(_("Change models"), reverse("changes:model-list")),
+            Crumb(model.name, model.get_absolute_url()),
+            Crumb(str(title)),
+        ],
     }
     return render(request, "web/confirm.html", context, status=400 if form.errors else 200)

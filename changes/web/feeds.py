@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from changes.domain import feeds, polls
@@ -23,6 +23,7 @@ from changes.queries.feeds import standing_of, visible_feeds, visible_runs, with
 from changes.rules_identify import may_manage_feeds, may_poll_feeds
 from changes.web.update_forms import FeedForm, FeedReviseForm, ReasonForm, refuse
 from changes.web.update_parts import coverage_statements
+from patchflow.kernel import workflow
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import AuditEntry, User
@@ -235,7 +236,7 @@ def _verbs(feed: Feed, held: FeedRun | None, actor: User) -> list[Verb]:
                     not manage,
                     tuple(manage),
                     dangerous,
-                    str(held.vanished),
+                    ngettext("of %(n)d advisory", "of %(n)d advisories", held.vanished) % {"n": held.vanished},
                     "get",
                     primary=not dangerous,
                 ),
@@ -263,6 +264,12 @@ def feed_switch(request: HttpRequest, pk: int, on: bool) -> HttpResponse:
     return redirect("changes:feed-detail", pk=pk)
 
 
+def _loss_barred(run: FeedRun, accept: bool, actor: User) -> list[Blocker]:
+    """Why nobody decides about the loss of this poll now."""
+    name = "accept_loss" if accept else "refuse_loss"
+    return workflow.why_not(run, name, actor=actor, at=timezone.now())
+
+
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def loss(request: HttpRequest, pk: int, accept: bool) -> HttpResponse:
@@ -288,13 +295,26 @@ def loss(request: HttpRequest, pk: int, accept: bool) -> HttpResponse:
         "verb": Verb("loss", label),
         "submit_label": label,
         "reach": [
-            Reach(run.vanished, _("advisories that the source no longer lists")),
-            Reach(run.known_before, _("advisories known before")),
+            Reach(
+                run.vanished,
+                ngettext(
+                    "advisory that the source no longer lists",
+                    "advisories that the source no longer lists",
+                    run.vanished,
+                ),
+            ),
+            Reach(run.known_before, ngettext("advisory known before", "advisories known before", run.known_before)),
         ],
         "consequences": [
             _("What they stated becomes unknown on every host. It never counts as fixed."),
             _("If the source lists them again, they are in force again."),
+        ]
+        if accept
+        else [
+            _("Every advisory that was known stays in force, and this poll changes nothing."),
+            _("The feed is polled again. If the source still leaves them out, you are asked again."),
         ],
+        "barred": [] if request.method == "POST" else _loss_barred(run, accept, actor),
         "cancel_url": reverse("changes:feed-detail", args=[run.feed_id]),
     }
     template = "web/confirm.html" if accept else "web/form.html"

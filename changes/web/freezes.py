@@ -179,7 +179,7 @@ def freeze_declare(request: HttpRequest) -> HttpResponse:
     context = {
         "title": _("Declare a freeze"),
         "phase": 3,
-        "lede": _("While it lasts only kinds of change that pass may start. Slots that are reserved already stay, and wait until it is over."),
+        "lede": _("While it lasts only the kinds that pass may start. Reserved slots stay, and wait until it is over."),
         "form": form,
         "submit_label": _("Declare"),
         "cancel_url": reverse("changes:freeze-list"),

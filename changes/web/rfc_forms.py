@@ -106,10 +106,22 @@ class OwedForm(forms.Form):
         self.fields["name"].choices = names  # type: ignore[attr-defined]
 
 
+HOST_MODES = (
+    ("only", _("only those chosen below")),
+    ("add", _("these, and those below")),
+    ("drop", _("these, without those below")),
+)
+
+
 class ContentForm(forms.Form):
     """What an RFC says. Choices of updates, hosts and windows are given by the view: what this person may choose."""
 
-    title = forms.CharField(label=_("Title"), max_length=200, required=False, help_text=_("Empty: it names itself."))
+    title = forms.CharField(
+        label=_("Title"),
+        max_length=200,
+        required=False,
+        help_text=_("Left empty, it is made from the updates and hosts."),
+    )
     kind = forms.ChoiceField(label=_("Kind"), choices=RFCKind.choices, initial=RFCKind.NORMAL)
     change_model_id = forms.TypedChoiceField(
         label=_("Model"),
@@ -127,16 +139,12 @@ class ContentForm(forms.Form):
     host_mode = forms.ChoiceField(
         label=_("Which hosts"),
         required=False,
-        choices=[
-            ("keep", _("as they are, or those that miss the updates")),
-            ("only", _("only those named here")),
-            ("add", _("those, and the ones named here")),
-            ("drop", _("those, without the ones named here")),
-        ],
+        choices=[("keep", _("all that miss the updates")), *HOST_MODES],
     )
     group_ids = forms.TypedMultipleChoiceField(
-        label=_("Hosts of these groups"), coerce=int, required=False, widget=forms.SelectMultiple(attrs={"size": 6})
-    )
+        label=_("Hosts of these groups"), coerce=int, required=False, widget=forms.SelectMultiple(attrs={"size": 6}),
+        help_text=_("Hold Ctrl, on a Mac Command, to choose several."),
+    )  # fmt: skip
     host_names = forms.CharField(
         label=_("Hosts by name"),
         required=False,
@@ -205,6 +213,11 @@ class ContentForm(forms.Form):
 class ReviseForm(ContentForm):
     reason = forms.CharField(label=_("Why you change it"), required=False, widget=Area(2))
     digest_seen = forms.CharField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if mode := self.fields.get("host_mode"):
+            mode.choices = [("keep", _("as they are now")), *HOST_MODES]  # type: ignore[attr-defined]
 
 
 def host_choices(host_ids: Collection[int]) -> Choices:

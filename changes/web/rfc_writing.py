@@ -25,7 +25,9 @@ from changes.web.rfc_forms import ContentForm, ReviseForm
 from changes.web.rfc_verbs import why_not
 from changes.web.rfcs import crumbs_of, visible_rfc
 from cmdb.models import Host
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Refusal
+from patchflow.web.parts import Crumb
 
 SHOWN_HOSTS = 500
 """Hosts offered one by one in a form; more are chosen by group and by name."""
@@ -76,6 +78,14 @@ def _updates_asked_for(request: HttpRequest, also: Collection[int] = ()) -> list
     return [*found, *recent]
 
 
+def _not_raised(actor: Any) -> list[Blocker]:
+    """Why an RFC cannot be raised in the form now: its first question would have no answer."""
+    if SoftwareUpdate.objects.visible_to(actor).exists():
+        return []
+    sentence = english("No update is known yet that an RFC could be about: add a host and a feed first.")
+    return [Blocker("rfc.updates_missing", sentence, reverse("changes:update-list"), tone="wait")]
+
+
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def rfc_raise(request: HttpRequest) -> HttpResponse:
@@ -123,6 +133,8 @@ def rfc_raise(request: HttpRequest) -> HttpResponse:
         "picks": groups is not None,
         "picked": picked,
         "lede": _("Targets, windows, class and clock fill themselves from what your hosts miss."),
+        "barred": [] if request.method == "POST" or updates or lift else _not_raised(actor),
+        "crumbs": [Crumb(_("Changes"), reverse("changes:rfc-list")), Crumb(_("Raise an RFC"))],
     }
     status = 400 if form.errors else 200
     return render(request, "changes/rfc_form.html", context, status=status)

@@ -30,6 +30,7 @@ states.register(
     "changes.response",
     {
         "undecided": ("st-wait", _("undecided")),
+        "carried": ("st-run", _("in a change")),
         "deploy": ("st-run", _("deploy")),
         "workaround": ("st-warn", _("workaround")),
         "wait_for_rollup": ("st-open", _("wait for rollup")),

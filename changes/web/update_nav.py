@@ -8,9 +8,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from changes.enums_identify import Response
+from changes.queries import updates
 from changes.queries.feeds import late
-from changes.queries.updates import relevant
 from changes.web import baseline_panels, host_panel, update_looks  # noqa: F401  registers how states look
 from patchflow.web import panels
 from patchflow.web.navigation import FootLine, nav
@@ -21,9 +20,8 @@ def sees_updates(request: HttpRequest) -> bool:
 
 
 def undecided(request: HttpRequest) -> int | None:
-    """Updates that apply here and of which nobody has decided what is done."""
-    rows = relevant(request.user).filter(response=Response.UNDECIDED, reach__gt=0)  # type: ignore[arg-type]
-    return rows.count() or None
+    """Updates that apply here, of which nobody has decided what is done and which no change carries."""
+    return updates.undecided(request.user).count() or None  # type: ignore[arg-type]
 
 
 def feed_health(request: HttpRequest) -> FootLine | None:
@@ -33,7 +31,7 @@ def feed_health(request: HttpRequest) -> FootLine | None:
     bad, of = late(at=timezone.now())
     address = reverse("changes:feed-list")
     if not of:
-        return FootLine("st-unk", _("No feed: updates unknown"), address)
+        return FootLine("st-unk", _("No feed yet"), address)
     if bad:
         return FootLine("st-unk", _("Feeds: %(bad)d of %(of)d stale") % {"bad": bad, "of": of}, address)
     return FootLine("st-good", _("Feeds: all %(of)d fresh") % {"of": of}, address)

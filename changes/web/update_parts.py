@@ -17,7 +17,15 @@ from changes.enums_identify import AppliesVerdict, Response
 from changes.models import RFC, SoftwareUpdate
 from changes.queries.applicability import MISSING, MissingHost
 from changes.queries.coverage import Coverage
-from changes.queries.updates import FixedHost, Standing, advisories_of, replaced_by, standing, vulnerabilities_of
+from changes.queries.updates import (
+    FixedHost,
+    Standing,
+    advisories_of,
+    carried,
+    replaced_by,
+    standing,
+    vulnerabilities_of,
+)
 from changes.rules_identify import may_respond
 from patchflow.kernel import audit
 from patchflow.kernel.blockers import Blocker
@@ -88,7 +96,11 @@ def _why(host: MissingHost) -> str:
         if host.installable:
             said.append(_("Its own package manager offers it."))
         elif host.installable is None:
-            said.append(_("Whether it is offered cannot be said: the package numbers its versions otherwise."))
+            said.append(
+                _(
+                    "Whether it is offered cannot be said: the package numbers its versions otherwise, or comes under a new name."
+                )
+            )
         else:
             said.append(_("Its package manager does not offer it yet."))
     if host.low_confidence:
@@ -135,7 +147,7 @@ def interval_of(update: SoftwareUpdate, stands: Standing) -> parts.Interval:
         good=stands.counts.get(V.FIXED, 0),
         unknown=stands.unknown,
         bad=stands.missing + waiting,
-        of=_("of the hosts with its packages have it"),
+        of=_("hosts that have its packages are at the fixed version"),
         good_label=_("fixed"),
         unknown_label=_("unknown"),
         bad_label=_("missing or restart pending"),
@@ -153,17 +165,26 @@ def _chosen(line: HostLine, verdict: str) -> bool:
     return not verdict or line.verdict == verdict
 
 
+def response_of(update: SoftwareUpdate) -> str:
+    """What is done about it as it is shown: one that a change carries (annotated) is not undecided."""
+    carried = update.response == Response.UNDECIDED and update.carried  # type: ignore[attr-defined]
+    return "carried" if carried else str(update.response)
+
+
 def page_of(update: SoftwareUpdate, *, actor: User, now: datetime, verdict: str = "") -> dict[str, Any]:
     """Everything on the page of an update."""
     stands = standing(update, actor=actor, at=now)
     lines = [line for line in _lines(update, stands) if _chosen(line, verdict)]
     rfcs = list(RFC.objects.visible_to(actor).filter(updates__update=update).distinct().order_by("-pk")[:8])
     advisories = list(advisories_of(update)[:5])
+    update.carried = SoftwareUpdate.objects.filter(carried(), pk=update.pk).exists()  # type: ignore[attr-defined]
     return {
         "title": update.title or str(update),
         "phase": 2,
         "ident": [f"{update.name} {update.fixed_version}", update.platform_label, update.get_kind_display()],
         "update": update,
+        "response": response_of(update),
+        "response_word": states.look("changes.response", response_of(update)).label,
         "next": _next(update, stands, rfcs, now),
         "verbs": _verbs(update, stands, rfcs, actor),
         "stands": stands,

@@ -24,11 +24,14 @@ from changes.enums_identify import Response, SeverityStep, UpdateClass, UpdateOr
 from changes.models import SoftwareUpdate
 from changes.queries.applicability import MISSING, verdict_counts
 from changes.queries.coverage import coverage
-from changes.queries.updates import relevant
+from changes.queries.updates import carried, relevant
+from changes.rules_identify import may_respond
 from changes.web import update_parts
 from changes.web.update_forms import ClassifyForm, RespondForm, refuse
 from patchflow.kernel.errors import Refusal
+from patchflow.kernel.rules import failing
 from patchflow.web import states, wordtags
+from patchflow.web.parts import Crumb
 from patchflow.web.tables import Column, Filter, Listing, csv_response, list_page
 
 
@@ -78,7 +81,12 @@ def _filters() -> list[Filter]:
             "severity_rank",
             [(str(v), label) for v, label in SeverityStep.choices],
         ),
-        Filter("response", gettext_lazy("Response"), "response", Response.choices),
+        Filter(
+            "response",
+            gettext_lazy("Response"),
+            _by_response,
+            [*Response.choices, ("carried", gettext_lazy("in a change"))],
+        ),
         Filter("exploited", gettext_lazy("Known exploited"), _exploited, [("yes", gettext_lazy("yes"))]),
         Filter(
             "clock",
@@ -95,6 +103,14 @@ def _filters() -> list[Filter]:
         ),
         Filter("shown", gettext_lazy("Shown"), lambda rows, _value: rows, SHOWN),
     ]
+
+
+def _by_response(rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+    """What a change carries is not undecided, although nobody has written down a response of its own."""
+    if value == "carried":
+        return rows.filter(carried(), response=Response.UNDECIDED)
+    rows = rows.filter(response=value)
+    return rows.filter(~carried()) if value == Response.UNDECIDED else rows
 
 
 def _with_cve(rows: QuerySet[Any], value: str) -> QuerySet[Any]:
@@ -148,7 +164,7 @@ def _columns(counts: dict[int, dict[str, int]], selectable: bool) -> list[Column
             numeric=True,
             name="unknown",
         ),
-        Column(_("Response"), "response", state="changes.response"),
+        Column(_("Response"), update_parts.response_of, state="changes.response", name="response"),
         Column(_("Start by"), "start_by", sort="class", wide=True),
         Column(_("Notified"), "notified_at", age=True, numeric=True, sort="notified"),
     ]
@@ -174,7 +190,7 @@ def update_list(request: HttpRequest) -> HttpResponseBase:
 
     listing = Listing(
         request,
-        rows.select_related("superseded_by"),
+        rows.select_related("superseded_by").annotate(carried=carried()),
         _columns(counts, may_raise),
         sorts=SORTS,
         default="class",
@@ -265,6 +281,13 @@ def update_classify(request: HttpRequest, pk: int) -> HttpResponse:
         "phase": 2,
         "form": form,
         "submit_label": _("Change the class"),
+        "consequences": [_("Its clock keeps counting from the notification; only its end moves.")],
+        "barred": [] if request.method == "POST" else failing([may_respond], update, actor),
         "cancel_url": address_of(update),
+        "crumbs": [
+            Crumb(_("Updates"), reverse("changes:update-list")),
+            Crumb(str(update), address_of(update)),
+            Crumb(_("Change the class")),
+        ],
     }
     return render(request, "web/form.html", context, status=400 if form.errors else 200)

@@ -17,7 +17,7 @@ from changes.enums import RFCState
 from changes.enums_identify import Response
 from changes.models import RFC, Feed, SoftwareUpdate
 from changes.queries.feeds import visible_feeds
-from changes.queries.updates import relevant
+from changes.queries.updates import carried, relevant
 from cmdb.models import Host, ScanRun
 from patchflow.kernel.models import User
 from patchflow.web import words
@@ -57,7 +57,7 @@ def phases(actor: User, *, at: datetime) -> list[Phase]:
         .filter(reach__gt=0)
         .aggregate(
             all=Count("pk"),
-            undecided=Count("pk", filter=Q(response=Response.UNDECIDED)),
+            undecided=Count("pk", filter=Q(response=Response.UNDECIDED) & ~carried()),
             exploited=Count("pk", filter=Q(exploited=True)),
             late=Count("pk", filter=Q(start_by__lt=at)),
         )

@@ -13,11 +13,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from changes.enums import RFCState
-from changes.enums_identify import Response
 from changes.models import RFC, BreakGlass
 from changes.queries import board
 from changes.queries.rfcs import refusal_of
-from changes.queries.updates import relevant
+from changes.queries.updates import undecided
 from cmdb.enums import DiscrepancyState
 from cmdb.models import Discrepancy
 from patchflow.kernel.enums import Outcome
@@ -380,11 +379,7 @@ def _duties(actor: User, at: datetime) -> list[Todo]:
             ngettext("%(n)d discrepancy", "%(n)d discrepancies", seen["n"]), reverse("cmdb:discrepancy-list"), _("Inventory"),
         ))  # fmt: skip
     if actor.holds_somewhere("update.respond"):
-        late = (
-            relevant(actor)
-            .filter(reach__gt=0, response=Response.UNDECIDED)
-            .aggregate(n=Count("pk"), first=Min("notified_at"))
-        )
+        late = undecided(actor).aggregate(n=Count("pk"), first=Min("notified_at"))
         found.append((
             late["n"], late["first"], "st-wait", _("Say what to do about"),
             ngettext("%(n)d update that hosts miss", "%(n)d updates that hosts miss", late["n"]),
