@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from changes.web import rfc_forms
 from patchflow.kernel import substitutes
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import Substitution, User
 from patchflow.web import parts
@@ -140,6 +141,9 @@ def substitute_end(request: HttpRequest, pk: int) -> HttpResponseBase:
         "phase": 3,
         "verb": Verb("end", _("End it"), dangerous=True, icon="x"),
         "consequences": [_("From now on %(who)s is asked alone.") % {"who": one.user}],
+        "barred": [Blocker("conflict.state", english("It is over already."))]
+        if _where(one, timezone.now()) == "over"
+        else [],
         "cancel_url": reverse("changes:substitute-list"),
         "crumbs": [parts.Crumb(_("Substitutes"), reverse("changes:substitute-list")), parts.Crumb(str(one))],
     }
