@@ -65,7 +65,7 @@ class ModelForm(forms.Form):
                 f"level_{n}_within": forms.IntegerField(label=_("Within"), min_value=1, required=False),
                 f"level_{n}_unit": forms.ChoiceField(label=_("Unit"), choices=UNITS, required=False),
                 f"level_{n}_escalate_to": forms.ChoiceField(
-                    label=_("Whom silence reaches"), choices=everyone, required=False
+                    label=_("Who is told if nobody answers in time"), choices=everyone, required=False
                 ),
             }
         if model:

@@ -580,7 +580,7 @@ def met(scene: Scene, world: made.World, now: datetime) -> None:
     cast, at = world.cast, world.at
     old = meetings.plan(kind="cab", starts_at=at + timedelta(minutes=5), actor=cast.che, at=at, place="Room 4")
     for item in old.items.all():
-        agendas.withdraw(meeting_id=old.pk, item_id=item.pk, reason="For the next meeting.", actor=cast.che, at=at)
+        agendas.withdraw(meeting_id=old.pk, item_id=item.pk, reason="Decided by mail.", actor=cast.che, at=at)
     topic = agendas.add_topic(meeting_id=old.pk, title="Soak time of class high", actor=cast.che, at=at)
     meetings.publish(meeting_id=old.pk, actor=cast.che, at=at)
     meetings.open_session(meeting_id=old.pk, actor=cast.cal, at=at)
