@@ -311,7 +311,9 @@ def loss(request: HttpRequest, pk: int, accept: bool) -> HttpResponse:
         ]
         if accept
         else [
-            _("Every advisory that was known stays in force; what was new or changed in this poll is taken in already."),
+            _(
+                "Every advisory that was known stays in force; what was new or changed in this poll is taken in already."
+            ),
             _("The feed is polled again. If the source still leaves them out, you are asked again."),
         ],
         "barred": [] if request.method == "POST" else _loss_barred(run, accept, actor),

@@ -177,7 +177,8 @@ def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:
         "last_voided": rfc_parts.differences(last_voided(rfc)) if not since else [],
         "revisions": list(rfc.revisions.select_related("by")[:8]),
         "clock": rfc_parts.clock_of(rfc),
-        "tested_since": risk_now is not None and rfc.evidence.filter(at__gt=risk_now.at, passed__isnull=False).exists(),
+        "tested_since": risk_now is not None
+        and rfc.evidence.filter(at__gte=risk_now.at, passed__isnull=False).exists(),
         "conflicts": [] if rfc.state in TERMINAL else rfc_parts.conflict_statements(find_conflicts(rfc, at=now), actor),
         "links": _links(rfc),
         "timeline": history_of(rfc)[:20],

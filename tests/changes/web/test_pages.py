@@ -8,11 +8,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from changes.domain import approvals, cycles, holds, revisions, risk
+from changes.domain import approvals, cycles, holds, revisions, rfcs, risk
 from changes.models import RFC
 from changes.web.rfc_acts import AT_A_CLICK, VERB_PAGES
 from patchflow.kernel import fsm
-from patchflow.kernel.models import RoleGrant, SignOffRound, User
+from patchflow.kernel.models import AuditEntry, RoleGrant, SignOffRound, User
 from patchflow.kernel.roles import grantable
 from patchflow.web import states
 from tests.factories import changes as made
@@ -238,3 +238,33 @@ def test_the_list_says_which_change_is_on_hold(world: World) -> None:
     rows = re.findall(r"<tr>.*?</tr>", client.get(reverse("changes:rfc-list")).text, re.S)
     said = {number: "normal, on hold" in row for row in rows for number in (free.number, held.number) if number in row}
     assert said == {free.number: False, held.number: True}
+
+
+def test_the_page_of_an_act_asks_only_while_it_is_possible(world: World) -> None:
+    """Otherwise it says why, as the verb would, and nothing is written down: nobody has tried."""
+    client, rfc = as_(world.cast.che), made.awaiting(world)
+    before = AuditEntry.objects.count()
+    for name in VERB_PAGES:
+        asked = client.get(reverse(f"changes:rfc-{name.replace('_', '-')}", args=[rfc.pk])).text
+        possible = name in ("reject", "cancel", "hold", "classify")
+        assert ('id="h-barred"' in asked, 'class="pc form' in asked) == (not possible, possible), name
+    assert AuditEntry.objects.count() == before
+    closing = client.get(reverse("changes:rfc-close", args=[rfc.pk])).text
+    assert "Close needs in review." in closing
+
+
+def test_no_answer_is_chosen_before_it_is_given(world: World) -> None:
+    rfc = made.in_review(world)
+    form = as_(world.cast.che).post(reverse("changes:rfc-close", args=[rfc.pk]), {"code": ""})
+    assert (form.status_code, RFC.objects.get(pk=rfc.pk).state) == (400, "in_review")
+    asked = as_(world.cast.che).get(reverse("changes:rfc-classify", args=[made.awaiting(world).pk])).text
+    assert f'<option value="{rfc.update_class}" selected' in asked
+
+
+def test_an_ended_change_counts_nothing_on_and_says_who_ended_it(world: World) -> None:
+    rfc = made.submitted(world)
+    rfcs.cancel(rfc_id=rfc.pk, reason="Bought a new one.", actor=world.cast.che, at=world.at)
+    page = as_(world.cast.che).get(rfc.get_absolute_url()).text
+    assert "che: “Bought a new one.”" in page
+    assert "Cost of waiting" not in page
+    assert "The change has ended, and its clock with it." in page
