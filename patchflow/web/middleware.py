@@ -73,9 +73,9 @@ def refuse(request: HttpRequest, refusal: Refusal) -> HttpResponse:
 
 
 def back(request: HttpRequest) -> str:
-    """Where the person came from, if that was a page of ours; else nothing."""
+    """Where the person came from, if that was a page of ours: of what was sent, the page of its form too; else nothing."""
     referer = urlsplit(request.headers.get("Referer", ""))
     here = referer.netloc == request.get_host() and not referer.path.startswith("//")
-    if here and referer.path != request.path:
+    if here and (referer.path != request.path or request.method == "POST"):
         return referer.path + (f"?{referer.query}" if referer.query else "")
     return ""

@@ -138,6 +138,10 @@
     if (event.persisted) all("form").forEach((form) => sent.delete(form)); // come back to by the browser's own button
   });
 
+  // --- the place in which one is stands in sight in a long menu
+  const rail = document.querySelector(".rail > nav"), here = rail?.querySelector("[aria-current]");
+  if (here) rail.scrollTop += Math.max(0, here.getBoundingClientRect().bottom - rail.getBoundingClientRect().bottom);
+
   // --- a form that came back wrong says so first
   const errors = document.getElementById("errors");
   if (errors) errors.focus();
