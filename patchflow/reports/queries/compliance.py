@@ -34,8 +34,8 @@ def interval(actor: User, *, at: datetime) -> Interval:
     total, missing, fine = live.count(), bad.count(), good.count()
     estate = reverse("cmdb:host-list")
     return Interval(
-        good=fine, unknown=total - fine - missing, bad=missing, of=_("hosts miss no known fix"),
-        good_label=_("miss nothing known"), unknown_label=_("unknown"), bad_label=_("miss a fix"),
+        good=fine, unknown=total - fine - missing, bad=missing, of=_("hosts have every known fix"),
+        good_label=_("have every known fix"), unknown_label=_("unknown"), bad_label=_("miss a fix"),
         good_url=estate, unknown_url=estate, bad_url=reverse("changes:update-list"), goal=95,
     )  # fmt: skip
 

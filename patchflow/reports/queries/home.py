@@ -36,7 +36,7 @@ UNDER_WAY = (
 )  # fmt: skip
 """Releases that are not completed, what touches hosts first."""
 
-STANDING = (R.AWAITING_APPROVAL, R.EVALUATING, R.SUBMITTED, R.DRAFT, R.AUTHORIZED)
+STANDING = (R.AWAITING_APPROVAL, R.EVALUATING, R.SUBMITTED, R.DRAFT, R.AUTHORIZED, R.SUSPENDED)
 
 
 def phases(actor: User, *, at: datetime) -> list[Phase]:
@@ -70,7 +70,7 @@ def phases(actor: User, *, at: datetime) -> list[Phase]:
             1, _("hosts"), hosts["all"],
             [
                 Figure(
-                    _("audited in %(span)s") % {"span": words.duration(stale)},
+                    _("audited in the last %(span)s") % {"span": words.duration(stale)},
                     hosts["fresh"], "st-good", estate + "?facts=fresh",
                 ),
                 Figure(_("not reporting"), hosts["all"] - hosts["fresh"], "st-unk", estate + "?facts=silent"),
@@ -95,7 +95,7 @@ def phases(actor: User, *, at: datetime) -> list[Phase]:
         Phase(
             4, _("releases"), sum(releases.values()),
             _figures("releases.release", releases, UNDER_WAY, reverse("releases:release-list")),
-            _("completion; then Assess again"), reverse("releases:release-list"),
+            _("completion of the release"), reverse("releases:release-list"),
         ),
     ]  # fmt: skip
 
@@ -113,6 +113,13 @@ def _figures(machine: str, counts: dict[str, int], states: tuple[Any, ...], url:
     ]
 
 
+def without_feed() -> str:
+    """What is known while no feed tells which updates exist."""
+    return _(
+        "Without a feed only what each host's own package manager offers is seen; what your hosts miss is unknown."
+    )
+
+
 def first_steps(actor: User) -> list[Todo]:
     """What a fresh installation needs before anything can be found: hosts, and somebody who tells what is fixed. Empty as
     soon as both are there, and for who sees neither."""
@@ -123,7 +130,7 @@ def first_steps(actor: User) -> list[Todo]:
             Todo(
                 "st-open",
                 _("First"),
-                _("Add a host"),
+                _("Add a host") if may else _("No host yet"),
                 reverse("cmdb:host-add" if may else "cmdb:host-list"),
                 why=_("Say where it is and accept its key; the first scan shows what it runs and what it misses.")
                 if may
@@ -139,13 +146,9 @@ def first_steps(actor: User) -> list[Todo]:
             Todo(
                 "st-open",
                 _("Then") if steps else _("First"),
-                _("Add an advisory feed"),
+                _("Add an advisory feed") if may else _("No advisory feed yet"),
                 reverse("changes:feed-add" if may else "changes:feed-list"),
-                why=_("Without one, only what package managers report is known.")
-                if may
-                else _(
-                    "A security officer or administrator does it. Without one, only what package managers report is known."
-                ),
+                why=without_feed() if may else f"{_('A security officer or administrator adds it.')} {without_feed()}",
                 button=_("Add a feed") if may else "",
             )
         )
@@ -199,7 +202,7 @@ def feeds(actor: User, *, at: datetime) -> list[Statement]:
         found.append(
             Statement(
                 css,
-                f"{text}: {Truncator(feed.problem).chars(110)}" if feed.problem else text,
+                f"{text}: {Truncator(feed.problem).chars(200)}" if feed.problem else text,
                 age,
                 reverse("changes:feed-detail", args=[feed.pk]),
             )

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Exists, Min, OuterRef, Q
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
-from changes.enums import RFCState
-from changes.models import RFC, BreakGlass
+from changes.enums import EvidenceKind, RFCState
+from changes.models import RFC, BreakGlass, Evidence
 from changes.queries import board
+from changes.queries.holds import open_holds
 from changes.queries.rfcs import refusal_of
 from changes.queries.updates import undecided
 from cmdb.enums import DiscrepancyState
@@ -242,22 +243,29 @@ def _refused(actor: User, at: datetime) -> list[Todo]:
 
 # --- moved on by role ---------------------------------------------------------------------------------------------------
 def _rfcs(actor: User, at: datetime) -> list[Todo]:
+    """What can be moved on now: a change on hold is resumed first, one in review is closed when its review is there."""
+    reviewed = Evidence.objects.filter(rfc=OuterRef("pk"), kind=EvidenceKind.REVIEW)
+    may_resume = actor.holds_somewhere("rfc.hold")
     states = [state for state, (right, _act, _button) in RFC_DUE.items() if actor.holds_somewhere(right)]
     own = Q(state=R.DRAFT, requested_by=actor) | Q(state__in=[s for s in states if s != R.DRAFT])
     rows = (
         RFC.objects.visible_to(actor)
         .filter(own)
         .exclude(state=R.AUTHORIZED, release_links__left_at__isnull=True, release_links__isnull=False)
+        .exclude(Q(state=R.IN_REVIEW) & ~Exists(reviewed))
+        .annotate(held=Exists(open_holds(RFC, OuterRef("pk"))))
+        .filter(Q(held=False) | Q(held=may_resume))
         .order_by("state_at")[:WAITING]
     )
     found = [
         Todo(
             look("changes.rfc", r.state).css,
-            str(RFC_DUE[r.state][1]),
+            _("Resume") if r.held else str(RFC_DUE[r.state][1]),
             f"{r.number} · {r.title}",
             r.get_absolute_url(),
+            why=_("On hold: until it is resumed, nothing of it goes on.") if r.held else "",
             due=_span(r.state_at, at, None if r.clock_stopped_at else r.start_by),
-            button=str(RFC_DUE[r.state][2]),
+            button=_("Open") if r.held else str(RFC_DUE[r.state][2]),
             section=_("My requests") if r.state == R.DRAFT else _("Changes to move on"),
         )
         for r in rows

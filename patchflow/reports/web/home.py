@@ -29,31 +29,46 @@ def home(request: HttpRequest) -> HttpResponse:
     todo = waiting.waiting_for(actor, at=at)
     clocks = asked.clocks(actor, at=at)
     phases = asked.phases(actor, at=at)
-    late = asked.late(phases)
-    title = (
-        ngettext("One thing waits for you", "%(n)d things wait for you", len(todo)) % {"n": len(todo)}
-        if todo
-        else _("Nothing waits for you")
-    )
-    lede = (
-        ngettext("One start-by clock has run out.", "%(n)d start-by clocks have run out.", late) % {"n": late}
-        if late
-        else _("No clock has run out.")
-    )
+    first = asked.first_steps(actor)
+    roleless = not actor.role_grants.exists()
+    title, lede = _head(len(todo), late=asked.late(phases), first=bool(first), roleless=roleless)
     context = {
         "title": title,
         "lede": lede,
         "sections": waiting.sections(todo),
-        "first": asked.first_steps(actor),
+        "roleless": roleless,
+        "first": first,
         "phases": phases,
         "clocks": clocks,
         "interval": interval(actor, at=at),
         "feeds": asked.feeds(actor, at=at),
+        "without_feed": asked.without_feed(),
+        "may_add_hosts": actor.holds_somewhere("host.add"),
         "may_manage_feeds": not failing([may_manage_feeds], None, actor),
         "scans": asked.scans(actor, at=at),
         "recent": asked.recent(actor, at=at),
     }
     return render(request, "reports/home.html", context)
+
+
+def _head(count: int, *, late: int, first: bool, roleless: bool) -> tuple[str, str]:
+    """Title and lede: how much waits, and whether a clock has run out; without a role or on a fresh installation, that."""
+    title = ngettext("One thing waits for you", "%(n)d things wait for you", count) % {"n": count}
+    if not count:
+        title = (
+            _("Your account has no role yet")
+            if roleless
+            else _("Getting started")
+            if first
+            else _("Nothing waits for you")
+        )
+    if roleless:
+        return title, _("Without a role you see no hosts, changes or releases. Ask an administrator for one.")
+    if late:
+        return title, ngettext("One start-by clock has run out.", "%(n)d start-by clocks have run out.", late) % {
+            "n": late
+        }
+    return title, "" if first else _("No start-by clock has run out.")
 
 
 @login_required

@@ -144,3 +144,9 @@ def test_the_box_costs_the_same_for_one_hit_and_many(estate: Deployment, cast: C
             find("treasury", User.objects.get(pk=cast.che.pk))
         counts.append(len(seen))
     assert counts[0] == counts[1] <= 20
+
+
+def test_find_says_nothing_was_found_only_where_something_was_sought(cast: Cast, client: Client) -> None:
+    client.force_login(cast.che, backend="django.contrib.auth.backends.ModelBackend")
+    assert "Nothing found" not in client.get("/find/").content.decode()
+    assert "Nothing found for “&lt;b&gt;”" in client.get("/find/?q=<b>").content.decode()

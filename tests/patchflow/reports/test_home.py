@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from changes.domain import approvals, revisions, risk
+from changes.domain import approvals, holds, revisions, risk
 from changes.models import RFC, Feed
 from cmdb.models import Host
 from patchflow.kernel.models import User
@@ -18,7 +18,16 @@ from patchflow.reports.queries.compliance import interval
 from patchflow.reports.queries.home import feeds, first_steps, phases
 from patchflow.reports.queries.waiting import sections, waiting_for
 from patchflow.web.parts import Todo
-from tests.factories.changes import awaiting, make_host, make_update, make_world, round_of, submitted
+from tests.factories.changes import (
+    awaiting,
+    in_review,
+    make_host,
+    make_update,
+    make_world,
+    reviewed,
+    round_of,
+    submitted,
+)
 from tests.factories.notices import make_delivery
 from tests.factories.people import Cast
 
@@ -80,10 +89,10 @@ def test_every_figure_of_the_phases_opens_the_list_that_it_counts(cast: Cast, cl
 def test_a_fresh_installation_says_what_to_do_first(cast: Cast, now: datetime, client: Client) -> None:
     assert [(step.title, step.button) for step in first_steps(cast.cora)] == [
         ("Add a host", "Add a host"),
-        ("Add an advisory feed", ""),
+        ("No advisory feed yet", ""),
     ]
     assert [(step.title, step.button) for step in first_steps(cast.sam)] == [
-        ("Add a host", ""),
+        ("No host yet", ""),
         ("Add an advisory feed", "Add a feed"),
     ]
     assert first_steps(cast.eve) == []
@@ -108,6 +117,23 @@ def test_the_change_manager_sees_what_was_submitted(cast: Cast, now: datetime) -
     rfc = submitted(make_world(cast, now))
     assert any(rfc.number in t.title for t in waiting_for(cast.che, at=now))
     assert waiting_for(cast.eve, at=now) == []
+
+
+def test_a_change_on_hold_is_resumed_first_and_one_in_review_waits_for_its_review(cast: Cast, now: datetime) -> None:
+    world = make_world(cast, now)
+    held, ended = submitted(world), in_review(world)
+    holds.place(rfc_id=held.pk, reason="The vendor looks at it.", actor=cast.che, at=now)
+    assert [(t.act, t.title) for t in waiting_for(cast.che, at=now)] == [("Resume", f"{held.number} · {held.title}")]
+    reviewed(ended, world)
+    assert {t.act for t in waiting_for(cast.che, at=now)} == {"Resume", "Close"}
+
+
+def test_who_has_no_role_is_told_so_and_offered_nothing(cast: Cast, client: Client) -> None:
+    for person, told in ((cast.eve, True), (cast.root, True), (cast.ann, False)):
+        client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
+        page = client.get("/").content.decode()
+        assert ("Your account has no role yet" in page) is told, person
+        assert ("Start-by clocks" in page) is not told, person
 
 
 def test_find_finds_only_what_may_be_seen(cast: Cast, now: datetime) -> None:
