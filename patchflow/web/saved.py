@@ -15,7 +15,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from patchflow.kernel import saved_filters
@@ -29,9 +29,13 @@ from patchflow.web.verbs import Verb
 
 
 def _spoken(query: str) -> str:
-    """What a filter asks for, readable: its fields and what they must be."""
+    """What a filter asks for, readable: its fields and what they must be, the order, how many columns are left out."""
     asked = [(name, value) for name, value in parse_qsl(query) if value]
-    return "; ".join(f"{name}: {value}".replace("_", " ") for name, value in asked) or "–"
+    said = [f"{name}: {value}".replace("_", " ") for name, value in asked if name not in ("sort", "without")]
+    said += [_("ordered by %(name)s") % {"name": value.lstrip("-")} for name, value in asked if name == "sort"]
+    if left := sum(name == "without" for name, _value in asked):
+        said.append(ngettext("%(n)d column is left out", "%(n)d columns are left out", left) % {"n": left})
+    return "; ".join(said) or "–"
 
 
 class SaveForm(forms.Form):
@@ -85,7 +89,7 @@ def _columns(actor: User) -> list[Column]:
             name="shared-with",
         ),
         Column(_("Remark"), remark, name="remark"),
-        Column("", lambda row: _("Change") if row.owner_id == actor.pk else _("Choose"), url=act),
+        Column("", lambda row: _("Change") if row.owner_id == actor.pk else _("Options"), url=act),
     ]
 
 
@@ -117,7 +121,7 @@ def filter_list(request: HttpRequest) -> HttpResponseBase:
         return listing.csv("saved-filters.csv")
     context = {
         "title": _("Saved filters"),
-        "lede": _("Each asks its list again, and shows what your own rights show."),
+        "lede": _("Each opens its list and shows what it finds now, as far as you may see it."),
         "listing": listing,
         "empty_title": _("No filter is saved"),
         "empty_advice": _("Filter or order any list; its menu “Saved filters” keeps that under a name."),

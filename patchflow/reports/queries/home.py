@@ -148,7 +148,9 @@ def first_steps(actor: User) -> list[Todo]:
                 _("Then") if steps else _("First"),
                 _("Add an advisory feed") if may else _("No advisory feed yet"),
                 reverse("changes:feed-add" if may else "changes:feed-list"),
-                why=without_feed() if may else f"{_('A security officer or administrator adds it.')} {without_feed()}",
+                why=without_feed()
+                if may
+                else " ".join([_("A security officer or administrator adds it."), without_feed()]),
                 button=_("Add a feed") if may else "",
             )
         )

@@ -206,7 +206,7 @@ def undelivered_list(request: HttpRequest) -> HttpResponseBase:
             "Mend the address or the mail server first. The people concerned find them under Notices in any case."
         ),
         "listing": listing,
-        "empty_title": _("Every mail was taken by its mail server"),
+        "empty_title": _("No mail is undelivered"),
         "empty_advice": _("What a server refuses for good, and what six tries did not bring away, is listed here."),
     }
     return render(request, "web/list.html", context)

@@ -15,6 +15,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
@@ -145,7 +146,12 @@ def _message_columns(hook: Webhook) -> list[Column]:
 
     return [
         Column(
-            _("Message"), "message_id", mono=True, wide=True, url=lambda row: f"{_place(hook)}?message={row.pk}#message"
+            _("Message"),
+            lambda row: format_html('<span title="{}">{}…</span>', row.message_id, row.message_id[:12]),
+            mono=True,
+            url=lambda row: f"{_place(hook)}?message={row.pk}#message",
+            text=lambda row: row.message_id,
+            name="message-id",
         ),
         Column(_("What"), _event, wide=True, name="what"),
         Column(_("State"), "state", state="notices.delivery"),
@@ -265,7 +271,7 @@ def webhook_add(request: HttpRequest) -> HttpResponseBase:
             return _with_secret(request, hook, secret, now)
     context = {
         "title": _("Add a webhook"),
-        "lede": _("It is told notices beyond the scope of any person: choose the kinds that it needs."),
+        "lede": _("It is told of everything, also what single persons may not see: choose the kinds that it needs."),
         "form": form,
         "submit_label": _("Add"),
         "cancel_url": reverse("reports:webhook-list"),
@@ -355,13 +361,16 @@ def webhook_switch_on(request: HttpRequest, pk: int) -> HttpResponseBase:
     return redirect(_place(hook))
 
 
-def _confirm(request: HttpRequest, hook: Webhook, verb: Verb, title: str, consequences: list[str]) -> HttpResponse:
+def _confirm(
+    request: HttpRequest, hook: Webhook, verb: Verb, title: str, consequences: list[str], **more: Any
+) -> HttpResponse:
     context = {
         "title": title,
         "verb": verb,
         "consequences": consequences,
         "cancel_url": _place(hook),
         "crumbs": _crumbs(parts.Crumb(hook.name, _place(hook)), parts.Crumb(str(verb.label))),
+        **more,
     }
     return render(request, "web/confirm.html", context)
 
@@ -390,10 +399,12 @@ def webhook_again(request: HttpRequest, pk: int, message: int) -> HttpResponseBa
     return _confirm(
         request,
         hook,
-        Verb("again", _("Send again"), icon="retry", dangerous=True),
-        _("Send %(id)s again") % {"id": row.message_id},
+        Verb("again", _("Send again"), icon="retry"),
+        _("Send the message again"),
         [
-            _("Id and content stay as they are; “webhook-attempt” says which try it is."),
+            _("It keeps its id and its content; its header “webhook-attempt” counts the tries."),
             *([taken] if row.state == DeliveryState.SENT else []),
         ],
+        ident=[_event(row), row.message_id],
+        harmless=True,
     )

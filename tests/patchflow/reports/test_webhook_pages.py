@@ -54,7 +54,7 @@ def test_messages_show_their_answers_and_are_sent_again(cast: Cast, now: datetim
     kept = b"".join(client.get(f"/webhooks/{hook.pk}/?format=csv").streaming_content).decode()
     assert row.message_id in kept
     where = f"/webhooks/{hook.pk}/messages/{row.pk}/again/"
-    assert "Id and content stay" in client.get(where).content.decode()
+    assert "It keeps its id and its content" in client.get(where).content.decode()
     assert client.post(where).status_code == 302
     assert WebhookDelivery.objects.get().state == "queued"
     assert client.post(f"/webhooks/{hook.pk}/switch-off/").status_code == 302
