@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -12,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from cmdb.domain import baselines, discrepancies
 from cmdb.enums import BaselineState, DiscrepancyKind, DiscrepancyState
@@ -24,6 +25,7 @@ from cmdb.web.host_verbs import tried
 from cmdb.web.hosts import who
 from cmdb.web.standing import Below, counts_of, hosts_of, interval_of
 from patchflow.kernel import audit, signoffs, workflow
+from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.rules import capability, failing
 from patchflow.web import parts
 from patchflow.web.accounts import authenticated_at, confirmed
@@ -134,7 +136,7 @@ def _next_step(baseline: Baseline, round_: Any) -> parts.Next:
         case BaselineState.PROPOSED:
             return parts.Next(_("It waits to be adopted, or to be put to the vote."))
         case BaselineState.DRAFT:
-            return parts.Next(_("It was sent back; propose the next version instead."))
+            return parts.Next(_("It was sent back. It is not changed any more: propose the next version instead."))
     return parts.Next(_("It is no longer in force."))
 
 
@@ -155,6 +157,11 @@ def _verbs(baseline: Baseline, user: Any, now: Any) -> list[Verb]:
         refused = failing([capability("baseline.propose")], baseline, user)
         url = reverse("cmdb:baseline-ask", args=[baseline.pk])
         shown.append(Verb("ask", _("Put to the vote"), url, not refused, refused, icon="send", primary=True))
+    if baseline.state == BaselineState.DRAFT:
+        refused = failing([capability("baseline.propose")], baseline, user)
+        url = f"{reverse('cmdb:baseline-propose')}?{urlencode({'name': baseline.name})}"
+        label = _("Propose the next version")
+        shown.append(Verb("next", label, url, not refused, refused, method="get", icon="compare", primary=True))
     return shown
 
 
@@ -169,6 +176,7 @@ def baseline_propose(request: HttpRequest) -> HttpResponseBase:
         return redirect("cmdb:baseline-detail", made.pk)
     context = {
         "title": _("Propose a baseline"),
+        "barred": [] if form.has_hosts else [_no_host()],
         "phase": 1,
         "lede": _("From the packages of one host. Another person approves it."),
         "form": form,
@@ -177,6 +185,11 @@ def baseline_propose(request: HttpRequest) -> HttpResponseBase:
         "crumbs": [parts.Crumb(_("Baselines"), reverse("cmdb:baseline-list")), parts.Crumb(_("Propose"))],
     }
     return render(request, "web/form.html", context, status=400 if form.errors else 200)
+
+
+def _no_host() -> Blocker:
+    where = reverse("cmdb:host-list")
+    return Blocker("baseline.no_host", _("A baseline is taken from a scanned host, and there is none yet."), where)
 
 
 def _propose(*, form: ProposeBaselineForm, user: Any) -> Baseline:
@@ -236,7 +249,15 @@ def baseline_retire(request: HttpRequest, pk: int) -> HttpResponseBase:
         "title": _("Retire %(baseline)s") % {"baseline": baseline},
         "phase": 1,
         "verb": Verb("retire", _("Retire"), dangerous=True, reach=str(baseline), icon="archive"),
-        "reach": [Reach(reached, _("hosts are compared with nothing by it any more"))],
+        "barred": workflow.why_not(baseline, "retire", actor=who(request), at=timezone.now()),
+        "reach": [
+            Reach(
+                reached,
+                ngettext(
+                    "host will no longer be compared with it", "hosts will no longer be compared with it", reached
+                ),
+            )
+        ],
         "form": form,
         "cancel_url": reverse("cmdb:baseline-detail", args=[pk]),
         "crumbs": [parts.Crumb(_("Baselines"), reverse("cmdb:baseline-list")), parts.Crumb(str(baseline))],
@@ -277,8 +298,10 @@ def discrepancy_list(request: HttpRequest) -> HttpResponseBase:
         "phase": 1,
         "lede": _("Nothing is merged or settled by itself: a person finds out, and says what it was."),
         "listing": listing,
-        "empty_title": _("Everything agrees"),
-        "empty_advice": _("Clones, reinstalled machines and records that could be the same one would stand here."),
+        "empty_title": _("No discrepancy is known"),
+        "empty_advice": _(
+            "Clones, reinstalled machines and records that could be the same one stand here after a scan."
+        ),
         "crumbs": [parts.Crumb(_("Discrepancies"))],
     }
     return render(request, "web/list.html", context)

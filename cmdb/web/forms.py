@@ -7,7 +7,11 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest, QueryDict
+from django.urls import reverse
 from django.utils.functional import lazy
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from cmdb.enums import BelowCause, Criticality, Environment, GroupKind, KeyReference, QueuedRule, Recurrence
@@ -33,6 +37,24 @@ def keep(form: forms.Form, refusal: Refusal) -> None:
         )
 
 
+def nothing_yet(sentence: str, place: str, label: str) -> SafeString:
+    """Beside a choice that offers nothing: why, and where that is mended."""
+    return format_html('{} <a href="{}">{}</a>', sentence, place, label)
+
+
+def no_group_yet() -> SafeString:
+    """Beside a choice of groups while there is none."""
+    return nothing_yet(gettext("No group yet."), reverse("cmdb:group-add"), gettext("Make a group"))
+
+
+KEYS = {
+    KeyReference.ACCOUNT: _("keys of Patchflow's own account"),
+    KeyReference.FILE: _("a file on the server"),
+    KeyReference.ENVIRONMENT: _("a file that a variable names"),
+}
+"""Short enough for a telephone."""
+
+
 class ReasonForm(forms.Form):
     reason = forms.CharField(label=_("Reason"), max_length=2000, widget=forms.Textarea(attrs={"rows": 3}))
 
@@ -49,8 +71,8 @@ class ReachForm(forms.Form):
         label=_("Become root by sudo"), required=False, help_text=_("Without a password, as “sudo -n” does.")
     )
     key_kind = forms.ChoiceField(
-        label=_("Our key"),
-        choices=KeyReference.choices,
+        label=_("Key that Patchflow uses"),
+        choices=list(KEYS.items()),
         help_text=_("By reference only: no private key is stored here."),
     )
     key_reference = forms.CharField(
@@ -59,7 +81,7 @@ class ReachForm(forms.Form):
         required=False,
         help_text=_("The full path, or the variable's name."),
     )
-    jump_host_id = forms.TypedChoiceField(label=_("Through"), required=False, coerce=int, empty_value=None)
+    jump_host_id = forms.TypedChoiceField(label=_("Jump host"), required=False, coerce=int, empty_value=None)
 
     def __init__(self, *args: Any, viewer: User, but: int = 0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -72,7 +94,9 @@ class ReachForm(forms.Form):
 class AddHostForm(ReachForm):
     """Step 1 of adding a host."""
 
-    name = forms.CharField(label=_("Name"), max_length=120, help_text=_("As people call it; unique among the living."))
+    name = forms.CharField(
+        label=_("Name"), max_length=120, help_text=_("As people call it. No other host in use may have it.")
+    )
     environment = forms.ChoiceField(label=_("Environment"), choices=Environment.choices)
     criticality = forms.TypedChoiceField(
         label=_("Criticality"), choices=Criticality.choices, coerce=int, initial=Criticality.MEDIUM
@@ -102,7 +126,9 @@ class ReviseHostForm(forms.Form):
     environment = forms.ChoiceField(label=_("Environment"), choices=Environment.choices)
     criticality = forms.TypedChoiceField(label=_("Criticality"), choices=Criticality.choices, coerce=int)
     owner_id = forms.TypedChoiceField(label=_("Owner"), required=False, coerce=int, empty_value=None)
-    support_group = forms.CharField(label=_("Support group"), max_length=80, required=False)
+    support_group = forms.CharField(
+        label=_("Support group"), max_length=80, required=False, help_text=_("By its name, as under Support groups.")
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -130,7 +156,6 @@ class GroupForm(forms.Form):
         required=False,
         coerce=int,
         widget=forms.CheckboxSelectMultiple,
-        help_text=_("For chosen hosts."),
     )
     rule_environment = forms.ChoiceField(
         label=_("Rule: environment"), required=False, choices=[("", _("any")), *Environment.choices]
@@ -145,11 +170,23 @@ class GroupForm(forms.Form):
     rule_distribution = forms.CharField(label=_("Rule: distribution"), max_length=40, required=False)
     rule_release = forms.CharField(label=_("Rule: release"), max_length=40, required=False)
 
-    def __init__(self, *args: Any, viewer: User, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, viewer: User, kept: str = "", **kwargs: Any) -> None:
+        """`kept`: the kind that the group has and keeps; the fields of the other kind are left out."""
         super().__init__(*args, **kwargs)
         hosts = Host.objects.live().visible_to(viewer).order_by("name").values_list("pk", "name")[:MANY]
+        members = set(self.initial.get("host_ids") or ())
         chosen: Any = self.fields["host_ids"]
-        chosen.choices = list(hosts)
+        chosen.choices = sorted(hosts, key=lambda host: host[0] not in members)
+        if not chosen.choices:
+            chosen.help_text = nothing_yet(gettext("No host yet."), reverse("cmdb:host-add"), gettext("Add a host"))
+        if kept:
+            self.fields["kind"].disabled = True
+            self.fields["kind"].help_text = gettext("It stays so. For the other kind make another group.")
+            other = (
+                [name for name in self.fields if name.startswith("rule_")] if kept == GroupKind.STATIC else ["host_ids"]
+            )
+            for name in other:
+                del self.fields[name]
 
     @property
     def rule(self) -> dict[str, Any]:
@@ -160,6 +197,14 @@ class GroupForm(forms.Form):
 
 def _zones() -> list[tuple[str, str]]:
     return [(name, name) for name in sorted(zoneinfo.available_timezones()) if "/" in name or name == "UTC"]
+
+
+QUEUED = {
+    QueuedRule.HALT: _("stand still until the new times are approved"),
+    QueuedRule.MOVE: _("move to the next approved opening that stays; what finds none is cancelled"),
+    QueuedRule.CANCEL: _("are cancelled where their opening falls away"),
+}
+"""What becomes of them, as a sentence that the label begins."""
 
 
 class WindowForm(forms.Form):
@@ -193,10 +238,12 @@ class WindowForm(forms.Form):
     )
 
     queued = forms.ChoiceField(
-        label=_("Hosts that wait for it"), required=False, choices=QueuedRule.choices, initial=QueuedRule.HALT,
+        label=_("Hosts that wait for this window"), required=False, choices=list(QUEUED.items()), initial=QueuedRule.HALT,
         widget=forms.RadioSelect,
-        help_text=_("What was signed for the window as it was never runs where it was not signed."),
+        help_text=_("Nothing starts at a time that was not approved for it."),
     )  # fmt: skip
+
+    queued.preset = True  # type: ignore[attr-defined]  # one is always chosen: nothing to leave out
 
     def __init__(self, *args: Any, viewer: User, editing: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -204,6 +251,8 @@ class WindowForm(forms.Form):
             del self.fields["queued"]
         groups: Any = self.fields["group_ids"]
         groups.choices = list(HostGroup.objects.live().visible_to(viewer).values_list("pk", "name"))
+        if not groups.choices:
+            groups.help_text = no_group_yet()
 
 
 class RetireWindowForm(ReasonForm):
@@ -227,6 +276,7 @@ class ProposeBaselineForm(forms.Form):
         fields: dict[str, Any] = self.fields
         named = hosts.select_related("platform").order_by("name")[:MANY]
         fields["host_id"].choices = [("", _("choose")), *((h.pk, f"{h.name} ({h.platform})") for h in named)]
+        self.has_hosts = len(fields["host_id"].choices) > 1
         groups = HostGroup.objects.live().visible_to(viewer).values_list("pk", "name")
         fields["group_id"].choices = [("", _("every host of the platform")), *groups]
 

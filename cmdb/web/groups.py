@@ -21,7 +21,7 @@ from cmdb.models import Host, HostGroup
 from cmdb.queries import standing
 from cmdb.queries.groups import matching, rule_of
 from cmdb.web.forms import GroupForm, ReasonForm, posted
-from cmdb.web.host_verbs import tried
+from cmdb.web.host_verbs import retire_barred, tried
 from cmdb.web.hosts import who
 from cmdb.web.standing import interval_of
 from patchflow.kernel import audit
@@ -163,9 +163,7 @@ def _edit(request: HttpRequest, group: HostGroup | None) -> HttpResponseBase:
         )
         initial = {name: getattr(group, name) for name in names}
         initial["host_ids"] = list(group.memberships.values_list("host_id", flat=True))
-    form = GroupForm(posted(request), viewer=user, initial=initial)
-    if group is not None:
-        form.fields["kind"].disabled = True
+    form = GroupForm(posted(request), viewer=user, initial=initial, kept=group.kind if group else "")
     preview = None
     if request.method == "POST" and form.is_valid():
         if "preview" in request.POST:
@@ -174,7 +172,7 @@ def _edit(request: HttpRequest, group: HostGroup | None) -> HttpResponseBase:
         elif saved := tried(form, _save, form=form, group=group, user=user):
             messages.success(request, _("Saved."))
             return redirect("cmdb:group-detail", saved.pk)
-    title = _("Edit %(group)s") % {"group": group} if group else _("Make a group")
+    title = _("Edit “%(group)s”") % {"group": group} if group else _("Make a group")
     context = {
         "title": title,
         "phase": 1,
@@ -209,13 +207,15 @@ def group_retire(request: HttpRequest, pk: int) -> HttpResponseBase:
     if request.method == "POST" and form.is_valid():
         groups.retire(group_id=pk, reason=form.cleaned_data["reason"], actor=who(request), at=timezone.now())
         return redirect("cmdb:group-list")
+    hosts, windows = group.memberships.count(), group.windows.all().live().count()
     context = {
-        "title": _("Retire %(group)s") % {"group": group},
+        "title": _("Retire “%(group)s”") % {"group": group},
+        "barred": retire_barred(group, "group.edit", None, who(request)),
         "phase": 1,
         "verb": Verb("retire", _("Retire"), dangerous=True, reach=group.name, icon="archive"),
         "reach": [
-            Reach(group.memberships.count(), _("hosts leave it")),
-            Reach(group.windows.all().live().count(), _("windows lose it")),
+            Reach(hosts, ngettext("host leaves it", "hosts leave it", hosts)),
+            Reach(windows, ngettext("window loses it", "windows lose it", windows)),
         ],
         "consequences": [
             _("Hosts that have a window by this group only can no longer be deployed to."),

@@ -41,6 +41,13 @@ NAMES = {
 }
 
 
+def opening_words(opening: Opening, now: datetime) -> str:
+    """When a window opens; of one that is open, until when."""
+    if opening.is_open(now):
+        return _("open until %(when)s") % {"when": words.at(opening.ends_at, now=now)}
+    return words.at(opening.starts_at, now=now)
+
+
 def freshness(host: Host, at: datetime) -> str:
     """fresh, stale or never: whether the host's facts count."""
     if host.audited_at is None:
@@ -121,11 +128,12 @@ def _window_step(opening: Opening | None, waiting: tuple[int, int], at: datetime
             _("It has no service window, so nothing can be deployed here."),
             _("%(offered)s. Put it into a group that has a window.") % {"offered": offered},
         )
+    detail = _("%(offered)s. Window: %(name)s.") % {"offered": offered, "name": opening.name}
     if opening.is_open(at):
         when = words.at(opening.ends_at, now=at)
-        return parts.Next(_("Its window is open until %(when)s.") % {"when": when}, f"{offered}. {opening.name}")
+        return parts.Next(_("Its window is open until %(when)s.") % {"when": when}, detail)
     when = words.at(opening.starts_at, now=at)
-    return parts.Next(_("Its next window opens %(when)s.") % {"when": when}, f"{offered}. {opening.name}")
+    return parts.Next(_("Its next window opens %(when)s.") % {"when": when}, detail)
 
 
 def verbs_of(host: Host, *, actor: User, at: datetime, scanning: ScanResult | None) -> list[Verb]:

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST
 
 from cmdb.domain import connections, exemptions, hosts, scans
 from cmdb.enums import ConnectionKind, ResultState
-from cmdb.models import Connection, Host
+from cmdb.models import Connection, Host, HostGroup, ServiceWindow
 from cmdb.web import host_page
 from cmdb.web.forms import (
     AcceptKeyForm,
@@ -32,7 +32,10 @@ from cmdb.web.forms import (
     posted,
 )
 from cmdb.web.hosts import visible_host, who
+from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Blocked, Refusal
+from patchflow.kernel.models import User
+from patchflow.kernel.rules import capability, failing
 from patchflow.web import parts
 from patchflow.web.verbs import Reach, Verb
 
@@ -51,6 +54,12 @@ def tried(form: forms.Form, act: Callable[..., Any], /, **said: Any) -> Any:
     except Refusal as refusal:
         keep(form, refusal)
         return None
+
+
+def retire_barred(obj: HostGroup | ServiceWindow, right: str, over: Any, user: User) -> list[Blocker]:
+    """Why a group or window is not retired now: no right to it, or it is retired already."""
+    gone = [Blocker("conflict.retired", _("It is retired already."))] if obj.retired_at is not None else []
+    return [*failing([capability(right)], over, user), *gone]
 
 
 # --- adding, in three steps -------------------------------------------------------------------------------------------------
@@ -212,8 +221,9 @@ def host_exempt(request: HttpRequest, pk: int) -> HttpResponse:
         if tried(form, exemptions.request, host_id=pk, actor=who(request), at=now, **given):
             messages.success(request, _("Asked for. A security officer decides."))
             return redirect("cmdb:host-detail", pk)
-    lede = _("The finding stays visible and counts as exempt until the day it ends.")
-    return _form(request, form, _("Ask for an exemption"), host, lede=lede, submit_label=_("Ask"))
+    lede = _("A security officer decides. The finding stays visible and counts as exempt until the day it ends.")
+    title = _("Ask for an exemption of %(host)s") % {"host": host}
+    return _form(request, form, title, host, lede=lede, submit_label=_("Ask"))
 
 
 def _form(request: HttpRequest, form: forms.Form, title: str, host: Host, **more: Any) -> HttpResponse:
@@ -231,11 +241,14 @@ def host_retire(request: HttpRequest, pk: int) -> HttpResponse:
         hosts.retire(host_id=pk, reason=form.cleaned_data["reason"], actor=who(request), at=timezone.now())
         messages.success(request, _("%(host)s is retired.") % {"host": host})
         return redirect("cmdb:host-list")
-    groups = host.memberships.count()
+    groups, user = host.memberships.count(), who(request)
+    offered = host_page.verbs_of(host, actor=user, at=timezone.now(), scanning=None)
+    gone = [Blocker("host.retired", _("It is retired already."))]
     context = {
         "title": _("Retire %(host)s") % {"host": host},
         "phase": 1,
         "verb": Verb("retire", _("Retire"), dangerous=True, reach=host.name, icon="archive"),
+        "barred": next((verb.blockers for verb in offered if verb.name == "retire"), gone),
         "reach": [Reach(1, _("host")), Reach(groups, ngettext("group membership", "group memberships", groups))],
         "consequences": [
             _("It is no longer scanned, and no release reaches it."),

@@ -274,7 +274,7 @@ def _package_table(host: Host, now: datetime) -> Table:
 
 def _window_table(openings: list[windows.Opening], now: datetime) -> Table:
     columns = [
-        Column(_("Next openings"), "starts_at"),
+        Column(_("Next openings"), lambda o: host_page.opening_words(o, now)),
         Column(
             _("Window"),
             lambda o: f"{o.name}, {words.duration(o.ends_at - o.starts_at)}",

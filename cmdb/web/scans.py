@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -17,11 +19,13 @@ from cmdb.enums import ResultState, ScanState
 from cmdb.models import Host, ScanRun
 from cmdb.web.hosts import who
 from patchflow.kernel import audit, workflow
-from patchflow.web import parts, states
+from patchflow.web import parts, states, words
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import verbs_of
 
 OPEN = (ScanState.QUEUED, ScanState.RUNNING)
+SLOW = timedelta(minutes=1)
+"""A worker that runs has taken a scan by then."""
 
 
 @list_page(gettext_lazy("Scans"))
@@ -124,7 +128,13 @@ def scan_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 def _next_step(run: ScanRun, done: int, whole: int, total: int) -> parts.Next:
     if run.state == ScanState.QUEUED:
-        return parts.Next(_("A worker takes it within seconds."), _("If none does, the queue for scans has no worker."))
+        age = timezone.now() - run.requested_at
+        if age > SLOW:
+            return parts.Next(
+                _("It has waited for a worker for %(age)s.") % {"age": words.duration(age)},
+                _("Perhaps none runs for the queue of scans: an administrator starts one."),
+            )
+        return parts.Next(_("A worker takes it within seconds."))
     if run.state == ScanState.RUNNING:
         left = total - done
         return parts.Next(

@@ -26,6 +26,7 @@ from cmdb.queries.standing import HostStanding, Reason, Standing
 from cmdb.web.forms import SettleForm, posted
 from cmdb.web.host_verbs import crumbs, tried
 from cmdb.web.hosts import visible_host, who
+from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.rules import capability, failing
 from patchflow.web import parts, states, wordtags
 from patchflow.web.tables import Column, Filter, Listing, Table
@@ -156,7 +157,7 @@ def baseline_standing(request: HttpRequest) -> HttpResponseBase:
         "title": _("Against the baselines"),
         "phase": 1,
         "lede": _(
-            "Each host has one result: below, at, above, exempt or unknown. What is unknown leaves the share open."
+            "In each row a host has one result: below, at, above, exempt or unknown. Unknown ones make the share a range."
         ),
         "groups": table(groups, named, _("Group"), _("Groups")),
         "classes": table({b.pk: s for b, s in classes}, [b for b, _s in classes], _("Baseline in force"), _("Classes")),
@@ -271,6 +272,13 @@ def host_explain(request: HttpRequest, pk: int, baseline: int) -> HttpResponseBa
     host = visible_host(request, pk)
     against = get_object_or_404(Baseline.objects.approved(), pk=baseline)
     form = SettleForm(posted(request), initial={"how": "explain"})
+    results = {one.pk: found.result for one, found in of_host(host, at=timezone.now())}
+    above = results.get(against.pk) == BaselineResult.ABOVE
+    barred = (
+        []
+        if above
+        else [Blocker("baseline.not_above", _("It is not above this baseline: nothing is to be explained."))]
+    )
     if (
         request.method == "POST"
         and form.is_valid()
@@ -287,8 +295,9 @@ def host_explain(request: HttpRequest, pk: int, baseline: int) -> HttpResponseBa
         messages.success(request, _("Written down. It counts as explained until something newer appears."))
         return redirect("cmdb:host-baseline", pk)
     context = {
-        "title": _("Who brought %(host)s above %(baseline)s?") % {"host": host, "baseline": against},
+        "title": _("Why is %(host)s above %(baseline)s?") % {"host": host, "baseline": against},
         "phase": 1,
+        "barred": barred,
         "form": form,
         "submit_label": _("Write down"),
         "cancel_url": reverse("cmdb:host-baseline", args=[pk]),

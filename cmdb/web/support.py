@@ -31,11 +31,12 @@ from patchflow.web.fields import PersonField
 from patchflow.web.tables import Column, Filter, Listing, list_page
 
 MISSING = {
-    "owner": (gettext_lazy("no owner"), "st-warn"),
-    "group": (gettext_lazy("no support group"), "st-warn"),
-    "both": (gettext_lazy("neither"), "st-bad"),
-    "unpeopled": (gettext_lazy("a group without people"), "st-warn"),
+    "owner": (gettext_lazy("no owner"), gettext_lazy("an owner"), "st-warn"),
+    "group": (gettext_lazy("no support group"), gettext_lazy("a support group"), "st-warn"),
+    "both": (gettext_lazy("neither of both"), gettext_lazy("owner and support group"), "st-bad"),
+    "unpeopled": (gettext_lazy("a group without people"), gettext_lazy("people in its group"), "st-warn"),
 }
+"""What an item can lack: as a figure of items with it, as the answer to "lacks", and its look."""
 
 
 def _groups(user: Any) -> QuerySet[SupportGroup]:
@@ -76,9 +77,10 @@ class SupportForm(forms.Form):
 def _counts(user: Any) -> list[parts.Count]:
     """How many items have nobody; each opens what it counts."""
     found, place = questions.gaps(user), reverse("cmdb:support-items")
+    none = "st-good" if questions.items_in_sight(user).exists() else "st-open"
     return [
-        parts.Count(str(label), found[name], css if found[name] else "st-good", f"{place}?missing={name}")
-        for name, (label, css) in MISSING.items()
+        parts.Count(str(label), found[name], css if found[name] else none, f"{place}?missing={name}")
+        for name, (label, _lacks, css) in MISSING.items()
     ]
 
 
@@ -166,7 +168,7 @@ def support_items(request: HttpRequest) -> HttpResponseBase:
         sorts={"name": ("name",), "criticality": ("criticality", "name")},
         default="name",
         filters=[
-            Filter("missing", _("Missing"), _missing, [(name, label) for name, (label, _css) in MISSING.items()]),
+            Filter("missing", _("Lacks"), _missing, [(name, lacks) for name, (_label, lacks, _css) in MISSING.items()]),
             Filter("kind", _("Kind"), "kind", ItemKind.choices),
             Filter("group", _("Support group"), "support_group"),
             Filter("q", _("Name"), "name__icontains"),
@@ -182,6 +184,8 @@ def support_items(request: HttpRequest) -> HttpResponseBase:
         "listing": listing,
         "empty_title": _("No item in sight"),
         "empty_advice": _("Hosts, services and clusters stand here with their owner and support group."),
+        "empty_url": reverse("cmdb:host-list"),
+        "empty_label": _("Go to the estate"),
         "crumbs": [
             parts.Crumb(_("Support groups"), reverse("cmdb:support-list")),
             parts.Crumb(_("Who answers for what")),
@@ -241,12 +245,16 @@ def _edit(request: HttpRequest, group: SupportGroup | None) -> HttpResponseBase:
         }
     form = SupportForm(posted(request), initial=initial)
     form.fields["name"].disabled = group is not None
+    if group is not None:
+        inside = set(initial["members"])
+        people = sorted(_people(), key=lambda person: person.pk not in inside)
+        form.fields["members"].choices = [(person.pk, str(person)) for person in people]  # type: ignore[attr-defined]
     if request.method == "POST" and form.is_valid():
         saved = tried(form, support.define, actor=user, at=timezone.now(), **form.given())
         if saved:
             messages.success(request, _("Saved."))
             return redirect("cmdb:support-detail", saved.pk)
-    title = _("Edit %(group)s") % {"group": group} if group else _("Define a support group")
+    title = _("Edit “%(group)s”") % {"group": group} if group else _("Define a support group")
     context = {
         "title": title,
         "phase": 1,

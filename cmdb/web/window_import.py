@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from cmdb.domain import window_import
 from cmdb.domain.window_import import Line
 from cmdb.models import HostGroup
+from cmdb.web.forms import no_group_yet
 from cmdb.web.host_verbs import tried
 from cmdb.web.hosts import who
 from cmdb.web.ics_forms import IcsForm, kept_as, numbers_of
@@ -38,6 +39,8 @@ class WindowsIcsForm(IcsForm):
         super().__init__(*args, **kwargs)
         groups: Any = self.fields["group_ids"]
         groups.choices = list(HostGroup.objects.live().visible_to(viewer).values_list("pk", "name"))
+        if not groups.choices:
+            groups.help_text = no_group_yet()
 
 
 @login_required

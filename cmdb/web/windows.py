@@ -23,9 +23,10 @@ from cmdb.domain import windows
 from cmdb.domain.window_work import counted
 from cmdb.enums import QueuedRule, Recurrence
 from cmdb.models import Host, ServiceWindow
-from cmdb.queries.windows import Shift, each_opening, openings, shift_of
+from cmdb.queries.windows import Opening, Shift, each_opening, openings, shift_of
 from cmdb.web.forms import RetireWindowForm, WindowForm, posted
-from cmdb.web.host_verbs import tried
+from cmdb.web.host_page import opening_words
+from cmdb.web.host_verbs import retire_barred, tried
 from cmdb.web.hosts import who
 from patchflow.kernel import audit
 from patchflow.kernel.blockers import here
@@ -63,7 +64,7 @@ def window_list(request: HttpRequest) -> HttpResponseBase:
 
     def following(window: ServiceWindow) -> Any:
         found = next(each_opening(window, after=now), None)
-        return found.starts_at if found else ""
+        return opening_words(found, now) if found else ""
 
     listing = Listing(
         request,
@@ -86,14 +87,16 @@ def window_list(request: HttpRequest) -> HttpResponseBase:
     context = {
         "title": _("Windows"),
         "phase": 1,
-        "lede": _("When hosts may be worked on. A host without a window is refused with that reason."),
+        "lede": _("When hosts may be worked on. To a host without a window nothing is deployed."),
         "listing": listing,
         "add_url": reverse("cmdb:window-add"),
         "import_url": reverse("cmdb:window-import"),
         "add_label": _("Make a window"),
         "may_add": who(request).holds_somewhere("window.edit"),
         "empty_title": _("No window yet"),
-        "empty_advice": _("Nothing can be deployed without one. The second Tuesday and four days is a common choice."),
+        "empty_advice": _(
+            "Nothing can be deployed without one. A common choice is the Saturday after the second Tuesday of the month."
+        ),
         "empty_url": reverse("cmdb:window-add"),
         "empty_label": _("Make a window"),
         "crumbs": [parts.Crumb(_("Windows"))],
@@ -122,7 +125,7 @@ def window_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         Column(_("Opens"), "starts_at"),
         Column(_("Closes"), lambda o: _clock(o.ends_at)),
         Column(_("Starts until"), lambda o: _clock(o.last_start_at)),
-        Column(_("In"), lambda o: words.ago(o.starts_at, now=now), numeric=True),
+        Column(_("From now"), lambda o: words.ago(o.starts_at, now=now), numeric=True),
     ]
     sentence = _("It opens no more.")
     if found:
@@ -201,7 +204,7 @@ def _edit(request: HttpRequest, window: ServiceWindow | None) -> HttpResponseBas
         if saved:
             messages.success(request, _("Saved."))
             return redirect("cmdb:window-detail", saved.pk)
-    title = _("Edit %(window)s") % {"window": window} if window else _("Make a window")
+    title = _("Edit “%(window)s”") % {"window": window} if window else _("Make a window")
     context = {
         "title": title,
         "phase": 1,
@@ -307,24 +310,26 @@ def _ahead(form: WindowForm, window: ServiceWindow | None, user: User, now: date
         except Refusal as refusal:
             return Ahead(problems=[b.said for b in refusal.blockers])
     found = openings(planned, after=now, count=NEXT)
-    return Ahead(capfirst(in_words(planned)), Table(_ahead_columns(planned), found, now, _("Next openings")))
+    return Ahead(capfirst(in_words(planned)), Table(_ahead_columns(planned, found), found, now, _("Next openings")))
 
 
 TIMES = tuple(name for name in windows.FIELDS if name != "name")
 
 
-def _ahead_columns(window: ServiceWindow) -> list[Column]:
+def _ahead_columns(window: ServiceWindow, found: Sequence[Opening]) -> list[Column]:
     """In the window's own zone, in the viewer's, and what the clocks do in that night."""
 
     def local(moment: datetime) -> str:
         return date_format(moment.astimezone(window.tz), "D j M Y H:i")
 
-    return [
+    columns = [
         Column(window.zone, lambda o: f"{local(o.starts_at)} {o.starts_at.astimezone(window.tz):%Z}"),
         Column(_("Yours"), lambda o: f"{_clock(o.starts_at)} {words.zone(o.starts_at)}"),
         Column(_("Until"), lambda o: f"{o.ends_at.astimezone(window.tz):%H:%M}"),
-        Column(_("Clocks"), lambda o: shift_words(shift_of(window, o)), wide=True),
     ]
+    if any(shift_of(window, opening) for opening in found):
+        columns.append(Column(_("Change of the clocks"), lambda o: shift_words(shift_of(window, o)), wide=True))
+    return columns
 
 
 def shift_words(shift: Shift | None) -> str:
@@ -360,12 +365,13 @@ def window_retire(request: HttpRequest, pk: int) -> HttpResponseBase:
     groups = list(window.groups.all())
     hosts = sum(group.memberships.count() for group in groups)
     context = {
-        "title": _("Retire %(window)s") % {"window": window},
+        "title": _("Retire “%(window)s”") % {"window": window},
+        "barred": retire_barred(window, "window.edit", window, user),
         "phase": 1,
         "verb": Verb("retire", _("Retire"), dangerous=True, reach=window.name, icon="archive"),
         "reach": [
             Reach(len(groups), ngettext("group", "groups", len(groups))),
-            Reach(hosts, ngettext("host in them", "hosts in them", hosts)),
+            Reach(hosts, ngettext("host in its groups", "hosts in its groups", hosts)),
         ],
         "consequences": [_("Hosts that have no other window can no longer be deployed to.")],
         "form": form,
