@@ -257,7 +257,7 @@ def connection_rows(host: Host) -> list[tuple[str, Any]]:
     if connection.become:
         rows.append((_("Root"), _("by sudo")))
     if connection.jump:
-        rows.append((_("Through"), str(connection.jump.host)))
+        rows.append((_("Jump host"), str(connection.jump.host)))
     key = connection.accepted_fingerprint
     rows.append((_("Host key"), format_html('<span class="mono">{}</span>', key) if key else _("not accepted yet")))
     if connection.host_key_accepted_at:

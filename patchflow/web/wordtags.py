@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,7 @@ from django import template
 from django.conf import settings
 from django.template.context import Context
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
 
 from patchflow.web import icons, states, words
@@ -107,6 +108,15 @@ def when(context: Context, moment: datetime | None) -> SafeString | str:
 def age(context: Context, moment: datetime | None) -> SafeString | str:
     """How old, for a column "Age": "6 h"."""
     return time_tag(moment, words.duration(moment_of(context) - moment), "age") if moment else "–"
+
+
+NUMBER = re.compile(r"\b[A-Z]{2,4}-\d{4}-\d{5}\b")
+
+
+@register.filter
+def unbroken(text: Any) -> SafeString:
+    """A heading in which no number of a record ("REL-2026-00008") is broken at a hyphen."""
+    return SafeString(NUMBER.sub(r'<span class="nb">\g<0></span>', conditional_escape(text)))
 
 
 @register.filter

@@ -315,3 +315,8 @@ def test_reach_is_a_figure_with_a_noun(rendered: Render) -> None:
     )
     assert "<b>20,300</b>" in html
     assert "<img" not in html
+
+
+def test_a_number_in_a_heading_stays_on_one_line_and_the_rest_is_escaped(rendered: Render) -> None:
+    html = rendered("{{ t|unbroken }}", t="<b> of REL-2026-00008")
+    assert html == '&lt;b&gt; of <span class="nb">REL-2026-00008</span>'
