@@ -33,7 +33,7 @@ from patchflow.web.tables import Column, Filter, Listing, list_page
 MISSING = {
     "owner": (gettext_lazy("no owner"), gettext_lazy("an owner"), "st-warn"),
     "group": (gettext_lazy("no support group"), gettext_lazy("a support group"), "st-warn"),
-    "both": (gettext_lazy("neither owner nor group"), gettext_lazy("owner and support group"), "st-bad"),
+    "both": (gettext_lazy("neither owner nor group"), gettext_lazy("both of them"), "st-bad"),
     "unpeopled": (gettext_lazy("a group without people"), gettext_lazy("people in its group"), "st-warn"),
 }
 """What an item can lack: as a figure of items with it, as the answer to "lacks", and its look."""
