@@ -26,7 +26,6 @@ from cmdb.queries.standing import HostStanding, Reason, Standing
 from cmdb.web.forms import SettleForm, posted
 from cmdb.web.host_verbs import crumbs, tried
 from cmdb.web.hosts import visible_host, who
-from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.rules import capability, failing
 from patchflow.web import parts, states, wordtags
 from patchflow.web.tables import Column, Filter, Listing, Table
@@ -274,11 +273,7 @@ def host_explain(request: HttpRequest, pk: int, baseline: int) -> HttpResponseBa
     form = SettleForm(posted(request), initial={"how": "explain"})
     results = {one.pk: found.result for one, found in of_host(host, at=timezone.now())}
     above = results.get(against.pk) == BaselineResult.ABOVE
-    barred = (
-        []
-        if above
-        else [Blocker("baseline.not_above", _("It is not above this baseline: nothing is to be explained."))]
-    )
+    lede = "" if above else _("It is not above this baseline: nothing is to be explained.")
     if (
         request.method == "POST"
         and form.is_valid()
@@ -297,7 +292,7 @@ def host_explain(request: HttpRequest, pk: int, baseline: int) -> HttpResponseBa
     context = {
         "title": _("Why is %(host)s above %(baseline)s?") % {"host": host, "baseline": against},
         "phase": 1,
-        "barred": barred,
+        "lede": lede,
         "form": form,
         "submit_label": _("Write down"),
         "cancel_url": reverse("cmdb:host-baseline", args=[pk]),
