@@ -71,6 +71,15 @@ class Tally:
         return self.number(*LIVE)
 
     @property
+    def out_of_sight(self) -> int:
+        """Of the live ones those of which nobody knows whether they are at work (law 3)."""
+        return self.number(JobState.UNKNOWN)
+
+    @property
+    def at_work(self) -> int:
+        return self.live - self.out_of_sight
+
+    @property
     def pending(self) -> int:
         return self.number(JobState.PENDING)
 
@@ -160,11 +169,16 @@ def lanes(
 def figures(ring: Ring, tally: Tally, at: datetime) -> list[str]:
     """What a ring has reached, and what decides about it."""
     lines = [
-        _("%(ended)d of %(total)d have ended, %(at_once)d at once")
+        ngettext(
+            "%(ended)d of %(total)d host has ended, %(at_once)d at once",
+            "%(ended)d of %(total)d hosts have ended, %(at_once)d at once",
+            tally.total,
+        )
         % {"ended": tally.ended, "total": tally.total, "at_once": ring.concurrency}
     ]
     lines.append(
-        _("%(bad)d failed or out of sight, halts at %(limit)d") % {"bad": tally.bad, "limit": ring.failure_limit}
+        _("%(bad)d failed or out of sight; the rollout halts at %(limit)d")
+        % {"bad": tally.bad, "limit": ring.failure_limit}
     )
     lines += proof_lines(ring, tally)
     if ring.state == RingState.SOAKING and ring.soak_until:
@@ -182,9 +196,13 @@ def proof_lines(ring: Ring, tally: Tally) -> list[str]:
         return []
     between = confidence.interval(tally.good, reported, confidence=sure)
     lines = [
-        _("%(good)d of %(reported)d that reported are good, needs %(percent)d %%")
+        ngettext(
+            "%(good)d of %(reported)d host that reported is good; needed are %(percent)d %%",
+            "%(good)d of %(reported)d hosts that reported are good; needed are %(percent)d %%",
+            reported,
+        )
         % {"good": tally.good, "reported": reported, "percent": ring.success_percent},
-        _("that proves %(low)d–%(high)d %% success, with %(sure)d %% confidence")
+        _("So the true share of success lies between %(low)d and %(high)d %% (with %(sure)d %% confidence).")
         % {"low": between.low, "high": between.high, "sure": sure},
     ]
     bound = ring.bound_percent
@@ -215,30 +233,44 @@ def next_step(rollout: Rollout, tally: Tally, current: Ring | None) -> parts.Nex
         case RolloutState.RUNNING if rollout.statement:
             return parts.Next(rollout.statement, _("Hosts at work go on; nobody new is let through."))
         case RolloutState.RUNNING if current is not None and current.state == RingState.SOAKING:
-            return parts.Next(_("Ring %(ring)s is watched; the next one follows by itself.") % {"ring": name})
+            return parts.Next(_("Ring “%(ring)s” is watched; the next one follows by itself.") % {"ring": name})
         case RolloutState.RUNNING:
-            return parts.Next(
-                ngettext(
-                    "%(live)d host is at work in ring %(ring)s, %(pending)d wait.",
-                    "%(live)d hosts are at work in ring %(ring)s, %(pending)d wait.",
-                    tally.live,
-                )
-                % {"live": tally.live, "ring": name, "pending": tally.pending},
-                _("It halts by itself at the failure limit."),
-            )
+            return parts.Next(_running(tally, name), _("It halts by itself at the failure limit."))
         case RolloutState.PAUSED:
             return parts.Next(_("Somebody must resume it."), rollout.reason)
         case RolloutState.HALTED:
             return parts.Next(_("Somebody must look, and decide: retry, accept, roll back or stop."), rollout.reason)
         case RolloutState.STOPPING:
-            return parts.Next(
-                _("It is stopped as soon as %(n)d hosts at work have ended.") % {"n": tally.live}, rollout.reason
+            sentence = ngettext(
+                "It is stopped as soon as %(n)d host at work or out of sight has ended.",
+                "It is stopped as soon as %(n)d hosts at work or out of sight have ended.",
+                tally.live,
             )
+            return parts.Next(sentence % {"n": tally.live}, rollout.reason)
     return parts.Next(
-        _("Nothing more happens here: %(good)d of %(total)d hosts are where they should be.")
+        ngettext(
+            "Nothing more happens here: %(good)d of %(total)d host is where it should be.",
+            "Nothing more happens here: %(good)d of %(total)d hosts are where they should be.",
+            tally.total,
+        )
         % {"good": tally.good, "total": tally.total},
         rollout.reason,
     )
+
+
+def _running(tally: Tally, ring: str) -> str:
+    """How many hosts are at work, out of sight (said apart: nobody knows whether they are at work), and waiting."""
+    said = [
+        ngettext(
+            "%(n)d host is at work in ring “%(ring)s”", "%(n)d hosts are at work in ring “%(ring)s”", tally.at_work
+        )
+        % {"n": tally.at_work, "ring": ring}
+    ]
+    if tally.out_of_sight:
+        unseen = ngettext("%(n)d is out of sight", "%(n)d are out of sight", tally.out_of_sight)
+        said.append(unseen % {"n": tally.out_of_sight})
+    said.append(ngettext("%(n)d waits", "%(n)d wait", tally.pending) % {"n": tally.pending})
+    return ", ".join(said) + "."
 
 
 # --- one target -------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from patchflow.kernel import signoffs, workflow
@@ -48,7 +49,7 @@ def _actor(request: HttpRequest) -> User:
 def verbs_of_rollout(rollout: Rollout, tally: Tally, *, actor: User, at: datetime) -> list[Verb]:
     """The verbs of the rollout where it stands, with their reach; refused ones with every reason."""
     reach = {
-        "stop": _("%(live)d at work, %(pending)d waiting") % {"live": tally.live, "pending": tally.pending},
+        "stop": _("%(live)d at work, %(pending)d waiting") % {"live": tally.at_work, "pending": tally.pending},
         "resume": _("%(pending)d waiting") % {"pending": tally.pending},
         "cancel": _("%(pending)d waiting") % {"pending": tally.pending},
     }
@@ -77,11 +78,20 @@ def _back_verb(rollout: Rollout, tally: Tally, actor: User) -> Verb:
     blockers = failing([capability("rollout.roll_back")], rollout, actor)
     if not touched:
         blockers.append(Blocker("rollback.nothing", _("No host was changed.")))
-    if tally.live:
+    if tally.at_work:
         live = english_n(
-            "%(n)d host is at work: stop first and wait.", "%(n)d hosts are at work: stop first and wait.", tally.live
+            "%(n)d host is at work: stop first and wait.",
+            "%(n)d hosts are at work: stop first and wait.",
+            tally.at_work,
         )
         blockers.append(Blocker("rollback.live_jobs", live, tone="wait"))
+    if tally.out_of_sight:
+        unseen = english_n(
+            "%(n)d host is out of sight: look at it, or stop and wait until it is known.",
+            "%(n)d hosts are out of sight: look at them, or stop and wait until it is known.",
+            tally.out_of_sight,
+        )
+        blockers.append(Blocker("rollback.live_jobs", unseen, tone="wait"))
     if rollout.release.state not in ("deploying", "deployed"):
         stands = english("The release is %(state)s.", state=label_of(rollout.release))
         blockers.append(Blocker("rollback.state", stands))
@@ -92,7 +102,7 @@ def _back_verb(rollout: Rollout, tally: Tally, actor: User) -> Verb:
         allowed=not blockers,
         blockers=tuple(blockers),
         dangerous=True,
-        reach=_("%(n)d changed hosts") % {"n": touched},
+        reach=ngettext("%(n)d changed host", "%(n)d changed hosts", touched) % {"n": touched},
         method="get",
         icon="back",
     )
@@ -102,8 +112,8 @@ def verbs_of_ring(ring: Ring, tally: Tally, *, actor: User, at: datetime) -> lis
     """Retry, accept, leave out; only where the ring's state has them."""
     failed = tally.number(JobState.FAILED, JobState.UNDONE)
     labels = {
-        "retry": _("Retry %(n)d failed") % {"n": failed},
-        "skip": _("Leave out"),
+        "retry": ngettext("Retry %(n)d failed host", "Retry %(n)d failed hosts", failed) % {"n": failed},
+        "skip": _("Leave this ring out"),
     }
     if ring.rollout.state not in (RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.HALTED):
         return []
@@ -198,11 +208,12 @@ def _confirmed(
     act: Callable[[str], Any],
     reach: Sequence[Reach] = (),
     then: Sequence[str] = (),
+    against: Sequence[Blocker] = (),
     needs_reason: bool = True,
     harmless: bool = False,
 ) -> HttpResponse:
-    """Shows the reach, takes the reason, runs the verb once, goes back; a refusal is shown with what was typed. `harmless`:
-    it takes nothing away and touches no host by itself."""
+    """Shows the reach, takes the reason, runs the verb once, goes back; a refusal is shown with what was typed. `against`: why
+    it cannot be done now, said in place of the form. `harmless`: it takes nothing away and touches no host by itself."""
     kind = ReasonForm if needs_reason else NothingForm
     form = kind(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
@@ -215,7 +226,7 @@ def _confirmed(
     context = {
         "title": title,
         "phase": 4,
-        "verb": Verb("act", verb),
+        "verb": Verb("act", verb, allowed=not against, blockers=against),
         "reach": reach,
         "consequences": then,
         "form": form,
@@ -224,6 +235,31 @@ def _confirmed(
         "crumbs": [parts.Crumb(_("Rollouts"), reverse("releases:rollout-list")), parts.Crumb(title)],
     }
     return render(request, "web/confirm.html", context, status=400 if form.errors else 200)
+
+
+def _waiting(n: int) -> Reach:
+    return Reach(n, ngettext("host goes on waiting", "hosts go on waiting", n))
+
+
+def _at_work(n: int) -> Reach:
+    return Reach(n, ngettext("host at work goes on", "hosts at work go on", n))
+
+
+def _out_of_sight(n: int) -> list[Reach]:
+    """The hosts of which nobody knows whether they are at work; nothing where there are none."""
+    noun = ngettext(
+        "host out of sight is looked at until it is known", "hosts out of sight are looked at until it is known", n
+    )
+    return [Reach(n, noun, css="st-unk")] if n else []
+
+
+def _still_to_do(n: int) -> Reach:
+    noun = ngettext(
+        "host will not be changed, and is still to be updated",
+        "hosts will not be changed, and are still to be updated",
+        n,
+    )
+    return Reach(n, noun, css="st-warn")
 
 
 def _rollout(request: HttpRequest, pk: int) -> tuple[Rollout, Tally, str]:
@@ -242,7 +278,8 @@ def rollout_pause(request: HttpRequest, pk: int) -> HttpResponse:
         title=_("Pause %(rollout)s") % {"rollout": rollout.number},
         verb=_("Pause"),
         back=back,
-        reach=[Reach(tally.pending, _("hosts wait on")), Reach(tally.live, _("hosts at work go on"))],
+        against=_against(rollout, "pause", request),
+        reach=[_waiting(tally.pending), _at_work(tally.at_work), *_out_of_sight(tally.out_of_sight)],
         then=[_("Nothing is wrong: it goes on when somebody resumes it.")],
         act=lambda reason: rollouts.pause(rollout_id=pk, reason=reason, actor=_actor(request), at=timezone.now()),
     )
@@ -258,7 +295,17 @@ def rollout_resume(request: HttpRequest, pk: int) -> HttpResponse:
         verb=_("Resume"),
         back=back,
         needs_reason=False,
-        reach=[Reach(tally.pending, _("hosts will be let through as their gates open"))],
+        against=_against(rollout, "resume", request),
+        reach=[
+            Reach(
+                tally.pending,
+                ngettext(
+                    "host will be let through as its gates open",
+                    "hosts will be let through as their gates open",
+                    tally.pending,
+                ),
+            )
+        ],
         harmless=True,
         act=lambda _reason: rollouts.resume(rollout_id=pk, actor=_actor(request), at=timezone.now()),
     )
@@ -273,7 +320,8 @@ def rollout_halt(request: HttpRequest, pk: int) -> HttpResponse:
         title=_("Halt %(rollout)s") % {"rollout": rollout.number},
         verb=_("Halt"),
         back=back,
-        reach=[Reach(tally.pending, _("hosts wait on")), Reach(tally.live, _("hosts at work go on"))],
+        against=_against(rollout, "halt", request),
+        reach=[_waiting(tally.pending), _at_work(tally.at_work), *_out_of_sight(tally.out_of_sight)],
         then=[_("Something is wrong: it stands with this cause until somebody has looked and resumes it.")],
         act=lambda reason: rollouts.halt(rollout_id=pk, cause=reason, actor=_actor(request), at=timezone.now()),
     )
@@ -288,10 +336,19 @@ def rollout_stop(request: HttpRequest, pk: int) -> HttpResponse:
         title=_("Stop %(rollout)s") % {"rollout": rollout.number},
         verb=_("Stop"),
         back=back,
+        against=_against(rollout, "stop", request),
         reach=[
-            Reach(tally.pending, _("hosts will not be changed, and stay owed"), css="st-warn"),
-            Reach(tally.live, _("hosts at work are asked to stop; what installs already runs on, and is looked at")),
-            Reach(tally.good, _("hosts stay as they are now")),
+            _still_to_do(tally.pending),
+            Reach(
+                tally.at_work,
+                ngettext(
+                    "host at work is asked to stop; what installs already runs on, and is looked at",
+                    "hosts at work are asked to stop; what installs already runs on, and is looked at",
+                    tally.at_work,
+                ),
+            ),
+            *_out_of_sight(tally.out_of_sight),
+            Reach(tally.ended, ngettext("host stays as it is now", "hosts stay as they are now", tally.ended)),
         ],
         then=[_("A stopped rollout does not go on. The release is then deployed in part, or failed.")],
         act=lambda reason: rollouts.stop(rollout_id=pk, reason=reason, actor=_actor(request), at=timezone.now()),
@@ -307,7 +364,8 @@ def rollout_cancel(request: HttpRequest, pk: int) -> HttpResponse:
         title=_("Cancel %(rollout)s") % {"rollout": rollout.number},
         verb=_("Cancel the rollout"),
         back=back,
-        reach=[Reach(tally.pending, _("hosts will not be changed"))],
+        against=_against(rollout, "cancel", request),
+        reach=[Reach(tally.pending, ngettext("host will not be changed", "hosts will not be changed", tally.pending))],
         act=lambda reason: rollouts.cancel(rollout_id=pk, reason=reason, actor=_actor(request), at=timezone.now()),
     )
 
@@ -316,6 +374,7 @@ def rollout_cancel(request: HttpRequest, pk: int) -> HttpResponse:
 def rollout_roll_back(request: HttpRequest, pk: int) -> HttpResponse:
     """Takes every changed host back to what it had."""
     rollout, tally, _page = _rollout(request, pk)
+    touched = tally.number(*TOUCHED)
 
     def act(reason: str) -> None:
         rollbacks.roll_back(release_id=rollout.release_id, reason=reason, actor=_actor(request), at=timezone.now())
@@ -326,12 +385,29 @@ def rollout_roll_back(request: HttpRequest, pk: int) -> HttpResponse:
         verb=_("Roll back"),
         back=reverse("releases:rollout-list"),
         act=act,
+        against=() if request.method == "POST" else _back_verb(rollout, tally, _actor(request)).blockers,
         reach=[
-            Reach(tally.number(*TOUCHED), _("changed hosts go back to the versions they had"), css="st-bad"),
-            Reach(tally.pending, _("hosts not begun are withdrawn")),
+            Reach(
+                touched,
+                ngettext(
+                    "changed host goes back to the versions it had",
+                    "changed hosts go back to the versions they had",
+                    touched,
+                ),
+                css="st-bad",
+            ),
+            Reach(
+                tally.pending,
+                ngettext("host not begun is withdrawn", "hosts not begun are withdrawn", tally.pending),
+            ),
         ],
         then=[_("It begins at once, ring by ring, and does not wait for a service window.")],
     )
+
+
+def _against(obj: Any, name: str, request: HttpRequest) -> list[Blocker]:
+    """Why the verb is not possible now, for the page that asks before it; what was sent gets its reasons from the verb."""
+    return [] if request.method == "POST" else workflow.why_not(obj, name, actor=_actor(request), at=timezone.now())
 
 
 def _ring(request: HttpRequest, pk: int) -> tuple[Ring, str]:
@@ -348,13 +424,27 @@ def ring_retry(request: HttpRequest, pk: int) -> HttpResponse:
     untouched = Job.objects.filter(ring=ring).count() - failed
     return _confirmed(
         request,
-        title=_("Retry ring %(ring)s") % {"ring": ring.name},
+        title=_("Retry the failed hosts of ring “%(ring)s”") % {"ring": ring.name},
         verb=_("Retry"),
         back=back,
         needs_reason=False,
-        reach=[Reach(failed, _("failed hosts are tried again")), Reach(untouched, _("other hosts stay as they are"))],
+        against=_against_retry(ring, failed, request),
+        reach=[
+            Reach(failed, ngettext("failed host is tried again", "failed hosts are tried again", failed)),
+            Reach(untouched, ngettext("other host stays as it is", "other hosts stay as they are", untouched)),
+        ],
         act=lambda _reason: rings.retry_ring(ring_id=pk, actor=_actor(request), at=timezone.now()),
     )
+
+
+def _against_retry(ring: Ring, failed: int, request: HttpRequest) -> list[Blocker]:
+    """As `_against`; in a ring that runs its failed hosts are tried again without the ring's own transition."""
+    if request.method == "POST":
+        return []
+    if ring.state != RingState.RUNNING:
+        return _against(ring, "retry", request)
+    refused = failing([capability("rollout.retry")], ring, _actor(request))
+    return refused or ([] if failed else [Blocker("ring.nothing_failed", "No host of this ring has failed.")])
 
 
 @login_required
@@ -363,12 +453,11 @@ def ring_skip(request: HttpRequest, pk: int) -> HttpResponse:
     ring, back = _ring(request, pk)
     return _confirmed(
         request,
-        title=_("Leave ring %(ring)s out") % {"ring": ring.name},
+        title=_("Leave ring “%(ring)s” out") % {"ring": ring.name},
         verb=_("Leave out"),
         back=back,
-        reach=[
-            Reach(Job.objects.filter(ring=ring).count(), _("hosts will not be changed, and stay owed"), css="st-warn")
-        ],
+        against=_against(ring, "skip", request),
+        reach=[_still_to_do(Job.objects.filter(ring=ring, state=JobState.PENDING).count())],
         act=lambda reason: rings.skip(ring_id=pk, reason=reason, actor=_actor(request), at=timezone.now()),
     )
 
@@ -376,6 +465,16 @@ def ring_skip(request: HttpRequest, pk: int) -> HttpResponse:
 def _job(request: HttpRequest, pk: int) -> tuple[Job, str]:
     job = get_object_or_404(Job.objects.all().visible_to(_actor(request)).select_related("host"), pk=pk)
     return job, f"{reverse('releases:rollout-detail', args=[job.rollout_id])}?target={pk}"
+
+
+def _against_job(job: Job, name: str, where: Sequence[str], request: HttpRequest) -> list[Blocker]:
+    """As `_against`, for a verb of one host that needs capability `name`, and one of the states `where`."""
+    if request.method == "POST":
+        return []
+    refused = failing([capability(name)], job, _actor(request))
+    if refused or job.state in where:
+        return refused
+    return [Blocker("conflict.state", english("This host is %(state)s.", state=label_of(job)))]
 
 
 @login_required
@@ -387,8 +486,9 @@ def job_cancel(request: HttpRequest, pk: int) -> HttpResponse:
         title=_("Leave %(host)s out") % {"host": job.host},
         verb=_("Leave out"),
         back=back,
-        reach=[Reach(1, _("host stays owed"), css="st-warn")],
-        then=[_("If it installs already, it runs on and is looked at.")],
+        against=_against_job(job, "job.cancel", (JobState.PENDING, *LIVE), request),
+        reach=[Reach(1, _("host is left out, and is still to be updated"), css="st-warn")],
+        then=[_("If the installation has begun there, it goes on, and the host is looked at afterwards.")],
         act=lambda reason: jobs.cancel(job_id=pk, reason=reason, actor=_actor(request), at=timezone.now()),
     )
 
@@ -403,7 +503,8 @@ def job_look(request: HttpRequest, pk: int) -> HttpResponse:
         verb=_("Look again"),
         back=back,
         needs_reason=False,
-        reach=[Reach(1, _("host is asked; nothing is changed there"))],
+        against=_against_job(job, "job.observe", (JobState.UNKNOWN, JobState.LOST), request),
+        then=[_("The host is asked what became of it. Nothing is changed there.")],
         harmless=True,
         act=lambda _reason: jobs.look_again(job_id=pk, actor=_actor(request), at=timezone.now()),
     )
@@ -423,19 +524,35 @@ def kill_switch(request: HttpRequest, on: bool) -> HttpResponse:
     somebody else was faster."""
     waiting = Job.objects.filter(state=JobState.PENDING, rollout__state=RolloutState.RUNNING).count()
     live = Job.objects.live().count()
+    held = ngettext(
+        "waiting host is held back, in all rollouts", "waiting hosts are held back, in all rollouts", waiting
+    )
+    freed = ngettext("waiting host may go on as its gates open", "waiting hosts may go on as their gates open", waiting)
     return _confirmed(
         request,
         title=_("Turn the kill switch on") if on else _("Turn the kill switch off"),
         verb=_("Turn it on") if on else _("Turn it off"),
         back=reverse("releases:rollout-list"),
-        reach=[
-            Reach(
-                waiting,
-                _("waiting hosts are held back in all rollouts")
-                if on
-                else _("waiting hosts may go on as their gates open"),
-            ),
-            Reach(live, _("hosts at work go on")),
-        ],
+        against=_against_switch(on, request),
+        reach=[Reach(waiting, held if on else freed), _at_work(live)],
+        then=[_("No rollout lets another host begin until somebody turns the switch off again.")]
+        if on
+        else [_("Rollouts that run let hosts begin again. What was paused or halted stays so.")],
         act=lambda reason: switches.set_kill_switch(on=on, reason=reason, actor=_actor(request), at=timezone.now()),
     )
+
+
+def _against_switch(on: bool, request: HttpRequest) -> list[Blocker]:
+    if request.method == "POST":
+        return []
+    refused = failing([capability("kill_switch.set")], None, _actor(request))
+    if refused or KillSwitch.objects.filter(name="all", is_on=True).exists() != on:
+        return refused
+    return [
+        Blocker(
+            "conflict.state",
+            "The kill switch is on already: there is nothing to turn on."
+            if on
+            else "The kill switch is off: there is nothing to turn off.",
+        )
+    ]
