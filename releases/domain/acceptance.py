@@ -40,11 +40,8 @@ def plan(
     """
     release = workflow.lock(Release, release_id)
     _demand("acceptance.run", release, actor)
-    if release.state not in PLANNABLE:
-        raise Conflict(
-            english("It is %(state)s: tests are planned before or while testing.", state=label_of(release)),
-            code="conflict.state",
-        )
+    if blockers := _past_testing(release):
+        raise Conflict(blockers)
     host = Host.objects.select_related("ci", "platform").filter(pk=host_id, retired_at__isnull=True).first()
     update = next((u for u in updates_of(release) if u.pk == update_id), None)
     found: list[Blocker] = plans.check_problems(checks, "acceptance.checks")
@@ -95,14 +92,8 @@ def drop(*, release_id: int, plan_id: int, reason: str, actor: User, at: datetim
     row = release.acceptance_plans.filter(pk=plan_id, dropped_at__isnull=True).first()
     if row is None or release.state not in PLANNABLE:
         raise Conflict("There is no such plan, or testing is over.", code="conflict.state")
-    run = newest_runs(release).get(row.pk)
-    if run and run.state in (RunState.FAILED, RunState.PLANNED, RunState.RUNNING):
-        raise Blocked(
-            Blocker(
-                "acceptance.run",
-                english("Its run is %(state)s: a test is not dropped for its result.", state=label_of(run)),
-            )
-        )
+    if blockers := _held_by_its_run(row):
+        raise Blocked(blockers)
     row.dropped_at = at
     row.save(update_fields=["dropped_at"])
     audit.record(
@@ -154,6 +145,36 @@ def request_runs(*, release_id: int, actor: User, at: datetime) -> list[Acceptan
         queue.enqueue("releases.tasks.run_acceptance", run_id=run.pk)
         made.append(run)
     return made
+
+
+def why_not_plan(release: Release, actor: User) -> list[Blocker]:
+    """Why this person cannot plan a test of the release now: the role first, then the state."""
+    return failing([capability("acceptance.run")], release, actor) or _past_testing(release)
+
+
+def why_not_drop(row: AcceptancePlan, actor: User) -> list[Blocker]:
+    """Why this person cannot take the planned test out now."""
+    if refused := failing([capability("acceptance.judge")], row.release, actor):
+        return refused
+    if row.dropped_at:
+        return [Blocker("conflict.state", "It is taken out already.")]
+    return _past_testing(row.release) or _held_by_its_run(row)
+
+
+def _past_testing(release: Release) -> list[Blocker]:
+    if release.state in PLANNABLE:
+        return []
+    said = english("It is %(state)s: tests are planned before or while testing.", state=label_of(release))
+    return [Blocker("conflict.state", said)]
+
+
+def _held_by_its_run(row: AcceptancePlan) -> list[Blocker]:
+    """A test with a run that failed, or is not over, on the present build stays."""
+    run = newest_runs(row.release).get(row.pk)
+    if run is None or run.state not in (RunState.FAILED, RunState.PLANNED, RunState.RUNNING):
+        return []
+    said = english("Its run is %(state)s: a test is not dropped for its result.", state=label_of(run))
+    return [Blocker("acceptance.run", said)]
 
 
 def uncovered(release: Release) -> list[SoftwareUpdate]:

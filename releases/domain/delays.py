@@ -31,13 +31,10 @@ def ask(*, ring_id: int, until: datetime, reason: str, actor: User, at: datetime
     Raises NotAllowed (no representative), Conflict (it has begun, or is asked already), Invalid (no reason, no later time).
     """
     ring = workflow.lock(Ring, ring_id)
-    if not Representative.objects.filter(ring=ring, user=actor).exists():
-        raise NotAllowed("Only a representative of its hosts asks for a delay.", code="ring.not_representative")
-    if ring.state not in WAITING:
-        raise Conflict(
-            english("The ring is %(state)s: it can no longer start later.", state=label_of(ring)),
-            code="conflict.state",
-        )
+    if refused := _no_representative(ring, actor):
+        raise NotAllowed(refused)
+    if begun := _has_begun(ring):
+        raise Conflict(begun)
     wrong = [] if reason.strip() else [Blocker("delay.reason", "Say why your hosts need more time.")]
     if until <= at:
         wrong.append(Blocker("delay.until", "Say a time that is still to come."))
@@ -51,6 +48,24 @@ def ask(*, ring_id: int, until: datetime, reason: str, actor: User, at: datetime
     people = [user for user, _via in voters_by_role("change_manager", ring.scope_keys())]
     _tell("delay_asked", request, people, at=at)
     return request
+
+
+def why_not_ask(ring: Ring, actor: User) -> list[Blocker]:
+    """Why this person cannot ask for more time now: who was told first, then the state."""
+    return _no_representative(ring, actor) or _has_begun(ring)
+
+
+def _no_representative(ring: Ring, actor: User) -> list[Blocker]:
+    if Representative.objects.filter(ring=ring, user=actor).exists():
+        return []
+    return [Blocker("ring.not_representative", "Only a representative of its hosts asks for a delay.")]
+
+
+def _has_begun(ring: Ring) -> list[Blocker]:
+    if ring.state in WAITING:
+        return []
+    said = english("The ring is %(state)s: it can no longer start later.", state=label_of(ring))
+    return [Blocker("conflict.state", said)]
 
 
 def grant(*, request_id: int, comment: str, actor: User, at: datetime) -> DelayRequest:

@@ -48,15 +48,30 @@ class Wanted:
     ring: int | None = None
 
 
+def find_past_planning(release: Release) -> list[Blocker]:
+    """Why the plan of the release can no longer be changed, if so."""
+    if release.state in PLANNABLE:
+        return []
+    sealed = release.state in (ReleaseState.AWAITING_READINESS, ReleaseState.READY)
+    what = (
+        english("Its manifest is sealed: revise it first, which voids the signatures.")
+        if sealed
+        else english("It is past planning.")
+    )
+    return [Blocker("conflict.state", english("It is %(state)s. %(what)s", state=label_of(release), what=what))]
+
+
+def why_not_plan(release: Release, actor: User) -> list[Blocker]:
+    """Why this person cannot change the plan of the release now: the role first, then the state."""
+    return failing([capability("release.plan")], release, actor) or find_past_planning(release)
+
+
 def _plannable(release_id: int, actor: User) -> Release:
     release = workflow.lock(Release, release_id)
     if refused := failing([capability("release.plan")], release, actor):
         raise NotAllowed(refused)
-    if release.state not in PLANNABLE:
-        what = "Its manifest is sealed: revise it first, which voids the signatures." if release.state in (
-            ReleaseState.AWAITING_READINESS, ReleaseState.READY
-        ) else "It is past planning."  # fmt: skip
-        raise Conflict(english("It is %(state)s. %(what)s", state=label_of(release), what=what), code="conflict.state")
+    if blockers := find_past_planning(release):
+        raise Conflict(blockers)
     return release
 
 
@@ -218,18 +233,24 @@ def choose_profile(*, release_id: int, profile_id: int, actor: User, at: datetim
     return _record(release, actor, at, profile=str(profile))
 
 
+def promised_way_back(release: Release) -> str:
+    """The way back that its changes were approved with (they never promise different ones); NONE where none promised any."""
+    ways = {str(link.rfc.way_back) for link in release.links.select_related("rfc")} - {WayBack.NONE}
+    return min(ways, default=WayBack.NONE)
+
+
 @workflow.verb("release.release.planned", Release, "release_id")
 def choose_way_back(*, release_id: int, kind: str, actor: User, at: datetime) -> Release:
     """Sets the way back; one that its RFCs promised cannot be taken away (the seal would refuse it)."""
     release = _plannable(release_id, actor)
     if kind not in WayBack.values:
         raise Invalid("This way back is not known.", code="release.way_back")
-    promised = {link.rfc.way_back for link in release.links.select_related("rfc")} - {WayBack.NONE, kind}
-    if promised:
+    promised = promised_way_back(release)
+    if promised not in (WayBack.NONE, kind):
         raise Blocked(
             Blocker(
                 "release.way_back",
-                english("An RFC was approved with the way back %(promised)s.", promised=", ".join(sorted(promised))),
+                english("An RFC was approved with the way back %(promised)s.", promised=promised),
             )
         )
     release.way_back = kind

@@ -95,12 +95,19 @@ class HandTask(Audited):
     def begin(self, *, actor: User, at: datetime, finish_by: datetime, **facts: Any) -> None:
         self.begun_by, self.begun_at, self.finish_by = actor, at, finish_by
 
-    @transition(field=state, source=S.BEGUN, target=S.DONE, verb="release.task.done", allowed=performs, label="Done")
+    @transition(
+        field=state,
+        source=S.BEGUN,
+        target=S.DONE,
+        verb="release.task.done",
+        allowed=performs,
+        label="Report it as done",
+    )
     def finish(self, *, actor: User, at: datetime, remark: str = "", **facts: Any) -> None:
         self._ended(actor, at, remark)
 
     @transition(field=state, source=[S.WAITING, S.BEGUN], target=S.COULD_NOT, verb="release.task.could_not", allowed=performs,
-                label="Could not be done", dangerous=True)  # fmt: skip
+                label="Report that it could not be done", dangerous=True)  # fmt: skip
     def give_up(self, *, actor: User, at: datetime, remark: str, **facts: Any) -> None:
         self._ended(actor, at, remark)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, time
 from typing import Any
 
@@ -14,12 +15,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from changes.web.rfc_forms import Area
 from patchflow.kernel import workflow
 from patchflow.kernel.audit import history
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import failing
@@ -131,6 +133,8 @@ def periodic_list(request: HttpRequest) -> HttpResponseBase:
         "phase": 4,
         "coming": _coming() if actor.scopes_for("review.view") is None else [],
         "may_open": not failing([periodic.writes], None, actor),
+        "empty_url": reverse("releases:periodic-open") if not failing([periodic.writes], None, actor) else "",
+        "empty_label": _("Open a review"),
         "empty_title": _("No review at intervals yet"),
         "empty_advice": _(
             "The first opens by itself when its period is over; or open one for a period of your choice."
@@ -150,14 +154,17 @@ def _coming() -> list[tuple[str, datetime]]:
 @require_http_methods(["GET", "HEAD", "POST"])
 def periodic_open(request: HttpRequest) -> HttpResponse:
     """Opens a review over a period that is over."""
+    actor: Any = request.user
     form = OpenForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
-        made = _tried(form, periodic.open_review, actor=request.user, at=timezone.now(), **form.given())
+        made = _tried(form, periodic.open_review, actor=actor, at=timezone.now(), **form.given())
         if made:
             return redirect(made)
     context = {
         "title": _("Open a review"),
-        "lede": _("Its period is over when it opens, so that the figures are those of all of it."),
+        "phase": 4,
+        "verb": _verb(request, _("Open"), failing([periodic.writes], None, actor)),
+        "lede": _("Only a period that is over can be reviewed, so that its figures are complete."),
         "form": form,
         "submit_label": _("Open"),
         "cancel_url": reverse("releases:periodic-list"),
@@ -207,7 +214,7 @@ def periodic_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "form": form,
         "open": review.state == ReviewState.OPEN,
         "may_write": not failing([periodic.writes], review, actor),
-        "next": _next(review),
+        "next": _next(review, actor),
         "verbs": _verbs(review, actor, now),
         "timeline": history(review).select_related("actor")[:12],
         "crumbs": [Crumb(_("Operations and service levels"), reverse("releases:periodic-list")), Crumb(str(review))],
@@ -215,20 +222,20 @@ def periodic_detail(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "releases/periodic_detail.html", context, status=400 if form.errors else 200)
 
 
-def _next(review: PeriodicReview) -> Next:
+def _next(review: PeriodicReview, actor: User) -> Next:
     left = review.actions.filter(settled_at__isnull=True).count()
     if review.state == ReviewState.COMPLETED:
         if left:
-            return Next(_("Its actions are followed until each is settled."), _("%(n)d are open.") % {"n": left})
+            open_ = ngettext("%(n)d is open.", "%(n)d are open.", left) % {"n": left}
+            return Next(_("Its actions are followed until each is settled."), open_)
         return Next(_("Nothing more: it is completed and its actions are settled."))
-    who = (
-        _("%(name)s completes it.") % {"name": review.owner}
-        if review.owner
-        else _("Whoever may complete reviews does.")
-    )
+    who = _("Whoever may complete reviews completes it.")
+    if review.owner:
+        mine = review.owner_id == actor.pk
+        who = _("You complete it.") if mine else _("%(name)s completes it.") % {"name": review.owner}
     if not review.remarks.exists():
         return Next(_("Look at the figures and say what they mean."), who)
-    return Next(_("Discussed: write down what will be done, and complete it."), who)
+    return Next(_("It has been discussed. Write down what will be done, then complete it."), who)
 
 
 def _verbs(review: PeriodicReview, actor: Any, now: datetime) -> list[Verb]:
@@ -252,10 +259,34 @@ def _verbs(review: PeriodicReview, actor: Any, now: datetime) -> list[Verb]:
     return found
 
 
-def _form(request: HttpRequest, review: PeriodicReview, form: forms.Form, title: str, label: str) -> HttpResponse:
+def _verb(request: HttpRequest, label: str, against: Sequence[Blocker]) -> Verb:
+    """The verb of a form, with why it is not possible now; what was sent gets its reasons from the verb itself."""
+    blockers = () if request.method == "POST" else tuple(against)
+    return Verb("act", label, allowed=not blockers, blockers=blockers)
+
+
+def _against(review: PeriodicReview, actor: Any) -> list[Blocker]:
+    """Why this person adds nothing to the review now."""
+    if refused := failing([periodic.writes], review, actor):
+        return refused
+    if review.state == ReviewState.OPEN:
+        return []
+    return [Blocker("conflict.state", english("It is %(state)s.", state=label_of(review)))]
+
+
+def _form(
+    request: HttpRequest,
+    review: PeriodicReview,
+    form: forms.Form,
+    title: str,
+    label: str,
+    against: Sequence[Blocker] = (),
+    lede: str = "",
+) -> HttpResponse:
     context = {
         "title": title,
-        "lede": str(review),
+        "lede": lede or str(review),
+        "verb": _verb(request, label, against),
         "phase": 4,
         "form": form,
         "submit_label": label,
@@ -274,7 +305,11 @@ def periodic_complete(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid() and _tried(form, periodic.complete, **said, **form.cleaned_data):
         messages.success(request, _("Completed. The figures are recorded as they stood now."))
         return redirect(review)
-    return _form(request, review, form, _("Complete the review"), _("Complete"))
+    against = workflow.why_not(review, "complete", actor=request.user, at=timezone.now())  # type: ignore[arg-type]
+    return _form(
+        request, review, form, _("Complete the review"), _("Complete"), against,
+        lede=_("The figures are recorded as they stand now, and nothing is added to the discussion afterwards."),
+    )  # fmt: skip
 
 
 @login_required
@@ -287,7 +322,7 @@ def periodic_assign(request: HttpRequest, pk: int) -> HttpResponse:
         said: dict[str, Any] = {"review_id": pk, "owner_id": form.cleaned_data["owner_id"].pk}
         if _tried(form, periodic.assign, actor=request.user, at=timezone.now(), **said):
             return redirect(review)
-    return _form(request, review, form, _("Give it to a person"), _("Give"))
+    return _form(request, review, form, _("Give it to a person"), _("Give"), _against(review, request.user))
 
 
 @login_required
@@ -299,7 +334,7 @@ def periodic_act(request: HttpRequest, pk: int) -> HttpResponse:
         said = {**form.cleaned_data, "owner_id": form.cleaned_data["owner_id"].pk}
         if _tried(form, periodic.raise_action, review_id=pk, actor=request.user, at=timezone.now(), **said):
             return redirect(f"{review.get_absolute_url()}#actions")
-    return _form(request, review, form, _("Raise an action"), _("Write down"))
+    return _form(request, review, form, _("Raise an action"), _("Raise"), _against(review, request.user))
 
 
 @login_required
@@ -316,4 +351,11 @@ def periodic_settle(request: HttpRequest, pk: int, action: int) -> HttpResponse:
             messages.success(request, _("Written down."))
             seen = PeriodicReview.objects.all().visible_to(request.user).filter(pk=pk).exists()  # type: ignore[arg-type]
             return redirect(found.review if seen else "reports:home")
-    return _form(request, found.review, form, found.text, _("Write down"))
+    return _form(
+        request, found.review, form, _("What came of the action"), _("Save"), _settled(found),
+        lede=_("“%(action)s” (%(review)s)") % {"action": found.text, "review": found.review},
+    )  # fmt: skip
+
+
+def _settled(action: PeriodicAction) -> list[Blocker]:
+    return [Blocker("conflict.state", "This action is settled already.")] if action.settled_at else []

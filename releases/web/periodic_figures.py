@@ -61,7 +61,10 @@ def _median(sentence: str, given: Figures) -> list[Statement]:
 
 def _success(given: Figures) -> list[Statement]:
     total = given["succeeded"] + given["failed"] + given["unknown"]
-    text = _("Hosts worked on: %(succeeded)d succeeded, %(failed)d failed, of %(unknown)d nobody knows") % given
+    text = (
+        _("Hosts worked on: %(succeeded)d succeeded, %(failed)d failed, %(unknown)d with an outcome that nobody knows")
+        % given
+    )
     return [
         Statement("st-bad" if given["failed"] else "st-good", text, share(given["succeeded"], total, given["unknown"]))
     ]
@@ -85,7 +88,7 @@ def _emergencies(given: Figures) -> list[Statement]:
 
 
 def _unknown(given: Figures) -> list[Statement]:
-    text = _("Of %(unknown)d of %(hosts)d hosts the facts are too old to count") % given
+    text = _("Hosts with facts too old to count: %(unknown)d of %(hosts)d") % given
     css = "st-unk" if given["unknown"] else "st-good"
     return [Statement(css, text, share(given["unknown"], given["hosts"]), f"{reverse('cmdb:host-list')}?facts=silent")]
 
@@ -119,12 +122,23 @@ def _scans(given: Figures) -> list[Statement]:
         "hosts": _counted("cmdb.scanresult", given["hosts"]),
     }
     text = _("Scans: %(runs)s; hosts in them: %(hosts)s") % told
-    bad = set(given["runs"]) & {"failed", "lost", "partial"}
+    bad = set(given["runs"]) & {"failed", "lost", "partial", "cancelled"}
     return [Statement("st-warn" if bad else "st-good", text, "", reverse("cmdb:scan-list"))]
 
 
+def _people(n: int) -> str:
+    return ngettext("%(n)d person", "%(n)d people", n) % {"n": n}
+
+
 def _load(given: Figures) -> list[Statement]:
-    text = _("People: %(acts)d acts of %(people)d, %(decisions)d decisions of %(deciders)d") % given
+    acts = ngettext("%(acts)d act by %(people)s", "%(acts)d acts by %(people)s", given["acts"])
+    decisions = ngettext(
+        "%(decisions)d decision by %(deciders)s", "%(decisions)d decisions by %(deciders)s", given["decisions"]
+    )
+    text = _("Work: %(acts)s; %(decisions)s") % {
+        "acts": acts % {"acts": given["acts"], "people": _people(given["people"])},
+        "decisions": decisions % {"decisions": given["decisions"], "deciders": _people(given["deciders"])},
+    }
     most = _("the busiest: %(share)s") % {"share": share(given["most"], given["acts"])}
     return [Statement("st-open", text, most)]
 

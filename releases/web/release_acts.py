@@ -11,17 +11,22 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
+from patchflow.kernel import workflow
+from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Refusal
 from patchflow.web import states
-from patchflow.web.verbs import Reach
+from patchflow.web.parts import Crumb
+from patchflow.web.verbs import Reach, Verb
 from releases.domain import acceptance, builds, manifests, owed, releases, rollbacks
 from releases.models import AcceptanceRun, Release
 from releases.web import release_forms as shapes
+from releases.web import release_parts
 from releases.web.releases import visible_release
 
 
@@ -80,7 +85,11 @@ VERB_PAGES: dict[str, VerbPage] = {
         releases.stop,
         shapes.StopForm,
         dangerous=True,
-        consequences=(gettext_lazy("What is done stays done; hosts that were not reached are owed."),),
+        consequences=(
+            gettext_lazy(
+                "What is done stays done. Hosts that were not reached are still to be updated, by another release."
+            ),
+        ),
     ),
     "roll_back": VerbPage(
         gettext_lazy("Roll back"),
@@ -114,6 +123,7 @@ def release_click(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
 def release_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     """A verb with its form; a dangerous one shows its reach first."""
     release = visible_release(request, pk)
+    actor: Any = request.user
     page = VERB_PAGES[verb]
     form = (
         page.form(request.POST or None)
@@ -122,7 +132,7 @@ def release_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     )
     if request.method == "POST" and form.is_valid():
         try:
-            page.call(release_id=release.pk, actor=request.user, at=timezone.now(), **form.cleaned_data)
+            page.call(release_id=release.pk, actor=actor, at=timezone.now(), **form.cleaned_data)
         except Refusal as refusal:
             shapes.refuse(form, refusal)
         else:
@@ -130,20 +140,39 @@ def release_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
             messages.success(request, f"{now.number}: {states.look_of(now).label}.")
             rollout = now.rollouts.order_by("-pk").first() if verb in ROLLS else None
             return redirect(rollout or now)
-    hosts = release.planned_hosts.count()
+    hosts, asks = release.planned_hosts.count(), request.method != "POST"
+    against = workflow.why_not(release, verb, actor=actor, at=timezone.now()) if asks else []
     context = {
         "title": f"{page.title}: {release.number}",
         "lede": release.title,
+        "phase": release_parts.phase_of(release),
         "form": form,
         "submit_label": page.title,
-        "verb": {"label": page.title, "icon": "", "reach": ""},
-        "reach": [Reach(hosts, _("hosts of the release"), release.get_absolute_url())],
+        "verb": Verb(verb, str(page.title), allowed=not against, blockers=against),
+        "reach": [
+            Reach(hosts, ngettext("host of the release", "hosts of the release", hosts), release.get_absolute_url())
+        ],
         "consequences": page.consequences,
         "cancel_url": release.get_absolute_url(),
+        "crumbs": crumbs_of(release, page.title),
     }
     return render(
         request, "web/confirm.html" if page.dangerous else "web/form.html", context, status=400 if form.errors else 200
     )
+
+
+def crumbs_of(release: Release, title: Any) -> list[Crumb]:
+    """From the list over the release to an act of it."""
+    return [
+        Crumb(_("Releases"), reverse("releases:release-list")),
+        Crumb(release.number, release.get_absolute_url()),
+        Crumb(str(title)),
+    ]
+
+
+def _against_judging(run: AcceptanceRun, actor: Any) -> list[Blocker]:
+    """Why nobody, or not this person, judges the run: either verdict is as possible as the other."""
+    return workflow.why_not(run, "fail", actor=actor, at=timezone.now())
 
 
 @login_required
@@ -151,15 +180,22 @@ def release_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
 def run_judge(request: HttpRequest, pk: int, run: int) -> HttpResponse:
     """A tester ends a run that is not over."""
     release = visible_release(request, pk)
+    actor: Any = request.user
     found = get_object_or_404(AcceptanceRun, pk=run, plan__release=release)
     form = shapes.JudgeForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            acceptance.judge(run_id=found.pk, actor=request.user, at=timezone.now(), **form.cleaned_data)  # type: ignore[arg-type]
+            acceptance.judge(run_id=found.pk, actor=actor, at=timezone.now(), **form.cleaned_data)
         except Refusal as refusal:
             shapes.refuse(form, refusal)
         else:
             messages.success(request, _("The run is judged."))
             return redirect("releases:release-tests", release.pk)
-    context = {"title": _("Judge the run"), "lede": str(found), "form": form, "submit_label": _("Judge")}
+    against = [] if request.method == "POST" else _against_judging(found, actor)
+    context = {
+        "title": _("Judge the run"), "lede": str(found), "phase": 3, "form": form, "submit_label": _("Judge"),
+        "verb": Verb("judge", _("Judge"), allowed=not against, blockers=against),
+        "cancel_url": reverse("releases:release-tests", args=[pk]),
+        "crumbs": crumbs_of(release, _("Judge the run")),
+    }  # fmt: skip
     return render(request, "web/form.html", context, status=400 if form.errors else 200)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from changes.enums import WayBack
@@ -60,11 +61,23 @@ class ProfileForm(forms.Form):
     profile_id = forms.TypedChoiceField(label=_("Install profile"), coerce=int, widget=forms.RadioSelect)
 
     def offer(self, profiles: Sequence[InstallProfile]) -> None:
-        self.fields["profile_id"].choices = [(p.pk, f"{p}: {p.get_restart_display()}") for p in profiles]  # type: ignore[attr-defined]
+        self.fields["profile_id"].choices = [(p.pk, _offered(p)) for p in profiles]  # type: ignore[attr-defined]
+
+
+def _offered(profile: InstallProfile) -> str:
+    return gettext("%(profile)s: restarts %(when)s, at most %(minutes)d min in all") % {
+        "profile": profile, "when": profile.get_restart_display(), "minutes": profile.max_minutes_total,
+    }  # fmt: skip
 
 
 class WayBackForm(forms.Form):
     kind = forms.ChoiceField(label=_("Way back"), choices=WayBack.choices, widget=forms.RadioSelect)
+
+    def hold_to(self, promised: str) -> None:
+        """Offers only what keeps the way back that the changes were approved with."""
+        if promised != WayBack.NONE:
+            kept = [(value, label) for value, label in WayBack.choices if value == promised]
+            self.fields["kind"].choices = kept  # type: ignore[attr-defined]
 
 
 class ChecksField(forms.CharField):
@@ -93,7 +106,9 @@ class ChecksField(forms.CharField):
 class TestForm(forms.Form):
     update_id = forms.TypedChoiceField(label=_("Update"), coerce=int)
     host_id = forms.TypedChoiceField(
-        label=_("Test host"), coerce=int, help_text=_("Not in production, or a target of the release.")
+        label=_("Test host"),
+        coerce=int,
+        help_text=_("A host outside production; one in production only if this release updates it anyway."),
     )
     checks = ChecksField()
     walk_back = forms.BooleanField(
@@ -142,7 +157,7 @@ class SignForm(forms.Form):
 
 class DefineProfileForm(forms.Form):
     name = forms.CharField(
-        label=_("Name"), max_length=60, help_text=_("The name of a profile makes its next revision.")
+        label=_("Name"), max_length=60, help_text=_("The name of an existing profile makes its next revision.")
     )
     restart = forms.ChoiceField(label=_("Restart"), choices=RestartMode.choices, initial=RestartMode.IF_NEEDED)
     max_minutes_each = forms.IntegerField(label=_("Run time per update, minutes"), min_value=1, initial=30)
@@ -156,13 +171,15 @@ class DefineProfileForm(forms.Form):
         help_text=_("A machine of which nobody knows what it is, is not restarted."),
     )
     countdown_seconds = forms.IntegerField(label=_("Notice before a restart, seconds"), min_value=0, initial=0)
-    min_alive = forms.IntegerField(label=_("Hosts of each service that stay"), min_value=1, initial=1)
+    min_alive = forms.IntegerField(label=_("Hosts of each service that stay up"), min_value=1, initial=1)
     min_alive_percent = forms.IntegerField(
-        label=_("And at least this share of them, %"),
+        label=_("And at least this share of its hosts, %"),
         min_value=0,
         max_value=99,
         initial=0,
-        help_text=_("While others are away; 0: not asked. A service with one host alone is not held back."),
+        help_text=_(
+            "So many stay up while others are updated; 0: no share is asked. A service with only one host is not held back."
+        ),
     )
     offline = forms.ChoiceField(
         label=_("A host that does not answer at its turn is"),

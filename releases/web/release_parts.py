@@ -227,7 +227,9 @@ def review_statements(figures: dict[str, Any]) -> list[Statement]:
             "st-bad" if figures["failures"] else "st-good", _("Failures"), str(sum(figures["failures"].values()))
         ),
         Statement("st-open", _("Restarts"), str(figures["restarts"])),
-        Statement("st-warn" if figures["owed"] else "st-good", _("Hosts still owed"), str(len(figures["owed"]))),
+        Statement(
+            "st-warn" if figures["owed"] else "st-good", _("Hosts still to be updated"), str(len(figures["owed"]))
+        ),
     ]
     if figures["seconds"] is not None:
         found.append(

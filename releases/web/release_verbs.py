@@ -14,7 +14,7 @@ from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 from patchflow.web.verbs import Verb
-from releases.domain import acceptance, owed
+from releases.domain import acceptance, owed, plans
 from releases.enums import ReleaseState
 from releases.models import Release
 from releases.queries.releases import newest_runs
@@ -61,7 +61,8 @@ def verbs_of_release(release: Release, *, actor: User, at: datetime) -> list[Ver
             one.name,
             str(LABELS.get(one.name, one.label)),
             one.blockers,
-            one.dangerous and one.name != "deploy",  # it takes the release on; its page shows the reach all the same
+            # to deploy takes the release on, and its page shows the reach all the same; to void takes signatures away
+            (one.dangerous and one.name != "deploy") or one.name == "void",
             reach.get(one.name, ""),
         )
         for one in workflow.available(release, actor=actor, at=at)
@@ -120,6 +121,4 @@ def _verb(
 
 def may_plan(release: Release, actor: User) -> bool:
     """Whether the steps of the builder lead anywhere for this person now."""
-    from releases.domain.plans import PLANNABLE
-
-    return release.state in PLANNABLE and not failing([capability("release.plan")], release, actor)
+    return not plans.why_not_plan(release, actor)

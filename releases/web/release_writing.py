@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -20,8 +20,11 @@ from changes.queries.rfcs import authorized
 from cmdb.enums import Environment
 from cmdb.models import Host
 from cmdb.queries.windows import windows_of
+from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Refusal
+from patchflow.kernel.rules import capability, failing
 from patchflow.web.tables import Column, Filter, Listing, list_page
+from patchflow.web.verbs import Verb
 from releases.domain import acceptance, plans, releases
 from releases.domain.profiles import offline_rule
 from releases.models import HostStep, InstallProfile, Release, ReleaseRFC
@@ -43,9 +46,11 @@ def _page(
     back: str,
     lede: str = "",
     template: str = "web/form.html",
+    against: Sequence[Blocker] = (),
     **context: Any,
 ) -> HttpResponse:
-    """A form over one verb: what was typed is kept, reasons stand at their fields."""
+    """A form over one verb: what was typed is kept, reasons stand at their fields. `against`: why it is not possible now, said
+    in place of the form."""
     if request.method == "POST" and form.is_valid():
         try:
             after = act(actor=request.user, at=timezone.now(), **form.cleaned_data)
@@ -54,7 +59,11 @@ def _page(
         else:
             messages.success(request, _("Saved."))
             return redirect(after if isinstance(after, Release) else back)
-    given = {"title": title, "lede": lede, "form": form, "submit_label": submit, "cancel_url": back, **context}
+    blockers = () if request.method == "POST" else against
+    given = {
+        "title": title, "lede": lede, "form": form, "submit_label": submit, "cancel_url": back, "phase": 3,
+        "verb": Verb("act", str(submit), allowed=not blockers, blockers=blockers), **context,
+    }  # fmt: skip
     return render(request, template, given, status=400 if form.errors else 200)
 
 
@@ -85,6 +94,7 @@ def release_compose(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def release_windows(request: HttpRequest, pk: int) -> HttpResponse:
     """Service windows of its hosts, and between which moments it may start."""
+    actor: Any = request.user
     release = visible_release(request, pk)
     found = windows_of(release.planned_hosts.values_list("host_id", flat=True))
     windows = sorted({w.pk: w for ws in found.values() for w in ws}.values(), key=lambda w: w.name)
@@ -100,6 +110,7 @@ def release_windows(request: HttpRequest, pk: int) -> HttpResponse:
         request,
         form,
         title=_("Windows of %(number)s") % {"number": release.number},
+        against=plans.why_not_plan(release, actor),
         act=lambda **given: plans.plan_windows(release_id=release.pk, **given),
         submit=_("Choose"),
         back=release.get_absolute_url(),
@@ -112,6 +123,7 @@ def release_windows(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def release_profile(request: HttpRequest, pk: int) -> HttpResponse:
+    actor: Any = request.user
     release = visible_release(request, pk)
     newest: dict[str, InstallProfile] = {}
     for profile in InstallProfile.objects.order_by("name", "revision"):
@@ -122,6 +134,7 @@ def release_profile(request: HttpRequest, pk: int) -> HttpResponse:
         request,
         form,
         title=_("Install profile of %(number)s") % {"number": release.number},
+        against=plans.why_not_plan(release, actor),
         act=lambda **given: plans.choose_profile(release_id=release.pk, **given),
         submit=_("Choose"),
         back=release.get_absolute_url(),
@@ -134,13 +147,17 @@ def release_profile(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def release_way_back(request: HttpRequest, pk: int) -> HttpResponse:
+    actor: Any = request.user
     release = visible_release(request, pk)
     form = shapes.WayBackForm(request.POST or None, initial={"kind": release.way_back})
+    if request.method != "POST":
+        form.hold_to(plans.promised_way_back(release))
     return _page(
         request,
         form,
         title=_("Way back of %(number)s") % {"number": release.number},
         lede=_("A way back that a change promised cannot be taken away."),
+        against=plans.why_not_plan(release, actor),
         act=lambda **given: plans.choose_way_back(release_id=release.pk, **given),
         submit=_("Choose"),
         back=release.get_absolute_url(),
@@ -162,7 +179,8 @@ def release_drop_host(request: HttpRequest, pk: int) -> HttpResponse:
         request,
         form,
         title=_("Leave a host out of %(number)s") % {"number": release.number},
-        lede=_("It stays owed by its change."),
+        lede=_("This release does not update it. Its change still asks for it: another release must."),
+        against=plans.why_not_plan(release, actor),
         act=lambda **given: plans.drop_host(release_id=release.pk, **given),
         submit=_("Leave out"),
         back=release.get_absolute_url(),
@@ -188,6 +206,7 @@ def release_plan_test(request: HttpRequest, pk: int) -> HttpResponse:
         form,
         title=_("Plan a test of %(number)s") % {"number": release.number},
         lede=_("Installed, checked, taken back and installed again, before anybody else gets it."),
+        against=acceptance.why_not_plan(release, actor),
         act=lambda **given: acceptance.plan(release_id=release.pk, **given),
         submit=_("Plan"),
         back=reverse("releases:release-tests", args=[release.pk]),
@@ -197,12 +216,17 @@ def release_plan_test(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def release_drop_test(request: HttpRequest, pk: int, plan: int) -> HttpResponse:
+    """Takes one planned test out, with the reason."""
+    actor: Any = request.user
     release = visible_release(request, pk)
-    form = shapes.ReasonForm(request.POST or None)
+    test = get_object_or_404(release.acceptance_plans.select_related("update", "host"), pk=plan)
     return _page(
         request,
-        form,
+        shapes.ReasonForm(request.POST or None),
         title=_("Take a test out of %(number)s") % {"number": release.number},
+        lede=_("The test of %(update)s on %(host)s. A test that failed is not taken out for its result.")
+        % {"update": test.update, "host": test.host},
+        against=acceptance.why_not_drop(test, actor),
         act=lambda **given: acceptance.drop(release_id=release.pk, plan_id=plan, **given),
         submit=_("Take out"),
         back=reverse("releases:release-tests", args=[release.pk]),
@@ -211,7 +235,9 @@ def release_drop_test(request: HttpRequest, pk: int, plan: int) -> HttpResponse:
 
 # --- install profiles -----------------------------------------------------------------------------------------------------
 PROFILE_COLUMNS = (
-    Column(gettext_lazy("Name"), "name", sort="name"),
+    Column(
+        gettext_lazy("Name"), "name", url=lambda p: f"{reverse('releases:profile-define')}?like={p.pk}", sort="name"
+    ),
     Column(gettext_lazy("Revision"), "revision", numeric=True),
     Column(gettext_lazy("Restart"), lambda p: p.get_restart_display(), name="restart"),
     Column(
@@ -228,17 +254,29 @@ PROFILE_COLUMNS = (
 )
 
 
+def _profiles_of(actor: Any) -> Any:
+    """The profiles for who sees releases somewhere; none for others."""
+    return InstallProfile.objects.all() if actor.holds_somewhere("release.view") else InstallProfile.objects.none()
+
+
+def _initial(profile: InstallProfile) -> dict[str, Any]:
+    """A profile as the form shows it: checks and steps one a line."""
+    plain = {name: getattr(profile, name) for name in shapes.DefineProfileForm.base_fields}
+    checks = [
+        " | ".join(text for text in (c["name"], c["kind"], c["target"], c.get("expect", "")) if text)
+        for c in profile.checks
+    ]
+    steps = [f"{one['name']} | {one['revision']}" for one in profile.steps]
+    return {**plain, "checks": "\n".join(checks), "steps": "\n".join(steps)}
+
+
 @list_page(gettext_lazy("Install profiles"))
 @login_required
 @require_safe
 def profile_list(request: HttpRequest) -> HttpResponseBase:
     """Install profiles with all their revisions."""
     actor: Any = request.user
-    rows = (
-        InstallProfile.objects.none()
-        if not actor.holds_somewhere("release.view")
-        else InstallProfile.objects.select_related("defined_by")
-    )
+    rows = _profiles_of(actor).select_related("defined_by")
     listing = Listing(
         request,
         rows,
@@ -251,15 +289,28 @@ def profile_list(request: HttpRequest) -> HttpResponseBase:
     )
     if listing.wants_csv:
         return listing.csv("profiles.csv")
+    refused = failing([capability("release.plan")], None, actor)
     context = {
         "title": _("Install profiles"),
-        "lede": _("How an installation behaves on a host. A change is a new revision; releases keep theirs."),
+        "lede": _(
+            "How an installation behaves on a host. Open one to read it and to define its next revision; releases keep theirs."
+        ),
+        "phase": 3,
         "listing": listing,
         "empty_title": _("No profile is defined"),
         "empty_advice": _("Define one: when to restart, how long it may take."),
-        "empty_url": reverse("releases:profile-define"),
-        "empty_label": _("Define a profile"),
-        "define_url": reverse("releases:profile-define"),
+        "acts": [
+            Verb(
+                "define",
+                _("Define a profile"),
+                reverse("releases:profile-define"),
+                not refused,
+                tuple(refused),
+                method="get",
+                icon="plus",
+                primary=True,
+            )
+        ],
         "steps_url": reverse("releases:step-list"),
     }
     return render(request, "releases/profile_list.html", context)
@@ -268,14 +319,21 @@ def profile_list(request: HttpRequest) -> HttpResponseBase:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile_define(request: HttpRequest) -> HttpResponse:
-    """A new profile, or the next revision of one; from a release (`?release=7`) it leads back to its choice."""
-    form = shapes.DefineProfileForm(request.POST or None)
+    """A new profile, or the next revision of one (`?like=7` starts from that); from a release (`?release=7`) it leads back to
+    its choice."""
+    actor: Any = request.user
+    like = request.GET.get("like", "")
+    rows = _profiles_of(actor)
+    initial = _initial(get_object_or_404(rows, pk=int(like))) if like.isdigit() else None
+    form = shapes.DefineProfileForm(request.POST or None, initial=initial)
     chosen = request.GET.get("release", "")
     back = reverse("releases:release-profile", args=[chosen]) if chosen.isdigit() else reverse("releases:profile-list")
     return _page(
         request,
         form,
-        title=_("Define an install profile"),
+        title=_("Next revision of %(name)s") % {"name": initial["name"]} if initial else _("Define an install profile"),
+        lede=_("How an installation behaves on a host. A name that is in use makes the next revision of that profile."),
+        against=failing([capability("release.plan")], None, actor),
         act=plans.define_profile,
         submit=_("Define"),
         back=back,

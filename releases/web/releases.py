@@ -23,6 +23,7 @@ from patchflow.kernel.signoffs import rounds_of
 from patchflow.web import states
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from releases.domain import checklist
+from releases.domain.plans import PLANNABLE
 from releases.enums import ReleaseState
 from releases.models import PostImplementationReview, Release
 from releases.queries.access import hosts_seen, sees_all
@@ -186,5 +187,6 @@ def release_tests(request: HttpRequest, pk: int) -> HttpResponseBase:
         "may_test": actor.holds("acceptance.run", over=release.scope_keys())
         and release.state in ("planning", "building", "testing"),
         "may_judge": actor.holds("acceptance.judge", over=release.scope_keys()),
+        "may_drop": actor.holds("acceptance.judge", over=release.scope_keys()) and release.state in PLANNABLE,
     }
     return render(request, "releases/release_tests.html", context)

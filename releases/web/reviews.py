@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -18,6 +19,7 @@ from changes.web.rfc_forms import Later
 from patchflow.kernel import workflow
 from patchflow.kernel.audit import history
 from patchflow.kernel.errors import Refusal
+from patchflow.kernel.rules import capability, failing
 from patchflow.web.parts import Next
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Verb
@@ -28,6 +30,8 @@ from releases.queries import reviews as questions
 from releases.queries.access import sees_all
 from releases.web import release_forms as shapes
 from releases.web import release_parts
+from releases.web.causes import cause_words
+from releases.web.rollout_parts import GATES
 
 COLUMNS = (
     Column(
@@ -74,6 +78,8 @@ def review_list(request: HttpRequest) -> HttpResponseBase:
         "lede": _("After every deployment: what happened, what it cost, what we change."),
         "listing": listing,
         "phase": 4,
+        "empty_url": reverse("releases:release-list"),
+        "empty_label": _("To the releases"),
         "empty_title": _("No release was deployed yet"),
         "empty_advice": _("A review opens by itself when a deployment ends, with its figures filled in."),
     }
@@ -136,22 +142,24 @@ def review_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "may_write": may_write,
         "answers": questions.answers(review),
         "figures": figures,
+        "failures": [(cause_words(code, GATES), n) for code, n in figures["failures"].items()],
         "everything": everything,
         "statements": release_parts.review_statements(figures),
         "planned": [release_parts.moment(figures["planned"][k]) for k in ("earliest", "latest")],
         "real": [release_parts.moment(figures["real"][k]) for k in ("started", "finished")],
-        "next": _next(review),
+        "next": _next(review, actor),
         "verbs": _verbs(review, actor, now),
         "timeline": history(review).select_related("actor")[:20],
     }
     return render(request, "releases/review_detail.html", context, status=400 if form.errors else 200)
 
 
-def _next(review: PostImplementationReview) -> Next:
+def _next(review: PostImplementationReview, actor: Any) -> Next:
     if review.state == ReviewState.COMPLETED:
         return Next(_("Nothing more: it is completed."), _("What was said stays."))
     left = len(questions.unanswered(review))
-    who = _("Somebody who did not start the deployment completes it.")
+    yours = not failing([capability("review.complete")], review, actor) and review.release.started_by_id != actor.pk
+    who = _("You may complete it.") if yours else _("Somebody who did not start the deployment completes it.")
     if left:
         sentence = ngettext("One question below is to be answered.", "%(n)d questions below are to be answered.", left)
         return Next(sentence % {"n": left}, who)
@@ -159,8 +167,6 @@ def _next(review: PostImplementationReview) -> Next:
 
 
 def _verbs(review: PostImplementationReview, actor: Any, now: Any) -> list[Verb]:
-    from django.urls import reverse
-
     return [
         Verb(
             name=one.name,
@@ -191,8 +197,12 @@ def review_complete(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             messages.success(request, _("The review is completed."))
             return redirect(review)
+    blockers = [] if request.method == "POST" else workflow.why_not(review, "complete", actor=actor, at=timezone.now())
     context = {
         "title": _("Complete the review of %(number)s") % {"number": review.release.number},
+        "lede": _("Its figures are recorded as they stand now, and what was said stays."),
+        "phase": 4,
+        "verb": Verb("complete", _("Complete"), allowed=not blockers, blockers=blockers),
         "form": form,
         "submit_label": _("Complete"),
         "cancel_url": review.get_absolute_url(),

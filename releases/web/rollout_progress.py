@@ -23,6 +23,8 @@ from releases.forecast import Forecast
 from releases.models import Job, Rollout
 from releases.queries.progress import causes, forecast_of, log_of_all
 from releases.queries.rollouts import view_of
+from releases.web.causes import cause_words
+from releases.web.rollout_parts import GATES
 
 LINES = 60
 LAST = 25
@@ -45,7 +47,7 @@ def cause_rows(rollout: Rollout, actor: User) -> list[dict[str, Any]]:
             "css": states.look("releases.job", one.state).css,
             "word": states.look("releases.job", one.state).label,
             "count": one.count,
-            "code": one.code,
+            "cause": cause_words(one.code, GATES),
             "said": one.said,
             "host": one.host,
             "url": hosts_url(rollout, state=one.state, code=one.code or "-"),
@@ -96,6 +98,16 @@ def log_lines(events: list[Any]) -> list[parts.LogLine]:
     ]
 
 
+def _of_cause(rows: Any, code: str) -> Any:
+    return rows.filter(code="" if code == "-" else code)
+
+
+def _cause_choices(rollout: Rollout) -> list[tuple[str, str]]:
+    """The causes that its hosts have, in words; "-" are those without one."""
+    codes = Job.objects.filter(rollout=rollout).exclude(code="").order_by("code").values_list("code", flat=True)
+    return [("-", _("none")), *((code, cause_words(code, GATES)) for code in codes.distinct())]
+
+
 @list_page(gettext_lazy("Hosts of the rollout"))
 @login_required
 def rollout_hosts(request: HttpRequest, pk: int) -> HttpResponseBase:
@@ -110,7 +122,12 @@ def rollout_hosts(request: HttpRequest, pk: int) -> HttpResponseBase:
             Column(_("Host"), "host.name", url=lambda job: f"{back}?target={job.pk}#why", sort="name"),
             Column(_("State"), "state", state="releases.job"),
             Column(_("Ring"), "ring.name"),
-            Column(_("Attempt"), "attempt", numeric=True),
+            Column(
+                _("Attempt"),
+                lambda job: "" if job.state == JobState.PENDING and job.attempt == 1 else job.attempt,
+                numeric=True,
+                name="attempt",
+            ),
             Column(_("Since"), "state_at", age=True, numeric=True, sort="age"),
             Column(_("Why"), lambda job: job.statement or job.reason, wide=True, name="why"),
         ],
@@ -119,7 +136,7 @@ def rollout_hosts(request: HttpRequest, pk: int) -> HttpResponseBase:
         filters=[
             Filter("state", _("State"), "state", JobState.choices),
             Filter("ring", _("Ring"), "ring", rings),
-            Filter("code", _("Cause"), lambda rows, code: rows.filter(code="" if code == "-" else code)),
+            Filter("code", _("Cause"), _of_cause, _cause_choices(rollout)),
             Filter("host", _("Host"), "host__name__icontains"),
         ],
         now=timezone.now(),

@@ -11,6 +11,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -50,7 +51,8 @@ def rollout_list(request: HttpRequest) -> HttpResponseBase:
     columns = [
         Column(_("Rollout"), "number", url=lambda r: r.get_absolute_url(), mono=True),
         Column(_("State"), "state", state="releases.rollout"),
-        Column(_("Release"), "release.number", mono=True),
+        Column(_("Release"), "release.number", url=lambda r: r.release.get_absolute_url(), mono=True),
+        Column(_("Title"), "release.title", wide=True),
         Column(_("Takes back"), "reverses.number", mono=True),
         Column(_("Hosts"), "host_count", numeric=True),
         Column(_("Good"), "good_count", numeric=True),
@@ -73,9 +75,12 @@ def rollout_list(request: HttpRequest) -> HttpResponseBase:
         return listing.csv("rollouts.csv")
     context = {
         "title": _("Rollouts"),
+        "lede": _("Deployments on their way through the hosts, ring by ring."),
         "phase": 4,
         "listing": listing,
         "switch": KillSwitch.objects.filter(name="all").first(),
+        "empty_url": reverse("releases:release-list"),
+        "empty_label": _("To the releases"),
         "empty_title": _("Nothing was rolled out yet"),
         "empty_advice": _("A rollout begins when the deployment of a ready release is started."),
         "crumbs": [parts.Crumb(_("Rollouts"))],
@@ -103,6 +108,7 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
     switch = KillSwitch.objects.filter(name="all", is_on=True).first()
     context = {
         "title": rollout.number,
+        "lede": rollout.release.title,
         "phase": 4,
         "ident": [
             _("way back of %(rollout)s") % {"rollout": rollout.reverses.number}
@@ -160,9 +166,9 @@ def _of_target(job: Job, actor: User, now: datetime) -> dict[str, Any]:
     return {
         "target": job,
         "target_facts": [
-            (_("Host"), job.host.name),
-            (_("Attempt"), f"{job.attempt} · {job.job_key}"),
             *shown.changes_of(job),
+            (_("Attempt"), str(job.attempt)),
+            (_("Key of the job"), format_html('<span class="mono">{}</span>', job.job_key)),
         ],
         "gates": gates,
         "not_asked": not_asked,
@@ -175,8 +181,6 @@ def _of_target(job: Job, actor: User, now: datetime) -> dict[str, Any]:
 
 
 def _links(rollout: Rollout, actor: User) -> list[tuple[str, Any]]:
-    from django.utils.html import format_html
-
     def link(url: str, text: str) -> Any:
         return format_html('<a href="{}">{}</a>', url, text)
 

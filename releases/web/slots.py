@@ -30,13 +30,13 @@ LEVELS = 3
 """Levels that the form offers; REST takes any number."""
 HOLDS = {
     ReviewSlot.BEFORE_DEPLOY: gettext_lazy(
-        "Holds “ready”: nothing is deployed before its round over the manifest has passed."
+        "Before a release is ready: nothing is deployed until these people have approved its manifest."
     ),
     ReviewSlot.AFTER_DEPLOY: gettext_lazy(
-        "Holds “complete”: no release is completed before this review is, with every question answered."
+        "After the deployment: a release is completed only when this review is, with every question answered."
     ),
     ReviewSlot.ACCEPT_PARTIAL: gettext_lazy(
-        "Holds “accept”: no ring with hosts owed is accepted before its round has passed."
+        "Before an incomplete ring is accepted: it is not, until these people have approved that some of its hosts are left behind."
     ),
 }
 """Slot → the gate that looks at it."""
@@ -59,6 +59,8 @@ def level_in_words(level: Any) -> str:
     said = [role_title(level["role"]), quorum]
     if hours:
         said.append(ngettext("%(n)d hour", "%(n)d hours", int(hours)) % {"n": int(hours)})
+    if str(level["name"]) == str(said[0]):
+        return ", ".join(said)
     return f"{level['name']}: {', '.join(said)}"
 
 
@@ -87,7 +89,7 @@ def slot_list(request: HttpRequest) -> HttpResponse:
     context = {
         "title": _("Reviews of releases"),
         "lede": _(
-            "Which review stands where. What is changed here holds from now on; rounds that are open go on as they began."
+            "Who is asked, and what, before and after a deployment. A change holds from now on; open rounds go on as they began."
         ),
         "slots": slots,
         "may_edit": not failing([capability("settings.edit")], None, actor),

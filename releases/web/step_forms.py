@@ -15,7 +15,9 @@ from releases.enums_steps import Act, Effect, Moment, Runs
 
 
 class StepForm(forms.Form):
-    name = forms.CharField(label=_("Name"), max_length=60, help_text=_("The name of a step makes its next revision."))
+    name = forms.CharField(
+        label=_("Name"), max_length=60, help_text=_("The name of an existing step makes its next revision.")
+    )
     description = forms.CharField(label=_("What it is for"), required=False, widget=Area(2), max_length=2000)
     moment = forms.ChoiceField(label=_("When"), choices=Moment.choices, widget=forms.RadioSelect)
     kind = forms.ChoiceField(label=_("What it does"), choices=Act.choices)
@@ -58,7 +60,7 @@ class StepForm(forms.Form):
         help_text=_("Then it is ended."),
     )
     on_failure = forms.ChoiceField(
-        label=_("Where it fails"),
+        label=_("If it fails"),
         choices=Effect.choices,
         widget=forms.RadioSelect,
         initial=Effect.STOP,

@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from patchflow.kernel import audit, workflow
@@ -21,7 +21,7 @@ from patchflow.kernel.errors import Refusal
 from patchflow.kernel.rules import failing
 from patchflow.web.parts import Next
 from patchflow.web.tables import Column, Filter, Listing, list_page
-from patchflow.web.verbs import Reach, verbs_of
+from patchflow.web.verbs import Reach, Verb, verbs_of
 from releases.domain import steps
 from releases.enums_steps import Act, Effect, Moment, StepState
 from releases.models import HostStep
@@ -67,13 +67,18 @@ def step_list(request: HttpRequest) -> HttpResponseBase:
     )
     if listing.wants_csv:
         return listing.csv("steps.csv")
+    refused = failing([steps.WRITE], None, actor)
     context = {
         "title": _("Steps on hosts"),
         "lede": _("What is done on a host before and after an installation: written by one person, approved by another."),
         "phase": 3,
         "listing": listing,
-        "may_write": not failing([steps.WRITE], None, actor),
-        "write_url": reverse("releases:step-write"),
+        "acts": [
+            Verb(
+                "write", _("Write a step"), reverse("releases:step-write"), not refused, tuple(refused),
+                method="get", icon="plus", primary=True,
+            )
+        ],
         "profiles_url": reverse("releases:profile-list"),
     }  # fmt: skip
     return render(request, "releases/step_list.html", context)
@@ -92,7 +97,7 @@ def step_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "phase": 3,
         "step": step,
         "ident": [step.get_moment_display()],
-        "next": _next_of(step),
+        "next": _next_of(step, any(one.name == "approve" and one.allowed for one in offered)),
         "verbs": verbs_of(
             offered,
             url=lambda name: reverse(f"releases:step-{name}", args=[step.pk]),
@@ -107,14 +112,16 @@ def step_detail(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "releases/step_detail.html", context)
 
 
-def _next_of(step: HostStep) -> Next:
+def _next_of(step: HostStep, may_approve: bool) -> Next:
     match step.state:
+        case StepState.PROPOSED if may_approve:
+            return Next(_("Read what runs, then approve it or refuse it."), _("No profile can name it before."))
         case StepState.PROPOSED:
             return Next(_("Another person approves it, or refuses it."), _("No profile can name it before."))
         case StepState.APPROVED:
             return Next(_("Install profiles may name it."), _("A change is a new revision, which is reviewed anew."))
         case StepState.REFUSED:
-            return Next(_("Nothing more: it was refused."), step.comment)
+            return Next(_("Nothing more: %(who)s refused it.") % {"who": step.decided_by}, step.comment)
     return Next(_("Nothing more: it is retired."), step.comment)
 
 
@@ -129,10 +136,13 @@ def _content_of(step: HostStep) -> list[tuple[str, Any]]:
         (_("Body of a call"), step.body),
         (_("File of its token"), step.secret_file),
         (_("Time limit"), _("%(n)d seconds, then it is ended") % {"n": step.limit_seconds}),
-        (_("Where it fails"), _failing_words(step)),
+        (_("If it fails"), _failing_words(step)),
         (_("It follows"), step.get_runs_display() if step.moment == Moment.AFTER else ""),
         (_("On the way back"), _("too") if step.way_back else _("no")),
-        (_("Only on hosts of"), step.group.name if step.group else _("every host of the release")),
+        (
+            _("On which hosts"),
+            _("only those of %(group)s") % {"group": step.group.name} if step.group else _("every host of the release"),
+        ),
     ]
     return [(name, value) for name, value in rows if value]
 
@@ -166,7 +176,9 @@ def step_write(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, _("%(step)s is proposed: another person approves it.") % {"step": step})
             return redirect(step)
+    refused = [] if request.method == "POST" else failing([steps.WRITE], None, request.user)  # type: ignore[arg-type]
     context = {
+        "verb": Verb("write", _("Propose"), allowed=not refused, blockers=refused),
         "title": _("Write a step"),
         "lede": _("It runs as root on every host whose profile names it. Somebody else reviews it first."),
         "phase": 3,
@@ -184,7 +196,8 @@ def _initial(step: HostStep) -> dict[str, Any]:
 
 VERBS: dict[str, tuple[Any, Callable[..., Any], type[forms.Form], Any]] = {
     "approve": (
-        gettext_lazy("Approve"), steps.approve, step_forms.RemarkForm, gettext_lazy("Install profiles may name it."),
+        gettext_lazy("Approve"), steps.approve, step_forms.RemarkForm,
+        gettext_lazy("Install profiles may name it from now on. It then runs as root on every host that such a profile installs on."),
     ),
     "refuse": (
         gettext_lazy("Refuse"), steps.refuse, step_forms.CommentForm,
@@ -197,35 +210,46 @@ VERBS: dict[str, tuple[Any, Callable[..., Any], type[forms.Form], Any]] = {
 }  # fmt: skip
 
 
+def _reach_of(step: HostStep) -> list[Reach]:
+    """Who loses it: profiles that name it, and releases under way that would halt."""
+    named, sealed = len(profiles_with(step)), len(sealed_with(step))
+    profiles = ngettext("install profile that names it", "install profiles that name it", named)
+    releases = ngettext(
+        "release under way whose manifest carries it", "releases under way whose manifest carries it", sealed
+    )
+    return [
+        Reach(named, profiles, reverse("releases:profile-list")),
+        Reach(sealed, releases, reverse("releases:release-list")),
+    ]
+
+
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def step_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     """A decision about a step, with its reach: the manifests that carry it and the profiles that name it."""
     step = visible_step(request, pk)
+    actor: Any = request.user
     label, call, shape, consequence = VERBS[verb]
     form = shape(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            call(step_id=step.pk, actor=request.user, at=timezone.now(), **form.cleaned_data)
+            call(step_id=step.pk, actor=actor, at=timezone.now(), **form.cleaned_data)
         except Refusal as refusal:
             release_forms.refuse(form, refusal)
         else:
             messages.success(request, _("%(step)s: done.") % {"step": step})
             return redirect(step)
-    decides = verb != "retire"
+    against = [] if request.method == "POST" else workflow.why_not(step, verb, actor=actor, at=timezone.now())
     context = {
         "title": f"{label}: {step}",
         "form": form,
         "submit_label": label,
         "phase": 3,
-        "verb": {"label": label, "icon": "", "reach": ""},
-        "reach": [
-            Reach(len(profiles_with(step)), _("install profiles that name it"), reverse("releases:profile-list")),
-            Reach(len(sealed_with(step)), _("releases under way whose manifest carries it"), reverse("releases:release-list")),
-        ],
+        "verb": Verb(verb, str(label), allowed=not against, blockers=against),
+        "reach": _reach_of(step) if verb == "retire" else [],
         "consequences": [consequence],
         "content": _content_of(step),
         "cancel_url": step.get_absolute_url(),
     }  # fmt: skip
-    template = "releases/step_decide.html" if decides else "releases/step_confirm.html"
+    template = "releases/step_decide.html" if verb == "refuse" else "releases/step_confirm.html"
     return render(request, template, context, status=400 if form.errors else 200)

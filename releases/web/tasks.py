@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
@@ -20,9 +21,9 @@ from changes.web.rfc_forms import Area
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.errors import Refusal
 from patchflow.web import words
-from patchflow.web.parts import Next
+from patchflow.web.parts import Crumb, Next
 from patchflow.web.tables import Column, Filter, Listing, list_page
-from patchflow.web.verbs import verbs_of
+from patchflow.web.verbs import Verb, verbs_of
 from releases.domain import tasks_by_hand as tasks
 from releases.enums_steps import Act, Moment
 from releases.enums_tasks import TaskState
@@ -75,6 +76,8 @@ def task_list(request: HttpRequest) -> HttpResponseBase:
         "lede": _("Hosts that a person updates. A task succeeds by what a scan shows afterwards."),
         "phase": 4,
         "listing": listing,
+        "empty_url": reverse("releases:rollout-list"),
+        "empty_label": _("To the rollouts"),
         "empty_title": _("Nothing is to be done by hand"),
         "empty_advice": _(
             "A release whose executor is “manual” puts its hosts here, one task for each, when their window opens."
@@ -94,8 +97,7 @@ def task_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "lede": _("by hand, for %(rollout)s") % {"rollout": task.job.rollout.number},
         "phase": 4,
         "task": task,
-        "ident": [task.job_key],
-        "next": _next_of(task),
+        "next": _next_of(task, actor),
         "verbs": verbs_of(
             workflow.available(task, actor=actor, at=timezone.now()),
             url=lambda name: reverse(f"releases:task-{name.replace('_', '-')}", args=[task.pk]),
@@ -115,10 +117,14 @@ def task_detail(request: HttpRequest, pk: int) -> HttpResponse:
 def task_instruction(request: HttpRequest, pk: int) -> HttpResponse:
     """The instruction on paper: packages, versions, files with their hashes, steps, times."""
     task = visible_task(request, pk)
-    title = _("Instruction for %(host)s") % {"host": task.job.host.name}
-    return render(
-        request, "releases/task_instruction.html", {"title": title, "task": task, "phase": 4, **_instruction(task)}
-    )
+    context = {
+        "title": _("Instruction for %(host)s") % {"host": task.job.host.name},
+        "lede": _("Print this page with your browser, and take it to the host."),
+        "task": task,
+        "phase": 4,
+        **_instruction(task),
+    }
+    return render(request, "releases/task_instruction.html", context)
 
 
 def _instruction(task: HandTask) -> dict[str, Any]:
@@ -137,12 +143,18 @@ def _instruction(task: HandTask) -> dict[str, Any]:
     }
 
 
-def _next_of(task: HandTask) -> Next:
+def _next_of(task: HandTask, actor: Any) -> Next:
     match task.state:
         case TaskState.WAITING:
-            return Next(_("A person begins it."), _("After the cut-off of its window it is given back."))
+            return Next(
+                _("Somebody who updates hosts by hand begins it."),
+                _("If nobody has by the end of its window, it is given back and waits for the next."),
+            )
         case TaskState.BEGUN:
-            return Next(_("Its person reports what became of it."), _("Success is what a scan shows afterwards."))
+            sentence = _("%(who)s reports what became of it.") % {"who": task.begun_by}
+            if task.begun_by_id == actor.pk:
+                sentence = _("Do what stands below, then report what became of it.")
+            return Next(sentence, _("It counts as a success only when a scan of the host shows the new versions."))
         case TaskState.DONE:
             return Next(_("A scan looks at the host."), _("Where none can, a second person attests what the host has."))
         case TaskState.ATTESTED:
@@ -151,7 +163,13 @@ def _next_of(task: HandTask) -> Next:
 
 
 def _links_of(task: HandTask) -> list[tuple[str, Any]]:
-    found = [(_("The job"), task.job.get_state_display()), (_("Why"), task.job.statement)]
+    rollout = task.job.rollout
+    found: list[tuple[str, Any]] = [
+        (_("Rollout"), format_html('<a href="{}?target={}">{}</a>', rollout.get_absolute_url(), task.job_id, rollout)),
+        (_("State of the host in it"), task.job.get_state_display()),
+        (_("Why"), task.job.statement or "–"),
+        (_("Key of the job"), format_html('<span class="mono">{}</span>', task.job_key)),
+    ]
     if task.begun_by:
         found.append((_("Begun by"), str(task.begun_by)))
     if task.ended_by:
@@ -175,7 +193,7 @@ class GiveUpForm(forms.Form):
 
 
 class AttestForm(forms.Form):
-    """A version for each package of the task, as it was read on the host."""
+    """A version for each package of the task, as it was read on the host; that one is not there is said, never left empty."""
 
     remark = forms.CharField(label=gettext_lazy("How it was seen"), widget=Area(3), max_length=2000)
 
@@ -184,11 +202,18 @@ class AttestForm(forms.Form):
         self.names = [package["name"] for package in task.order["packages"]]
         for number, name in enumerate(self.names):
             self.fields[f"version_{number}"] = forms.CharField(
-                label=name,
-                max_length=200,
-                required=False,
-                help_text=_("The version on the host; empty: it is not there."),
+                label=_("Version of %(package)s on the host") % {"package": name}, max_length=200, required=False
             )
+            self.fields[f"absent_{number}"] = forms.BooleanField(
+                label=_("%(package)s is not on the host") % {"package": name}, required=False
+            )
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or self.cleaned_data
+        for number in range(len(self.names)):
+            if bool(given.get(f"version_{number}")) == bool(given.get(f"absent_{number}")):
+                self.add_error(f"version_{number}", _("Give the version, or say that it is not there."))
+        return given
 
     def content(self) -> dict[str, Any]:
         data = self.cleaned_data
@@ -196,14 +221,24 @@ class AttestForm(forms.Form):
 
 
 VERBS: dict[str, tuple[Any, Any, type[forms.Form], Any]] = {
-    "begin": (gettext_lazy("Begin"), tasks.begin, BeginForm, gettext_lazy("The gates are asked once more.")),
-    "finish": (gettext_lazy("Done"), tasks.finish, FinishForm, gettext_lazy("A scan of the host verifies it.")),
-    "give_up": (gettext_lazy("Could not be done"), tasks.give_up, GiveUpForm, gettext_lazy("The job of this host has failed.")),
+    "begin": (
+        gettext_lazy("Begin"), tasks.begin, BeginForm,
+        gettext_lazy("Whether the host may be updated now is checked once more. Then you have the time that its instruction names."),
+    ),
+    "finish": (
+        gettext_lazy("Report it as done"), tasks.finish, FinishForm,
+        gettext_lazy("A scan then looks at the host. It counts as a success only if that shows the new versions."),
+    ),
+    "give_up": (
+        gettext_lazy("Report that it could not be done"), tasks.give_up, GiveUpForm,
+        gettext_lazy("The host then counts as failed, towards the limit at which the rollout halts. It is tried again only by hand."),
+    ),
     "attest": (
         gettext_lazy("Attest what the host has"), tasks.attest, AttestForm,
         gettext_lazy("The job ends by your word, and is shown as attested."),
     ),
 }  # fmt: skip
+"""Verb → what it is called, what it does, its form, what follows from it."""
 
 
 @login_required
@@ -211,6 +246,7 @@ VERBS: dict[str, tuple[Any, Any, type[forms.Form], Any]] = {
 def task_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     """A form over one verb of a task."""
     task = visible_task(request, pk)
+    actor: Any = request.user
     label, call, shape, consequence = VERBS[verb]
     form = (
         AttestForm(request.POST or None, task=task)
@@ -220,18 +256,28 @@ def task_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         content = form.content() if isinstance(form, AttestForm) else form.cleaned_data
         try:
-            call(task_id=task.pk, actor=request.user, at=timezone.now(), **content)
+            call(task_id=task.pk, actor=actor, at=timezone.now(), **content)
         except Refusal as refusal:
             release_forms.refuse(form, refusal)
         else:
             messages.success(request, _("%(task)s: done.") % {"task": label})
             return redirect(task)
+    against = [] if request.method == "POST" else workflow.why_not(task, verb, actor=actor, at=timezone.now())
+    weighty = verb == "give_up"
     context = {
         "title": f"{label}: {task.job.host.name}",
-        "lede": consequence,
+        "lede": _("by hand, for %(rollout)s") % {"rollout": task.job.rollout.number} if weighty else consequence,
+        "consequences": [consequence],
         "phase": 4,
         "form": form,
         "submit_label": label,
+        "verb": Verb(verb, str(label), allowed=not against, blockers=against),
         "cancel_url": task.get_absolute_url(),
+        "crumbs": [
+            Crumb(_("Tasks by hand"), reverse("releases:task-list")),
+            Crumb(task.job.host.name, task.get_absolute_url()),
+            Crumb(str(label)),
+        ],
     }
-    return render(request, "web/form.html", context, status=400 if form.errors else 200)
+    template = "web/confirm.html" if weighty else "web/form.html"
+    return render(request, template, context, status=400 if form.errors else 200)

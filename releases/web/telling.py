@@ -3,7 +3,7 @@ audience of a release will read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from changes.models import RFC
 from changes.web.rfc_forms import Moment
 from patchflow.kernel import workflow
+from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 from patchflow.notices.wording import Voice
@@ -102,7 +103,7 @@ PEOPLE = [
     Column(gettext_lazy("Representative"), "user.username"),
     Column(gettext_lazy("As"), lambda r: r.get_via_display()),
     Column(gettext_lazy("Hosts"), "hosts", numeric=True),
-    Column("", lambda r: "known" if r.acknowledged_at else "silent", state="releases.knowing"),
+    Column(gettext_lazy("Knows"), lambda r: "known" if r.acknowledged_at else "silent", state="releases.knowing"),
     Column(gettext_lazy("Told"), "told_at", age=True, numeric=True),
     Column(gettext_lazy("Acknowledged"), "acknowledged_at", age=True, numeric=True),
     Column(gettext_lazy("What was said or done"), _silence, wide=True),
@@ -123,6 +124,8 @@ def _next(
 ) -> parts.Next:
     detail = _("It does not start before %(when)s.") % {"when": words.at(start, now=now)} if start else ""
     if ring.state == RingState.PENDING:
+        if told:
+            return parts.Next(_("%(known)d of %(told)d acknowledged.") % {"known": known, "told": told}, detail)
         return parts.Next(_("Its people are told when it is the next to start."))
     if mine and mine.acknowledged_at is None and ring.state in (RingState.NOTIFIED, RingState.RUNNING):
         return parts.Next(_("Acknowledge that you know, and have passed it on."), detail)
@@ -181,7 +184,10 @@ def ring_ask_delay(request: HttpRequest, pk: int) -> HttpResponse:
     """A representative's request for more time."""
     ring = _ring(request, pk)
     return _form(
-        request, DelayForm(request.POST or None), title=_("Ask for more time: %(ring)s") % {"ring": ring},
+        request, DelayForm(request.POST or None),
+        title=_("Ask for more time for ring “%(ring)s” of %(rollout)s")
+        % {"ring": ring.name, "rollout": ring.rollout.number},
+        against=delays.why_not_ask(ring, _actor(request)), ring=ring,
         lede=_("A change manager grants or refuses it. Until then nothing waits for it."), submit=_("Ask"),
         back=ring.get_people_url(), act=lambda **given: delays.ask(ring_id=ring.pk, **given),
     )  # fmt: skip
@@ -191,6 +197,12 @@ class CommentForm(forms.Form):
     comment = forms.CharField(
         label=gettext_lazy("Comment"), max_length=2000, required=False, widget=forms.Textarea(attrs={"rows": 3})
     )
+
+
+class RefuseForm(forms.Form):
+    """A refusal needs its reason."""
+
+    comment = forms.CharField(label=gettext_lazy("Reason"), max_length=2000, widget=forms.Textarea(attrs={"rows": 3}))
 
 
 @login_required
@@ -203,18 +215,30 @@ def delay_decide(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     title = {"grant": _("Grant more time"), "refuse": _("Refuse more time"), "withdraw": _("Withdraw the request")}[
         verb
     ]
-    lede = _("%(who)s asks that %(ring)s does not start before %(when)s: %(why)s") % {
-        "who": found.asked_by, "ring": ring, "when": words.at(found.until, now=timezone.now()), "why": found.reason,
+    lede = _("%(who)s asks that ring “%(ring)s” of %(rollout)s does not start before %(when)s: %(why)s") % {
+        "who": found.asked_by, "ring": ring.name, "rollout": ring.rollout.number,
+        "when": words.at(found.until, now=timezone.now()), "why": found.reason,
     }  # fmt: skip
-    form = (forms.Form if verb == "withdraw" else CommentForm)(request.POST if request.method == "POST" else None)
+    shapes: dict[str, type[forms.Form]] = {"withdraw": forms.Form, "refuse": RefuseForm}
+    form = shapes.get(verb, CommentForm)(request.POST if request.method == "POST" else None)
     return _form(
-        request, form, title=title, lede=lede, submit=title, back=ring.get_people_url(),
+        request, form, title=title, lede=lede, submit=title, back=ring.get_people_url(), ring=ring,
+        against=workflow.why_not(found, verb, actor=_actor(request), at=timezone.now()),
         act=lambda **given: act(request_id=found.pk, **given),
     )  # fmt: skip
 
 
 def _form(
-    request: HttpRequest, form: forms.Form, *, title: str, lede: str, submit: str, back: str, act: Callable[..., Any]
+    request: HttpRequest,
+    form: forms.Form,
+    *,
+    title: str,
+    lede: str,
+    submit: str,
+    back: str,
+    act: Callable[..., Any],
+    against: Sequence[Blocker],
+    ring: Ring,
 ) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
@@ -224,9 +248,14 @@ def _form(
         else:
             messages.success(request, _("Saved."))
             return redirect(back)
+    blockers = () if request.method == "POST" else tuple(against)
     context = {
+        "verb": Verb("act", submit, allowed=not blockers, blockers=blockers),
         "title": title, "lede": lede, "form": form, "submit_label": submit, "cancel_url": back, "phase": 4,
-        "crumbs": [parts.Crumb(_("Who knows"), back), parts.Crumb(title)],
+        "crumbs": [
+            parts.Crumb(_("Rollouts"), reverse("releases:rollout-list")),
+            parts.Crumb(_("Who knows: %(ring)s") % {"ring": ring.name}, back), parts.Crumb(title),
+        ],
     }  # fmt: skip
     return render(request, "web/form.html", context, status=400 if form.errors else 200)
 

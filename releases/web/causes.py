@@ -1,0 +1,56 @@
+"""The causes for which a host stands where it stands, in words: the short codes of executors and of gates are for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+CAUSES: Final[Mapping[str, Any]] = {
+    "artifact_extra": gettext_lazy("its repositories offer other files than those signed"),
+    "artifact_mismatch": gettext_lazy("a file is not the one that was signed"),
+    "artifact_missing": gettext_lazy("a file is missing"),
+    "busy": gettext_lazy("another job is there"),
+    "cancelled": gettext_lazy("left out"),
+    "different": gettext_lazy("the host knows another order by this key"),
+    "disk_full": gettext_lazy("too little space"),
+    "download": gettext_lazy("a file could not be fetched"),
+    "downgrade": gettext_lazy("it has a newer version already"),
+    "held": gettext_lazy("a package is held on the host"),
+    "impossible": gettext_lazy("no repository of the host has this version"),
+    "locked": gettext_lazy("another process holds the package manager"),
+    "lost": gettext_lazy("nobody found out what became of it"),
+    "not_contained": gettext_lazy("it would change more than was signed"),
+    "not_shown": gettext_lazy("the host does not show what was reported"),
+    "observed": gettext_lazy("the host was looked at, and it had failed"),
+    "order": gettext_lazy("it cannot be ordered"),
+    "package_state": gettext_lazy("a package is left half-installed"),
+    "removal": gettext_lazy("another package would be removed"),
+    "repository_unreachable": gettext_lazy("its repository does not answer"),
+    "repository_untrusted": gettext_lazy("its repository is not trusted"),
+    "restart": gettext_lazy("the restart did not come off"),
+    "staged": gettext_lazy("its files are only laid ready"),
+    "step_after": gettext_lazy("a step after the installation failed"),
+    "step_before": gettext_lazy("a step before the installation failed"),
+    "stopped": gettext_lazy("it was ended from outside"),
+    "undone": gettext_lazy("nothing was done"),
+    "unfinished": gettext_lazy("an earlier installation is unfinished"),
+    "unhealthy": gettext_lazy("a check after the installation failed"),
+    "unknown": gettext_lazy("nobody knows what became of it"),
+    "unsupported": gettext_lazy("the executor cannot do this"),
+    "wrong_machine": gettext_lazy("another machine answers at its address"),
+}
+"""Code of an executor, or of the work on a job → what it says."""
+
+
+def cause_words(code: str, gates: Mapping[str, Any]) -> str:
+    """The cause in words; of a gate (`gates`: its name → its label) that it has not opened; an unknown code as it is."""
+    if not code:
+        return "–"
+    if code in CAUSES:
+        return str(CAUSES[code])
+    if code in gates:
+        return _("waits for: %(gate)s") % {"gate": gates[code]}
+    return code.replace("_", " ")
