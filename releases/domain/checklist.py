@@ -113,7 +113,8 @@ def find_round_blockers(release: Release, **_: Any) -> list[Blocker]:
 
 def _built(release: Release) -> Iterator[Blocker]:
     if built(release) is None:
-        yield Blocker("readiness.not_built", "The newest build has not succeeded.", tone="wait")
+        said = "The newest build has not succeeded." if release.builds.exists() else "It is not built yet."
+        yield Blocker("readiness.not_built", said, tone="wait")
 
 
 def _verified(release: Release, *, at: datetime) -> Iterator[Blocker]:
@@ -179,7 +180,7 @@ def _planned(release: Release, document: dict[str, Any], *, at: datetime) -> Ite
 
 def _hosts(document: dict[str, Any], *, at: datetime) -> Iterator[Blocker]:
     if not document["hosts"]:
-        yield Blocker("readiness.hosts", "No host would get anything.", tone="wait")
+        yield Blocker("readiness.hosts", "No host gets anything by it so far.", tone="wait")
     facts = target_facts([h["host"] for h in document["hosts"]], at=at)
     for host in document["hosts"]:
         now = facts.get(host["host"])

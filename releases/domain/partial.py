@@ -52,16 +52,20 @@ def locked(ring_id: int) -> tuple[Rollout, Ring]:
     return workflow.lock(Rollout, peek.rollout_id), workflow.lock(Ring, ring_id)
 
 
+proposes = either(capability("rollout.retry"), capability("rollout.accept_partial"))
+"""Who may ask that a ring is accepted as it is."""
+
+
 @workflow.verb("release.ring.partial_proposed", Ring, "ring_id")
 def propose(*, ring_id: int, reason: str, actor: User, at: datetime) -> SignOffRound:
     """Asks the people that the slot names to accept a failed ring as it is. Raises NotAllowed, Blocked (it has not failed,
     hosts are at work, nobody could sign), Conflict (they are asked already, about exactly this)."""
     reason = rollouts.said(reason, "ring.reason")
     rollout, ring = locked(ring_id)
-    if refused := failing([either(capability("rollout.retry"), capability("rollout.accept_partial"))], ring, actor):
+    if refused := failing([proposes], ring, actor):
         raise NotAllowed(refused)
-    if ring.state != RingState.FAILED:
-        raise Conflict(english("The ring is %(state)s.", state=label_of(ring)), code="conflict.state")
+    if not_failed := _not_failed(ring):
+        raise Conflict(not_failed)
     if blockers := find_ring_blockers(ring):
         raise Blocked(blockers)
     if open_round := signoffs.open_round_of(ring):
@@ -76,6 +80,18 @@ def propose(*, ring_id: int, reason: str, actor: User, at: datetime) -> SignOffR
     audit.record(ring, "release.ring.partial_proposed", actor=actor, at=at, detail={"reason": reason})
     reminders.ask(round_, at=at)
     return round_
+
+
+def why_not_propose(ring: Ring, actor: User) -> list[Blocker]:
+    """Why this person cannot ask now that the ring is accepted as it is: the role first, then the state and its hosts."""
+    return failing([proposes], ring, actor) or _not_failed(ring) or find_ring_blockers(ring)
+
+
+def _not_failed(ring: Ring) -> list[Blocker]:
+    if ring.state == RingState.FAILED:
+        return []
+    said = english("The ring is %(state)s: only one that has failed is accepted as it is.", state=label_of(ring))
+    return [Blocker("conflict.state", said)]
 
 
 def levels_of(rollout: Rollout, ring: Ring, *, at: datetime) -> list[LevelSpec]:

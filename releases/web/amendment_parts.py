@@ -5,15 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from patchflow.kernel.models import User
+from patchflow.kernel.signoffs import open_round_of, why_not_sign
 from releases.enums import ReleaseState
 from releases.models import Release
 from releases.queries.amendments import LateComers, late_comers, open_amendment
 from releases.queries.manifests import current
-from releases.web.release_parts import hosts
 
 OPEN = (ReleaseState.READY, ReleaseState.DEPLOYING)
 
@@ -49,7 +48,11 @@ def card_of(release: Release, *, actor: User, at: datetime) -> dict[str, Any] | 
     if release.state not in OPEN:
         return None
     if open_ := open_amendment(release):
-        said = _("%(hosts)s are proposed to join by %(who)s.") % {"hosts": hosts(open_.hosts), "who": open_.proposed_by}
-        return {"open": open_, "lines": [said]}
+        said = ngettext(
+            "%(who)s proposes that %(n)d host joins.", "%(who)s proposes that %(n)d hosts join.", open_.hosts
+        ) % {"n": open_.hosts, "who": open_.proposed_by}
+        round_ = open_round_of(open_)
+        decides = bool(round_ and not why_not_sign(round_, open_, actor, at=at))
+        return {"open": open_, "lines": [said], "decides": decides}
     lines = lines_of(late_of(release, actor=actor, at=at))
     return {"open": None, "lines": lines} if lines else None

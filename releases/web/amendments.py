@@ -90,7 +90,8 @@ def release_amend(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect("releases:release-amend", pk)
     context = {
         "title": _("Late-comers of %(number)s") % {"number": release.number},
-        "lede": release.title,
+        "ident": [release.title],
+        "lede": _("Hosts that came to miss its updates after the manifest was sealed. They join it only by a decision of their own."),
         "phase": 4,
         "release": release,
         "late": late,

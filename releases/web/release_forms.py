@@ -45,12 +45,14 @@ class WindowsForm(forms.Form):
     window_ids = forms.TypedMultipleChoiceField(
         label=_("Service windows"), coerce=int, widget=forms.CheckboxSelectMultiple
     )
-    earliest_at = forms.DateTimeField(label=_("Earliest start"), required=False, widget=Moment())
+    earliest_at = forms.DateTimeField(
+        label=_("Earliest start"), required=False, widget=Moment(), help_text=_("In your time zone.")
+    )
     latest_at = forms.DateTimeField(
         label=_("Latest start"),
         required=False,
         widget=Moment(),
-        help_text=_("No host starts at or after it: it is refused, never waiting in silence."),
+        help_text=_("In your time zone. A host whose turn comes at or after it is refused, with that reason."),
     )
 
     def offer(self, windows: Sequence[ServiceWindow]) -> None:

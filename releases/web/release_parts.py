@@ -79,12 +79,19 @@ NEXT: dict[str, tuple[str, str]] = {
 }
 
 
+YOURS: dict[str, str] = {
+    ReleaseState.PLANNING: gettext_noop("Plan rings, windows and way back, then build."),
+    ReleaseState.TESTING: gettext_noop("Run the acceptance tests on this build."),
+    ReleaseState.SCHEDULING: gettext_noop("Seal the manifest."),
+    ReleaseState.READY: gettext_noop("Start the deployment when you are ready."),
+}
+"""What happens next, for a reader who may do it now."""
 REVIEWED = {ReleaseState.DEPLOYED, ReleaseState.ROLLED_BACK}
 """States that the review ends."""
 
 
-def next_of(release: Release, *, now: datetime) -> Next:
-    """Who must act, and by when; why it came back, if it did."""
+def next_of(release: Release, *, now: datetime, yours: bool = False) -> Next:
+    """Who must act, and by when; why it came back, if it did. `yours`: the reader may do it now."""
     if release.state == ReleaseState.AWAITING_READINESS:
         return _next_signature(release, now)
     sentence, detail = NEXT[ReleaseState(release.state)]
@@ -93,6 +100,8 @@ def next_of(release: Release, *, now: datetime) -> Next:
         and PostImplementationReview.objects.filter(release=release, state="completed").exists()
     ):
         return Next(_("Its review is completed: a release manager completes the release."))
+    if yours:
+        sentence = YOURS.get(ReleaseState(release.state), sentence)
     if release.reason:
         detail = _("Last time: %(why)s") % {"why": release.reason}
     return Next(_(sentence), _(detail) if detail and not release.reason else detail)

@@ -14,6 +14,7 @@ from django.utils.translation import ngettext
 from changes.models import SoftwareUpdate
 from patchflow.web import words
 from releases.domain.checklist import Item
+from releases.enums import ArtifactUse
 from releases.models import Build, Release
 from releases.queries.releases import Proof
 from releases.web.release_parts import files, hosts, look_of_item, packages
@@ -179,12 +180,19 @@ def _build_lines(build: Build | None, verified: Item | None, now: datetime) -> l
             }
         )
     if classes:
-        lines.append(
-            _("%(files)s, each verified") % {"files": files(build.artifacts.count())}
-            if verified and verified.holds
-            else _("files are not all verified")
-        )
+        lines.append(_files_line(build) if verified and verified.holds else _("files are not all verified"))
     return lines
+
+
+def _files_line(build: Build) -> str:
+    """What is verified: the files that are installed, and those of the way back."""
+    back = build.artifacts.filter(use=ArtifactUse.BACK).count()
+    forward = files(build.artifacts.count() - back)
+    if not back:
+        return _("%(files)s, each verified") % {"files": forward}
+    return _("%(files)s to install and %(back)s for the way back, each verified") % {
+        "files": forward, "back": files(back),
+    }  # fmt: skip
 
 
 def _proof_look(proof: Proof) -> tuple[str, str]:
@@ -198,8 +206,8 @@ def _proof_look(proof: Proof) -> tuple[str, str]:
 def _proof_lines(proof: Proof) -> list[str]:
     if not proof.asked:
         return []
-    share = proof.back_percent if proof.back_percent is not None else 0
+    tests = ngettext("%(passed)d of %(asked)d test passed", "%(passed)d of %(asked)d tests passed", proof.asked)
     return [
-        _("%(passed)d of %(asked)d tests passed on this build") % {"passed": proof.passed, "asked": proof.asked},
-        _("way back walked in %(back)d (%(share)d %%)") % {"back": proof.back, "share": share},
+        _("%(tests)s on this build") % {"tests": tests % {"passed": proof.passed, "asked": proof.asked}},
+        _("the way back was tested in %(back)d of them") % {"back": proof.back},
     ]

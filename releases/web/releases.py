@@ -86,6 +86,8 @@ def release_list(request: HttpRequest) -> HttpResponseBase:
         return listing.csv("releases.csv")
     context = {
         "title": _("Releases"),
+        "lede": _("Authorized changes, bundled to be built, tested, signed and deployed together."),
+        "phase": 3,
         "listing": listing,
         "may_compose": actor.holds_somewhere("release.compose"),
         "compose_url": reverse("releases:release-compose"),
@@ -113,6 +115,12 @@ def page_of(release: Release, *, actor: User, now: Any) -> dict[str, Any]:
     changes = authorizations(release.rfc_ids(), at=now)
     seen = hosts_seen(release, actor)
     build = current_build(release)
+    verbs = verbs_of_release(release, actor=actor, at=now)
+    yours = (
+        may_plan(release, actor)
+        if release.state == ReleaseState.PLANNING
+        else any(verb.primary and verb.allowed for verb in verbs)
+    )
     return {
         "release": release,
         "title": release.title,
@@ -122,8 +130,8 @@ def page_of(release: Release, *, actor: User, now: Any) -> dict[str, Any]:
             _("%(kind)s release") % {"kind": RFCKind(release.kind).label},
             *release_parts.simulated(release),
         ],
-        "next": release_parts.next_of(release, now=now),
-        "verbs": verbs_of_release(release, actor=actor, at=now),
+        "next": release_parts.next_of(release, now=now, yours=yours),
+        "verbs": verbs,
         "often": "3s" if release.state in AT_WORK else "",
         "everything": everything,
         "hidden": release.planned_hosts.count() - len(seen),

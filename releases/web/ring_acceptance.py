@@ -22,7 +22,7 @@ from patchflow.kernel.signoffs import why_not_sign
 from patchflow.web import parts
 from patchflow.web.accounts import authenticated_at, confirmed
 from releases.domain import owed, partial
-from releases.enums_rollout import GOOD, RingState
+from releases.enums_rollout import GOOD
 from releases.models import Job, Ring, Rollout
 from releases.web import release_forms
 from releases.web.rollout_forms import ReasonForm
@@ -68,9 +68,10 @@ def ring_accept_partial(request: HttpRequest, pk: int) -> HttpResponse:
     missed = jobs.exclude(state__in=GOOD).select_related("host").order_by("state", "host__name")
     count = missed.count()
     back = reverse("releases:rollout-detail", args=[ring.rollout_id])
+    against = partial.why_not_propose(ring, actor)
     tally = tallies(ring.rollout, actor).get(ring.pk)
     context = {
-        "title": _("Accept ring %(ring)s as it is") % {"ring": ring.name},
+        "title": _("Accept ring “%(ring)s” as it is") % {"ring": ring.name},
         "lede": f"{ring.rollout.number} · {ring.rollout.release.title}",
         "phase": 4,
         "ring": ring,
@@ -80,7 +81,8 @@ def ring_accept_partial(request: HttpRequest, pk: int) -> HttpResponse:
         "ladder": rfc_parts.ladder(round_, now=now) if round_ else [],
         "sign": sign,
         "ask": ask,
-        "may_ask": ring.state == RingState.FAILED and (not open_ or stale),
+        "may_ask": not against and (not open_ or stale),
+        "against": [] if open_ and not stale else against,
         "may_sign": open_ and not stale and not reasons,
         "reasons": reasons,
         "missed": missed[:SHOWN],

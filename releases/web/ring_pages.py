@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods
 from cmdb.models import Host
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
+from patchflow.web.verbs import Verb
 from releases import confidence
 from releases.domain import plans, ring_plans
 from releases.models import PlannedRing, Release
@@ -56,6 +57,7 @@ def release_rings(request: HttpRequest, pk: int) -> HttpResponse:
             messages.success(request, _("Rings are planned."))
             return redirect(release)
     count = release.planned_hosts.count()
+    against = [] if request.method == "POST" else plans.why_not_plan(release, actor)
     context = {
         "title": _("Rings of %(number)s") % {"number": release.number},
         "lede": _("The first few hosts prove the release for the next."),
@@ -71,6 +73,7 @@ def release_rings(request: HttpRequest, pk: int) -> HttpResponse:
         "proofs": [(ring, proof_of(release, ring)) for ring in planned],
         "usual": not planned,
         "cancel_url": release.get_absolute_url(),
+        "verb": Verb("rings", _("Plan rings"), allowed=not against, blockers=against),
     }
     return render(
         request,
@@ -86,30 +89,30 @@ def proof_of(release: Release, ring: PlannedRing) -> list[str]:
     most = confidence.lower_bound(count, count, confidence=sure)
     lines = [
         ngettext(
-            "%(n)d host proves at most %(most)d %% with %(sure)d %% confidence",
-            "%(n)d hosts prove at most %(most)d %% with %(sure)d %% confidence",
+            "If its %(n)d host succeeds, that proves that at least %(most)d %% of such hosts would (with %(sure)d %% confidence).",
+            "If all its %(n)d hosts succeed, that proves that at least %(most)d %% of such hosts would (with %(sure)d %% confidence).",
             count,
         )
         % {"n": count, "most": most, "sure": sure}
     ]
     if ring.bound_percent:
-        lines.append(_("%(bound)d %% must be proven") % {"bound": ring.bound_percent})
+        lines.append(_("It must prove %(bound)d %%.") % {"bound": ring.bound_percent})
     else:
         rule = ring_plans.unasked_bound(ring)
         if rule:
             lines.append(
-                _("no proof is asked: %(bound)d %% would take %(n)d hosts")
+                _("It has too few hosts to prove the usual %(bound)d %%, which takes %(n)d: so nothing must be proven.")
                 % {"bound": rule, "n": confidence.hosts_needed(rule, confidence=sure)}
             )
     if ring.number == 0:
         covered = ring_plans.coverage(release, ring)
         if covered.every > 1:
             lines.append(
-                _("stands for %(present)d of %(every)d classes of machine")
+                _("It stands for %(present)d of %(every)d classes of machine.")
                 % {"present": covered.present, "every": covered.every}
             )
         if covered.missing:
-            lines.append(_("without: %(names)s") % {"names": ", ".join(covered.missing[:4])})
+            lines.append(_("Not in it: %(names)s.") % {"names": ", ".join(covered.missing[:4])})
     return lines
 
 
@@ -140,6 +143,7 @@ def release_hosts(request: HttpRequest, pk: int) -> HttpResponse:
         "find": find,
         "form": form,
         "problems": problems,
+        "against": [] if request.method == "POST" else plans.why_not_plan(release, actor),
         "asked": wanted != plans.Wanted(),
         "count": count,
         "hosts": rows.select_related("host__ci", "ring").order_by("host__name")[:LISTED],

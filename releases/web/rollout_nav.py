@@ -68,7 +68,7 @@ nav.add(
     10,
     badge=running,
     permission=sees_rollouts,
-    under=("releases:rollout-", "releases:ring-", "releases:job-"),
+    under=("releases:rollout-", "releases:ring-", "releases:job-", "releases:delay-"),
 )
 nav.add(
     "deploy",

@@ -235,7 +235,12 @@ def next_step(rollout: Rollout, tally: Tally, current: Ring | None) -> parts.Nex
         case RolloutState.RUNNING if current is not None and current.state == RingState.SOAKING:
             return parts.Next(_("Ring “%(ring)s” is watched; the next one follows by itself.") % {"ring": name})
         case RolloutState.RUNNING:
-            return parts.Next(_running(tally, name), _("It halts by itself at the failure limit."))
+            return parts.Next(
+                _running(tally, name),
+                _(
+                    "It halts by itself at its limit of failures. Pause: nothing is wrong. Halt: something is. Stop: it ends here."
+                ),
+            )
         case RolloutState.PAUSED:
             return parts.Next(_("Somebody must resume it."), rollout.reason)
         case RolloutState.HALTED:

@@ -97,6 +97,8 @@ def task_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "lede": _("by hand, for %(rollout)s") % {"rollout": task.job.rollout.number},
         "phase": 4,
         "task": task,
+        "begins": task.state == TaskState.WAITING,
+        "reports": task.state == TaskState.BEGUN,
         "next": _next_of(task, actor),
         "verbs": verbs_of(
             workflow.available(task, actor=actor, at=timezone.now()),

@@ -292,6 +292,7 @@ def release_notices(request: HttpRequest, pk: int) -> HttpResponse:
         "lede": release.title,
         "previews": previews.of_release(release, voice=Voice.of(actor), at=timezone.now()),
         "screen": previews.screen_of(release),
+        "profile": release.profile,
         "crumbs": [
             parts.Crumb(_("Releases"), reverse("releases:release-list")),
             parts.Crumb(release.number, release.get_absolute_url()),
@@ -324,6 +325,7 @@ def rfc_notices(request: HttpRequest, pk: int) -> HttpResponse:
             ),
         ],
         "screen": previews.screen_of(release) if release else "",
+        "profile": release.profile if release else None,
         "planned": release is not None,
         "crumbs": [
             parts.Crumb(_("Changes"), reverse("changes:rfc-list")),

@@ -48,7 +48,9 @@ def rollout_windows(request: HttpRequest, pk: int) -> HttpResponse:
     rows = WindowChange.objects.filter(rollout=rollout).select_related("window", "made_by", "rollout")
     context = {
         "title": _("Edited windows of %(number)s") % {"number": rollout.number},
-        "lede": _("What was signed is what runs: a host moves to nothing but an opening that was signed."),
+        "lede": _(
+            "What was signed is what runs: a host is moved only to another opening of the window that was signed too."
+        ),
         "phase": 4,
         "edits": [(one, said_of(one), _table(one, actor, now)) for one in rows],
         "crumbs": [

@@ -200,7 +200,7 @@ def _seal_and_sign(people: People, estate: Estate) -> None:
     """Rex seals; gus reads what will run where, and says go. Nothing has been touched by then."""
     rex, gus = people.rex, people.gus
     _from_home(rex, "Schedule and seal")
-    rex.sees("0 lines do not hold")
+    rex.sees("all of it holds")
     rex.press("Seal the manifest")
     assert rex.state() == "awaiting readiness"
     rex.look("sealed")

@@ -55,7 +55,7 @@ def test_a_step_is_written_reviewed_and_named_by_a_profile_on_the_pages(
     assert "Web (revision 1)" in client.get(step.get_absolute_url()).content.decode()
 
     retire = client.get(f"/releases/steps/{step.pk}/retire/").content.decode()
-    assert "install profiles that name it" in retire
+    assert "install profile that names it" in retire
     assert client.post(f"/releases/steps/{step.pk}/retire/", {"comment": "Not used"}).status_code == 302
     assert HostStep.objects.get().state == "retired"
 
