@@ -112,9 +112,10 @@ def find_round_blockers(release: Release, **_: Any) -> list[Blocker]:
 
 
 def _built(release: Release) -> Iterator[Blocker]:
-    if built(release) is None:
-        said = "The newest build has not succeeded." if release.builds.exists() else "It is not built yet."
-        yield Blocker("readiness.not_built", said, tone="wait")
+    if not release.builds.exists():
+        yield Blocker("readiness.not_built", "It is not built yet.", tone="wait")
+    elif built(release) is None:
+        yield Blocker("readiness.not_built", "The newest build has not succeeded.", tone="wait")
 
 
 def _verified(release: Release, *, at: datetime) -> Iterator[Blocker]:

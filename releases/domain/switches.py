@@ -23,10 +23,10 @@ def set_kill_switch(*, on: bool, reason: str, actor: User, at: datetime) -> Kill
         raise Invalid("Say why.", code="kill_switch.reason")
     KillSwitch.objects.get_or_create(name="all")
     switch = KillSwitch.objects.select_for_update().get(name="all")
-    if switch.is_on == on:
-        raise Conflict(
-            "The kill switch is on already." if on else "The kill switch is off already.", code="conflict.state"
-        )
+    if on and switch.is_on:
+        raise Conflict("The kill switch is on already.", code="conflict.state")
+    if not on and not switch.is_on:
+        raise Conflict("The kill switch is off already.", code="conflict.state")
     switch.is_on, switch.reason, switch.set_by, switch.set_at = on, reason.strip(), actor, at
     switch.save(update_fields=["is_on", "reason", "set_by", "set_at"])
     after = "on" if on else "off"

@@ -548,11 +548,6 @@ def _against_switch(on: bool, request: HttpRequest) -> list[Blocker]:
     refused = failing([capability("kill_switch.set")], None, _actor(request))
     if refused or KillSwitch.objects.filter(name="all", is_on=True).exists() != on:
         return refused
-    return [
-        Blocker(
-            "conflict.state",
-            "The kill switch is on already: there is nothing to turn on."
-            if on
-            else "The kill switch is off: there is nothing to turn off.",
-        )
-    ]
+    if on:
+        return [Blocker("conflict.state", "The kill switch is on already: there is nothing to turn on.")]
+    return [Blocker("conflict.state", "The kill switch is off: there is nothing to turn off.")]
