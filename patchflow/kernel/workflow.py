@@ -169,6 +169,16 @@ def _spoken(model: type[models.Model], name: str) -> English:
     return English.of(label, context="verb", text=name.replace("_", " "))
 
 
+def _sources(model: type[models.Model], name: str) -> list[str]:
+    """The states that a transition leaves."""
+    return sorted({s for t in fsm.machine_of(model) if t.name == name for s in t.sources})
+
+
+def _state(value: str) -> English:
+    """A state inside a sentence."""
+    return English.of(value.replace("_", " "))
+
+
 def _pass_gates(obj: models.Model, name: str, *, actor: User, at: datetime, facts: Mapping[str, Any]) -> fsm.Transition:
     """The transition that leaves the row's state, if its rules and gates let it; raises the Refusal otherwise."""
     model = type(obj)
@@ -176,13 +186,12 @@ def _pass_gates(obj: models.Model, name: str, *, actor: User, at: datetime, fact
     declared = fsm.find(model, name, state)
     if declared is None:
         demand_role(obj, name, actor=actor)
-        sources = sorted({s for t in fsm.machine_of(model) if t.name == name for s in t.sources})
         raise Conflict(
             english(
                 "It is %(state)s; %(verb)s needs %(states)s.",
-                state=English.of(state.replace("_", " ")),
+                state=_state(state),
                 verb=_spoken(model, name),
-                states=any_of([English.of(s.replace("_", " ")) for s in sources]),
+                states=any_of([_state(source) for source in _sources(model, name)]),
             ),
             code="conflict.state",
         )
@@ -191,6 +200,27 @@ def _pass_gates(obj: models.Model, name: str, *, actor: User, at: datetime, fact
     if blockers := find_blockers(obj, name, actor=actor, at=at, facts=facts):
         raise Blocked(blockers)
     return declared
+
+
+def why_not(obj: models.Model, name: str, *, actor: User, at: datetime) -> list[Blocker]:
+    """Every reason against firing `name` on the row as it was read; nothing is changed or written.
+
+    For the page that asks before a verb: unlike `available` it also answers where the state has no such transition.
+    """
+    state = str(getattr(obj, fsm.state_attribute(type(obj))))
+    try:
+        if fsm.find(type(obj), name, state) is None:
+            demand_role(obj, name, actor=actor)
+            said = english(
+                "It is %(state)s. This is possible only where it is %(states)s.",
+                state=_state(state),
+                states=any_of([_state(source) for source in _sources(type(obj), name)]),
+            )
+            return [Blocker("conflict.state", said)]
+        _pass_gates(obj, name, actor=actor, at=at, facts={})
+    except Refusal as refusal:
+        return refusal.blockers
+    return []
 
 
 def demand_role(obj: models.Model, name: str, *, actor: User) -> None:
@@ -402,16 +432,6 @@ class Available:
     @property
     def allowed(self) -> bool:
         return not self.blockers
-
-
-def why_not(obj: models.Model, name: str, *, actor: User, at: datetime) -> list[Blocker]:
-    """Why `fire` would refuse `name` now, for a page that would ask for it; empty if nothing stands against it. Changes
-    nothing, and writes nothing down: nobody has tried."""
-    try:
-        _pass_gates(obj, name, actor=actor, at=at, facts={})
-    except Refusal as refusal:
-        return list(refusal.blockers)
-    return []
 
 
 def available(obj: models.Model, *, actor: User, at: datetime, also: Iterable[str] = ()) -> list[Available]:

@@ -39,12 +39,12 @@ def _ring_open(target: Target) -> Answer:
     if rollout.state != RolloutState.RUNNING:
         return wait(f"{rollout.number} is {rollout.state}", batch.at + BUSY, **given)
     if ring.state != RingState.RUNNING:
-        return wait(f"ring {ring.name} is {ring.state}", batch.at + BUSY, **given)
+        return wait(f"ring “{ring.name}” is {ring.state}", batch.at + BUSY, **given)
     if bad >= ring.failure_limit:
         return wait(
-            f"ring {ring.name} has reached its limit of {ring.failure_limit} failures", batch.at + BUSY, **given
+            f"ring “{ring.name}” has reached its limit of {ring.failure_limit} failures", batch.at + BUSY, **given
         )
-    return passed(f"ring {ring.name} is open", **given)
+    return passed(f"ring “{ring.name}” is open", **given)
 
 
 def same_machine(target: Target) -> Answer:

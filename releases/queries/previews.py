@@ -180,9 +180,9 @@ def _of_ring(
     people, nobody = concerned(named_of(ring.rows))
     hours = int(profile.get("notice_hours", 0))
     when = (
-        _("ring %(ring)s: %(hours)d h before it starts") % {"ring": ring.name, "hours": hours}
+        _("ring “%(ring)s”: %(hours)d h before it starts") % {"ring": ring.name, "hours": hours}
         if hours
-        else _("ring %(ring)s: when it is the next to start") % {"ring": ring.name}
+        else _("ring “%(ring)s”: when it is the next to start") % {"ring": ring.name}
     )
     return _of_people(people, nobody, release, ring, document, profile, when, voice=voice, at=at)
 

@@ -49,7 +49,8 @@ def _actor(request: HttpRequest) -> User:
 def verbs_of_rollout(rollout: Rollout, tally: Tally, *, actor: User, at: datetime) -> list[Verb]:
     """The verbs of the rollout where it stands, with their reach; refused ones with every reason."""
     reach = {
-        "stop": _("%(live)d at work, %(pending)d waiting") % {"live": tally.at_work, "pending": tally.pending},
+        "stop": _("%(live)d at work or out of sight, %(pending)d waiting")
+        % {"live": tally.live, "pending": tally.pending},
         "resume": _("%(pending)d waiting") % {"pending": tally.pending},
         "cancel": _("%(pending)d waiting") % {"pending": tally.pending},
     }
@@ -467,14 +468,15 @@ def _job(request: HttpRequest, pk: int) -> tuple[Job, str]:
     return job, f"{reverse('releases:rollout-detail', args=[job.rollout_id])}?target={pk}"
 
 
-def _against_job(job: Job, name: str, where: Sequence[str], request: HttpRequest) -> list[Blocker]:
-    """As `_against`, for a verb of one host that needs capability `name`, and one of the states `where`."""
+def _against_job(job: Job, name: str, where: Sequence[str], said: str, request: HttpRequest) -> list[Blocker]:
+    """As `_against`, for a verb of one host that needs capability `name` and one of the states `where`; `said`: that it is in
+    another."""
     if request.method == "POST":
         return []
     refused = failing([capability(name)], job, _actor(request))
     if refused or job.state in where:
         return refused
-    return [Blocker("conflict.state", english("This host is %(state)s.", state=label_of(job)))]
+    return [Blocker("conflict.state", said)]
 
 
 @login_required
@@ -486,7 +488,13 @@ def job_cancel(request: HttpRequest, pk: int) -> HttpResponse:
         title=_("Leave %(host)s out") % {"host": job.host},
         verb=_("Leave out"),
         back=back,
-        against=_against_job(job, "job.cancel", (JobState.PENDING, *LIVE), request),
+        against=_against_job(
+            job,
+            "job.cancel",
+            (JobState.PENDING, *LIVE),
+            english("It is %(state)s already.", state=label_of(job)),
+            request,
+        ),
         reach=[Reach(1, _("host is left out, and is still to be updated"), css="st-warn")],
         then=[_("If the installation has begun there, it goes on, and the host is looked at afterwards.")],
         act=lambda reason: jobs.cancel(job_id=pk, reason=reason, actor=_actor(request), at=timezone.now()),
@@ -503,7 +511,13 @@ def job_look(request: HttpRequest, pk: int) -> HttpResponse:
         verb=_("Look again"),
         back=back,
         needs_reason=False,
-        against=_against_job(job, "job.observe", (JobState.UNKNOWN, JobState.LOST), request),
+        against=_against_job(
+            job,
+            "job.observe",
+            (JobState.UNKNOWN, JobState.LOST),
+            english("It is %(state)s: there is nothing to find out.", state=label_of(job)),
+            request,
+        ),
         then=[_("The host is asked what became of it. Nothing is changed there.")],
         harmless=True,
         act=lambda _reason: jobs.look_again(job_id=pk, actor=_actor(request), at=timezone.now()),

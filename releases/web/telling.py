@@ -68,7 +68,7 @@ def ring_people(request: HttpRequest, pk: int) -> HttpResponse:
     open_ = ring.state in (RingState.PENDING, RingState.NOTIFIED)
     sees = Rollout.objects.filter(pk=ring.rollout_id).visible_to(actor).exists()
     context = {
-        "title": _("Who knows: %(ring)s") % {"ring": ring.name},
+        "title": _("Who knows of ring “%(ring)s”") % {"ring": ring.name},
         "phase": 4,
         "ident": [ring.rollout.number, ring.rollout.release.number],
         "lede": ring.rollout.release.title,
@@ -254,7 +254,7 @@ def _form(
         "title": title, "lede": lede, "form": form, "submit_label": submit, "cancel_url": back, "phase": 4,
         "crumbs": [
             parts.Crumb(_("Rollouts"), reverse("releases:rollout-list")),
-            parts.Crumb(_("Who knows: %(ring)s") % {"ring": ring.name}, back), parts.Crumb(title),
+            parts.Crumb(_("Who knows of ring “%(ring)s”") % {"ring": ring.name}, back), parts.Crumb(title),
         ],
     }  # fmt: skip
     return render(request, "web/form.html", context, status=400 if form.errors else 200)

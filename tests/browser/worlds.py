@@ -35,7 +35,16 @@ from releases.domain import (
 )
 from releases.domain.tasks_by_hand import HouseDesk
 from releases.executors.manual import ManualExecutor
-from releases.models import HandTask, HostStep, Job, PostImplementationReview, Release, Representative
+from releases.models import (
+    HandTask,
+    HostStep,
+    Job,
+    PlannedHost,
+    PlannedRing,
+    PostImplementationReview,
+    Release,
+    Representative,
+)
 from tests.factories import changes as made
 from tests.factories import cmdb as estate
 from tests.factories import identify
@@ -294,6 +303,7 @@ def by_hand(scene: Scene, now: datetime, folder: Path) -> None:
         cast, now - timedelta(minutes=40), folder, names=["vault-01", "vault-02", "vault-03"],
         rings=[{"hosts": 3, "concurrency": 3, "failure_limit": 3}], steps=list(HostStep.objects.approved().order_by("-kind")),
     )  # fmt: skip
+    as_planned(deployment)
     name = f"manual-{deployment.release.executor}"
     registry.executors.add(name, ManualExecutor(HouseDesk(deployment.clock.now), deployment.simulator))
     Release.objects.filter(pk=deployment.release.pk).update(executor=name)
@@ -341,6 +351,21 @@ def finished(yard: stages.Yard) -> PostImplementationReview:
     return review
 
 
+def as_planned(deployment: Deployment) -> None:
+    """The plan from which the manifest of a deployment would have been sealed: its rings, and which host is in which."""
+    release, document = deployment.release, deployment.manifest.document
+    names = ("name", "concurrency", "failure_limit", "success_percent", "soak_seconds")
+    rings = {
+        ring["ring"]: PlannedRing.objects.create(
+            release=release, number=ring["ring"], **{name: ring[name] for name in names}
+        )
+        for ring in document["rings"]
+    }
+    PlannedHost.objects.bulk_create(
+        PlannedHost(release=release, host_id=host["host"], ring=rings[host["ring"]]) for host in document["hosts"]
+    )
+
+
 def rolling(cast: Cast, now: datetime, folder: Path) -> Deployment:
     """A rollout whose first ring has passed and whose second has a failed host and a silent one."""
     names = [f"app-{n:02}" for n in range(1, 13)]
@@ -352,6 +377,7 @@ def rolling(cast: Cast, now: datetime, folder: Path) -> Deployment:
             {"hosts": 6, "name": "Rest"},
         ],
     )  # fmt: skip
+    as_planned(deployment)
     deployment.habit(2, "fail")
     deployment.habit(4, "lose")
     for number, owner in enumerate([cast.mia, cast.sam, cast.mia, cast.gus, cast.tia, None, cast.mia]):
