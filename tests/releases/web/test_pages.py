@@ -22,7 +22,7 @@ from releases.enums import (
     RunState,
     StepOutcome,
 )
-from releases.models import Release
+from releases.models import InstallProfile, Release
 from tests.factories.people import make_user
 from tests.factories.releases import (
     AT_STATE,
@@ -232,6 +232,11 @@ def test_profiles_are_defined_and_listed(yard: Yard) -> None:
     shown = text(page(yard.cast.rex, "profile-list"))
     assert "Desks" in shown
     assert "Servers" in shown
+    desks = InstallProfile.objects.get(name="Desks")
+    assert f"?like={desks.pk}" in shown
+    next_revision = rex.get(reverse("releases:profile-define"), {"like": desks.pk}).text
+    assert "Next revision of Desks" in next_revision
+    assert 'value="60"' in next_revision
 
 
 def test_the_page_of_an_rfc_shows_its_release(yard: Yard) -> None:

@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from patchflow.kernel.models import RoleGrant, User
-from releases.models import KillSwitch, Rollout
+from releases.models import Job, KillSwitch, Ring, Rollout
 from tests.factories.people import Cast
 from tests.factories.rollouts import Deployment, make_deployment
 
@@ -66,6 +66,39 @@ def test_every_verb_of_the_page_can_be_done_without_javascript(make: Make) -> No
         done = client.post(f"{address}{verb}/", {"reason": "as tested"})
         assert (done.status_code, done["Location"]) == (302, address)
         assert Rollout.objects.get().state == state
+
+
+def test_an_act_that_is_not_possible_says_why_in_place_of_its_form(make: Make) -> None:
+    deployment = make(hosts=3, rings=[{"hosts": 3, "concurrency": 1}])
+    deployment.start()
+    ring, rex = deployment.ring(), browser(deployment.cast.rex)
+    Ring.objects.filter(pk=ring.pk).update(state="running")
+    for address, why in (
+        (f"{deployment.rollout.get_absolute_url()}resume/", "It is running. This is possible only where it is"),
+        (f"/releases/{deployment.release.pk}/void/", "It is deploying. This is possible only where it is ready."),
+        (f"/rings/{ring.pk}/skip/", "It is running. This is possible only where it is"),
+        (f"/rings/{ring.pk}/retry/", "No host of this ring has failed."),
+        ("/rollouts/kill-switch/off/", "The kill switch is off: there is nothing to turn off."),
+    ):
+        text = rex.get(address).text
+        assert "Not possible now, and why" in text, address
+        assert why in text, address
+        assert 'type="submit" class="btn danger solid"' not in text, address
+    acceptance = rex.get(f"/rings/{ring.pk}/accept-partial/").text
+    assert "only one that has failed is accepted as it is" in acceptance
+    assert "This needs the role" in browser(deployment.cast.aud).get(f"/rings/{ring.pk}/skip/").text
+
+
+def test_a_host_out_of_sight_is_not_said_to_be_at_work(make: Make) -> None:
+    deployment = make(hosts=3, rings=[{"hosts": 3, "concurrency": 1}])
+    deployment.start()
+    Job.objects.filter(pk=deployment.job(0).pk).update(state="unknown")
+    rex = browser(deployment.cast.rex)
+    shown = rex.get(deployment.rollout.get_absolute_url()).text
+    assert "0 hosts are at work in ring “ring 0”, 1 is out of sight, 2 wait." in shown
+    assert "1 host is out of sight: look at it, or stop and wait until it is known." in shown
+    stop = rex.get(f"{deployment.rollout.get_absolute_url()}stop/").text
+    assert "host out of sight is looked at until it is known" in stop
 
 
 def test_a_refusal_keeps_what_was_typed(make: Make) -> None:

@@ -96,6 +96,12 @@ def test_home_the_work_list_and_the_page_lead_a_person_through(by_hand: Deployme
         assert client.get(f"/tasks/{task.pk}/{verb}/").status_code == 200
         assert client.post(f"/tasks/{task.pk}/{verb}/", body).status_code == 302
     assert HandTask.objects.get().state == "done"
+    attest = client.get(f"/tasks/{task.pk}/attest/").content.decode()
+    assert "You did this task: another person attests it." in attest
+    assert "<textarea" not in attest
+    silent = as_person(client, cast.cora).post(f"/tasks/{task.pk}/attest/", {"remark": "x", "version_0": ""})
+    assert "Give the version, or say that it is not there." in silent.content.decode()
+    as_person(client, cast.otto)
     assert client.post(f"/tasks/{task.pk}/attest/", {"remark": "x", "version_0": "1"}).status_code == 400
 
 
