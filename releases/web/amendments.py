@@ -91,7 +91,9 @@ def release_amend(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "title": _("Late-comers of %(number)s") % {"number": release.number},
         "ident": [release.title],
-        "lede": _("Hosts that came to miss its updates after the manifest was sealed. They join only if the people who sign readiness agree."),
+        "lede": _(
+            "Hosts that came to miss its updates after the manifest was sealed. They join only if the people who sign readiness agree."
+        ),
         "phase": 4,
         "release": release,
         "late": late,

@@ -57,7 +57,7 @@ def phases(actor: User, *, at: datetime) -> list[Phase]:
         .filter(reach__gt=0)
         .aggregate(
             all=Count("pk"),
-            undecided=Count("pk", filter=Q(response=Response.UNDECIDED) & ~carried()),
+            undecided=Count("pk", filter=Q(Q(response=Response.UNDECIDED), ~carried())),
             exploited=Count("pk", filter=Q(exploited=True)),
             late=Count("pk", filter=Q(start_by__lt=at)),
         )
