@@ -64,7 +64,6 @@ LOOKED_AT_FIRST = {
     "changes:rfc-parent": "a parent is found by its number among what the person sees",
     "changes:rfc-revise": "its requester may, whom the object names",
     "changes:rfc-submit": "its requester may, whom the object names",
-    "changes:rfc-bring-owed": "the documents that are owed are a choice of the form",
     "releases:release-amend": "the form belongs to who proposed it",
     "releases:release-rings": "rings are many forms, checked together",
 }
@@ -77,8 +76,14 @@ FILLED: dict[str, dict[str, Any]] = {
     "changes:update-respond": {"response": "deploy", "reason": "Because."},
     "releases:profile-define": {"checks": "", "steps": ""},
     "releases:release-plan-test": {"checks": ""},
-}
-"""What a form needs that filling its fields with anything does not give."""
+} | dict.fromkeys(
+    (
+        "releases:job-cancel", "releases:ring-skip", "releases:rollout-cancel", "releases:rollout-kill-switch-off",
+        "releases:rollout-roll-back",
+    ),
+    {"reason": "Because."},
+)  # fmt: skip
+"""What a form needs that filling its fields with anything does not give; the last have none where the act is not possible."""
 
 
 def row_of(name: str) -> set[str]:
