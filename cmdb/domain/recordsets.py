@@ -5,11 +5,12 @@ The same SQL on both databases but for how JSON becomes a table.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import connection, models
+
+from patchflow.kernel.json_text import text_from
 
 TYPES = {"text": "text", "bool": "boolean", "int": "bigint", "json": "jsonb"}
 
@@ -40,7 +41,7 @@ def insert(
         " ON CONFLICT DO NOTHING"
     )
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*_adapted(model, constants), json.dumps(rows)])
+        cursor.execute(sql, [*_adapted(model, constants), text_from(rows)])
 
 
 def insert_joined(
@@ -67,7 +68,7 @@ def insert_joined(
         f" ON CONFLICT DO NOTHING RETURNING {field.column}"
     )
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*_adapted(model, constants), json.dumps(rows), within[1]])
+        cursor.execute(sql, [*_adapted(model, constants), text_from(rows), within[1]])
         return [row[0] for row in cursor.fetchall()]
 
 

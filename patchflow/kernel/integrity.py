@@ -15,6 +15,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
+import orjson
 import rfc8785
 
 EMPTY = "0" * 64
@@ -61,7 +62,7 @@ _beyond = re.compile("[\U00010000-\U0010ffff]").search
 def canonical(document: Any) -> bytes:
     """The RFC 8785 bytes of `document`.
 
-    Of plain values the standard encoder writes the same bytes, ten times faster, as a test shows, where no character lies
+    Of plain values the quick encoder writes the same bytes, a hundred times faster, as a test shows, where no character lies
     beyond the basic plane (whose keys the standard puts in another order) and none is a lone surrogate; the rest is left to
     the library.
     """
@@ -70,8 +71,11 @@ def canonical(document: Any) -> bytes:
 
 
 def written(value: Any) -> str:
-    """Plain values as the standard encoder writes them: canonical, where `bytes_of` says so."""
-    return _write(value)
+    """Plain values as JSON with their keys in order: canonical, where `bytes_of` says so."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:  # a lone surrogate
+        return _write(value)
 
 
 def bytes_of(text: str) -> bytes | None:

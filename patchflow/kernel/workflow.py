@@ -241,7 +241,7 @@ def _columns(obj: models.Model) -> dict[str, Any]:
     found = {name: held[name] for name in plain if name in held}
     for name, encoder in as_json:
         if name in held:
-            found[name] = json.dumps(held[name], cls=encoder, sort_keys=True)
+            found[name] = _frozen(held[name], encoder)
     return found
 
 
@@ -258,8 +258,21 @@ def _fields_of(model: type[models.Model]) -> tuple[tuple[str, ...], tuple[tuple[
 def _changed(obj: models.Model, before: Mapping[str, Any]) -> list[str]:
     """The columns that differ from `before`, and the state's: all that a door writes, so that it takes nothing back
     that another has written to the row since it was read."""
-    missing, state = object(), fsm.state_attribute(type(obj))
-    return [name for name, value in _columns(obj).items() if name == state or before.get(name, missing) != value]
+    state, held = fsm.state_attribute(type(obj)), obj.__dict__
+    plain, as_json = _fields_of(type(obj))
+    found = [name for name in plain if name in held and (name == state or before.get(name, _missing) != held[name])]
+    return found + [
+        name
+        for name, encoder in as_json
+        if name in held and (name not in before or before[name] != _frozen(held[name], encoder))
+    ]
+
+
+_missing = object()
+
+
+def _frozen(value: Any, encoder: Any) -> str:
+    return json.dumps(value, cls=encoder, sort_keys=True)
 
 
 def _step(obj: models.Model, name: str, *, actor: User, at: datetime, facts: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -6,7 +6,6 @@ key; time passes by the clock that is given.
 """
 
 import hashlib
-import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from cmdb.remote.connection import Endpoint
 from cmdb.remote.errors import RemoteError, Unreachable
+from patchflow.kernel.json_text import read, text_from
 from releases.executors.base import (
     ArtifactSpec,
     Batch,
@@ -36,7 +36,7 @@ from releases.executors.base import (
 from releases.executors.simulator_ledger import Effect, KnownJob, Ledger, Moment, SimulatorLedger
 from releases.executors.simulator_plan import HABITS, Habit, Habits, plan_for
 from releases.executors.verdicts import verdict_of
-from releases.executors.wire import order_said
+from releases.executors.wire import parts_of
 
 SILENT = "simulator: the host does not answer"
 
@@ -133,12 +133,12 @@ class SimulatorExecutor:
         if habit == "unreachable":
             return _answer("unreachable", "the host does not answer")
         known = None if habit == "forget" else moment.job(order.job_key)
-        said = json.dumps(order_said(order), sort_keys=True)
+        said = text_from(parts_of(order))
         if known and order.fence < known.fence:
             return _answer("stale", f"a newer claim was here: {known.fence}")
         if known and known.course:
             moment.raise_fence(order.job_key, order.fence)
-            if known.said != said:
+            if known.said != said and read(known.said) != read(said):
                 return _answer("different", "this key is known for another order")
             return _answer("already", f"at {known.course.stage(moment.now)}")
         if other := moment.busy_job(address, but="" if habit == "forget" else order.job_key):

@@ -1,7 +1,6 @@
 """The simulator's process seen from a worker: the same port, one round trip for any number of hosts."""
 
 import contextlib
-import json
 import os
 import socket
 import threading
@@ -12,6 +11,7 @@ from typing import Any
 
 from cmdb.remote.connection import Endpoint
 from cmdb.remote.errors import BadAnswer, RemoteError, Unreachable
+from patchflow.kernel.json_text import bytes_from, read
 from releases.executors.base import (
     Batch,
     CancelAnswer,
@@ -121,7 +121,7 @@ class SimulatorClient:
     # ---------------------------------------------------------------------- asking
     def _ask(self, verb: str, **given: Any) -> Any:
         """One round trip. Raises RemoteError; `started` when the request may have arrived."""
-        text = json.dumps({"verb": verb, **given}, separators=(",", ":")).encode() + b"\n"
+        text = bytes_from({"verb": verb, **given}) + b"\n"
         with self._lock:
             line = self._connect()
             try:
@@ -133,7 +133,7 @@ class SimulatorClient:
             if not answer.endswith(b"\n"):
                 self._hang_up()
                 raise Unreachable("simulator: its process ended before it answered", started=True)
-        said = json.loads(answer)
+        said = read(answer)
         if "error" in said:
             raise BadAnswer(f"simulator: {said['error']}")
         return said["said"]

@@ -5,7 +5,6 @@ on. It is the witness of what was ordered and what was really done, and can be r
 """
 
 import heapq
-import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from patchflow.kernel.json_text import bytes_from, read
 from releases.executors.base import JobOrder, PackageChange, PackageState
 from releases.executors.simulator_ledger import Effect, KnownJob
 from releases.executors.simulator_plan import Course, Habit, Plan
@@ -27,7 +27,7 @@ def read_journal(path: Path) -> Iterator[Line]:
     """The lines as they were written, without a last one that was cut off by a kill: [word, …]."""
     if path.exists():
         for text in path.read_bytes().split(b"\n")[:-1]:
-            yield json.loads(text)
+            yield read(text)
 
 
 class JournalLedger:
@@ -63,7 +63,7 @@ class JournalLedger:
 
     def _write(self) -> None:
         if self.lines:
-            text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in self.lines).encode()
+            text = b"".join(bytes_from(line) + b"\n" for line in self.lines)
             self.lines.clear()
             while text:
                 text = text[os.write(self._file, text) :]
@@ -85,7 +85,7 @@ class JournalLedger:
             os.truncate(self.path, kept)
 
     def _on_order(self, key: str, address: str, fence: int, said: str, plan: dict[str, Any], at: str) -> None:
-        packages = tuple(PackageChange(**package) for package in json.loads(said)["packages"])
+        packages = tuple(PackageChange(**package) for package in read(said)["packages"])
         self.take(key, address, fence, said, packages, Plan.from_said(plan), datetime.fromisoformat(at))
 
     def _on_again(self, key: str, fence: int) -> None:

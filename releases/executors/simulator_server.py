@@ -6,7 +6,6 @@ answer, in seconds: requests wait for it beside one another.
 
 import asyncio
 import contextlib
-import json
 import random
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from typing import Any
 
 from cmdb.remote.connection import Endpoint
 from cmdb.remote.errors import Unreachable
+from patchflow.kernel.json_text import bytes_from, read
 from releases.executors.base import Batch, Handle, PackageState, StartAnswer, StartedJob
 from releases.executors.simulator import SimulatorExecutor
 from releases.executors.simulator_wire import (
@@ -70,11 +70,11 @@ class SimulatorServer:
     def answer(self, line: bytes) -> bytes:
         """One request, one answer; a request that cannot be read is answered by an error."""
         try:
-            asked = json.loads(line)
+            asked = read(line)
             said = {"said": self.verbs[asked["verb"]](asked)}
         except (KeyError, TypeError, ValueError) as error:
             said = {"error": f"{type(error).__name__}: {error}"}
-        return json.dumps(said, separators=(",", ":")).encode() + b"\n"
+        return bytes_from(said) + b"\n"
 
     # ------------------------------------------------------------------------ verbs
     def _start(self, asked: Said) -> Any:

@@ -1,19 +1,18 @@
 """What the simulator's process and its clients say to each other: one JSON document a line, many jobs in each."""
 
 import functools
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from cmdb.remote.connection import Endpoint
 from cmdb.remote.errors import RemoteError, Unreachable
+from patchflow.kernel.json_text import bytes_from, read
 from releases.executors.base import (
     Action,
     ArtifactSpec,
     HealthCheck,
     JobOrder,
     JobProgress,
-    JobResult,
     Observed,
     ObserveSpec,
     PackageChange,
@@ -24,19 +23,18 @@ from releases.executors.base import (
     Timeouts,
     Verdict,
 )
-from releases.executors.wire import as_told as told
-from releases.executors.wire import order_said, progress_heard, result_heard, states_heard
+from releases.executors.wire import parts_of, progress_heard, result_heard, states_heard
 
 Said = dict[str, Any]
 
 
 def order_sent(order: JobOrder) -> Said:
-    return {"key": order.job_key, "fence": order.fence, "address": order.endpoint.address, **order_said(order)}
+    return {"key": order.job_key, "fence": order.fence, "address": order.endpoint.address, **parts_of(order)}
 
 
 def order_received(said: Mapping[str, Any]) -> JobOrder:
     """Hosts that are alike get the same packages, files and rules: what was made of them once is used for all."""
-    alike = json.dumps([said.get(name, ()) for name in ALIKE])
+    alike = bytes_from([said.get(name, ()) for name in ALIKE])
     return JobOrder(
         job_key=said["key"],
         fence=said["fence"],
@@ -51,8 +49,8 @@ ALIKE = ("action", "packages", "artifacts", "restart", "health", "steps", "timeo
 
 
 @functools.lru_cache(maxsize=1000)
-def _made(alike: str) -> dict[str, Any]:
-    said = dict(zip(ALIKE, json.loads(alike), strict=True))
+def _made(alike: bytes) -> dict[str, Any]:
+    said = dict(zip(ALIKE, read(alike), strict=True))
     return {
         "action": Action(said["action"]),
         "packages": tuple(PackageChange(**package) for package in said["packages"]),
@@ -68,10 +66,6 @@ def job_sent(job: StartedJob, after: int = 0) -> list[Any]:
     return [job.job_key, job.fence, job.endpoint.address, after]
 
 
-def result_sent(result: JobResult | None) -> Said | None:
-    return told(result) if result else None
-
-
 def progress_sent(progress: JobProgress) -> Said:
     if not progress.known:
         return {"known": False, "reachable": progress.reachable, "reason": progress.reason}
@@ -80,11 +74,8 @@ def progress_sent(progress: JobProgress) -> Said:
         "reachable": True,
         "alive": progress.alive,
         "stage": progress.stage,
-        "events": [
-            {"seq": e.seq, "at": e.at.isoformat(), "stage": e.stage, "message": e.message, "data": dict(e.data)}
-            for e in progress.events
-        ],
-        "result": result_sent(progress.result),
+        "events": progress.events,
+        "result": progress.result,
     }
 
 
@@ -109,8 +100,8 @@ def spec_received(said: list[Any]) -> ObserveSpec:
     )
 
 
-def seen_sent(seen: Observed | RemoteError) -> Said:
-    return {"unreachable": seen.reason} if isinstance(seen, RemoteError) else told(seen)
+def seen_sent(seen: Observed | RemoteError) -> Said | Observed:
+    return {"unreachable": seen.reason} if isinstance(seen, RemoteError) else seen
 
 
 def seen_received(said: Said) -> Observed | RemoteError:

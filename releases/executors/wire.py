@@ -37,19 +37,24 @@ def _names_of(kind: Any) -> tuple[str, ...]:
 
 def order_said(order: JobOrder) -> dict[str, Any]:
     """All of the order but key, fence and endpoint: what must be the same when an order is given again."""
-    said = {
+    return {name: as_told(part) for name, part in parts_of(order).items()}
+
+
+def parts_of(order: JobOrder) -> dict[str, Any]:
+    """What `order_said` tells, as it is."""
+    parts = {
         "action": order.action.value,
-        "packages": as_told(order.packages),
-        "artifacts": as_told(order.artifacts),
-        "restart": as_told(order.restart),
-        "health": checks_said(order.health),
-        "timeouts": as_told(order.timeouts),
+        "packages": order.packages,
+        "artifacts": order.artifacts,
+        "restart": order.restart,
+        "health": order.health,
+        "timeouts": order.timeouts,
         "machine_id": order.machine_id,
         "refresh": order.refresh,
     }
     if order.steps:  # an order without any is said as before there were steps: a host may have it already
-        said["steps"] = as_told(order.steps)
-    return said
+        parts["steps"] = order.steps
+    return parts
 
 
 def checks_said(checks: tuple[HealthCheck, ...]) -> list[dict[str, Any]]:
