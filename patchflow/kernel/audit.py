@@ -149,14 +149,6 @@ def record_many(chain: Audited, moves: Sequence[Move], *, actor: User, at: datet
     if not moves:
         return
     old = chain.audit_length
-    told = list(_told(chain, moves, actor, at))
-    move(chain, old)
-    rows.insert_told(AuditEntry, told)
-
-
-def _told(chain: Audited, moves: Sequence[Move], actor: User, at: datetime) -> Iterator[dict[str, Any]]:
-    """The columns of each entry; moves the chain's length and head on the instance. What all have in common is made once:
-    the canonical form is put together of texts, in the order of its keys."""
     common = {
         "chain": chain.audit_chain,
         "outcome": str(Outcome.DONE),
@@ -165,13 +157,22 @@ def _told(chain: Audited, moves: Sequence[Move], actor: User, at: datetime) -> I
         "correlation_id": correlation_id(),
         "effective_at": at,
     }
+    told = list(_told(chain, moves, common))
+    move(chain, old)
+    rows.insert(AuditEntry, told, same=common)
+
+
+def _told(chain: Audited, moves: Sequence[Move], common: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The columns of each entry beside those in `common`; moves the chain's length and head on the instance. What all have in
+    common is written once: the canonical form is put together of texts, in the order of its keys."""
     begins = (
-        f'{{"actor":{written([actor.pk, common["actor_name"]])},"chain":{written(common["chain"])},'
+        f'{{"actor":{written([common["actor_id"], common["actor_name"]])},"chain":{written(common["chain"])},'
         f'"correlation_id":{written(common["correlation_id"])},"detail":'
     )
-    middle = f',"effective_at":{written(plain(at))},"object":['
+    middle = f',"effective_at":{written(plain(common["effective_at"]))},"object":['
     objects: dict[int, tuple[str, str, str, str]] = {}
     details: dict[int, tuple[dict[str, Any], str]] = {}
+    ends: dict[tuple[str, str, str], str] = {}
     for m in moves:
         if m.verb not in VERBS:
             raise KeyError(f"audit verb {m.verb!r} is not registered")
@@ -183,18 +184,22 @@ def _told(chain: Audited, moves: Sequence[Move], actor: User, at: datetime) -> I
             details[id(m.detail)] = (cleaned, written(cleaned))
         kind, key, label, named_so = objects[id(m.obj)]
         detail, detailed = details[id(m.detail)]
+        way = (m.before, m.after, m.verb)
+        if way not in ends:
+            ends[way] = f',"states":{written([m.before, m.after])},"verb":{written(m.verb)}}}'
         seq, previous = chain.audit_length + 1, chain.audit_head
         text = (
-            f'{begins}{detailed}{middle}{named_so}],"outcome":"{common["outcome"]}","seq":{seq},'
-            f'"states":{written([m.before, m.after])},"verb":{written(m.verb)}}}'
+            f'{begins}{detailed}{middle}{named_so}],"outcome":"{common["outcome"]}","seq":{seq}{ends[way]}'
         )
         columns: dict[str, Any] = {
-            **common, "seq": seq, "object_type": kind, "object_id": key, "object_label": label, "verb": m.verb,
+            "seq": seq, "object_type": kind, "object_id": key, "object_label": label, "verb": m.verb,
             "before_state": m.before, "after_state": m.after, "detail": detail, "previous": previous,
         }  # fmt: skip
         encoded = bytes_of(text)
         columns["hash"] = (
-            chain_hash_of(previous, encoded) if encoded else chain_hash(previous, AuditEntry(**columns).document())
+            chain_hash_of(previous, encoded)
+            if encoded
+            else chain_hash(previous, AuditEntry(**common, **columns).document())
         )
         chain.audit_length, chain.audit_head = seq, columns["hash"]
         yield columns

@@ -61,6 +61,8 @@ SLICE = 250
 """Jobs whose news is recorded by the first transaction of a look; as many again for each that took no longer than `QUICK`."""
 QUICK = 0.5
 """Seconds."""
+NOTHING: Mapping[str, Any] = {}
+"""The facts of a step that has none: one object for all, so that it is written for the trail once."""
 COURSE = ("stage", "install", "restart", "verify", "skip", "succeed")
 
 
@@ -220,7 +222,7 @@ def _let_through(crew: Crew, fresh: list[Job]) -> list[Job]:
     now, asked = crew.now(), []
     whole = ask_whole(crew.rollout, at=now)
     if whole.runs:
-        batch = Batch(crew.rollout, crew.ring, fresh, now, reached=crew.orders.endpoint)
+        batch = Batch(crew.rollout, crew.ring, fresh, now, reached=crew.orders.endpoint, kinds=crew.orders.kinds)
         asked = ask_hosts(batch, limit=len(fresh))
     asked = asked or [(job, whole) for job in fresh]
     denied = {job.pk: (job, slip) for job, slip in asked if not slip.runs}
@@ -353,7 +355,7 @@ def _record(crew: Crew, news: dict[int, JobProgress], seen: dict[int, Observed])
     def steps_of(job: Job) -> list[workflow.Step]:
         progress = news[job.pk]
         if job.pk not in seen:
-            return [(name, {}) for name in steps_to(job.state, progress)]
+            return [(name, NOTHING) for name in steps_to(job.state, progress)]
         shown = seen[job.pk]
         result = results[job.pk]
         if _not_needed(progress) and not steps_to(job.state, progress) and job.state == S.CLAIMED:
@@ -362,12 +364,13 @@ def _record(crew: Crew, news: dict[int, JobProgress], seen: dict[int, Observed])
         changed.add(job.pk)
         names = steps_to(job.state, replace(progress, stage=Stage.VERIFYING))
         reason = shown.reason + restart_owed(job, shown, profile)
-        return [*((name, {}) for name in names), ("succeed", {"reason": reason, "result": result})]
+        return [*((name, NOTHING) for name in names), ("succeed", {"reason": reason, "result": result})]
 
     fault("before_record")
     with transaction.atomic():
+        # Before the ring is locked, which other crews wait for; what a job that was taken over has said is true as well.
+        many.insert(JobEvent, [line for lines in events.values() for line in lines], ignore_conflicts=True)
         done = crew.fire(COURSE, steps_of, news, lambda job: {"last_seq": lasts[job.pk], "heard_at": now})
-        many.insert_told(JobEvent, [line for pk in done for line in events[pk]], ignore_conflicts=True)
         good = [pk for pk in done if pk in seen]
         if changed.intersection(good) and profile.get("inventory_after", True):
             _ask_inventory([crew.jobs[pk].host_id for pk in good if pk in changed], crew)

@@ -6,7 +6,6 @@ A gate that raises denies; what was not asked because an earlier one denied says
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
@@ -118,7 +117,9 @@ def _row_of(name: str, answer: Answer, told: Told | None) -> dict[str, Any]:
 def answer_of(gate: Gate[T], subject: T, at: datetime, guarded: bool) -> Answer:
     """What one gate says; one that raises denies (law 4)."""
     try:
-        with transaction.atomic() if guarded else nullcontext():
+        if not guarded:
+            return gate(subject)
+        with transaction.atomic():
             return gate(subject)
     except Refusal as refusal:
         codes = [b.code for b in refusal.blockers]
@@ -160,18 +161,18 @@ def _said(moment: datetime) -> str:
 
 def row(slip: Slip, *, rollout: Rollout, job: Job | None, at: datetime) -> PermissionSlip:
     """The unsaved row of a slip."""
-    return PermissionSlip(**columns(slip, rollout=rollout, job=job, at=at))
+    return PermissionSlip(rollout_id=rollout.pk, asked_at=at, **_columns(slip, job))
 
 
-def columns(slip: Slip, *, rollout: Rollout, job: Job | None, at: datetime) -> dict[str, Any]:
-    """The columns of the row of a slip."""
+def _columns(slip: Slip, job: Job | None) -> dict[str, Any]:
+    """What differs from slip to slip."""
     return {
-        "rollout_id": rollout.pk, "job_id": job.pk if job else None, "attempt": job.attempt if job else 0,
-        "verdict": str(slip.verdict), "statement": slip.statement, "gates": slip.gates, "not_before": slip.not_before,
-        "asked_at": at,
+        "job_id": job.pk if job else None, "attempt": job.attempt if job else 0, "verdict": str(slip.verdict),
+        "statement": slip.statement, "gates": slip.gates, "not_before": slip.not_before,
     }  # fmt: skip
 
 
 def keep_many(asked: Iterable[tuple[Job, Slip]], *, rollout: Rollout, at: datetime) -> None:
     """Writes the slips of many jobs, by one INSERT."""
-    many.insert_told(PermissionSlip, [columns(slip, rollout=rollout, job=job, at=at) for job, slip in asked])
+    same = {"rollout_id": rollout.pk, "asked_at": at}
+    many.insert(PermissionSlip, [_columns(slip, job) for job, slip in asked], same=same)
