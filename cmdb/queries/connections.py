@@ -11,7 +11,15 @@ from cmdb.remote.connection import THIS_COMPUTER, Endpoint
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Blocked
 
-UNREAD = ("host_key_accepted_at", "shown_key", "shown_at", "last_tested_at", "last_test_ok", "last_test_reasons")
+UNREAD = (
+    "host_key_accepted_by",
+    "host_key_accepted_at",
+    "shown_key",
+    "shown_at",
+    "last_tested_at",
+    "last_test_ok",
+    "last_test_reasons",
+)
 """Columns of a connection that say nothing about how to reach the host."""
 
 
@@ -24,9 +32,11 @@ def endpoint_of(host_id: int) -> Endpoint:
 
 
 def endpoints_of(host_ids: Iterable[int]) -> Callable[[int], Endpoint]:
-    """`endpoint_of` for many hosts: their connections are read by one query, now."""
-    rows = Connection.objects.select_related("jump__jump").filter(host_id__among=list(host_ids)).defer(*UNREAD)
-    known = {connection.host_id: connection for connection in rows}
+    """`endpoint_of` for many hosts: their connections are read by two queries, now."""
+    rows = Connection.objects.filter(host_id__among=list(host_ids)).order_by().defer(*UNREAD)
+    known = {connection.host_id: connection for connection in rows.filter(jump__isnull=True)}
+    jumping = rows.filter(jump__isnull=False).select_related("jump__jump")
+    known |= {connection.host_id: connection for connection in jumping}
     made: dict[int, Endpoint] = {}
 
     def one(host_id: int) -> Endpoint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -53,6 +53,43 @@ class TargetFacts:
     services: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ActingFacts:
+    """What decides whether a host may be acted on now; see `TargetFacts`. `kind`: server or workstation, empty where nobody
+    knows."""
+
+    ci_id: int
+    fingerprint: str
+    status: str
+    retired: bool
+    exempt: tuple[tuple[str, str], ...]
+    audited_at: datetime | None
+    kind: str
+
+
+def acting_facts(
+    host_ids: Iterable[int], *, at: datetime, kinds: Mapping[int, str] | None = None
+) -> dict[int, ActingFacts]:
+    """Host id → facts; unknown ids are missing. At most four queries, however many hosts. `kinds`: `machine_kinds` of them,
+    where they are at hand."""
+    columns = ("pk", "ci_id", "machine_id", "ssh_host_key", "is_local", "ci__state", "retired_at", "audited_at")
+    hosts = list(Host.objects.filter(pk__among=list(host_ids)).order_by().values_list(*columns))
+    ids = [host[0] for host in hosts]
+    exempt, kinds = _exemptions(ids, at), machine_kinds(ids) if kinds is None else kinds
+    return {
+        pk: ActingFacts(
+            ci_id=ci_id,
+            fingerprint=fingerprint_of(machine_id, key, is_local=is_local),
+            status=str(state),
+            retired=retired_at is not None,
+            exempt=tuple(sorted(exempt.get(pk, ()))),
+            audited_at=audited_at,
+            kind=kinds.get(pk, ""),
+        )
+        for pk, ci_id, machine_id, key, is_local, state, retired_at, audited_at in hosts
+    }
+
+
 def target_facts(host_ids: Iterable[int], *, at: datetime) -> dict[int, TargetFacts]:
     """Host id → facts; unknown ids are missing. At most five queries, however many hosts."""
     names = (
@@ -71,12 +108,8 @@ def target_facts(host_ids: Iterable[int], *, at: datetime) -> dict[int, TargetFa
         )
         for host in {host.platform_id: host for host in hosts if host.platform_id}.values()
     }  # fmt: skip
-    groups: dict[int, set[int]] = defaultdict(set)
-    for host_id, group_id in (
-        GroupMember.objects.filter(host_id__among=ids).order_by().values_list("host_id", "group_id")
-    ):
-        groups[host_id].add(group_id)
-    exempt = _exemptions(ids, groups, at)
+    groups = _groups_of(ids)
+    exempt = _exemptions(ids, at, groups)
     services = supported_services({host.ci_id for host in hosts})
     return {
         host.pk: TargetFacts(
@@ -85,7 +118,7 @@ def target_facts(host_ids: Iterable[int], *, at: datetime) -> dict[int, TargetFa
             fingerprint=fingerprint_of(host.machine_id, host.ssh_host_key, is_local=host.is_local),
             status=str(host.ci__state),
             retired=host.retired_at is not None,
-            exempt=tuple(sorted(exempt[host.pk])),
+            exempt=tuple(sorted(exempt.get(host.pk, ()))),
             platform_id=host.platform_id,
             platform_label=platforms.get(host.platform_id or 0, ""),
             audited_at=host.audited_at,
@@ -100,13 +133,25 @@ def target_facts(host_ids: Iterable[int], *, at: datetime) -> dict[int, TargetFa
     }
 
 
-def _exemptions(ids: list[int], groups: dict[int, set[int]], at: datetime) -> dict[int, set[tuple[str, str]]]:
+def _groups_of(ids: list[int]) -> dict[int, set[int]]:
+    groups: dict[int, set[int]] = defaultdict(set)
+    rows = GroupMember.objects.filter(host_id__among=ids).order_by()
+    for host_id, group_id in rows.values_list("host_id", "group_id"):
+        groups[host_id].add(group_id)
+    return groups
+
+
+def _exemptions(
+    ids: list[int], at: datetime, groups: dict[int, set[int]] | None = None
+) -> dict[int, set[tuple[str, str]]]:
+    """Host id → its exemptions in force. Its groups are read, where they are not given, only if a group has one."""
     found: dict[int, set[tuple[str, str]]] = defaultdict(set)
-    for host_id, group_id, kind, subject in Exemption.objects.in_force(at).values_list(
-        "host_id", "group_id", "kind", "subject"
-    ):
+    rows = list(Exemption.objects.in_force(at).values_list("host_id", "group_id", "kind", "subject"))
+    if groups is None:
+        groups = _groups_of(ids) if any(group_id is not None for _host, group_id, *_ in rows) else {}
+    for host_id, group_id, kind, subject in rows:
         for pk in ids:
-            if pk == host_id or (group_id is not None and group_id in groups[pk]):
+            if pk == host_id or (group_id is not None and group_id in groups.get(pk, ())):
                 found[pk].add((kind, subject))
     return found
 
@@ -203,12 +248,11 @@ def _fact_row(host: Host, key: str, facts: list[Fact]) -> FactRow:
 def machine_kinds(host_ids: Iterable[int]) -> dict[int, str]:
     """Host id → server or workstation, by a person's word or else the newest; hosts of which nobody knows are missing.
     One query."""
-    rows: dict[int, list[tuple[bool, datetime, Any]]] = defaultdict(list)
     facts = Fact.objects.filter(host_id__among=list(host_ids), key="machine_kind")
-    for pk, locked_by, seen_at, value in facts.values_list("host_id", "locked_by_id", "seen_at", "value"):
-        rows[pk].append((locked_by is not None, seen_at, value))
-    told = {pk: max(found, key=lambda f: f[:2])[2] for pk, found in rows.items()}
-    return {pk: kind for pk, kind in told.items() if kind in MachineKind.values}
+    by_weight = facts.annotate(locked=Q(locked_by__isnull=False)).order_by("locked", "seen_at")
+    told = dict(by_weight.values_list("host_id", "value"))  # of one host the last row stays
+    known = MachineKind.values
+    return {pk: kind for pk, kind in told.items() if kind in known}
 
 
 def machine_classes(host_ids: Iterable[int]) -> dict[int, str]:

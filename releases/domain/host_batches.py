@@ -13,7 +13,7 @@ from changes.models import Artifact
 from changes.queries.files import verified
 from cmdb.enums import ItemKind
 from cmdb.models import Host, ServiceWindow
-from cmdb.queries.hosts import TargetFacts, machine_kinds, supported_services, target_facts
+from cmdb.queries.hosts import ActingFacts, acting_facts, supported_services
 from cmdb.queries.windows import Opening, openings, shared_openings, windows_of
 from cmdb.remote.connection import Endpoint
 from releases.domain.profiles import countdown_minutes
@@ -40,7 +40,8 @@ class Batch:
     at: datetime
     through: set[int] = field(default_factory=set)
     reached: Callable[[int], Endpoint] | None = None
-    """Their endpoints, where the caller has read them at this very moment."""
+    kinds: Mapping[int, str] | None = None
+    """Their endpoints, and what kinds of machine they are, where the caller has read them at this very moment."""
     same: dict[tuple[Any, ...], Answer] = field(default_factory=dict)
     """Answers that are equal for all hosts that are alike in what the gate looks at."""
     told: Told = field(default_factory=dict)
@@ -67,12 +68,8 @@ class Batch:
         return self.ring.jobs.filter(state__in=BAD).count()
 
     @cached_property
-    def facts(self) -> dict[int, TargetFacts]:
-        return target_facts(self.host_ids, at=self.at)
-
-    @cached_property
-    def kinds(self) -> dict[int, str]:
-        return machine_kinds(self.host_ids)
+    def facts(self) -> dict[int, ActingFacts]:
+        return acting_facts(self.host_ids, at=self.at, kinds=self.kinds)
 
     @cached_property
     def windows(self) -> dict[int, list[ServiceWindow]]:
@@ -108,7 +105,7 @@ class Batch:
     @cached_property
     def supports(self) -> dict[int, tuple[int, ...]]:
         """Host → the services and clusters that rest on it."""
-        items = dict(Host.objects.filter(pk__among=self.host_ids).values_list("ci_id", "pk"))
+        items = {facts.ci_id: pk for pk, facts in self.facts.items()}
         return {items[item]: found for item, found in supported_services(items, kinds=WHOLES).items()}
 
     @cached_property
@@ -196,5 +193,5 @@ class Target:
         return self.batch.signed.hosts.get(self.job.host_id)
 
     @property
-    def facts(self) -> TargetFacts | None:
+    def facts(self) -> ActingFacts | None:
         return self.batch.facts.get(self.job.host_id)

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import DatabaseError, transaction
 
 from cmdb.models import ServiceWindow
-from cmdb.queries.hosts import TargetFacts
+from cmdb.queries.hosts import ActingFacts
 from patchflow.kernel import registry
 from releases.domain.host_batches import Batch, Target
 from releases.domain.profiles import find_unkept, must_stay, restart_for
@@ -70,7 +70,7 @@ def in_service(target: Target) -> Answer:
     return target.batch.once(*alike, answer=lambda: _in_service(target, facts, entry, names))
 
 
-def _in_service(target: Target, facts: TargetFacts, entry: Mapping[str, Any], names: frozenset[str]) -> Answer:
+def _in_service(target: Target, facts: ActingFacts, entry: Mapping[str, Any], names: frozenset[str]) -> Answer:
     given = {"status": facts.status, "retired": facts.retired, "exempt": [list(e) for e in facts.exempt]}
     if facts.retired:
         return never("it was retired", **given)
@@ -188,7 +188,7 @@ def audit_current(target: Target) -> Answer:
     return target.batch.once("audit", facts.audited_at, answer=lambda: _audit_current(target, facts))
 
 
-def _audit_current(target: Target, facts: TargetFacts) -> Answer:
+def _audit_current(target: Target, facts: ActingFacts) -> Answer:
     limit: timedelta = settings.PATCHFLOW["AUDIT_GATE"]
     given = {"audited_at": facts.audited_at, "limit_hours": int(limit.total_seconds() // 3600)}
     if facts.audited_at is None:
@@ -233,7 +233,7 @@ def _files_verified(batch: Batch, wanted: frozenset[tuple[str, str, str]]) -> An
 
 def restart(target: Target) -> Answer:
     """What the profile's restart rule means for this machine; it takes a restart away and never denies the work."""
-    kind = target.batch.kinds.get(target.job.host_id, "")
+    kind = target.facts.kind if target.facts else ""
     return target.batch.once("restart", kind, answer=lambda: _restart(target.batch, kind))
 
 
