@@ -35,7 +35,7 @@ from releases.queries.rollouts import due_rollouts, proven_once, signed, view_of
 log = structlog.get_logger(__name__)
 RUN = "releases.tasks.run_job"
 RUN_MANY = "releases.tasks.run_jobs"
-CREW = 500
+CREW = 1000
 """Jobs of one message: they are visited together. Hosts let through in one step, so that a stop waits for no more."""
 STEPS = 50
 """Steps of one tick at most; what is left is done at the next."""
