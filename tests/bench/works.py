@@ -135,17 +135,17 @@ def planned(cast: Cast, hosts: int) -> Rollout:
     return rollouts.plan(release_id=release.pk, actor=cast.rex, at=at)
 
 
-def until(holds: Callable[[], bool], works: Works, seconds: float = 600) -> None:
-    """Until it holds; meanwhile the sweep is rung for, as the scheduler does."""
+def until(holds: Callable[[], bool], works: Works, seconds: float = 600, pause: float = 0.05) -> None:
+    """Until it holds, asked every `pause` seconds; meanwhile the sweep is rung for, as the scheduler does."""
     end, swept = time.monotonic() + seconds, time.monotonic()
     while not holds():
         assert time.monotonic() < end, (works.folder / "workers.log").read_text()[-3000:]
         if time.monotonic() - swept > 5:
             works.send("patchflow.kernel.tasks.sweep", "default")
             swept = time.monotonic()
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def take(works: Works) -> None:
-    """Tells the workers to take what is in the queue of nothings."""
-    works.celery.control.add_consumer(QUEUE, reply=True, timeout=5)
+    """Tells the workers to take what is in the queue of nothings, and does not wait for their answer."""
+    works.celery.control.add_consumer(QUEUE)
