@@ -188,9 +188,7 @@ def _told(chain: Audited, moves: Sequence[Move], common: Mapping[str, Any]) -> I
         if way not in ends:
             ends[way] = f',"states":{written([m.before, m.after])},"verb":{written(m.verb)}}}'
         seq, previous = chain.audit_length + 1, chain.audit_head
-        text = (
-            f'{begins}{detailed}{middle}{named_so}],"outcome":"{common["outcome"]}","seq":{seq}{ends[way]}'
-        )
+        text = f'{begins}{detailed}{middle}{named_so}],"outcome":"{common["outcome"]}","seq":{seq}{ends[way]}'
         columns: dict[str, Any] = {
             "seq": seq, "object_type": kind, "object_id": key, "object_label": label, "verb": m.verb,
             "before_state": m.before, "after_state": m.after, "detail": detail, "previous": previous,

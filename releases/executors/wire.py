@@ -42,7 +42,7 @@ def order_said(order: JobOrder) -> dict[str, Any]:
 
 def parts_of(order: JobOrder) -> dict[str, Any]:
     """What `order_said` tells, as it is."""
-    parts = {
+    parts: dict[str, Any] = {
         "action": order.action.value,
         "packages": order.packages,
         "artifacts": order.artifacts,

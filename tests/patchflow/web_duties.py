@@ -76,13 +76,12 @@ FILLED: dict[str, dict[str, Any]] = {
     "changes:update-respond": {"response": "deploy", "reason": "Because."},
     "releases:profile-define": {"checks": "", "steps": ""},
     "releases:release-plan-test": {"checks": ""},
-} | dict.fromkeys(
-    (
-        "releases:job-cancel", "releases:ring-skip", "releases:rollout-cancel", "releases:rollout-kill-switch-off",
-        "releases:rollout-roll-back",
-    ),
-    {"reason": "Because."},
-)  # fmt: skip
+    "releases:job-cancel": {"reason": "Because."},
+    "releases:ring-skip": {"reason": "Because."},
+    "releases:rollout-cancel": {"reason": "Because."},
+    "releases:rollout-kill-switch-off": {"reason": "Because."},
+    "releases:rollout-roll-back": {"reason": "Because."},
+}
 """What a form needs that filling its fields with anything does not give; the last have none where the act is not possible."""
 
 
