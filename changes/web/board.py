@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from changes.domain import approvals
 from changes.enums_identify import SeverityStep
+from changes.enums_meeting import MeetingState
 from changes.models import RFC, RFCUpdate, SoftwareUpdate, Vulnerability
 from changes.queries import board
 from changes.queries.conflicts import find_conflicts
@@ -107,7 +108,8 @@ def board_item(request: HttpRequest, pk: int) -> HttpResponse:
             following = board.next_item(actor, at=timezone.now(), after=round_)
             return redirect("changes:board-item", following.pk) if following else redirect("changes:board-list")
     context = evidence_of(round_, actor, form) | _agenda(round_, actor)
-    context["meeting_item"] = round_.agenda_items.filter(state="open").select_related("meeting").first()
+    found = context["meeting_item"] = round_.agenda_items.filter(state="open").select_related("meeting").first()
+    context["in_session"] = found is not None and found.meeting.state == MeetingState.IN_SESSION
     return render(request, "changes/board_item.html", context, status=400 if form.errors else 200)
 
 
