@@ -250,7 +250,7 @@ def test_the_page_of_an_act_asks_only_while_it_is_possible(world: World) -> None
         assert ('id="h-barred"' in asked, 'class="pc form' in asked) == (not possible, possible), name
     assert AuditEntry.objects.count() == before
     closing = client.get(reverse("changes:rfc-close", args=[rfc.pk])).text
-    assert "Close needs in review." in closing
+    assert "This is possible only where it is in review." in closing
 
 
 def test_no_answer_is_chosen_before_it_is_given(world: World) -> None:
