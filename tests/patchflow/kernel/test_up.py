@@ -56,6 +56,11 @@ def answers(port: int, path: str = "/healthz") -> bool:
         return False
 
 
+def _hears_ctrl_c() -> None:
+    """Tests that run in the background of a shell ignore it, and what they start would too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Runner:
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -71,6 +76,7 @@ class Runner:
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
+                preexec_fn=_hears_ctrl_c,
             )
 
     def children(self) -> dict[int, str]:
