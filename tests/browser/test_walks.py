@@ -293,7 +293,7 @@ def test_meeting_of_five(office: Office, people: People, world: World) -> None:
     }.items():
         cal.choose(name, presence)
     cal.look("attendance")
-    cal.press("Write down")
+    cal.press("Save")
     cal.follow("Close and seal the minutes")
     cal.look("minute")
     cal.press("Close and seal the minutes")
