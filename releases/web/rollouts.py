@@ -26,7 +26,7 @@ from releases.queries.rollouts import visible_rollouts
 from releases.web import release_parts
 from releases.web import rollout_parts as shown
 from releases.web import rollout_progress as progress
-from releases.web.rollout_verbs import verbs_of_job, verbs_of_ring, verbs_of_rollout
+from releases.web.rollout_offers import verbs_of_job, verbs_of_ring, verbs_of_rollout
 
 MATCHES = 12
 """Hosts offered for a name that several have."""
