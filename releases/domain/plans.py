@@ -234,9 +234,14 @@ def choose_profile(*, release_id: int, profile_id: int, actor: User, at: datetim
 
 
 def promised_way_back(release: Release) -> str:
-    """The way back that its changes were approved with (they never promise different ones); NONE where none promised any."""
-    ways = {str(link.rfc.way_back) for link in release.links.select_related("rfc")} - {WayBack.NONE}
-    return min(ways, default=WayBack.NONE)
+    """The way back that its changes were approved with, for a form that offers no other; NONE where none promised any, or
+    they promise different ones (the verb then refuses each, and says so)."""
+    ways = _promised(release) - {WayBack.NONE}
+    return ways.pop() if len(ways) == 1 else WayBack.NONE
+
+
+def _promised(release: Release) -> set[str]:
+    return {str(link.rfc.way_back) for link in release.links.select_related("rfc")}
 
 
 @workflow.verb("release.release.planned", Release, "release_id")
@@ -245,12 +250,12 @@ def choose_way_back(*, release_id: int, kind: str, actor: User, at: datetime) ->
     release = _plannable(release_id, actor)
     if kind not in WayBack.values:
         raise Invalid("This way back is not known.", code="release.way_back")
-    promised = promised_way_back(release)
-    if promised not in (WayBack.NONE, kind):
+    promised = _promised(release) - {WayBack.NONE, kind}
+    if promised:
         raise Blocked(
             Blocker(
                 "release.way_back",
-                english("An RFC was approved with the way back %(promised)s.", promised=promised),
+                english("An RFC was approved with the way back %(promised)s.", promised=", ".join(sorted(promised))),
             )
         )
     release.way_back = kind
