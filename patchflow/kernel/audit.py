@@ -145,7 +145,7 @@ class Move:
 
 
 def record_many(chain: Audited, moves: Sequence[Move], *, actor: User, at: datetime) -> None:
-    """One entry for each move, in order, in the chain of `chain`, by one INSERT. Equal to `record` one by one, as a test shows."""
+    """One entry for each move, in order, in the chain of `chain`, all at once. Equal to `record` one by one, as a test shows."""
     if not moves:
         return
     old = chain.audit_length

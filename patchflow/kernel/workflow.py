@@ -340,7 +340,7 @@ def fire_many(
     facts_of: Callable[[M], Mapping[str, Any]] | None = None,
 ) -> FiredMany:
     """Fires a transition declared *bulk* on many rows: the same rules, gates and body, one UPDATE for each set of
-    columns that the body changed, one INSERT of entries.
+    columns that the body changed, all entries at once.
 
     Rows are locked (those another holds are skipped on PostgreSQL); a row whose state has moved on, or whose fence is
     not the given one, is refused. All rows must share one audit parent. Equal to `fire` row by row, as a test proves.

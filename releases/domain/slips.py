@@ -173,6 +173,6 @@ def _columns(slip: Slip, job: Job | None) -> dict[str, Any]:
 
 
 def keep_many(asked: Iterable[tuple[Job, Slip]], *, rollout: Rollout, at: datetime) -> None:
-    """Writes the slips of many jobs, by one INSERT."""
+    """Writes the slips of many jobs at once."""
     same = {"rollout_id": rollout.pk, "asked_at": at}
     many.insert(PermissionSlip, [_columns(slip, job) for job, slip in asked], same=same)
