@@ -251,6 +251,15 @@ def test_a_way_back_that_was_promised_cannot_be_taken_away(yard: Yard) -> None:
         plans.choose_way_back(release_id=release.pk, kind="none", actor=yard.cast.rex, at=yard.at)
 
 
+def test_of_two_promises_none_is_taken_for_the_other(yard: Yard) -> None:
+    one, two = rfc_of(yard), rfc_of(yard)
+    release = composed(yard, one, two)
+    RFC.objects.filter(pk=two.pk).update(way_back="snapshot")  # past the verbs, which keep them alike
+    for kind in ("reinstall_previous", "snapshot"):
+        with pytest.raises(Blocked):
+            plans.choose_way_back(release_id=release.pk, kind=kind, actor=yard.cast.rex, at=yard.at)
+
+
 def test_a_profile_is_revised_and_releases_keep_theirs(yard: Yard) -> None:
     release = planned(yard)
     second = plans.define_profile(name="Servers", restart="never", actor=yard.cast.rex, at=yard.at)
