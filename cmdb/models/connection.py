@@ -10,9 +10,10 @@ from django.utils.translation import gettext_lazy as _
 from cmdb.enums import ConnectionKind, KeyReference
 from cmdb.models.host import Host
 from cmdb.remote.connection import HostKey
+from patchflow.kernel.rows import QuicklyRead
 
 
-class Connection(models.Model):
+class Connection(QuicklyRead):
     """One way to one host; its history is in the host's chain.
 
     `host_key` is what was accepted ("ssh-ed25519 AAAA…"), `shown_key` what was last shown. `last_test_ok` NULL: never tested.

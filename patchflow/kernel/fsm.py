@@ -24,6 +24,7 @@ from django.db import models
 from django.db.models.signals import class_prepared
 
 from patchflow.kernel.registry import VERBS
+from patchflow.kernel.rows import QuicklyRead
 from patchflow.kernel.rules import Rule
 
 _open_door: ContextVar[object | None] = ContextVar("patchflow_door", default=None)
@@ -75,7 +76,7 @@ def state_field(states: type[models.TextChoices], **options: Any) -> Any:
     return StateField(choices=states.choices, protected=True, editable=False, **options)
 
 
-class Stateful(models.Model):
+class Stateful(QuicklyRead):
     """Base of models that may have a state column: lets `refresh_from_db` read it.
 
     (The library's own mixin lifts the protection of the field for all threads while one reads.)

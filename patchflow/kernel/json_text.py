@@ -20,6 +20,8 @@ class TellingTimes(DjangoJSONEncoder):
     def default(self, o: Any) -> Any:
         if is_dataclass(o):
             return {each.name: getattr(o, each.name) for each in fields(o)}
+        if isinstance(o, orjson.Fragment):
+            return orjson.loads(orjson.dumps(o))
         return o.isoformat() if isinstance(o, datetime) else super().default(o)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, models, transaction
+from django.db.models.signals import post_init
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +17,7 @@ from patchflow.api.models import Repeatable
 from patchflow.kernel import rows
 from patchflow.kernel.models import User
 from tests.factories.people import make_cast
+from tests.toys.models import Ball, Box
 
 pytestmark = pytest.mark.django_db
 AT = datetime(2026, 11, 29, 20, 15, 3, 123456, tzinfo=UTC)
@@ -68,6 +72,63 @@ def test_what_is_there_already_is_refused_or_passed_over(ann: User) -> None:
         rows.insert(Repeatable, both, same=same)
     rows.insert(Repeatable, both, same=same, ignore_conflicts=True)
     assert [(key, digest, status) for key, digest, status, *_ in _told(ann)] == [("a", "\t", 1), ("b", "\t", 3)]
+
+
+def test_json_that_is_at_hand_as_text_is_written_as_it_is(ann: User) -> None:
+    same = {"actor_id": ann.pk, "at": AT, "status": 1, "digest": ""}
+    text = '{"said":"a\\tb\\\\“😀”","list":[1,null]}'
+    for number, passing_over in enumerate((False, True)):
+        row = {"key": f"{number}", "body": orjson.Fragment(text)}
+        rows.insert(Repeatable, [row], same=same, ignore_conflicts=passing_over)
+    assert list(Repeatable.objects.values_list("body", flat=True)) == [json.loads(text)] * 2
+
+
+def test_a_column_of_many_kinds_arrives_as_it_is(ann: User) -> None:
+    when = [AT, None, AT]
+    given_ = [{"key": f"{n}", "status": n, "body": None, "digest": t} for n, t in enumerate(("a", "b\t", "c"))]
+    rows.insert(Repeatable, given_, same={"actor_id": ann.pk, "at": AT})
+    assert [(row[1], row[2]) for row in _told(ann)] == [("a", 0), ("b\t", 1), ("c", 2)]
+    assert rows._cells(when, as_json=False)[1] == r"\N"
+
+
+def test_an_instance_made_quickly_is_what_the_constructor_makes(ann: User) -> None:
+    """Whole rows and parts of them, for every model that is read so."""
+    box = Box.objects.create(maker=ann, name="box")
+    Ball.objects.create(box=box, throws=[1, {"a": 2}])
+    for asked in (
+        Ball.objects.all(),
+        Ball.objects.only("color"),
+        Box.objects.defer("name"),
+        User.objects.filter(pk=ann.pk),
+    ):
+        quick = asked.get()
+        names = [f.attname for f in quick._meta.concrete_fields if f.attname in quick.__dict__]
+        slow = models.Model.from_db.__func__(type(quick), "default", names, [quick.__dict__[n] for n in names])
+        assert {**quick.__dict__, "_state": None} == {**slow.__dict__, "_state": None}
+        assert quick.__dict__.keys() == slow.__dict__.keys()
+        assert quick.get_deferred_fields() == slow.get_deferred_fields()
+        assert (quick._state.adding, quick._state.db) == (slow._state.adding, slow._state.db) == (False, "default")
+        assert quick == slow
+    part = Ball.objects.only("color").get()
+    assert part.throws == [1, {"a": 2}], "what was left out is read when it is asked for"
+    part.color = "blue"
+    part.save(update_fields=["color"])
+    assert Ball.objects.select_related("box").get().box.name == "box"
+
+
+def test_who_listens_to_instances_hears_of_them(ann: User) -> None:
+    Box.objects.create(maker=ann)
+    heard: list[Any] = []
+
+    def hear(instance: Any, **_: Any) -> None:
+        heard.append(instance)
+
+    post_init.connect(hear, sender=Box)
+    try:
+        made = Box.objects.get()
+    finally:
+        post_init.disconnect(hear, sender=Box)
+    assert heard == [made]
 
 
 def test_nothing_is_no_statement(ann: User, django_assert_num_queries: Any) -> None:
