@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -271,12 +271,29 @@ def test_columns_that_are_no_state_are_written_with_the_steps_of_each_row(cast: 
 
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=8) | st.sampled_from(
-    [mark_safe("markup"), "“quoted”", "NUL \x00", "\U0001f600", "ﬀ", "password", "\x7f\x1f"]
+    [
+        mark_safe("markup"),
+        "“quoted”",
+        "NUL \x00",
+        "\U0001f600",
+        "ﬀ",
+        "password",
+        "to\u212aen",
+        "Secret",
+        "\x7f\x1f",
+        "a,1.5e3",
+    ]
 )
 DETAILS = st.dictionaries(
     WORDS,
     st.recursive(
-        WORDS | st.none() | st.booleans() | st.integers() | st.dates() | st.sampled_from(Outcome),
+        WORDS
+        | st.none()
+        | st.booleans()
+        | st.integers()
+        | st.dates()
+        | st.datetimes(timezones=st.just(UTC))
+        | st.sampled_from(Outcome),
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
         max_leaves=6,
     ),
@@ -308,6 +325,16 @@ def test_entries_of_many_are_those_of_one_by_one(
     moves = [audit.Move("toy.box.opened", many, "a", "b", detail) for detail in details]
     audit.record_many(many, moves, actor=cast.cal, at=now)
     assert entries(many) == entries(one)
+
+
+@pytest.mark.parametrize("number", [1.0, -0.5, 1e300, 2e-9])
+def test_a_float_is_refused_of_many_as_of_one(number: float, cast: Cast, now: datetime) -> None:
+    box = Box.objects.create(maker=cast.ann)
+    for detail in ({"a": number}, {"a": ["x", number]}, {"a": {"b": [number]}}):
+        with pytest.raises(TypeError, match="no floats"):
+            audit.record(box, "toy.box.opened", box, actor=cast.cal, at=now, detail=detail)
+        with pytest.raises(TypeError, match="no floats"):
+            audit.record_many(box, [audit.Move("toy.box.opened", box, "a", "b", detail)], actor=cast.cal, at=now)
 
 
 def test_a_lock_takes_the_row_alone(cast: Cast, now: datetime) -> None:
