@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from patchflow.kernel.blockers import Blocker, english
-from patchflow.kernel.integrity import digest, plain
+from patchflow.kernel.integrity import digest, digest_as_read
 
 Document = Mapping[str, Any]
 HEX = frozenset("0123456789abcdef")
@@ -21,9 +21,9 @@ UNREADABLE = (KeyError, TypeError, AttributeError, ValueError, IndexError)
 
 
 def contained(manifest: Document, changes: Sequence[Document]) -> list[Blocker]:
-    """Every way in which `manifest` is wider than the change documents it serves; empty: it is contained in all of them."""
+    """Every way in which `manifest` is wider than the change documents it serves; empty: it is contained in all of them.
+    All of them in JSON's own types, as they are stored and signed."""
     try:
-        manifest, changes = plain(manifest), [plain(change) for change in changes]
         if found := consistent(manifest):
             return found
         return [
@@ -270,7 +270,7 @@ def packages_of_classes(manifest: Document) -> dict[str, dict[tuple[str, str], D
 # --- within the changes -----------------------------------------------------------------------------------------------
 def _serves(manifest: Document, changes: Sequence[Document]) -> Iterator[Blocker]:
     named = {r["rfc"]: r["digest"] for r in manifest["rfcs"]}
-    given = {c["rfc"]: digest(c) for c in changes}
+    given = {c["rfc"]: digest_as_read(c) for c in changes}
     if len(given) != len(changes):
         yield Blocker("manifest.rfc", "An RFC was given twice.")
     for rfc in sorted(named.keys() - given.keys()):

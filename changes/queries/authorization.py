@@ -12,7 +12,7 @@ from changes.enums import RFCState
 from changes.models import RFC, BreakGlass, RFCTarget, RFCUpdate, RFCWindow, RiskAssessment
 from changes.queries.holds import hold_blocker
 from patchflow.kernel.blockers import Blocker, english, label_of
-from patchflow.kernel.integrity import digest, plain
+from patchflow.kernel.integrity import digest_as_read, plain
 from patchflow.kernel.models import SignOffRound
 from patchflow.kernel.signoffs import passed_round_of
 from patchflow.kernel.sums import rows_sum
@@ -58,6 +58,8 @@ def unsigned(rfc: RFC, *, digest_now: str) -> list[Blocker]:
 MADE_OF: tuple[type[models.Model], ...] = (RFCUpdate, RFCTarget, RFCWindow, RiskAssessment)
 """Beside the RFC's own row, all rows that its change document is made of, each with its column `rfc`."""
 KEPT = 16
+_OWN = [f.attname for f in RFC._meta.concrete_fields if f.attname not in ("audit_length", "audit_head")]
+"""The RFC's own columns; the end of its chain moves with each entry about it and is part of no document."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def _with_content(rfc_id: int) -> tuple[RFC, _Content]:
     while content is None:
         document = plain(rfc.change_document())
         hosts = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True).values_list("host_id", flat=True)
-        read = _Content(document, digest(document), frozenset(hosts))
+        read = _Content(document, digest_as_read(document), frozenset(hosts))
         before = key
         rfc, key = _summed(rfc_id)
         if key == before:  # nobody wrote while it was read, so that it is what these sums stand for
@@ -98,7 +100,7 @@ def _summed(rfc_id: int) -> tuple[RFC, tuple[Any, ...]]:
     """The RFC, and the sum of everything that its change document is made of, by one statement."""
     sums = {f"sum_{model._meta.model_name}": rows_sum(model, "rfc") for model in MADE_OF}
     rfc = RFC.objects.annotate(**sums).get(pk=rfc_id)
-    own = repr([(field.attname, getattr(rfc, field.attname)) for field in RFC._meta.concrete_fields])
+    own = repr([getattr(rfc, name) for name in _OWN])
     return rfc, (own, *(getattr(rfc, name) for name in sums))
 
 

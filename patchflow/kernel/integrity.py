@@ -66,7 +66,10 @@ def canonical(document: Any) -> bytes:
     beyond the basic plane (whose keys the standard puts in another order) and none is a lone surrogate; the rest is left to
     the library.
     """
-    value = plain(document)
+    return _canonical(plain(document))
+
+
+def _canonical(value: Any) -> bytes:
     return bytes_of(written(value)) or rfc8785.dumps(value)
 
 
@@ -93,6 +96,12 @@ def bytes_of(text: str) -> bytes | None:
 def digest(document: Any) -> str:
     """SHA-256 over the canonical form, in hex."""
     return hashlib.sha256(canonical(document)).hexdigest()
+
+
+def digest_as_read(document: Any) -> str:
+    """`digest` of a document that is in JSON's own types already: `plain`, or read from a column of JSON. (One that had a float
+    put into it there has another digest than any that was signed.)"""
+    return hashlib.sha256(_canonical(document)).hexdigest()
 
 
 def chain_hash(previous: str, document: Any) -> str:

@@ -17,7 +17,7 @@ from django.db.models.functions import Cast
 
 from patchflow.kernel import queue
 from patchflow.kernel.blockers import English, english_n
-from patchflow.kernel.integrity import digest
+from patchflow.kernel.integrity import digest_as_read
 from patchflow.kernel.models import User
 from patchflow.kernel.sums import TextHash
 from releases.enums_rollout import LIVE, JobState, RolloutState
@@ -83,7 +83,7 @@ def signed(manifest_id: int) -> Signed:
         _read[key] = Signed(
             manifest_id=manifest_id,
             digest=sealed,
-            intact=digest(document) == sealed,
+            intact=digest_as_read(document) == sealed,
             document=document,
             hosts={h["host"]: h for h in document["hosts"]},
             back={h["host"]: h for h in document["way_back"]["hosts"]},

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patchflow.kernel.integrity import canonical, plain
+from patchflow.kernel.integrity import canonical, digest, digest_as_read, plain
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12) | st.text(st.characters(max_codepoint=127), max_size=12)
 VALUES = st.recursive(
@@ -20,6 +22,18 @@ VALUES = st.recursive(
 @given(VALUES)
 def test_both_encoders_write_the_same_bytes(value: object) -> None:
     assert canonical(value) == rfc8785.dumps(plain(value))
+
+
+@settings(max_examples=200, deadline=None)
+@given(VALUES)
+def test_what_was_read_has_the_digest_that_was_signed(value: object) -> None:
+    stored = json.loads(canonical(value))
+    assert digest_as_read(stored) == digest(value)
+
+
+def test_a_float_put_into_a_stored_document_shows() -> None:
+    signed = {"hosts": [{"host": 1}]}
+    assert digest_as_read({"hosts": [{"host": 1.5}]}) != digest(signed)
 
 
 def test_every_ascii_character_is_written_as_the_standard_says() -> None:
