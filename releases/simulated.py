@@ -19,7 +19,7 @@ from releases.enums_rollout import JobState, RingState, RolloutState
 HORIZON = timedelta(days=400)
 """No plan is followed further than this."""
 ASKED = 100
-"""Hosts asked for each claim beyond those wanted, as the real rollout does."""
+"""Hosts asked at least for each claim, as the real rollout does."""
 STEPS = 10_000
 """Acts at one moment at most; more is a contradiction in the gates, and said so."""
 Course = Literal["well", "fails", "lies", "away"]
@@ -241,7 +241,7 @@ class Simulation:
     # --- hosts ----------------------------------------------------------------------------------------------------------
     def _claim(self, lane: Lane, count: int) -> None:
         """Asks the gates of the next due hosts, and lets up to `count` of them begin."""
-        for _asked in range(count + ASKED):
+        for _asked in range(max(count, ASKED)):
             if not count or not lane.ready:
                 break
             count -= self._ask(lane, heapq.heappop(lane.ready))

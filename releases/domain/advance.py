@@ -18,6 +18,7 @@ from changes.domain import clocks
 from changes.queries.rfcs import running_clocks
 from cmdb.enums import Environment
 from patchflow.kernel import queue, registry, workflow
+from patchflow.kernel.commits import need_not_wait
 from patchflow.kernel.faults import fault
 from patchflow.kernel.models import User
 from releases import planning
@@ -40,7 +41,7 @@ CREW = 1000
 STEPS = 50
 """Steps of one tick at most; what is left is done at the next."""
 ASKED = 100
-"""Hosts asked for each claim beyond those wanted, so that some deferred ones do not hold up the rest."""
+"""Hosts asked at least for each claim, so that some deferred ones do not hold up the rest."""
 
 
 def advance(*, rollout_id: int, now: datetime) -> int:
@@ -145,9 +146,10 @@ def _expire(ring_id: int, now: datetime) -> None:
 # --- letting hosts through --------------------------------------------------------------------------------------------
 def _claim(rollout: Rollout, ring_id: int, count: int, now: datetime) -> tuple[bool, int]:
     """Asks the gates of the next due hosts and lets up to `count` through: slips, claims, and after commit the messages."""
+    need_not_wait()  # nothing is ordered before a crew has written down that it orders it
     ring, count = Ring.objects.get(pk=ring_id), min(count, CREW)
     due = queue.due(Job.objects.lean().filter(ring=ring, state=JobState.PENDING), now=now)
-    jobs = list(due.order_by("not_before", "pk")[: count + ASKED])
+    jobs = list(due.order_by("not_before", "pk")[: max(count, ASKED)])
     found = ask_hosts(Batch(rollout, ring, jobs, now), limit=count)
     slips.keep_many([(job, slip) for job, slip in found if slip.key != job.slip_key], rollout=rollout, at=now)
     _fire(found, "defer", lambda job, slip: slip.verdict == "defer" and slip.key != job.slip_key, now)

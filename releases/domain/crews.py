@@ -22,6 +22,7 @@ from cmdb.remote.errors import RemoteError
 from patchflow.kernel import queue, workflow
 from patchflow.kernel import rows as many
 from patchflow.kernel.blockers import sentences
+from patchflow.kernel.commits import need_not_wait
 from patchflow.kernel.errors import Conflict, Refusal
 from patchflow.kernel.faults import fault
 from patchflow.kernel.models import User
@@ -57,7 +58,7 @@ log = structlog.get_logger(__name__)
 S = JobState
 SLOWEST = 2.0
 """Seconds between two questions to many hosts at most; the first follow quickly."""
-SLICE = 250
+SLICE = 500
 """Jobs whose news is recorded by the first transaction of a look; as many again for each that took no longer than `QUICK`."""
 QUICK = 0.5
 """Seconds."""
@@ -368,6 +369,7 @@ def _record(crew: Crew, news: dict[int, JobProgress], seen: dict[int, Observed])
 
     fault("before_record")
     with transaction.atomic():
+        need_not_wait()  # the hosts' journals say it again
         # Before the ring is locked, which other crews wait for; what a job that was taken over has said is true as well.
         many.insert(JobEvent, [line for lines in events.values() for line in lines], ignore_conflicts=True)
         done = crew.fire(COURSE, steps_of, news, lambda job: {"last_seq": lasts[job.pk], "heard_at": now})

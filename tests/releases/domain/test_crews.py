@@ -20,6 +20,7 @@ from releases.domain import crews, jobs, rollouts
 from releases.domain.crews import Crew, work_together
 from releases.domain.working import work
 from releases.executors.base import PackageState
+from releases.executors.simulator import SimulatorExecutor
 from releases.executors.simulator_plan import HABITS, Habit, Habits
 from releases.models import Job, JobEvent, PermissionSlip
 from tests.factories.people import Cast
@@ -247,3 +248,34 @@ def test_a_stop_reaches_a_crew_before_and_after_its_orders(make: Make) -> None:
     assert deployment.states()[0] == deployment.states()[2] == "cancelled"
     assert deployment.rollout.state == "stopped"
     assert len(deployment.simulator.effects()) <= 1
+
+
+def _not_waited_for(queries: CaptureQueriesContext) -> int:
+    return len([q for q in queries if "synchronous_commit" in q["sql"]])
+
+
+@pytest.mark.pg
+@pytest.mark.django_db(transaction=True)
+def test_a_crew_waits_for_the_disk_before_it_orders_and_not_for_what_it_hears(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment = make(hosts=3, rings=[{"hosts": 3, "concurrency": 3}])
+    with CaptureQueriesContext(connection) as queries:
+        deployment.start()
+    assert _not_waited_for(queries) == 0, "what a person was told is done is on the disk"
+    with CaptureQueriesContext(connection) as queries:
+        deployment.tick()
+    assert _not_waited_for(queries) == 1
+    said: list[int] = []
+    start = SimulatorExecutor.start
+
+    def given(self: SimulatorExecutor, batch: Any) -> Any:
+        said.append(_not_waited_for(queries))
+        return start(self, batch)
+
+    monkeypatch.setattr(SimulatorExecutor, "start", given)
+    with CaptureQueriesContext(connection) as queries:
+        deployment.work(together=True)
+    assert set(deployment.states()) == {"succeeded"}
+    assert said == [0], "whatever was written before an order was given is on the disk"
+    assert _not_waited_for(queries) >= 1
