@@ -17,6 +17,7 @@ from patchflow.kernel import queue, workflow
 from patchflow.kernel.blockers import sentences
 from patchflow.kernel.errors import Conflict, Refusal
 from patchflow.kernel.faults import fault
+from patchflow.kernel.json_text import bytes_from, read
 from patchflow.kernel.models import User
 from patchflow.kernel.queue import Claim
 from releases.domain.trials import acting
@@ -115,6 +116,8 @@ def clean(value: Any) -> Any:
         return value
     if kind is tuple or kind is list:
         return [clean(v) for v in value]
+    if kind is dict and not value:
+        return {}
     if names := _columns_of(kind):
         return {name: clean(getattr(value, name)) for name in names}
     match value:
@@ -127,6 +130,15 @@ def clean(value: Any) -> Any:
     return str(value)
 
 
+def _cleaned(account: JobResult | Observed) -> Any:
+    """`clean` of what a host tells, by way of its text where no NUL stands in it: a third of the time."""
+    try:
+        text = bytes_from(account)
+    except TypeError:
+        return clean(account)
+    return clean(account) if b"\\u0000" in text else read(text)
+
+
 @cache
 def _columns_of(kind: Any) -> tuple[str, ...]:
     """The names of a dataclass's fields; none of anything else."""
@@ -137,8 +149,8 @@ def told(result: JobResult | None, seen: Observed | None = None) -> dict[str, An
     """What is stored with the job: its own account, and what the host showed."""
     found: dict[str, Any] = {}
     if result is not None:
-        found["own"] = clean(result)
+        found["own"] = _cleaned(result)
     if seen is not None:
-        found["seen"] = clean(seen)
+        found["seen"] = _cleaned(seen)
         found["seen"].pop("result")
     return found
