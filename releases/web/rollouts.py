@@ -48,6 +48,7 @@ def visible_rollout(request: HttpRequest, pk: int) -> Rollout:
 @login_required
 def rollout_list(request: HttpRequest) -> HttpResponseBase:
     """Rollouts, newest first; the kill switch above them."""
+    switch = KillSwitch.objects.filter(name="all").first()
     columns = [
         Column(_("Rollout"), "number", url=lambda r: r.get_absolute_url(), mono=True),
         Column(_("State"), "state", state="releases.rollout"),
@@ -59,7 +60,9 @@ def rollout_list(request: HttpRequest) -> HttpResponseBase:
         Column(_("Bad"), "bad_count", numeric=True),
         Column(_("Started by"), "started_by.username"),
         Column(_("Since"), "state_at", age=True, numeric=True, sort="age"),
-        Column(_("Waits for"), lambda r: r.statement or r.reason, wide=True, name="waits-for"),
+        Column(
+            _("Waits for"), lambda r: _stands_still(r, switch) or r.statement or r.reason, wide=True, name="waits-for"
+        ),
     ]
     listing = Listing(
         request,
@@ -78,7 +81,7 @@ def rollout_list(request: HttpRequest) -> HttpResponseBase:
         "lede": _("Deployments on their way through the hosts, ring by ring."),
         "phase": 4,
         "listing": listing,
-        "switch": KillSwitch.objects.filter(name="all").first(),
+        "switch": switch,
         "empty_url": reverse("releases:release-list"),
         "empty_label": _("To the releases"),
         "empty_title": _("Nothing was rolled out yet"),
@@ -86,6 +89,13 @@ def rollout_list(request: HttpRequest) -> HttpResponseBase:
         "crumbs": [parts.Crumb(_("Rollouts"))],
     }
     return render(request, "releases/rollout_list.html", context)
+
+
+def _stands_still(rollout: Rollout, switch: KillSwitch | None) -> str:
+    """Why a rollout that is running lets nobody begin; its own statement says so from its next tick on."""
+    if switch is None or not switch.is_on or rollout.state != RolloutState.RUNNING:
+        return ""
+    return _("Kill switch on: nothing starts")
 
 
 @login_required
@@ -125,6 +135,7 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "next": shown.next_step(rollout, total, current),
         "verbs": verbs_of_rollout(rollout, total, actor=actor, at=now),
         "switch": switch,
+        "stands_still": _stands_still(rollout, switch),
         "sought": sought,
         "exact": exact,
         "matches": [] if exact else matches[:MATCHES],

@@ -157,6 +157,10 @@ def test_a_rollout_leads_to_the_kill_switch_and_estimates_nothing_while_it_is_on
     stopped = otto.get(address).text
     assert "No estimate while the kill switch is on." in stopped
     assert "are assumed" not in stopped
+    said = "Kill switch on: nothing starts"
+    assert stopped.count(said) == 2, "beside its state, and at the foot of the page"
+    assert otto.get("/rollouts/").text.count(said) == 2, "it waits for the switch at once, not from its next tick on"
+    assert before.count(said) == 0
 
 
 def test_the_page_asks_as_often_for_any_number_of_hosts(make: Make) -> None:
