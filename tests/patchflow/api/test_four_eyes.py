@@ -17,7 +17,7 @@ from cmdb.models import Exemption
 from patchflow.kernel import fsm
 from patchflow.kernel.models import User
 from patchflow.kernel.roles import grantable
-from releases.models import DelayRequest
+from releases.models import DelayRequest, HandTask, HostStep, PostImplementationReview
 from tests.factories import changes as made
 from tests.factories.people import Cast, make_user
 from tests.patchflow.test_duties import SCENES, Stage
@@ -34,6 +34,16 @@ ADDRESSES: dict[tuple[str, str, str], tuple[str, dict[str, Any]]] = {
     ("releases.release", "deploy", "release.four_eyes"): ("releases/{pk}/deploy/", {}),
     ("releases.rollout", "resume", "rollout.four_eyes"): ("rollouts/{pk}/resume/", {}),
     ("releases.delayrequest", "grant", "delay.own"): ("delay-requests/{pk}/grant/", {}),
+    ("releases.delayrequest", "refuse", "delay.own"): ("delay-requests/{pk}/refuse/", {"comment": "Because."}),
+    ("releases.handtask", "begin", "task.four_eyes"): ("tasks/{pk}/begin/", {}),
+    ("releases.handtask", "finish", "task.four_eyes"): ("tasks/{pk}/finish/", {"remark": "Done by hand."}),
+    ("releases.handtask", "give_up", "task.four_eyes"): ("tasks/{pk}/give_up/", {"remark": "Its rack is locked."}),
+    ("releases.handtask", "attest", "task.performer"): (
+        "tasks/{pk}/attest/",
+        {"remark": "I looked.", "packages": {"a": "1"}},
+    ),
+    ("releases.hoststep", "approve", "step.writer"): ("steps/{pk}/approve/", {}),
+    ("releases.postimplementationreview", "complete", "review.starter"): ("reviews/{pk}/complete/", {}),
     ("releases.delayrequest", "withdraw", "delay.not_own"): ("delay-requests/{pk}/withdraw/", {}),
     ("cmdb.exemption", "grant", "exemption.own"): ("exemptions/{pk}/grant/", {}),
 }
@@ -46,14 +56,38 @@ def stage(cast: Cast, now: datetime, tmp_path: Path) -> Stage:
 
 def kept(stage: Stage, thing: Any) -> Any:
     """The thing in the database, where its scene only made it in memory."""
-    if thing.pk is None and isinstance(thing, Exemption):
-        thing.kind, thing.subject, thing.reason, thing.compensating_control = "package", "sudo", "Needed.", "None."
-        thing.host, thing.requested_at = stage.world().hosts[0], stage.at
-        thing.expires_at = stage.at + timedelta(days=9)
-    elif thing.pk is None and isinstance(thing, DelayRequest):
-        thing.reason, thing.asked_at, thing.until = "Not today.", stage.at, stage.at + timedelta(days=2)
-    if thing.pk is None:
-        thing.save()
+    if thing.pk is not None:
+        return thing
+    at, soon = stage.at, stage.at + timedelta(hours=2)
+    columns: dict[str, Any] = {}
+    match thing:
+        case Exemption():
+            columns = {"kind": "package", "subject": "sudo", "reason": "Needed.", "compensating_control": "None."}
+            columns |= {"host": stage.world().hosts[0], "requested_at": at, "expires_at": at + timedelta(days=9)}
+        case DelayRequest():
+            columns = {"reason": "Not today.", "asked_at": at, "until": at + timedelta(days=2)}
+        case HandTask():
+            columns = {
+                "job_key": thing.job.job_key,
+                "order": {"packages": [{"name": "a"}]},
+                "minutes": 30,
+                "given_at": at,
+                "begin_by": soon,
+            }
+        case HostStep():
+            columns = {
+                "name": "drain",
+                "moment": "before",
+                "kind": "command",
+                "body": "true",
+                "written_at": at,
+                "digest": "0" * 64,
+            }
+        case PostImplementationReview():
+            columns = {"name": "After", "opened_at": at}
+    for name, value in columns.items():
+        setattr(thing, name, value)
+    thing.save()
     return thing
 
 
