@@ -66,6 +66,8 @@ works.add("rollouts", QueuedHosts())
 def _batch(rollout: Rollout, at: datetime, ids: Any = None) -> Batch:
     jobs = Job.objects.filter(rollout=rollout, state=JobState.PENDING).select_related("host", "ring").order_by("pk")
     found = list(jobs if ids is None else jobs.filter(pk__among=list(ids)))
+    for job in found:
+        job.rollout = rollout
     known = signed(rollout.manifest_id).hosts
     return Batch(rollout, rollout.rings.all()[0], [job for job in found if job.host_id in known], at)
 

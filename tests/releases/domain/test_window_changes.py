@@ -7,6 +7,8 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from cmdb.domain import windows
 from cmdb.models import ServiceWindow
@@ -165,3 +167,16 @@ def test_hosts_at_work_are_not_touched(make: Make) -> None:
 def test_an_unknown_rule_is_refused(waiting: Deployment) -> None:
     with pytest.raises(Invalid):
         edit(waiting, "perhaps", length_minutes=400)
+
+
+def test_an_edit_asks_as_often_for_forty_hosts_as_for_four(make: Make, now: datetime) -> None:
+    asked = []
+    for number in (4, 40):
+        found = make(hosts=number, window={"starts_local": time(now.hour + 1, now.minute)})
+        found.start()
+        found.tick()
+        with CaptureQueriesContext(connection) as queries:
+            assert len(ahead(found, "move", starts_local=time(now.hour + 2))) == number
+            edit(found, "move", starts_local=time(now.hour + 2))
+        asked.append(len(queries))
+    assert asked[1] <= asked[0] + 4, asked
