@@ -46,7 +46,7 @@ def revoke_of(*, key_id: int, reason: str, actor: User, at: datetime) -> Calenda
 
 
 def _revoke_live(actor: User, at: datetime) -> bool:
-    User.objects.select_for_update().get(pk=actor.pk)
+    User.objects.select_for_update(no_key=True).get(pk=actor.pk)
     keys = list(CalendarKey.objects.select_for_update().filter(user=actor, revoked_at__isnull=True))
     for key in keys:
         key.revoked_at = at

@@ -78,7 +78,8 @@ _to_be_looked_at = re.compile(r"\\u0000|[:,\[]-?[0-9]+[.eE]").search
 
 def _settled(detail: Mapping[str, Any] | None) -> str:
     """`_clean(detail)` in its canonical form. A detail that is plain JSON already, with nothing in it to be taken away or refused,
-    is written as it is: going through all that thousands of hosts have reported takes longer than hashing it."""
+    is written as it is: going through all that thousands of hosts have reported takes longer than hashing it. (A float that is
+    no number becomes null, which `_clean` refuses.)"""
     if not detail:
         return "{}"
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import connection
+from django.db.transaction import TransactionManagementError
 
 
 def need_not_wait() -> None:
@@ -13,6 +14,8 @@ def need_not_wait() -> None:
     followed from it, and the next transaction that does wait makes all before it last too. Never for what a person was
     told is done, a lease, or anything that is acted on outside before another commit has waited.
     """
+    if not connection.in_atomic_block:
+        raise TransactionManagementError("There is no transaction under way.")
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL synchronous_commit = off")

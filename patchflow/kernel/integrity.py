@@ -66,10 +66,7 @@ def canonical(document: Any) -> bytes:
     beyond the basic plane (whose keys the standard puts in another order) and none is a lone surrogate; the rest is left to
     the library.
     """
-    return _canonical(plain(document))
-
-
-def _canonical(value: Any) -> bytes:
+    value = plain(document)
     return bytes_of(written(value)) or rfc8785.dumps(value)
 
 
@@ -100,8 +97,8 @@ def digest(document: Any) -> str:
 
 def digest_as_read(document: Any) -> str:
     """`digest` of a document that is in JSON's own types already: `plain`, or read from a column of JSON. (One that had a float
-    put into it there has another digest than any that was signed.)"""
-    return hashlib.sha256(_canonical(document)).hexdigest()
+    put into it there has another digest than any that was signed, or is refused as `plain` refuses it.)"""
+    return hashlib.sha256(bytes_of(written(document)) or canonical(document)).hexdigest()
 
 
 def chain_hash(previous: str, document: Any) -> str:

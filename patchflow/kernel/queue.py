@@ -73,7 +73,9 @@ def claim(rows: models.QuerySet[D], *, owner: str, lease: timedelta, limit: int 
     if not candidates.exists():
         return []
     with transaction.atomic():
-        found = dict(candidates.select_for_update(of=("self",), skip_locked=True).values_list("pk", "fence")[:limit])
+        found = dict(
+            candidates.select_for_update(of=("self",), skip_locked=True, no_key=True).values_list("pk", "fence")[:limit]
+        )
         free = rows.model._base_manager.filter(pk__among=found).filter(_free(now))
         held = {"lease_until": now + lease, "lease_owner": owner[:80], "attempts": F("attempts") + 1}
         taken: list[Claim] = []

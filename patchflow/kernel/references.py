@@ -61,7 +61,7 @@ def _statements(table: str, column: str, parent: str) -> Iterator[str]:
     name = f"{table}_{column}"
     code = "USING ERRCODE = 'foreign_key_violation'"
     yield f"""
-        CREATE FUNCTION {name}_is_there() RETURNS trigger LANGUAGE plpgsql AS $$
+        CREATE FUNCTION {name}_is_there() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
         DECLARE there integer; wanted integer;
         BEGIN
             PERFORM 1 FROM "{parent}" p WHERE p.id = ANY(ARRAY(SELECT DISTINCT "{column}" FROM fresh)) FOR KEY SHARE OF p;
@@ -78,13 +78,16 @@ def _statements(table: str, column: str, parent: str) -> Iterator[str]:
             f" FOR EACH STATEMENT EXECUTE FUNCTION {name}_is_there()"
         )
     yield f"""
-        CREATE FUNCTION {name}_is_wanted() RETURNS trigger LANGUAGE plpgsql AS $$
+        CREATE FUNCTION {name}_is_wanted() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
         BEGIN
+            IF TG_OP = 'UPDATE' AND NEW.id = OLD.id THEN
+                RETURN NEW;
+            END IF;
             IF EXISTS (SELECT 1 FROM "{table}" WHERE "{column}" = OLD.id) THEN
                 RAISE EXCEPTION '{table} refers by {column} to this row of {parent}' {code};
             END IF;
-            RETURN OLD;
+            RETURN CASE TG_OP WHEN 'UPDATE' THEN NEW ELSE OLD END;
         END $$"""  # noqa: S608  our own names
     yield (
-        f'CREATE TRIGGER {name}_is_wanted BEFORE DELETE ON "{parent}" FOR EACH ROW EXECUTE FUNCTION {name}_is_wanted()'
+        f'CREATE TRIGGER {name}_is_wanted BEFORE DELETE OR UPDATE OF id ON "{parent}" FOR EACH ROW EXECUTE FUNCTION {name}_is_wanted()'
     )

@@ -29,7 +29,7 @@ class QuicklyRead(models.Model):
 
     @classmethod
     def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **given: Any) -> Self:
-        if pre_init.has_listeners(cls) or post_init.has_listeners(cls):
+        if given or pre_init.has_listeners(cls) or post_init.has_listeners(cls):
             return super().from_db(db, field_names, values, **given)
         made = cls.__new__(cls)
         made._state = ModelState()

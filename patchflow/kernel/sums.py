@@ -7,6 +7,10 @@ from typing import Any
 from django.db.models import Aggregate, F, Func, Model, OuterRef, QuerySet, Subquery, TextField
 from django.db.models.functions import SHA256
 
+SERVER = "pg_postmaster_start_time()::text"
+"""SQL of which PostgreSQL answers: versions of rows are those of one server's history. One that was restored or has taken
+over counts its transactions anew."""
+
 
 class TextHash(SHA256):
     """SHA-256 of a text in hex, by what PostgreSQL has built in: Django's own asks for an extension (pgcrypto)."""
@@ -41,7 +45,7 @@ class _Lines(Aggregate):
 
     def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
         (text, params), (key, more) = map(compiler.compile, self.source_expressions[:2])
-        return f"STRING_AGG({text}, CHR(10) ORDER BY {key})", [*params, *more]
+        return f"STRING_AGG({text}, CHR(10) ORDER BY {key}) || {SERVER}", [*params, *more]
 
 
 def rows_sum(model: type[Model], parent: str) -> Subquery:

@@ -68,7 +68,7 @@ def _record_refusal(refusal: Refusal) -> None:
     with transaction.atomic():
         chain: Audited | None = None
         if tried.model is not None and issubclass(tried.model, Audited):
-            chain = tried.model._base_manager.select_for_update().filter(pk=tried.pk).first()
+            chain = tried.model._base_manager.select_for_update(no_key=True).filter(pk=tried.pk).first()
         if chain is None:
             chain = audit.named("attempts")
         detail = {**tried.detail, "refusal": refusal.title, "blockers": [b.as_dict() for b in refusal.blockers]}
@@ -100,9 +100,10 @@ def lock(model: type[M], pk: Any) -> M:
     """The row, locked until the transaction ends; Conflict if it is gone.
 
     It alone: a table's usual order may go by another table's columns (a ring's by its rollout's), whose row would be locked
-    with it, out of the order in which locks are taken.
+    with it, out of the order in which locks are taken. Not its key: rows that refer to it may be written meanwhile, as a
+    crew writes what its hosts tell before it takes the ring.
     """
-    row = model._base_manager.select_for_update(of=("self",)).order_by().filter(pk=pk).first()
+    row = model._base_manager.select_for_update(of=("self",), no_key=True).order_by().filter(pk=pk).first()
     if row is None:
         raise Conflict(
             english("This %(verbose_name)s no longer exists.", verbose_name=model._meta.verbose_name),
@@ -384,7 +385,7 @@ def fire_steps(
         done: list[Any] = []
         moves: list[audit.Move] = []
         written: dict[tuple[str, ...], list[M]] = {}
-        for obj in rows.select_for_update(of=("self",), skip_locked=True).order_by("pk"):
+        for obj in rows.select_for_update(of=("self",), skip_locked=True, no_key=True).order_by("pk"):
             read = _columns(obj)
             try:
                 if fences is not None and obj.fence != fences.get(obj.pk):  # type: ignore[attr-defined]

@@ -62,7 +62,7 @@ def advance(*, rollout_id: int, now: datetime) -> int:
 def _tick(rollout_id: int, now: datetime) -> tuple[bool, int, planning.Action | None]:
     """(whether something was done, hosts let through, the end that is reached)."""
     with proven_once(), transaction.atomic():
-        rows = Rollout.objects.select_for_update(of=("self",), skip_locked=True)
+        rows = Rollout.objects.select_for_update(of=("self",), skip_locked=True, no_key=True)
         rollout = rows.filter(pk=rollout_id, state__in=[RolloutState.RUNNING, RolloutState.STOPPING]).first()
         if rollout is None:
             return False, 0, None

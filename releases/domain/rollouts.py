@@ -222,7 +222,9 @@ def call_off(rollout: Rollout, *, at: datetime) -> int:
     """Asks jobs at work to stop, some hundred of them; returns how many. Waits for nobody: a job whose row another holds this
     very moment is asked the next time."""
     rows = Job.objects.filter(rollout=rollout, state__in=LIVE, cancel_asked_at__isnull=True).order_by("pk")
-    ids = list(rows.select_for_update(of=("self",), skip_locked=True).values_list("pk", flat=True)[:AT_ONCE])
+    ids = list(
+        rows.select_for_update(of=("self",), skip_locked=True, no_key=True).values_list("pk", flat=True)[:AT_ONCE]
+    )
     return Job.objects.filter(pk__among=ids).update(cancel_asked_at=at) if ids else 0
 
 

@@ -132,7 +132,7 @@ class HouseDesk:
     def take(self, order: JobOrder) -> StartAnswer | None:
         """Puts the order into the work list, once."""
         with transaction.atomic():
-            job = Job.objects.select_for_update(of=("self",)).filter(job_key=order.job_key).first()
+            job = Job.objects.select_for_update(of=("self",), no_key=True).filter(job_key=order.job_key).first()
             if job is None:
                 return None
             said = order_said(order)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,6 +35,9 @@ def test_what_was_read_has_the_digest_that_was_signed(value: object) -> None:
 def test_a_float_put_into_a_stored_document_shows() -> None:
     signed = {"hosts": [{"host": 1}]}
     assert digest_as_read({"hosts": [{"host": 1.5}]}) != digest(signed)
+    assert digest_as_read({"hosts": [{"host": 1.0}]}) != digest(signed)
+    with pytest.raises(TypeError, match="no floats"):  # the library would write 1.0 as 1
+        digest_as_read({"hosts": [{"host": 1.0}], "plan": "\U0001f600"})
 
 
 def test_every_ascii_character_is_written_as_the_standard_says() -> None:

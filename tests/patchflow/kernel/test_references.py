@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from django.db import IntegrityError, connection, connections, transaction
@@ -13,8 +14,9 @@ from django.db.migrations.executor import MigrationExecutor
 from patchflow.kernel import audit
 from patchflow.kernel.append_only import lifted
 from patchflow.kernel.models import AuditEntry, User
-from releases.models import JobEvent, PermissionSlip
+from releases.models import Job, JobEvent, PermissionSlip
 from tests.factories.people import Cast
+from tests.factories.rollouts import make_deployment
 
 REPLACED = {("kernel_auditentry", "actor_id"), ("releases_jobevent", "job_id"), ("releases_permissionslip", "job_id"),
             ("releases_permissionslip", "rollout_id")}  # fmt: skip
@@ -62,6 +64,17 @@ def test_who_is_referred_to_is_not_deleted(cast: Cast, now: datetime) -> None:
     with pytest.raises(IntegrityError):
         _by_itself(lambda: User.objects.filter(pk=cast.ann.pk)._raw_delete("default"))
     assert User.objects.filter(pk=cast.ann.pk).exists()
+
+
+@pytest.mark.pg
+@pytest.mark.django_db
+def test_who_is_referred_to_keeps_the_key(cast: Cast, now: datetime, tmp_path: Path) -> None:
+    made = make_deployment(cast, now, tmp_path)
+    made.start()
+    JobEvent.objects.create(job=made.job(), attempt=1, seq=1, at=now, stage="staged")
+    with pytest.raises(IntegrityError):
+        _by_itself(lambda: Job.objects.filter(pk=made.job().pk).update(id=10**6))
+    _by_itself(lambda: Job.objects.filter(pk=made.job().pk).update(reason="as before"))
 
 
 @pytest.mark.pg

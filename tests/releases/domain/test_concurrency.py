@@ -8,10 +8,11 @@ import traceback
 from collections.abc import Callable
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 
+from patchflow.kernel import workflow
 from releases.domain import advance, jobs
-from releases.models import Job, PermissionSlip, Rollout
+from releases.models import Job, JobEvent, PermissionSlip, Ring, Rollout
 from tests.factories.rollouts import Deployment
 
 Make = Callable[..., Deployment]
@@ -76,3 +77,24 @@ def test_a_job_is_visited_by_one_worker_at_a_time(make: Make) -> None:
     assert at_once(6, act) == []
     assert len(deployment.simulator.effects()) <= 1
     assert Job.objects.get().fence >= 1
+
+
+def test_who_writes_a_journal_and_waits_for_the_ring_keeps_nobody_from_its_job(make: Make) -> None:
+    """A crew copies journals in before it takes the ring; a person who cancels one of its jobs holds the ring and takes the job."""
+    deployment = make(hosts=2)
+    deployment.start()
+    job, ring = deployment.job(), deployment.ring()
+
+    def act(number: int) -> None:
+        with transaction.atomic():
+            if number == 0:
+                workflow.lock(Ring, ring.pk)
+                time.sleep(0.6)
+                workflow.lock(Job, job.pk)
+                return
+            time.sleep(0.3)
+            JobEvent.objects.create(job=job, attempt=1, seq=1, at=deployment.clock.at, stage="staged")
+            workflow.lock(Ring, ring.pk)
+
+    assert at_once(2, act) == []
+    assert JobEvent.objects.count() == 1
