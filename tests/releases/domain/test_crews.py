@@ -14,12 +14,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from cmdb.models import ScanRun
-from patchflow.kernel import queue, registry
+from patchflow.kernel import audit, queue, registry
 from patchflow.kernel.models import AuditEntry
 from releases.domain import crews, jobs, rollouts
 from releases.domain.crews import Crew, work_together
+from releases.domain.visits import told
 from releases.domain.working import work
-from releases.executors.base import PackageState
+from releases.executors.base import JobResult, PackageState, Stage
 from releases.executors.simulator import SimulatorExecutor
 from releases.executors.simulator_plan import HABITS, Habit, Habits
 from releases.models import Job, JobEvent, PermissionSlip
@@ -248,6 +249,22 @@ def test_a_stop_reaches_a_crew_before_and_after_its_orders(make: Make) -> None:
     assert deployment.states()[0] == deployment.states()[2] == "cancelled"
     assert deployment.rollout.state == "stopped"
     assert len(deployment.simulator.effects()) <= 1
+
+
+@pytest.mark.parametrize("code", [1.5, 1.0, 2**70, -(2**64), 7, "NUL \x00", "a,1.5e3", "lone \ud800"], ids=repr)
+def test_what_a_host_tells_amiss_keeps_no_crew_from_its_work(code: Any, cast: Cast, now: datetime) -> None:
+    """It is kept as JSON that every entry and every column takes."""
+    kept = told(
+        JobResult(
+            outcome=Stage.SUCCEEDED,
+            code=code,
+            packages=(PackageState(name="a", arch="all", version="1", status="installed"),),
+        )
+    )
+    assert (kept["own"]["outcome"], kept["own"]["packages"][0]["name"]) == ("succeeded", "a")
+    assert type(kept["own"]["code"]) is (int if isinstance(code, int) else str)
+    if "\ud800" not in str(code):  # which no database takes, and no host can send
+        audit.record(audit.named("x"), "release.job.succeeded", actor=cast.ann, at=now, detail={"result": kept})
 
 
 def _not_waited_for(queries: CaptureQueriesContext) -> int:
