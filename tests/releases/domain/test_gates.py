@@ -7,6 +7,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from changes.domain import freezes, holds, rfcs
 from changes.enums_identify import VerificationOutcome
@@ -95,6 +96,26 @@ def test_every_gate_of_the_rollout_that_breaks_shuts(
     assert running.states() == ["pending"] * 2
     slip = PermissionSlip.objects.filter(job=None).latest("pk")
     assert (slip.verdict, slip.gates[NAMES.index(name)]["verdict"]) == ("defer", "defer")
+
+
+@pytest.mark.parametrize("name", [NAMES[0], NAMES[4], NAMES[-1]])
+def test_a_gate_of_the_rollout_that_the_database_refuses_shuts_alone(
+    running: Deployment, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are asked behind one savepoint; each by itself as soon as the database refuses one, so that the slip names it."""
+
+    def broken(_whole: object) -> Answer:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT nothing FROM nowhere")
+        return passed("fine")
+
+    monkeypatch.setattr(gates, "GATES", [(n, broken if n == name else g) for n, g in gates.GATES])
+    assert running.tick() == 0
+    slip = PermissionSlip.objects.filter(job=None).latest("pk")
+    place = NAMES.index(name)
+    said = [gate["verdict"] for gate in slip.gates]
+    assert said == ["pass"] * place + ["defer"] + ["not asked"] * (len(NAMES) - place - 1)
+    assert "could not be evaluated" in slip.statement
 
 
 @pytest.mark.parametrize("name", HOST_NAMES)
