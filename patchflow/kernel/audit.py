@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +16,7 @@ from patchflow.kernel import rows
 from patchflow.kernel.enums import Outcome
 from patchflow.kernel.errors import Conflict
 from patchflow.kernel.integrity import bytes_of, chain_hash, chain_hash_of, plain, written
-from patchflow.kernel.json_text import read
+from patchflow.kernel.json_text import needs_a_look, read
 from patchflow.kernel.models.audit import Audited, AuditEntry, NamedChain
 from patchflow.kernel.registry import VERBS
 
@@ -72,8 +71,6 @@ _AS_IT_IS = (
     | orjson.OPT_PASSTHROUGH_DATETIME
     | orjson.OPT_PASSTHROUGH_DATACLASS
 )
-_to_be_looked_at = re.compile(r"\\u0000|[:,\[]-?[0-9]+[.eE]").search
-"""A NUL character, or what may be a float."""
 
 
 def _settled(detail: Mapping[str, Any] | None) -> str:
@@ -83,11 +80,12 @@ def _settled(detail: Mapping[str, Any] | None) -> str:
     if not detail:
         return "{}"
     try:
-        text = orjson.dumps(detail, option=_AS_IT_IS).decode()
+        encoded = orjson.dumps(detail, option=_AS_IT_IS)
     except TypeError:
         return written(_clean(detail))
+    text = encoded.decode()
     lowered = text.lower()
-    if _to_be_looked_at(text) or any(word in lowered for word in SECRET):
+    if needs_a_look(encoded) or any(word in lowered for word in SECRET):
         return written(_clean(detail))
     return text
 

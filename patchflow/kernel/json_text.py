@@ -6,6 +6,7 @@ The standard writer took a sixth of what a worker uses for a host of a rollout; 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,10 @@ class TellingTimes(DjangoJSONEncoder):
 
 
 _others = TellingTimes().default
+
+
+needs_a_look = re.compile(rb"\\u0000|[:,\[]-?[0-9]+[.eE]").search
+"""Of compact JSON: a NUL character, or what may be a float."""
 
 
 def bytes_from(value: Any) -> bytes:

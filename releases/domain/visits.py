@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from patchflow.kernel import queue, workflow
 from patchflow.kernel.blockers import sentences
 from patchflow.kernel.errors import Conflict, Refusal
 from patchflow.kernel.faults import fault
+from patchflow.kernel.json_text import needs_a_look
 from patchflow.kernel.models import User
 from patchflow.kernel.queue import Claim
 from releases.domain.trials import acting
@@ -138,10 +138,7 @@ def _cleaned(account: JobResult | Observed) -> Any:
         text = orjson.dumps(account)
     except TypeError:  # a number beyond 64 bits, a key that is no text, a lone surrogate
         return _without_floats(clean(account))
-    return _without_floats(clean(account)) if _to_be_looked_at(text) else orjson.loads(text)
-
-
-_to_be_looked_at = re.compile(rb"\\u0000|[:,\[]-?[0-9]+[.eE]").search
+    return _without_floats(clean(account)) if needs_a_look(text) else orjson.loads(text)
 
 
 def _without_floats(value: Any) -> Any:
