@@ -77,8 +77,8 @@ _read: dict[tuple[Any, ...], _Content] = {}
 def _with_content(rfc_id: int) -> tuple[RFC, _Content]:
     """The RFC as it stands now, and its change document.
 
-    Canonicalizing thousands of targets for each host that is let through would be the whole act: the database sums up every
-    column of every row that the document is made of, each time, and only rows that this process has not yet read under that
+    Canonicalizing thousands of targets for each host that is let through would be the whole act: the database sums up
+    every row that the document is made of, each time, and only rows that this process has not yet read under that
     sum are read. Whatever was changed since, past the verbs too, has another sum. Two queries at most where nothing was.
     """
     rfc, key = _summed(rfc_id)

@@ -1,4 +1,4 @@
-"""SHA-256 made by the database: whether rows are still what was read from them, without reading them again."""
+"""Sums made by the database: whether rows are still what was read from them, without reading them again."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ SERVER = "pg_postmaster_start_time()::text"
 over counts its transactions anew."""
 
 
+def version_of(row: str) -> str:
+    """SQL of which version of the row `row` (its table or alias) it is, by the transaction that wrote it and its place (PostgreSQL):
+    no two versions have the same."""
+    return f"{row}.xmin::text || {row}.ctid::text"
+
+
 class TextHash(SHA256):
     """SHA-256 of a text in hex, by what PostgreSQL has built in: Django's own asks for an extension (pgcrypto)."""
 
@@ -21,16 +27,15 @@ class TextHash(SHA256):
 
 
 class _RowText(Func):
-    """All columns of the row in one text; the key is the first of them."""
+    """What differs as soon as the row was written again, by whomever: all its columns in one text (the key is the first of
+    them), or on PostgreSQL its version."""
 
     function = "JSON_ARRAY"
     output_field = TextField()
 
     def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        """Which version of the row it is, by the transaction that wrote it and its place: no two versions have the same."""
         key, params = compiler.compile(self.source_expressions[0])
-        row = key.rpartition(".")[0]
-        return f"{row}.xmin::text || {row}.ctid::text", params
+        return version_of(key.rpartition(".")[0]), params
 
 
 class _Lines(Aggregate):
@@ -49,8 +54,8 @@ class _Lines(Aggregate):
 
 
 def rows_sum(model: type[Model], parent: str) -> Subquery:
-    """For a query of the parent: the hash of every column of all its rows in `model`; None without a row. Equal sums are
-    equal rows; rows that are equal may have another sum where they are met in another order."""
+    """For a query of the parent: the hash of all its rows in `model`, or of their versions; None without a row. Equal sums are
+    equal rows; rows that are equal may have another sum where they are met in another order, or were written again."""
     key = model._meta.pk.attname
     columns = [key, *(field.attname for field in model._meta.concrete_fields if field.attname != key)]
     rows: QuerySet[Any] = model._base_manager.filter(**{parent: OuterRef("pk")}).order_by().values(parent)

@@ -19,7 +19,7 @@ from patchflow.kernel import queue
 from patchflow.kernel.blockers import English, english_n
 from patchflow.kernel.integrity import digest_as_read
 from patchflow.kernel.models import User
-from patchflow.kernel.sums import SERVER, TextHash
+from patchflow.kernel.sums import SERVER, TextHash, version_of
 from releases.enums_rollout import LIVE, JobState, RolloutState
 from releases.models import Job, Manifest, Rollout
 from releases.planning import RingView, RolloutView
@@ -98,7 +98,7 @@ def _row_version() -> Expression:
     its place; elsewhere the stored text is hashed."""
     if connection.vendor == "postgresql":
         table = Manifest._meta.db_table
-        return RawSQL(f"{table}.xmin::text || {table}.ctid::text || {SERVER}", (), TextField())  # noqa: S611  no parameter, our own name
+        return RawSQL(f"{version_of(table)} || {SERVER}", (), TextField())  # noqa: S611  no parameter, our own name
     return TextHash(Cast("document", TextField()))
 
 
