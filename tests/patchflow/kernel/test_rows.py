@@ -92,7 +92,7 @@ def test_a_column_of_many_kinds_arrives_as_it_is(ann: User) -> None:
 
 
 def test_an_instance_made_quickly_is_what_the_constructor_makes(ann: User) -> None:
-    """Whole rows and parts of them, for every model that is read so."""
+    """Whole rows and parts of them, with JSON, states and links."""
     box = Box.objects.create(maker=ann, name="box")
     Ball.objects.create(box=box, throws=[1, {"a": 2}])
     for asked in (
