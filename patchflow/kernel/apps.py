@@ -9,4 +9,4 @@ class KernelConfig(AppConfig):
     verbose_name = "Patchflow kernel"
 
     def ready(self) -> None:
-        from patchflow.kernel import access, checks  # noqa: F401  registers receivers and system checks
+        from patchflow.kernel import access, checks, timestamps  # noqa: F401  registers receivers and system checks
