@@ -30,6 +30,9 @@ class Among(Lookup):
             # Said of the column's own type: of another width each row would be compared with each number, one by one.
             field = self.lhs.output_field
             kind = field.rel_db_type(connection) if field.primary_key else field.db_type(connection)
-            return f"{sql} = ANY(%s::{kind}[])", [*params, self.rhs]
+            numbers = (
+                f"{{{','.join(map(str, self.rhs))}}}"  # as text, which takes a tenth of what a list of numbers does
+            )
+            return f"{sql} = ANY(%s::{kind}[])", [*params, numbers]
         table = f"{sql} IN (SELECT value FROM json_each(%s))"  # noqa: S608  no value is part of it
         return table, [*params, json.dumps(self.rhs)]
