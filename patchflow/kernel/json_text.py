@@ -29,8 +29,13 @@ class TellingTimes(DjangoJSONEncoder):
 _others = TellingTimes().default
 
 
-needs_a_look = re.compile(rb"\\u0000|[:,\[]-?[0-9]+[.eE]").search
-"""Of compact JSON: a NUL character, or what may be a float."""
+_may_be_a_float = re.compile(rb"[:,\[]-?[0-9]+[.eE]").search
+
+
+def needs_a_look(text: bytes) -> bool:
+    """Of compact JSON: whether it has a NUL character, or what may be a float. (Asked one by one, as one pattern for both takes
+    twice the time.)"""
+    return rb"\u0000" in text or _may_be_a_float(text) is not None
 
 
 def bytes_from(value: Any) -> bytes:

@@ -97,6 +97,8 @@ def _cells(values: list[Any], as_json: bool) -> list[str]:
     if as_json:
         return [r"\N" if value is None else text_from(value).replace("\\", r"\\") for value in values]
     kinds = set(map(type, values))
+    if kinds == {datetime}:
+        return [value.isoformat() for value in values]
     if kinds == {int}:
         return list(map(str, values))
     if kinds == {str} and not _special("".join(values)):

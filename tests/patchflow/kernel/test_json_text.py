@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 from django.utils.translation import gettext_lazy
 
-from patchflow.kernel.json_text import bytes_from, read, text_from
+from patchflow.kernel.json_text import bytes_from, needs_a_look, read, text_from
 
 AT = datetime(2026, 11, 29, 20, 15, 3, 123456, tzinfo=UTC)
 
@@ -44,3 +44,18 @@ def test_what_is_no_json_is_refused() -> None:
         bytes_from(object())
     with pytest.raises(ValueError, match="unexpected end"):
         read('{"a":')
+
+
+@pytest.mark.parametrize(
+    ("value", "needs"),
+    [
+        ({"version": "2.0", "size": 12, "list": [1, -2], "no": None}, False),
+        ({"a": 1.5}, True),
+        ([0, -2e30], True),
+        ([1e-7], True),
+        ({"a": "nul \x00"}, True),
+        ({"a": "1,2.5"}, True),  # no number, but looked at all the same
+    ],
+)
+def test_what_may_be_a_float_or_has_a_nul_needs_a_look(value: object, needs: bool) -> None:
+    assert needs_a_look(bytes_from(value)) is needs
