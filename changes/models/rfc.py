@@ -149,8 +149,7 @@ class RFC(Audited):
 
     def approver_ids(self) -> set[int]:
         """Who decided about it, in a round or by breaking the glass: none of them builds or starts it."""
-        broken = self.glass.filter(broken_by__isnull=False).values_list("broken_by_id", flat=True)
-        return {*signers_of(self), *broken}
+        return signers_of(self) | self.glass.model.breakers_of(type(self).objects.filter(pk=self.pk))
 
     def open_glass(self) -> BreakGlass | None:
         """The request to break the glass that nobody has answered yet."""

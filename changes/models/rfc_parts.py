@@ -143,3 +143,9 @@ class BreakGlass(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rfc.number}: {self.reason[:60]}"
+
+    @classmethod
+    def breakers_of(cls, rfcs: models.QuerySet[RFC]) -> set[int]:
+        """Ids of all who broke the glass for one of these."""
+        broken = cls.objects.filter(rfc__in=rfcs.order_by(), broken_by__isnull=False).order_by()
+        return set(broken.values_list("broken_by_id", flat=True))

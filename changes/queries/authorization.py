@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -29,9 +30,6 @@ class Authorization:
     digest: str
     document: dict[str, Any]
     host_ids: frozenset[int]
-    requested_by_id: int
-    author_ids: frozenset[int]
-    signer_ids: frozenset[int]
     on_hold: bool
     blockers: list[Blocker] = field(default_factory=list)
 
@@ -57,6 +55,7 @@ def unsigned(rfc: RFC, *, digest_now: str) -> list[Blocker]:
 
 MADE_OF: tuple[type[models.Model], ...] = (RFCUpdate, RFCTarget, RFCWindow, RiskAssessment)
 """Beside the RFC's own row, all rows that its change document is made of, each with its column `rfc`."""
+_SUMS = {f"sum_{model._meta.model_name}": model for model in MADE_OF}
 KEPT = 16
 _OWN = [f.attname for f in RFC._meta.concrete_fields if f.attname not in ("audit_length", "audit_head")]
 """The RFC's own columns; the end of its chain moves with each entry about it and is part of no document."""
@@ -98,10 +97,15 @@ def _with_content(rfc_id: int) -> tuple[RFC, _Content]:
 
 def _summed(rfc_id: int) -> tuple[RFC, tuple[Any, ...]]:
     """The RFC, and the sum of everything that its change document is made of, by one statement."""
-    sums = {f"sum_{model._meta.model_name}": rows_sum(model, "rfc") for model in MADE_OF}
-    rfc = RFC.objects.annotate(**sums).get(pk=rfc_id)
+    rfc = _with_sums().get(pk=rfc_id)
     own = repr([getattr(rfc, name) for name in _OWN])
-    return rfc, (own, *(getattr(rfc, name) for name in sums))
+    return rfc, (own, *(getattr(rfc, name) for name in _SUMS))
+
+
+@functools.cache
+def _with_sums() -> models.QuerySet[Any]:
+    """RFCs with their sums: the question is put together once, and asked each time."""
+    return RFC.objects.annotate(**{name: rows_sum(model, "rfc") for name, model in _SUMS.items()})
 
 
 def authorization_for(*, rfc_id: int, at: datetime) -> Authorization:
@@ -130,9 +134,6 @@ def authorization_for(*, rfc_id: int, at: datetime) -> Authorization:
         digest=now_signed,
         document=content.document,
         host_ids=content.host_ids,
-        requested_by_id=rfc.requested_by_id,
-        author_ids=frozenset(rfc.author_ids()),
-        signer_ids=frozenset(rfc.approver_ids()),
         on_hold=bool(held),
         blockers=blockers,
     )

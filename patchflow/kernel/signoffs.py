@@ -115,6 +115,19 @@ def signers_of(obj: models.Model) -> set[int]:
     )
 
 
+def signers_of_all(*rows: models.QuerySet[Any]) -> set[int]:
+    """Ids of all who signed any round of one of these rows, of whatever models. One query."""
+    parts = [
+        SignOff.objects.filter(
+            round__subject_type=some.model._meta.label_lower, round__subject_id__in=some.order_by().values("pk")
+        )
+        .order_by()
+        .values_list("user_id", flat=True)
+        for some in rows
+    ]
+    return set(parts[0].union(*parts[1:]))
+
+
 def tally(level: SignOffLevel) -> Tally:
     """The level's count, by people who still hold the right to be counted."""
     asked = level.voters.count()

@@ -17,12 +17,13 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from changes.enums import WayBack
+from changes.models import RFC, BreakGlass
 from cmdb.models import Host
 from cmdb.queries.groups import scope_keys_of
 from patchflow.kernel.fsm import state_field, transition
 from patchflow.kernel.models import Audited, User
 from patchflow.kernel.rules import capability
-from patchflow.kernel.signoffs import signers_of
+from patchflow.kernel.signoffs import signers_of_all
 from releases.enums import ReleaseOutcome, ReleaseState
 from releases.rules import any_of, not_signer, signed_before, system
 
@@ -118,12 +119,9 @@ class Release(Audited):
 
     def signer_ids(self) -> set[int]:
         """All who signed an RFC of this release, broke the glass for it, or signed a manifest of it or an amendment."""
-        found = set(signers_of(self))
-        for link in self.links.select_related("rfc"):
-            found |= link.rfc.approver_ids()
-        for amendment in self.amendments.all():
-            found |= signers_of(amendment)
-        return found
+        changes = RFC.objects.filter(release_links__release=self.pk)
+        signed = signers_of_all(type(self).objects.filter(pk=self.pk), changes, self.amendments.all())
+        return signed | BreakGlass.breakers_of(changes)
 
     def scope_keys(self) -> list[frozenset[str]]:
         """The scope keys of each planned host, one set per host."""

@@ -207,6 +207,21 @@ def test_only_the_newest_round_on_this_digest_counts(page: Page, cast: Cast, now
 
 
 @pytest.mark.django_db
+def test_who_signed_any_of_many_is_asked_at_once(
+    page: Page, cast: Cast, now: datetime, django_assert_num_queries: Any
+) -> None:
+    other, third = (Page.objects.create(text=text, author=cast.ann) for text in ("another", "a third"))
+    sign(opened(page, cast, now), cast.cal, now)
+    sign(opened(other, cast, now), cast.mia, now)
+    sign(opened(third, cast, now), cast.cal, now)
+    with django_assert_num_queries(1):
+        found = signoffs.signers_of_all(Page.objects.filter(pk=page.pk), Page.objects.filter(text="another"))
+    assert found == signoffs.signers_of(page) | signoffs.signers_of(other) == {cast.cal.pk, cast.mia.pk}
+    assert signoffs.signers_of_all(Page.objects.filter(text="another")) == {cast.mia.pk}
+    assert signoffs.signers_of_all(Page.objects.none(), User.objects.filter(pk=page.pk)) == set()
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("verdict", ["approve", "refuse"])
 def test_a_held_subject_takes_no_vote_and_says_so(verdict: str, page: Page, cast: Cast, now: datetime) -> None:
     round_ = opened(page, cast, now)
