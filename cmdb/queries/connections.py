@@ -32,11 +32,12 @@ def endpoint_of(host_id: int) -> Endpoint:
 
 
 def endpoints_of(host_ids: Iterable[int]) -> Callable[[int], Endpoint]:
-    """`endpoint_of` for many hosts: their connections are read by two queries, now."""
-    rows = Connection.objects.filter(host_id__among=list(host_ids)).order_by().defer(*UNREAD)
-    known = {connection.host_id: connection for connection in rows.filter(jump__isnull=True)}
-    jumping = rows.filter(jump__isnull=False).select_related("jump__jump")
-    known |= {connection.host_id: connection for connection in jumping}
+    """`endpoint_of` for many hosts: their connections are read by one query, now, and those with a jump host by another."""
+    rows = Connection.objects.order_by().defer(*UNREAD)
+    known = {connection.host_id: connection for connection in rows.filter(host_id__among=list(host_ids))}
+    if jumping := [connection.pk for connection in known.values() if connection.jump_id]:
+        far = rows.filter(pk__among=jumping).select_related("jump__jump")
+        known |= {connection.host_id: connection for connection in far}
     made: dict[int, Endpoint] = {}
 
     def one(host_id: int) -> Endpoint:
