@@ -131,14 +131,14 @@ def clean(value: Any) -> Any:
     return str(value)
 
 
-def _cleaned(account: JobResult | Observed) -> Any:
+def _cleaned(accounts: dict[str, Any]) -> Any:
     """`clean` of what a host tells, without floats, which no entry takes; by way of its text where nothing in it needs a look:
     a third of the time."""
     try:
-        text = orjson.dumps(account)
+        text = orjson.dumps(accounts)
     except TypeError:  # a number beyond 64 bits, a key that is no text, a lone surrogate
-        return _without_floats(clean(account))
-    return _without_floats(clean(account)) if needs_a_look(text) else orjson.loads(text)
+        return _without_floats(clean(accounts))
+    return _without_floats(clean(accounts)) if needs_a_look(text) else orjson.loads(text)
 
 
 def _without_floats(value: Any) -> Any:
@@ -158,12 +158,16 @@ def _columns_of(kind: Any) -> tuple[str, ...]:
     return tuple(f.name for f in fields(kind)) if is_dataclass(kind) else ()
 
 
+SHOWN = tuple(name for name in _columns_of(Observed) if name != "result")
+"""What a host shows, beside the job's own account, which is told by itself."""
+
+
 def told(result: JobResult | None, seen: Observed | None = None) -> dict[str, Any]:
     """What is stored with the job: its own account, and what the host showed."""
     found: dict[str, Any] = {}
     if result is not None:
-        found["own"] = _cleaned(result)
+        found["own"] = result
     if seen is not None:
-        found["seen"] = _cleaned(seen)
-        found["seen"].pop("result")
-    return found
+        found["seen"] = {name: getattr(seen, name) for name in SHOWN}
+    cleaned: dict[str, Any] = _cleaned(found)
+    return cleaned
