@@ -9,6 +9,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from django.utils.functional import cached_property as once_read  # the library's takes a lock, for each host
+
 from changes.models import Artifact
 from changes.queries.files import verified
 from cmdb.enums import ItemKind
@@ -99,7 +101,7 @@ class Batch:
     def others(self) -> dict[int, str]:
         """Host → the live job of another attempt there."""
         mine = [job.pk for job in self.jobs]
-        rows = Job.objects.live().filter(host_id__among=self.host_ids).exclude(pk__among=mine)
+        rows = Job.objects.live().filter(host_id__among=self.host_ids).exclude(pk__among=mine).order_by()
         return dict(rows.values_list("host_id", "job_key"))
 
     @cached_property
@@ -124,11 +126,11 @@ class Batch:
     @cached_property
     def away(self) -> set[int]:
         """Hosts that are not to be counted on: at work or out of sight anywhere, or failed and lost in this rollout."""
-        live = set(Job.objects.live().values_list("host_id", flat=True))
+        live = set(Job.objects.live().order_by().values_list("host_id", flat=True))
         if self.rollout.is_way_back:
             return live
         bad = Job.objects.filter(rollout=self.rollout, state__in=[JobState.FAILED, JobState.LOST])
-        return live | set(bad.values_list("host_id", flat=True))
+        return live | set(bad.order_by().values_list("host_id", flat=True))
 
     @cached_property
     def endpoints(self) -> Callable[[int], Endpoint]:
@@ -152,8 +154,20 @@ class Batch:
 
     @cached_property
     def lacking(self) -> set[int]:
-        """Hosts that are not to be counted on, and those let through so far."""
+        """Hosts that are not to be counted on, and those let through so far; asked for only where a service needs its hosts."""
         return self.away | self.through
+
+    def let_through(self, host_id: int) -> None:
+        """Counts a host among those let through."""
+        self.through.add(host_id)
+        if "lacking" in self.__dict__:
+            self.lacking.add(host_id)
+
+    def forget(self) -> None:
+        """As before the first host was asked."""
+        self.through.clear()
+        self.same.clear()
+        self.__dict__.pop("lacking", None)
 
     @cached_property
     def proven(self) -> set[tuple[str, str, str, str]]:
@@ -181,17 +195,18 @@ class Batch:
         return self.minutes[self.signed.hosts[job.host_id]["class"]]
 
 
-@dataclass(frozen=True)
 class Target:
-    """One host of a batch."""
+    """One host of a batch. What is read of it is read at the first gate that asks."""
 
-    batch: Batch
-    job: Job
+    def __init__(self, batch: Batch, job: Job) -> None:
+        self.batch, self.job, self.host_id = batch, job, job.host_id
 
-    @property
+    @once_read
     def entry(self) -> Mapping[str, Any] | None:
-        return self.batch.signed.hosts.get(self.job.host_id)
+        """What the manifest says of it."""
+        return self.batch.signed.hosts.get(self.host_id)
 
-    @property
+    @once_read
     def facts(self) -> ActingFacts | None:
-        return self.batch.facts.get(self.job.host_id)
+        """What is known of it now."""
+        return self.batch.facts.get(self.host_id)

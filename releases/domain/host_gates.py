@@ -105,7 +105,7 @@ def _start_span(batch: Batch) -> Answer:
 
 def windows_signed(target: Target) -> list[ServiceWindow]:
     """The windows of the host that were signed."""
-    return [w for w in target.batch.windows.get(target.job.host_id, []) if w.pk in target.batch.signed_windows]
+    return [w for w in target.batch.windows.get(target.host_id, []) if w.pk in target.batch.signed_windows]
 
 
 def window_open(target: Target) -> Answer:
@@ -155,15 +155,15 @@ REDUNDANT = "every service that it supports keeps enough hosts, or has only this
 def redundancy(target: Target) -> Answer:
     """Of every service and cluster that it supports enough other hosts stay: never all of them, and as many as the profile asks."""
     batch = target.batch
-    services = batch.supports.get(target.job.host_id, ())
+    services = batch.supports.get(target.host_id, ())
     if not services:
         return batch.once("redundancy", answer=lambda: passed(REDUNDANT, services={}))
-    away = batch.lacking - {target.job.host_id}
+    away = batch.lacking - {target.host_id}
     counted: dict[str, list[int]] = {}
     short: tuple[int, int] | None = None
     for service in services:
-        members = batch.members.get(service, set()) | {target.job.host_id}
-        staying = members - away - {target.job.host_id}
+        members = batch.members.get(service, set()) | {target.host_id}
+        staying = members - away - {target.host_id}
         needed = must_stay(batch.signed.document["profile"], len(members))
         counted[str(service)] = [len(members), len(staying), needed]
         if 1 < len(members) <= needed:
@@ -202,7 +202,7 @@ def _audit_current(target: Target, facts: ActingFacts) -> Answer:
 
 
 def alone(target: Target) -> Answer:
-    other = target.batch.others.get(target.job.host_id)
+    other = target.batch.others.get(target.host_id)
     if other:
         return wait(f"{other} is at work there", target.batch.at + BUSY, key=other, other=other)
     return target.batch.once("alone", answer=lambda: passed("no other job is at work there", other=None))
@@ -211,7 +211,7 @@ def alone(target: Target) -> Answer:
 def files_verified(target: Target) -> Answer:
     entry, batch = target.entry, target.batch
     assert entry is not None  # noqa: S101
-    side = batch.signed.back.get(target.job.host_id, {"packages": []}) if batch.rollout.is_way_back else entry
+    side = batch.signed.back.get(target.host_id, {"packages": []}) if batch.rollout.is_way_back else entry
     wanted = frozenset((p["name"], p["to"], p["arch"]) for p in side["packages"] if p["to"])
     return batch.once("files", wanted, answer=lambda: _files_verified(batch, wanted))
 
@@ -252,7 +252,7 @@ def reachable(target: Target) -> Answer:
     usable = target.batch.once("executor", answer=lambda: _executor(target.batch, name))
     if usable.word != "pass":
         return usable
-    endpoint = target.batch.endpoints(target.job.host_id)
+    endpoint = target.batch.endpoints(target.host_id)
     return passed(f"it is reached as {endpoint} by {name}", executor=name, endpoint=str(endpoint))
 
 
@@ -285,9 +285,7 @@ def ask_hosts(batch: Batch, *, limit: int) -> list[tuple[Job, Slip]]:
         with transaction.atomic():
             return _ask_hosts(batch, limit, guarded=False)
     except DatabaseError:
-        batch.through.clear()
-        batch.same.clear()
-        batch.__dict__.pop("lacking", None)
+        batch.forget()
         return _ask_hosts(batch, limit, guarded=True)
 
 
@@ -298,7 +296,6 @@ def _ask_hosts(batch: Batch, limit: int, *, guarded: bool) -> list[tuple[Job, Sl
             break
         slip = ask(GATES, Target(batch, job), at=batch.at, guarded=guarded, told=batch.told)
         if slip.runs:
-            batch.through.add(job.host_id)
-            batch.lacking.add(job.host_id)
+            batch.let_through(job.host_id)
         found.append((job, slip))
     return found

@@ -5,6 +5,7 @@ A gate that raises denies; what was not asked because an earlier one denied says
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -155,6 +156,7 @@ def _plain(sentence: str) -> str:
     return sentence.rstrip().rstrip(".")
 
 
+@functools.lru_cache(maxsize=100)
 def _said(moment: datetime) -> str:
     return f"{moment:%d %b %Y %H:%M} UTC"
 
