@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from functools import cache, cached_property
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -23,6 +24,7 @@ from patchflow.kernel.models import User
 from patchflow.kernel.queue import Claim
 from releases.domain.trials import acting
 from releases.executors.base import Executor, JobEvent, JobResult, Observed
+from releases.executors.wire import text_heard
 from releases.models import Job
 from releases.models import JobEvent as JobEventRow
 from releases.queries.rollouts import signed
@@ -109,12 +111,14 @@ class Visit:
 
 
 def clean(value: Any) -> Any:
-    """In JSON's own types, without NUL characters, which PostgreSQL refuses."""
+    """In JSON's own types, without what PostgreSQL refuses: NUL, halves of characters, numbers that are none."""
     kind: Any = type(value)
     if kind is str:
-        return value.replace("\x00", "�") if "\x00" in value else value
-    if value is None or kind is bool or kind is int or kind is float:
+        return text_heard(value)
+    if value is None or kind is bool or kind is int:
         return value
+    if kind is float:
+        return value if isfinite(value) else str(value)
     if kind is tuple or kind is list:
         return [clean(v) for v in value]
     if kind is dict and not value:
@@ -125,7 +129,7 @@ def clean(value: Any) -> Any:
         case str():
             return clean(str.__str__(value))
         case Mapping():
-            return {str(k): clean(v) for k, v in value.items()}
+            return {text_heard(k): clean(v) for k, v in value.items()}
         case int() | float():
             return value
     return str(value)

@@ -19,6 +19,20 @@ from releases.executors.base import (
     Stage,
 )
 
+UNREADABLE = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
+"""What is raised here for an answer that cannot be read."""
+LONGEST_CODE = 60
+"""Characters of a job's code, as its row keeps them."""
+LONGEST_JOURNAL = 2**31
+"""Lines of a job's journal, as their rows number them."""
+
+
+def text_heard(value: Any) -> str:
+    """As text that every column takes: without NUL and without halves of characters (lone surrogates). None says nothing."""
+    if type(value) is str and value.isascii() and "\x00" not in value:
+        return value
+    return "" if value is None else str(value).replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
 
 def as_told(value: Any) -> Any:
     """A dataclass as JSON tells it, and what is in it; at a fraction of what `dataclasses.asdict` takes for it."""
@@ -76,12 +90,15 @@ def progress_heard(job_key: str, said: Mapping[str, Any]) -> JobProgress:
 
 
 def event_heard(job_key: str, row: Mapping[str, Any]) -> JobEvent:
+    seq = int(row["seq"])
+    if not 0 <= seq < LONGEST_JOURNAL:
+        raise ValueError(f"no line of a journal has the number {seq}")
     return JobEvent(
         job_key=job_key,
-        seq=int(row["seq"]),
+        seq=seq,
         at=datetime.fromisoformat(row["at"]).astimezone(UTC),
         stage=Stage(row["stage"]),
-        message=str(row["message"]),
+        message=text_heard(row["message"]),
         data=dict(row["data"]),
     )
 
@@ -91,26 +108,36 @@ def result_heard(row: Mapping[str, Any] | None) -> JobResult | None:
         return None
     return JobResult(
         outcome=Stage(row["outcome"]),
-        code=row["code"],
-        reason=row["reason"],
+        code=text_heard(row["code"])[:LONGEST_CODE],
+        reason=text_heard(row["reason"]),
         permanent=bool(row["permanent"]),
         packages=states_heard(row["packages"]),
         restart_needed=bool(row["restart_needed"]),
         restarted=bool(row["restarted"]),
-        boot_id=row["boot_id"],
-        log_tail=row["log_tail"],
+        boot_id=text_heard(row["boot_id"]),
+        log_tail=text_heard(row["log_tail"]),
     )
 
 
-def states_heard(rows: list[Mapping[str, str]]) -> tuple[PackageState, ...]:
-    return tuple(PackageState(**row) for row in rows)
+def states_heard(rows: list[Mapping[str, Any]]) -> tuple[PackageState, ...]:
+    return tuple(
+        PackageState(
+            name=text_heard(row["name"]),
+            arch=text_heard(row["arch"]),
+            version=text_heard(row["version"]),
+            status=text_heard(row["status"]),
+        )
+        for row in rows
+    )
 
 
 def dry_run_heard(said: Mapping[str, Any]) -> DryRun:
     if said.get("refused") or said.get("code"):
-        return DryRun(refused=said["refused"], code=said["code"])
+        return DryRun(refused=text_heard(said["refused"]), code=text_heard(said["code"]))
     return DryRun(
-        changes=tuple(PackageChange(**row) for row in said["changes"]),
-        removals=tuple(said["removals"]),
+        changes=tuple(
+            PackageChange(**{name: text_heard(value) for name, value in row.items()}) for row in said["changes"]
+        ),
+        removals=tuple(map(text_heard, said["removals"])),
         artifacts=tuple(ArtifactSpec(**row) for row in said["artifacts"]),
     )
