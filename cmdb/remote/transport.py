@@ -65,7 +65,10 @@ def ask(
     done = run(endpoint, argv, stdin=head + zipped(package), timeout=timeout, become=become)
     for line in reversed(done.stdout.splitlines()):
         if line.startswith(MARK):
-            return json.loads(line[len(MARK) :])
+            try:
+                return json.loads(line[len(MARK) :])
+            except (ValueError, RecursionError) as error:
+                raise BadAnswer(f"{endpoint}: its answer is no JSON: {error}", started=True) from error
     words = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.rc}").splitlines()[-1][:300]
     raise BadAnswer(f"{endpoint}: no answer from what was shipped: {words}", started=True)
 

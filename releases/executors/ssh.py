@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from cmdb.remote import transport
 from cmdb.remote.connection import Endpoint
@@ -10,6 +10,7 @@ from cmdb.remote.errors import BadAnswer, RemoteError
 from releases.executors.base import (
     Batch,
     CancelAnswer,
+    CancelWord,
     DryRun,
     Handle,
     JobOrder,
@@ -19,9 +20,19 @@ from releases.executors.base import (
     Stage,
     StartAnswer,
     StartedJob,
+    StartWord,
 )
 from releases.executors.verdicts import verdict_of
-from releases.executors.wire import checks_said, dry_run_heard, order_said, progress_heard, result_heard, states_heard
+from releases.executors.wire import (
+    UNREADABLE,
+    checks_said,
+    dry_run_heard,
+    order_said,
+    progress_heard,
+    result_heard,
+    states_heard,
+    text_heard,
+)
 
 ON_HOST = "releases.executors.onhost"
 Thing = TypeVar("Thing")
@@ -56,8 +67,8 @@ class SshExecutor:
             try:
                 said = self._ask(job.endpoint, verb="events", key=job.job_key, after=seen.get(job.job_key, 0))
                 return progress_heard(job.job_key, said)
-            except (KeyError, TypeError, ValueError) as error:
-                return JobProgress(job_key=job.job_key, reachable=False, reason=f"unreadable answer: {error!r}")
+            except UNREADABLE as error:
+                return JobProgress(job_key=job.job_key, reachable=False, reason=_unreadable(error))
             except RemoteError as error:
                 return JobProgress(job_key=job.job_key, reachable=False, reason=error.reason)
 
@@ -73,8 +84,8 @@ class SshExecutor:
         )
         try:
             return _observed(spec, said)
-        except (KeyError, TypeError, ValueError) as error:
-            raise BadAnswer(f"{spec.endpoint}: unreadable answer: {error!r}") from error
+        except UNREADABLE as error:
+            raise BadAnswer(f"{spec.endpoint}: {_unreadable(error)}") from error
 
     def observe_all(self, specs: Sequence[ObserveSpec]) -> list[Observed | RemoteError]:
         def one(spec: ObserveSpec) -> Observed | RemoteError:
@@ -89,24 +100,33 @@ class SshExecutor:
         def one(job: StartedJob) -> CancelAnswer:
             try:
                 said = self._ask(job.endpoint, verb="cancel", key=job.job_key, fence=job.fence)
+                return CancelAnswer(
+                    job_key=job.job_key, word=_word(said, CancelWord), reason=text_heard(said["reason"])
+                )
+            except UNREADABLE as error:
+                return CancelAnswer(job_key=job.job_key, word="unreachable", reason=_unreadable(error))
             except RemoteError as error:
                 return CancelAnswer(job_key=job.job_key, word="unreachable", reason=error.reason)
-            return CancelAnswer(job_key=job.job_key, word=said["word"], reason=said["reason"])
 
         return self._each(handle.jobs, one)
 
     def dry_run(self, endpoint: Endpoint, wanted: Sequence[tuple[str, str]], *, refresh: bool = True) -> DryRun:
         said = self._ask(endpoint, timeout=300, verb="dry_run", wanted=[list(pair) for pair in wanted], refresh=refresh)
-        return dry_run_heard(said)
+        try:
+            return dry_run_heard(said)
+        except UNREADABLE as error:
+            raise BadAnswer(f"{endpoint}: {_unreadable(error)}") from error
 
     def _start(self, order: JobOrder) -> StartAnswer:
         try:
             said = self._ask(
                 order.endpoint, verb="start", key=order.job_key, fence=order.fence, order=order_said(order)
             )
+            return StartAnswer(word=_word(said, StartWord), reason=text_heard(said["reason"]))
+        except UNREADABLE as error:
+            return StartAnswer(word="unreachable", reason=_unreadable(error), unknown=True)
         except RemoteError as error:
             return StartAnswer(word="unreachable", reason=error.reason, unknown=error.started)
-        return StartAnswer(word=said["word"], reason=said["reason"])
 
     def _ask(self, endpoint: Endpoint, *, timeout: float | None = None, **request: Any) -> dict[str, Any]:
         said = transport.ask(endpoint, ON_HOST, request, timeout=timeout or self.timeout)
@@ -128,10 +148,21 @@ class SshExecutor:
             return list(pool.map(ask, things))
 
 
+def _word(said: Mapping[str, Any], known: Any) -> Any:
+    """The host's word, if it is one of these. Raises KeyError, ValueError."""
+    if said["word"] not in get_args(known):
+        raise ValueError(f"no such word: {said['word']!r}")
+    return said["word"]
+
+
+def _unreadable(error: Exception) -> str:
+    return text_heard(f"unreadable answer: {error!r}")
+
+
 def _observed(spec: ObserveSpec, said: Mapping[str, Any]) -> Observed:
-    states, running = states_heard(said["packages"]), tuple(said["apt_running"])
+    states, running = states_heard(said["packages"]), tuple(map(text_heard, said["apt_running"]))
     stage = Stage(said["stage"]) if said["stage"] else None
-    result, ill = result_heard(said["result"]), tuple(said["health"])
+    result, ill = result_heard(said["result"]), tuple(map(text_heard, said["health"]))
     verdict, reason = verdict_of(
         spec,
         states=states,
@@ -147,10 +178,10 @@ def _observed(spec: ObserveSpec, said: Mapping[str, Any]) -> Observed:
         reason=reason,
         packages=states,
         apt_running=running,
-        audit=said["audit"],
+        audit=text_heard(said["audit"]),
         interrupted=bool(said["interrupted"]),
-        boot_id=said["boot_id"],
-        machine_id=said["machine_id"],
+        boot_id=text_heard(said["boot_id"]),
+        machine_id=text_heard(said["machine_id"]),
         restart_needed=bool(said["restart_needed"]),
         health_failures=ill,
         ledger_stage=stage,

@@ -1,5 +1,7 @@
 """This very computer, by the same functions as any host."""
 
+from pathlib import Path
+
 import pytest
 
 from cmdb.remote import transport
@@ -37,6 +39,21 @@ def test_missing_program_is_a_reason() -> None:
 def test_program_that_breaks_over_there_is_a_bad_answer_in_its_words() -> None:
     with pytest.raises(BadAnswer, match="KeyError"):
         transport.ask(THIS_COMPUTER, "releases.executors.onhost", {"verb": "no such verb"}, become=False)
+
+
+@pytest.mark.parametrize("said", ['{"half": ', "[" * 100_000], ids=["torn", "deep"])
+def test_answer_that_is_no_json_is_a_bad_answer_of_unknown_outcome(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "odd_over_there").mkdir()
+    (tmp_path / "odd_over_there" / "__init__.py").touch()
+    text = f"import os\n\n\ndef answer(*asked):\n    print({transport.MARK + said!r}, flush=True)\n    os._exit(0)\n"
+    (tmp_path / "odd_over_there" / "entry.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(BadAnswer, match="is no JSON") as caught:
+        transport.ask(THIS_COMPUTER, "odd_over_there", {}, become=False)
+    assert caught.value.started is True
 
 
 def test_shipped_program_is_the_same_for_the_same_sources() -> None:
