@@ -115,7 +115,7 @@ NUMBER = re.compile(r"\b[A-Z]{2,4}-\d{4}-\d{5}\b")
 
 @register.filter
 def unbroken(text: Any) -> SafeString:
-    """A heading in which no number of a record ("REL-2026-00008") is broken at a hyphen."""
+    """A heading or a cell in which no number of a record ("REL-2026-00008") is broken at a hyphen."""
     return SafeString(NUMBER.sub(r'<span class="nb">\g<0></span>', conditional_escape(text)))
 
 

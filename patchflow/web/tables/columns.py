@@ -10,7 +10,7 @@ from functools import reduce
 from typing import Any
 
 from django.utils.functional import Promise
-from django.utils.html import conditional_escape, format_html
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
@@ -85,7 +85,7 @@ class Column:
         elif isinstance(value, int | Decimal):
             shown = words.number(value)
         else:
-            shown = conditional_escape(value)
+            shown = wordtags.unbroken(value)
         if self.mono:
             shown = format_html('<span class="mono">{}</span>', shown)
         address = self.url(row) if self.url else ""

@@ -234,3 +234,15 @@ def test_cells_show_values_by_their_kind(rendered: Render) -> None:
     assert '<td data-l="D">yes</td>' in html
     assert '<a href="/x?a=1&amp;b=2"><span class="mono">&lt;b&gt;</span></a>' in html
     assert '<tr aria-current="true">' in html
+
+
+def test_a_number_in_any_cell_stays_on_one_line(rendered: Render) -> None:
+    columns = [
+        Column("A", lambda row: "curl"),
+        Column("B", lambda row: row, url=lambda row: "/r", mono=True),
+        Column("C", lambda row: f"<b> · {row}", wide=True),
+    ]
+    html = rendered("{% table t %}", t=Table(columns, ["REL-2026-00010"], NOW, "Things"))
+    number = '<span class="nb">REL-2026-00010</span>'
+    assert f'<td data-l="B"><a href="/r"><span class="mono">{number}</span></a></td>' in html
+    assert f'<td class="wide" data-l="C">&lt;b&gt; · {number}</td>' in html
