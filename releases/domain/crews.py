@@ -44,6 +44,7 @@ from releases.domain.working import (
     Pause,
     answered,
     others_wait,
+    overdue,
     restart_owed,
     steps_to,
     take,
@@ -294,7 +295,7 @@ def _take(crew: Crew, answers: dict[int, JobProgress]) -> None:
 
 def _take_some(crew: Crew, answers: dict[int, JobProgress]) -> bool:
     """Whether any of them is done."""
-    usual = {pk: progress for pk, progress in answers.items() if _usual(progress)}
+    usual = {pk: progress for pk, progress in answers.items() if _usual(progress) and not _late(crew, pk, progress)}
     ended = [pk for pk, progress in usual.items() if progress.result is not None]
     seen = _looked_at(crew, ended)
     for pk in ended:
@@ -323,6 +324,13 @@ def _usual(progress: JobProgress) -> bool:
     if progress.result is None:
         return progress.alive
     return progress.result.outcome in (Stage.SUCCEEDED, Stage.NOT_NEEDED)
+
+
+def _late(crew: Crew, pk: int, progress: JobProgress) -> bool:
+    """At work for longer than was signed; a person who does it by hand takes the time that it takes."""
+    if progress.result is not None or progress.pause:
+        return False
+    return bool(overdue(crew.jobs[pk], crew.orders.document, at=crew.now()))
 
 
 def _quiet_for_long(crew: Crew, pk: int) -> bool:

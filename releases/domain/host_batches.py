@@ -18,13 +18,12 @@ from cmdb.models import Host, ServiceWindow
 from cmdb.queries.hosts import ActingFacts, acting_facts, supported_services
 from cmdb.queries.windows import Opening, openings, shared_openings, windows_of
 from cmdb.remote.connection import Endpoint
-from releases.domain.profiles import countdown_minutes
+from releases.domain.profiles import run_minutes
 from releases.domain.slips import Answer, Told
 from releases.enums_rollout import BAD, JobState
 from releases.models import Job, Ring, Rollout
 from releases.queries.reach import endpoints_for
 from releases.queries.rollouts import Signed, signed
-from releases.queries.steps import minutes_of
 from releases.queries.window_changes import narrowed
 
 LOOK_AHEAD = 3
@@ -179,16 +178,8 @@ class Batch:
 
     @cached_property
     def minutes(self) -> dict[str, int]:
-        """Class → expected minutes: run time per update for each source, at most the run time in all; the notice before a
-        restart; and all the time that the steps may take."""
-        profile = self.signed.document["profile"]
-        each, total = int(profile["max_minutes_each"]), int(profile["max_minutes_total"])
-        notice = countdown_minutes(profile) + minutes_of(self.signed.document)
-        return {
-            one["class"]: notice
-            + min(total, each * max(1, len({p["source"] for p in one["packages"] if not p["dependency"]})))
-            for one in self.signed.document["classes"]
-        }
+        """Class → expected minutes (`run_minutes`)."""
+        return run_minutes(self.signed.document)
 
     def minutes_of(self, job: Job) -> int:
         """The expected minutes on the host of a job."""

@@ -14,6 +14,7 @@ from patchflow.kernel import registry
 from patchflow.kernel.blockers import Blocker, English, english
 from releases.enums import OfflineRule, RestartMode
 from releases.executors.base import PROFILE_RULES, RestartPolicy
+from releases.queries.steps import minutes_of
 
 SAID = {
     "restart": gettext_noop("restart the host"),
@@ -74,6 +75,19 @@ def countdown_minutes(profile: Mapping[str, Any]) -> int:
     if profile["restart"] == RestartMode.NEVER or not profile.get("restart_kinds"):
         return 0
     return -(-int(profile.get("countdown_seconds", 0)) // 60)
+
+
+def run_minutes(document: Mapping[str, Any]) -> dict[str, int]:
+    """Class → minutes that a job of a signed manifest may take: run time per update for each source, at most the run time in
+    all; the notice before a restart; and all the time that the steps may take."""
+    profile = document["profile"]
+    each, total = int(profile["max_minutes_each"]), int(profile["max_minutes_total"])
+    notice = countdown_minutes(profile) + minutes_of(document)
+    return {
+        one["class"]: notice
+        + min(total, each * max(1, len({p["source"] for p in one["packages"] if not p["dependency"]})))
+        for one in document["classes"]
+    }
 
 
 def wanted_rules(profile: Mapping[str, Any]) -> list[str]:

@@ -25,6 +25,7 @@ from releases.domain.host_batches import Batch
 from releases.domain.host_gates import ask_hosts
 from releases.domain.offline import put_off
 from releases.domain.orders import look_of, order_for, restart_of
+from releases.domain.profiles import run_minutes
 from releases.domain.rollouts import key_of
 from releases.domain.slips import Slip
 from releases.domain.visits import Visit, told
@@ -32,7 +33,7 @@ from releases.enums_rollout import LIVE, JobState
 from releases.executors.base import Batch as Orders
 from releases.executors.base import Handle, JobOrder, JobProgress, JobResult, Observed, Stage, StartAnswer, Verdict
 from releases.models import Job
-from releases.queries.rollouts import signed
+from releases.queries.rollouts import Signed, signed
 
 S = JobState
 POLL = timedelta(seconds=15)
@@ -40,6 +41,9 @@ POLL = timedelta(seconds=15)
 PAUSE = 0.25
 RESTART_SILENCE = timedelta(minutes=20)
 """A host that restarts may be silent for so long before it is out of sight; another one as long as is set."""
+SHORTEST = RESTART_SILENCE
+"""No job is overdue before that, whatever was signed."""
+OVERDUE = "overdue"
 SOON = timedelta(seconds=10)
 BACK_OFF = timedelta(minutes=2)
 REACHED = {
@@ -196,7 +200,26 @@ def take(visit: Visit, progress: JobProgress) -> tuple[bool, Pause]:
         return _ended_silently(visit, progress.reason)
     if progress.pause:
         return False, timedelta(seconds=progress.pause)
+    if late := overdue(visit.job, signed(visit.job.rollout.manifest_id), at=visit.now()):
+        visit.move("lose", reason=late, code=OVERDUE)
+        return False, None
     return True, None
+
+
+def overdue(job: Job, manifest: Signed, *, at: datetime) -> str:
+    """Why a job that its host still works at takes too long: past its signed run time and what a restart may take. Empty: it does
+    not. Nothing is ended on the host, where half an installation is worse than a late one; but the job counts as bad, so that
+    its ring goes on or fails, and it is looked at like any other of which nobody knows the end."""
+    if job.ordered_at is None or at - job.ordered_at < SHORTEST:
+        return ""
+    minutes = run_minutes(manifest.document)[manifest.hosts[job.host_id]["class"]]
+    if at - job.ordered_at < timedelta(minutes=minutes) + RESTART_SILENCE:
+        return ""
+    taken = int((at - job.ordered_at).total_seconds() // 60)
+    return (
+        f"it has been at work for {taken} minutes, and {minutes} were signed for it. Its package manager is not killed: log in"
+        " there, see what it waits for (a question, a lock, a script that hangs), and end that"
+    )
 
 
 def _ended_silently(visit: Visit, why: str) -> tuple[bool, Pause]:

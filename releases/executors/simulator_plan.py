@@ -12,11 +12,12 @@ from releases.executors.onhost.steps import begins, ended, named
 from releases.wording import many
 
 Habit = Literal[
-    "well", "slow", "fail", "lie", "lose", "vanish", "refuse", "forget", "unreachable", "step_before", "step_after"
+    "well", "slow", "hang", "fail", "lie", "lose", "vanish", "refuse", "forget", "unreachable", "step_before", "step_after"
 ]  # fmt: skip
 HABITS: Mapping[Habit, str] = {
     "well": "does what was ordered",
     "slow": "the same, ten times slower",
+    "hang": "begins to install and never ends; nothing is changed",
     "fail": "a package's script fails, the package is left half-configured",
     "lie": "reports success and has changed nothing",
     "lose": "falls silent while installing; the change is made all the same",
@@ -27,6 +28,10 @@ HABITS: Mapping[Habit, str] = {
     "step_before": "the first step before the installation fails, if the order has one",
     "step_after": "the first step after it fails, if the order has one",
 }
+
+
+NEVER = 1e9
+"""Seconds: some thirty years."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +114,8 @@ def plan_for(order: JobOrder, *, habit: Habit, habits: Habits, chance: random.Ra
     begun = staged + habits.beginning
     words = ", ".join(f"{c.name} {c.from_version or 'none'} -> {c.to_version or 'none'}" for c in order.packages)
     head.append((begun, Stage.INSTALLING.value, f"simulator: {words}"))
+    if habit == "hang":
+        return Plan(stages=tuple(head), effect="none", applied=NEVER)
     done = begun + span(habits.installing)
     if habit == "lose":
         return Plan(stages=tuple(head), effect="full", applied=done, silent=begun + (done - begun) / 2)

@@ -205,8 +205,10 @@ class Job(DueWork):
 
     @transition(field=state, source=AT_WORK, target=S.UNKNOWN, verb="release.job.unknown", allowed=system, bulk=True,
                 by_system=True)  # fmt: skip
-    def lose(self, *, actor: User, at: datetime, reason: str, **facts: Any) -> None:
-        self._came(at, f"Out of sight, and looked at until it is known: {reason}", reason, "unknown")
+    def lose(self, *, actor: User, at: datetime, reason: str, code: str = "unknown", **facts: Any) -> None:
+        """Nobody knows what becomes of it. `code` overdue: it is still seen at work, past its time."""
+        seen = "Overdue" if code == "overdue" else "Out of sight"
+        self._came(at, f"{seen}, and looked at until it is known: {reason}", reason, code)
         self.unknown_since, self.looks = at, 0
 
     @transition(field=state, source=[S.UNKNOWN, S.LOST], target=S.SUCCEEDED, verb="release.job.observed", allowed=looked,

@@ -28,8 +28,11 @@ class InstallProfile(Audited):
     countdown_seconds = models.PositiveIntegerField(
         default=0, help_text="Notice before a restart, in seconds; whoever is logged in is told."
     )
-    max_minutes_each = models.PositiveIntegerField(default=30, help_text="Run time per update.")
-    max_minutes_total = models.PositiveIntegerField(default=120, help_text="Run time in all; the rest is deferred.")
+    max_minutes_each = models.PositiveIntegerField(default=30, help_text="Run time expected per update.")
+    max_minutes_total = models.PositiveIntegerField(
+        default=120,
+        help_text="Run time in all at most. What is at work for longer, and as long as a restart may take, counts as bad and is looked at.",
+    )
     notify = models.BooleanField(default=True, help_text="Tell the owners of the hosts before their ring starts.")
     notice_hours = models.PositiveSmallIntegerField(
         default=0, help_text="Hours between telling the people of a ring and its start; 0: it starts at its turn."

@@ -26,6 +26,7 @@ CAUSES: Final[Mapping[str, Any]] = {
     "not_shown": gettext_lazy("the host does not show what was reported"),
     "observed": gettext_lazy("the host was looked at, and it had failed"),
     "order": gettext_lazy("it cannot be ordered"),
+    "overdue": gettext_lazy("it has been at work for longer than was signed"),
     "package_state": gettext_lazy("a package is left half-installed"),
     "removal": gettext_lazy("another package would be removed"),
     "repository_unreachable": gettext_lazy("its repository does not answer"),
