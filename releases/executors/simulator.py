@@ -34,7 +34,7 @@ from releases.executors.base import (
     StartWord,
 )
 from releases.executors.simulator_ledger import Effect, KnownJob, Ledger, Moment, SimulatorLedger
-from releases.executors.simulator_plan import HABITS, Habit, Habits, plan_for
+from releases.executors.simulator_plan import HABITS, LOCKED, Habit, Habits, plan_for
 from releases.executors.verdicts import verdict_of
 from releases.executors.wire import parts_of
 
@@ -204,7 +204,7 @@ def _result(moment: Moment, known: KnownJob) -> JobResult | None:
         outcome=last[0],
         code="cancelled" if cancelled else course.plan.code,
         reason=last[1],
-        permanent=last[0] is Stage.REFUSED,
+        permanent=last[0] is Stage.REFUSED and course.plan.code != LOCKED,
         packages=moment.states(known.address, known.packages),
         restarted=course.plan.restarts and not cancelled,
         boot_id=_boot_id(moment, known.address),

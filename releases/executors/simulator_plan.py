@@ -12,7 +12,8 @@ from releases.executors.onhost.steps import begins, ended, named
 from releases.wording import many
 
 Habit = Literal[
-    "well", "slow", "hang", "fail", "lie", "lose", "vanish", "refuse", "forget", "unreachable", "step_before", "step_after"
+    "well", "slow", "hang", "fail", "lie", "lose", "vanish", "refuse", "locked", "forget", "unreachable", "step_before",
+    "step_after",
 ]  # fmt: skip
 HABITS: Mapping[Habit, str] = {
     "well": "does what was ordered",
@@ -22,7 +23,8 @@ HABITS: Mapping[Habit, str] = {
     "lie": "reports success and has changed nothing",
     "lose": "falls silent while installing; the change is made all the same",
     "vanish": "falls silent before anything is installed",
-    "refuse": "refuses before anything is installed",
+    "refuse": "refuses before anything is installed, for good",
+    "locked": "refuses for now: another process holds its package manager",
     "forget": "does what was ordered and keeps no ledger: asked again by the same key, it does it again",
     "unreachable": "does not answer",
     "step_before": "the first step before the installation fails, if the order has one",
@@ -30,6 +32,8 @@ HABITS: Mapping[Habit, str] = {
 }
 
 
+LOCKED = "locked"
+"""The code of a refusal that waiting may end."""
 NEVER = 1e9
 """Seconds: some thirty years."""
 
@@ -97,6 +101,8 @@ def plan_for(order: JobOrder, *, habit: Habit, habits: Habits, chance: random.Ra
         return short(Stage.NOT_NEEDED, "not_needed", "every package is at its version already")
     if habit == "refuse":
         return short(Stage.REFUSED, "not_contained", "the host would also do what was not signed")
+    if habit == "locked":
+        return short(Stage.REFUSED, LOCKED, "another process holds the package manager")
     if habit == "vanish":
         return Plan(stages=tuple(head), effect="none", applied=staged, silent=staged)
     head.append((staged, Stage.STAGED.value, f"simulator: {many(len(order.artifacts), 'file')} at hand, as signed"))
