@@ -19,6 +19,7 @@ from releases.enums_rollout import JobState
 from releases.executors.base import Batch, Observed, Verdict
 
 SOON = timedelta(seconds=10)
+LATER = timedelta(minutes=5)
 FIRST = timedelta(seconds=30)
 LONGEST = timedelta(hours=1)
 CHECK = 12
@@ -40,7 +41,7 @@ def look(visit: Visit) -> timedelta | None:
         case Verdict.UNDONE if visit.job.state == JobState.UNKNOWN:
             visit.move("observe_undone", reason=seen.reason, result=told(seen.result, seen))
         case Verdict.RUNNING:
-            return _unless_over(visit, SOON, seen.reason)
+            return _unless_over(visit, _patience(visit), seen.reason)
         case Verdict.INTERRUPTED if visit.job.state == JobState.UNKNOWN and not visit.job.recovery_key:
             visit.write(recovery_key=f"{visit.job.job_key}-recover")
             fault("before_recovery")
@@ -48,6 +49,12 @@ def look(visit: Visit) -> timedelta | None:
         case _:
             _failed(visit, seen)
     return None
+
+
+def _patience(visit: Visit) -> timedelta:
+    """How long to let a host work on that is seen at work: a tenth of the time for which it has been looked at."""
+    since = visit.job.unknown_since or visit.job.state_at
+    return min(LATER, max(SOON, (visit.now() - since) / 10))
 
 
 def _failed(visit: Visit, seen: Observed) -> None:

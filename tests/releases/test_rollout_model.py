@@ -253,7 +253,7 @@ class RolloutMachine(RuleBasedStateMachine):
         self.kill_switch(False)
         if open_hold_of(RFC.objects.get(pk=d.rfc.pk)):
             self.let_go()
-        for _look in range(40):
+        for _look in range(60):  # a host that hangs is given up after a day
             d.pass_time(minutes=35)
             d.work()
             if d.rollout.state in ENDS:
@@ -288,8 +288,9 @@ class RolloutMachine(RuleBasedStateMachine):
         if failed and Job.objects.filter(ring=failed, state__in=["failed", "undone"]).exists():
             rings.retry_ring(ring_id=failed.pk, **given)
         elif failed:
-            round_ = partial.propose(ring_id=failed.pk, reason="seen", **given)
-            partial.decide(round_id=round_.pk, verdict="approve", actor=self.cast.che, at=d.clock.at)
+            with suppress(Refusal):  # not while a host of it is at work, or may be
+                round_ = partial.propose(ring_id=failed.pk, reason="seen", **given)
+                partial.decide(round_id=round_.pk, verdict="approve", actor=self.cast.che, at=d.clock.at)
         if d.rollout.state in ("paused", "halted"):
             with suppress(Refusal):  # what forbids it now, time clears: they look again
                 rollouts.resume(rollout_id=rollout.pk, **given)

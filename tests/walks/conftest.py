@@ -51,6 +51,14 @@ class Walk:
         assert answer.status_code in (200, 201), f"{person} {path}: {answer.content.decode()}"
         return dict(answer.json())
 
+    def look(self, person: User, path: str) -> Any:
+        """What is answered to who looks there."""
+        client = APIClient()
+        client.force_authenticate(person)
+        answer = client.get(f"{ROOT}{path}/")
+        assert answer.status_code == 200, f"{person} {path}: {answer.content.decode()}"
+        return answer.json()
+
     def refused(self, person: User, path: str, **body: Any) -> set[str]:
         """A verb that is refused; returns the codes of its reasons."""
         answer = self._post(person, path, body)

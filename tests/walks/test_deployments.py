@@ -109,3 +109,33 @@ def test_taken_back(walk: Walk, deploying: Deploying) -> None:
     assert ended(deployment) == ("rolled_back", "rolled_back")
     assert walk.reviewed(deployment.release) == "completed"
     assert walk.closed(pk, "backed_out") == ("closed", "completed")
+
+
+def test_a_failed_ring_is_accepted_as_it_is_and_what_it_owes_goes_on(walk: Walk, deploying: Deploying) -> None:
+    deployment = deploying(hosts=4, rings=[{"hosts": 3, "concurrency": 1}, {"hosts": 1}])
+    pk, cast = deployment.rfc.pk, walk.cast
+    deployment.habit(1, "lie")
+    deployment.start()
+    deployment.work()
+    come(walk, deployment)
+    rollout, ring = f"rollouts/{deployment.rollout.pk}", deployment.ring().pk
+    assert deployment.states() == ["succeeded", "failed", "pending", "pending"]
+    assert walk.refused(cast.rex, f"{rollout}/resume") == {"rollout.ring_failed"}
+    walk.say(cast.otto, f"{rollout}/propose_partial", ring=ring, reason="The rest follows next month.")
+    [asked] = walk.look(cast.che, f"{rollout}/partial")
+    assert (asked["ring"], asked["state"], len(asked["document"]["missed"])) == (ring, "open", 2)
+    signature = {"ring": ring, "verdict": "approve", "digest_seen": asked["digest"]}
+    assert "signoff.four_eyes" in walk.refused(cast.rex, f"{rollout}/decide_partial", **signature), "rex has started it"
+    assert walk.refused(cast.che, f"{rollout}/decide_partial", **signature | {"digest_seen": "0" * 64})
+    assert deployment.ring().state == "failed"
+    walk.say(cast.che, f"{rollout}/decide_partial", **signature)
+    assert deployment.states() == ["succeeded", "failed", "cancelled", "pending"]
+    walk.say(cast.rex, f"{rollout}/resume")
+    deployment.work()
+    come(walk, deployment)
+    assert deployment.states() == ["succeeded", "failed", "cancelled", "succeeded"]
+    assert (deployment.rollout.state, ended(deployment)) == ("completed", ("deployed", "partial"))
+    assert walk.reviewed(deployment.release) == "completed"
+    outcomes = list(deployment.rfc.targets.order_by("host_id").values_list("outcome", flat=True))
+    assert outcomes == ["done", "owed", "owed", "done"]
+    assert walk.closed(pk, "successful_with_issues") == ("closed", "completed")
