@@ -27,16 +27,18 @@ def started(rollout: Rollout, *, at: datetime) -> None:
 
 
 def halted(rollout: Rollout, cause: str, *, at: datetime) -> None:
-    """Tells who can do something about it that it stands still, and why; a way back too."""
+    """Tells who can do something about it that it stands still, and why, and who was told of the start how far it is; a way
+    back too."""
     tell(
         kind="rollout_halted",
         people=[],
         key=f"rollout:{rollout.pk}:halted:{at:%Y%m%d%H%M%S%f}",
         at=at,
         url=rollout.get_absolute_url(),
-        rollout=rollout,
-        release=rollout.release,
         cause=cause,
+        back=rollout.is_way_back,
+        **facts_of(rollout),
+        **_figures(rollout),
     )
 
 
@@ -44,12 +46,7 @@ def ended(rollout: Rollout, *, at: datetime) -> None:
     """Tells the same people how it ended."""
     if rollout.is_way_back:
         return
-    counts: dict[str, int] = {}
-    for of_ring in ring_counts(rollout.pk).values():
-        for state, number in of_ring.items():
-            counts[state] = counts.get(state, 0) + number
-    good, bad = (sum(counts.get(state, 0) for state in which) for which in (GOOD, BAD))
-    facts = facts_of(rollout) | {"good": good, "bad": bad, "left": sum(counts.values()) - good - bad}
+    facts = facts_of(rollout) | _figures(rollout)
     tell(
         kind="rollout_ended",
         people=[],
@@ -58,6 +55,16 @@ def ended(rollout: Rollout, *, at: datetime) -> None:
         url=rollout.get_absolute_url(),
         **facts,
     )
+
+
+def _figures(rollout: Rollout) -> dict[str, int]:
+    """How many hosts are where they should be, how many are not, and how many are left."""
+    counts: dict[str, int] = {}
+    for of_ring in ring_counts(rollout.pk).values():
+        for state, number in of_ring.items():
+            counts[state] = counts.get(state, 0) + number
+    good, bad = (sum(counts.get(state, 0) for state in which) for which in (GOOD, BAD))
+    return {"good": good, "bad": bad, "left": sum(counts.values()) - good - bad}
 
 
 def facts_of(rollout: Rollout) -> dict[str, Any]:

@@ -196,8 +196,8 @@ def resume(*, rollout_id: int, actor: User, at: datetime) -> Rollout:
 
 @workflow.verb("release.rollout.halted", Rollout, "rollout_id")
 def halt(*, rollout_id: int, cause: str, actor: User, at: datetime) -> Rollout:
-    """Stands still until a person has looked: by a failure limit, by a gate that no waiting opens, or by a person. Release
-    managers and operators are told."""
+    """Stands still until a person has looked: by a failure limit, by a gate that no waiting opens, or by a person. Who was
+    told of its start is told."""
     rollout = workflow.fire(Rollout, rollout_id, "halt", actor=actor, at=at, cause=said(cause))
     announcements.halted(rollout, cause, at=at)
     return rollout

@@ -33,8 +33,8 @@ kind(
 )  # fmt: skip
 kind(
     "rollout_halted", _("A rollout has halted"),
-    facts=RELEASE | {"rollout.number": str, "cause": str},
-    by_role={TEAM: BY_ROLE[TEAM]}, about="rollout", view="rollout.view", duty=True, urgent=True, patch=True,
+    facts=ROLLOUT | {"cause": str, "back": bool, "good": int, "bad": int, "left": int},
+    audiences=EVERYBODY, by_role=BY_ROLE, about="rollout", view="rollout.view", duty=True, urgent=True, patch=True,
 )  # fmt: skip
 kind(
     "ring_notified", _("Your hosts are next to be updated"),

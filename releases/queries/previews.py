@@ -69,7 +69,7 @@ def _one(
 
 def of_release(release: Release, *, voice: Voice, at: datetime) -> list[Preview]:
     """The start of the deployment for each audience, each ring for its representatives and the users of their machines,
-    and the end. From the manifest if there is one, else from the plan."""
+    a halt, and the end. From the manifest if there is one, else from the plan."""
     document = _document(release)
     rings = _rings(release, document)
     whole = _facts(release, document, rings)
@@ -87,9 +87,17 @@ def of_release(release: Release, *, voice: Voice, at: datetime) -> list[Preview]
         )
         for words in find("rollout_ended").audiences
     ]  # fmt: skip
+    halted = [
+        _one(
+            "rollout_halted", _("if it halts, with the reason and its figures"), _by_role("rollout_halted", words, release),
+            whole | {"cause": _("what stopped it."), "back": False, "good": 0, "bad": 0, "left": whole["hosts"]},
+            voice=replace(voice, audience=words), at=at,
+        )
+        for words in find("rollout_halted").audiences
+    ]  # fmt: skip
     profile = document["profile"]
     told = [p for ring in rings for p in _of_ring(release, ring, document, profile, voice=voice, at=at)]
-    return [*started, *(told if profile.get("notify", True) else []), *ended]
+    return [*started, *(told if profile.get("notify", True) else []), *halted, *ended]
 
 
 def of_targets(rfc: RFC, *, voice: Voice, at: datetime) -> list[Preview]:

@@ -11,9 +11,13 @@ from cmdb.domain import support
 from cmdb.models import ConfigurationItem
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import AuditEntry, User
+from patchflow.notices.enums import Audience
+from patchflow.notices.kinds import find
 from patchflow.notices.models import Delivery
+from patchflow.notices.wording import Voice
 from releases.domain import delays, owners, rollouts
 from releases.models import DelayRequest, Representative
+from releases.queries.previews import of_release
 from tests.factories.people import make_user
 from tests.factories.rollouts import Deployment
 
@@ -175,8 +179,9 @@ def test_start_and_end_are_told_to_each_audience_in_its_words(make: Make) -> Non
     assert len(said) == len(rows)
 
 
-def test_a_halt_is_told_each_time_to_who_can_do_something_about_it(make: Make) -> None:
+def test_a_halt_is_told_each_time_to_who_was_told_of_the_start(make: Make) -> None:
     deployment = make(hosts=1, profile={"notify": False})
+    make_user("sara", "service_owner")
     deployment.start()
     pk, number, cast = deployment.rollout.pk, deployment.rollout.number, deployment.cast
     for cause in ("The pilot answers no more.", "It is silent again."):
@@ -184,7 +189,26 @@ def test_a_halt_is_told_each_time_to_who_can_do_something_about_it(make: Make) -
         rollouts.halt(rollout_id=pk, cause=cause, actor=cast.rex, at=deployment.clock.at)
         rollouts.resume(rollout_id=pk, actor=cast.rex, at=deployment.clock.at)
     rows = Delivery.objects.filter(notice__kind="rollout_halted").order_by("pk")
-    assert {d.user.username for d in rows} == {"rex", "otto"}
-    assert {d.title for d in rows} == {f"{number} has halted"}
+    started = Delivery.objects.filter(notice__kind="rollout_started")
+    assert {(d.user.username, d.audience) for d in rows} == {(d.user.username, d.audience) for d in started}
+    assert rows.count() == 2 * started.count()
+    said = {d.audience: d.title for d in rows}
+    assert said == {
+        "team": f"{number} has halted",
+        "management": f"Software updates have halted: {deployment.release.title}",
+        "end_user": "The updates of your computers are interrupted",
+    }
+    (che, *_rest), (sara, *_more) = rows.filter(user=cast.che), rows.filter(user__username="sara")
+    assert "Why: The pilot answers no more." in che.body
+    assert "0 of 1 machines are done and were checked; 0 failed or do not answer, 1 are not done yet." in che.body
+    assert "pilot" not in sara.body
     told = [d.body for d in rows if d.user == cast.otto]
     assert ["no more" in told[0], "silent again" in told[1], len(told)] == [True, True, 2]
+
+
+def test_a_halt_is_shown_beforehand_to_each_audience(make: Make) -> None:
+    deployment = make(hosts=1, profile={"notify": False})
+    shown = of_release(deployment.release, voice=Voice.of(deployment.cast.rex), at=deployment.clock.at)
+    halts = [one for one in shown if one.label == find("rollout_halted").label]
+    assert [one.audience for one in halts] == [str(Audience(a).label) for a in ("team", "management", "end_user")]
+    assert len({one.text.title for one in halts}) == 3
