@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -261,7 +262,6 @@ def connection_rows(host: Host) -> list[tuple[str, Any]]:
     key = connection.accepted_fingerprint
     rows.append((_("Host key"), format_html('<span class="mono">{}</span>', key) if key else _("not accepted yet")))
     if connection.host_key_accepted_at:
-        rows.append(
-            (_("Accepted by"), f"{connection.host_key_accepted_by}, {connection.host_key_accepted_at:%d %b %Y}")
-        )
+        when = words.day(connection.host_key_accepted_at, now=timezone.now())
+        rows.append((_("Accepted by"), f"{connection.host_key_accepted_by}, {when}"))
     return rows

@@ -77,6 +77,11 @@ def exactly(moment: datetime) -> str:
     return f"{local:%Y-%m-%d %H:%M:%S} {zone(moment)} (UTC{local:%z})"
 
 
+def clock(moment: datetime) -> str:
+    """The time of `moment` to the second in the viewer's zone, for lines of a log: "05:22:07 CET"."""
+    return f"{timezone.localtime(moment):%H:%M:%S} {zone(moment)}"
+
+
 def clock_face(now: datetime) -> str:
     """The foot of the rail: "18 Nov 2026, 09:42 CET"."""
     local = timezone.localtime(now)

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from patchflow.kernel.models import User
-from patchflow.web import parts, states
+from patchflow.web import parts, states, words
 from releases import confidence
 from releases.enums_rollout import BAD, GOOD, LIVE, REPORTED, JobState, RingState, RolloutState
 from releases.models import Job, PermissionSlip, Ring, Rollout
@@ -296,7 +296,7 @@ def log_of(job: Job, *, limit: int = 200) -> list[parts.LogLine]:
     """The journal of the present attempt, as the host wrote it."""
     rows = list(job.events.filter(attempt=job.attempt).order_by("-seq")[:limit])
     css: dict[str, Any] = {"succeeded": "ok", "not_needed": "ok", "failed": "er", "refused": "er"}
-    return [parts.LogLine(f"{e.at:%H:%M:%S}", e.stage, e.message, css.get(e.stage, "")) for e in reversed(rows)]
+    return [parts.LogLine(words.clock(e.at), e.stage, e.message, css.get(e.stage, "")) for e in reversed(rows)]
 
 
 def changes_of(job: Job) -> list[tuple[str, str]]:

@@ -93,7 +93,7 @@ def log_lines(events: list[Any]) -> list[parts.LogLine]:
     """Events of many hosts as lines, the oldest first."""
     css: dict[str, Any] = {"succeeded": "ok", "not_needed": "ok", "failed": "er", "refused": "er"}
     return [
-        parts.LogLine(f"{e.at:%H:%M:%S}", e.job.host.name, f"{e.stage}: {e.message}", css.get(e.stage, ""))
+        parts.LogLine(words.clock(e.at), e.job.host.name, f"{e.stage}: {e.message}", css.get(e.stage, ""))
         for e in reversed(events)
     ]
 

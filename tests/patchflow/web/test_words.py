@@ -62,6 +62,11 @@ def test_at_speaks_the_zone_of_the_viewer(moment: datetime, text: str) -> None:
         assert words.at(moment, now=NOW) == text
 
 
+def test_a_line_of_a_log_is_told_to_the_second_in_the_viewers_zone() -> None:
+    with timezone.override("Asia/Kolkata"):
+        assert words.clock(NOW) == "14:12:00 IST"
+
+
 def test_exactly_carries_seconds_zone_and_offset() -> None:
     with timezone.override("Asia/Kolkata"):
         assert words.exactly(NOW) == "2026-11-18 14:12:00 IST (UTC+0530)"

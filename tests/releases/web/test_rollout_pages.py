@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
@@ -54,6 +55,21 @@ def test_the_page_of_a_halted_rollout_says_why_and_offers_what_helps(make: Make)
         assert f'aria-label="{host.name} ' in text
     assert "left half-configured" in text
     assert "Window open for long enough" in text
+
+
+def test_the_log_tells_the_time_in_the_zone_of_who_reads(make: Make) -> None:
+    deployment = make(hosts=1)
+    deployment.start()
+    deployment.work()
+    rex, job = deployment.cast.rex, Job.objects.get(rollout=deployment.rollout)
+    User.objects.filter(pk=rex.pk).update(time_zone="Asia/Kolkata")
+    event = job.events.latest("seq")
+    there = event.at.astimezone(ZoneInfo("Asia/Kolkata"))
+    place, client = deployment.rollout.get_absolute_url(), browser(User.objects.get(pk=rex.pk))
+    for address in (place, f"{place}?target={job.pk}", f"{place}log/"):
+        text = client.get(address).content.decode()
+        assert f"{there:%H:%M:%S} IST" in text, address
+        assert f"{event.at:%H:%M:%S} " not in text, address
 
 
 def test_every_verb_of_the_page_can_be_done_without_javascript(make: Make) -> None:
