@@ -29,6 +29,7 @@ def started(rollout: Rollout, *, at: datetime) -> None:
 def halted(rollout: Rollout, cause: str, *, at: datetime) -> None:
     """Tells who can do something about it that it stands still, and why, and who was told of the start how far it is; a way
     back too."""
+    facts = facts_of(rollout) | _figures(rollout) | {"back": rollout.is_way_back}
     tell(
         kind="rollout_halted",
         people=[],
@@ -36,9 +37,7 @@ def halted(rollout: Rollout, cause: str, *, at: datetime) -> None:
         at=at,
         url=rollout.get_absolute_url(),
         cause=cause,
-        back=rollout.is_way_back,
-        **facts_of(rollout),
-        **_figures(rollout),
+        **facts,
     )
 
 
