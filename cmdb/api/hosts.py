@@ -22,6 +22,7 @@ from cmdb.enums import Criticality, Environment, ItemState
 from cmdb.models import Host, Installation, PendingUpdate, Platform
 from cmdb.queries import baselines, software, standing, windows
 from cmdb.queries.hosts import facts_of, stale_after
+from cmdb.queries.scans import runs_in_sight
 from patchflow.api.verbs import AvailableSerializer, EmptySerializer, ReasonSerializer, VerbViewSet, parsed
 from patchflow.kernel import workflow
 
@@ -89,7 +90,8 @@ class HostViewSet(VerbViewSet):
         """Queues a scan of this host."""
         given = parsed(scan_shapes.ScanRequestSerializer, request)
         run = self.act(scans.request, request, host_ids=[self.seen_pk()], **given)
-        return Response(scan_shapes.ScanRunSerializer(run).data, status=202)
+        seen = runs_in_sight(request.user).get(pk=run.pk)  # type: ignore[arg-type]
+        return Response(scan_shapes.ScanRunSerializer(seen).data, status=202)
 
     @extend_schema(responses=host_shapes.ConnectionSerializer)
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])

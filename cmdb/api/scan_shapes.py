@@ -12,10 +12,12 @@ from cmdb.models import (
     ScanResult,
     ScanRun,
 )
+from cmdb.queries.scans import reason_for
 
 
 class ScanRunSerializer(serializers.ModelSerializer[ScanRun]):
     requested_by = serializers.CharField(source="requested_by.username", read_only=True)
+    reason = serializers.SerializerMethodField(help_text="Its figures count the hosts that the caller may see.")
     counts = serializers.SerializerMethodField(help_text="State of the hosts' results → number of hosts.")
 
     class Meta:
@@ -33,6 +35,9 @@ class ScanRunSerializer(serializers.ModelSerializer[ScanRun]):
             "counts",
         )
         read_only_fields = fields
+
+    def get_reason(self, run: ScanRun) -> str:
+        return reason_for(run)
 
     def get_counts(self, run: ScanRun) -> dict[str, int]:
         states = [str(result.state) for result in run.results.all()]

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from cmdb.api import scan_shapes
 from cmdb.domain import scans
 from cmdb.models import Host, ScanRun
+from cmdb.queries.scans import runs_in_sight
 from patchflow.api.verbs import EmptySerializer, VerbViewSet, parsed
 
 
@@ -27,8 +28,7 @@ class ScanRunViewSet(VerbViewSet):
 
         seen = Host.objects.visible_to(self.request.user)  # type: ignore[arg-type]
         results = Prefetch("results", ScanResult.objects.filter(host__in=seen))
-        rows = ScanRun.objects.all().visible_to(self.request.user)  # type: ignore[arg-type]
-        return rows.select_related("requested_by").prefetch_related(results)
+        return runs_in_sight(self.request.user).prefetch_related(results)  # type: ignore[arg-type]
 
     @extend_schema(request=scan_shapes.RequestScanSerializer, responses={202: scan_shapes.ScanRunSerializer})
     def create(self, request: Request) -> Response:

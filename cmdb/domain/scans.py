@@ -20,6 +20,7 @@ from cmdb.domain.permission import demand
 from cmdb.enums import ResultState, ScanState
 from cmdb.models import Connection, Host, ScanResult, ScanRun
 from cmdb.queries.connections import endpoint_of
+from cmdb.queries.scans import outcome_of
 from cmdb.remote.connection import SIMULATED, Endpoint
 from cmdb.remote.errors import RemoteError
 from cmdb.scanners.ansible import AnsibleScanner
@@ -272,11 +273,10 @@ def finish(*, scan_run_id: int, actor: User, at: datetime) -> None:
         if good == len(states):
             workflow.fire(ScanRun, scan_run_id, "complete", actor=actor, at=at)
         elif some:
-            reason = f"{some} of {len(states)} hosts were scanned, {some - good} of them in part."
+            reason = outcome_of(states)
             workflow.fire(ScanRun, scan_run_id, "complete_partly", actor=actor, at=at, reason=reason)
         else:
-            reason = f"None of {len(states)} hosts could be scanned."
-            workflow.fire(ScanRun, scan_run_id, "fail", actor=actor, at=at, reason=reason)
+            workflow.fire(ScanRun, scan_run_id, "fail", actor=actor, at=at, reason=outcome_of(states))
     except Conflict:
         log.info("scan.run_over", scan_run=scan_run_id)
 

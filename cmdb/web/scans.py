@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest
@@ -17,6 +18,7 @@ from django.views.decorators.http import require_POST
 from cmdb.domain import scans
 from cmdb.enums import ResultState, ScanState
 from cmdb.models import Host, ScanRun
+from cmdb.queries.scans import reason_for, runs_in_sight
 from cmdb.web.hosts import who
 from patchflow.kernel import audit, workflow
 from patchflow.web import parts, states, words
@@ -38,12 +40,12 @@ def scan_list(request: HttpRequest) -> HttpResponseBase:
         Column(_("Scanner"), "scanner"),
         Column(_("Asked for by"), "requested_by.username"),
         Column(_("Asked"), "requested_at", age=True, numeric=True, sort="age"),
-        Column(_("Outcome"), "reason", wide=True),
+        Column(_("Outcome"), reason_for, wide=True, name="outcome"),
     ]
 
     listing = Listing(
         request,
-        ScanRun.objects.all().visible_to(who(request)).select_related("requested_by"),
+        runs_in_sight(who(request)),
         columns,
         sorts={"age": ("-requested_at",)},
         default="age",
@@ -69,7 +71,7 @@ def scan_list(request: HttpRequest) -> HttpResponseBase:
 
 
 def _visible(request: HttpRequest, pk: int) -> ScanRun:
-    return get_object_or_404(ScanRun.objects.all().visible_to(who(request)).select_related("requested_by"), pk=pk)
+    return get_object_or_404(runs_in_sight(who(request)), pk=pk)
 
 
 @login_required
@@ -120,10 +122,16 @@ def scan_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
             icons={"cancel": "x"},
         ),
         "listing": listing,
-        "timeline": audit.history(run)[:8],
+        "timeline": _history(run)[:8],
         "crumbs": [parts.Crumb(_("Scans"), reverse("cmdb:scan-list")), parts.Crumb(str(run))],
     }
     return render(request, "cmdb/scan_detail.html", context)
+
+
+def _history(run: ScanRun) -> Any:
+    """Its entries; how it ended counts every host, so that is left out for who does not see them all."""
+    rows = audit.history(run)
+    return rows.exclude(verb__in=("cmdb.scan.partial", "cmdb.scan.failed")) if run.unseen else rows  # type: ignore[attr-defined]
 
 
 def _next_step(run: ScanRun, done: int, whole: int, total: int) -> parts.Next:
@@ -144,9 +152,9 @@ def _next_step(run: ScanRun, done: int, whole: int, total: int) -> parts.Next:
         return parts.Next(
             _("%(n)d of %(total)d hosts were scanned; the others stand below with the reason.")
             % {"n": whole, "total": total},
-            run.reason,
+            reason_for(run),
         )
-    return parts.Next(run.reason or _("Every host was scanned."))
+    return parts.Next(reason_for(run) or _("Every host was scanned."))
 
 
 @login_required
