@@ -19,12 +19,16 @@ from changes.enums_identify import Response as UpdateResponseChoice
 from changes.models import Advisory, SoftwareUpdate, UpdateResponse, Vulnerability
 from changes.queries.applicability import hosts_concerned, updates_missing_on
 from changes.queries.coverage import coverage
-from changes.queries.updates import advisories_of, vulnerabilities_of
+from changes.queries.updates import advisories_of, counted, vulnerabilities_of
 from cmdb.models import Host
 from patchflow.api.verbs import VerbViewSet, parsed
 
 
 class UpdateSerializer(serializers.ModelSerializer[SoftwareUpdate]):
+    """An update of `counted`. `reach`: how many hosts that the caller may see miss it."""
+
+    reach = serializers.IntegerField(source="missed", read_only=True)
+
     class Meta:
         model = SoftwareUpdate
         fields = (
@@ -131,7 +135,8 @@ class UpdateViewSet(VerbViewSet):
     available = None  # type: ignore[assignment]  # an update has no states of its own
 
     def visible(self) -> QuerySet[Any]:
-        return SoftwareUpdate.objects.visible_to(self.request.user)
+        actor: Any = self.request.user
+        return counted(SoftwareUpdate.objects.visible_to(actor), actor)
 
     @extend_schema(responses=MissingHostSerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
@@ -185,7 +190,12 @@ class UpdateViewSet(VerbViewSet):
             raise serializers.ValidationError({"host": "The id of a host is needed."})
         visible = Host.objects.visible_to(request.user) if self.visible().exists() else Host.objects.none()  # type: ignore[arg-type]
         host = get_object_or_404(visible, pk=int(asked))
-        return Response(MissingUpdateSerializer(updates_missing_on(host.pk, at=timezone.now()), many=True).data)
+        rows = updates_missing_on(host.pk, at=timezone.now())
+        updates = [row.update for row in rows if row.update]
+        counts = dict(self.visible().filter(pk__among=[each.pk for each in updates]).values_list("pk", "missed"))
+        for each in updates:
+            each.missed = counts[each.pk]  # type: ignore[attr-defined]
+        return Response(MissingUpdateSerializer(rows, many=True).data)
 
     @extend_schema(responses=CoverageSerializer(many=True))
     @action(detail=False, methods=["get"], pagination_class=None, filter_backends=[])

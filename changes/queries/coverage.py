@@ -78,10 +78,10 @@ def coverage(*, at: datetime, actor: User | None = None) -> list[Coverage]:
     return sorted(lines, key=lambda line: (line.fresh, -line.hosts, line.label))
 
 
-def coverage_of(distribution: str, release: str, *, at: datetime) -> Coverage:
-    """The line of one platform, named as advisories name it."""
-    hosts = Host.objects.live().filter(platform__distribution=distribution)
-    count = hosts.filter(
+def coverage_of(distribution: str, release: str, *, at: datetime, actor: User | None = None) -> Coverage:
+    """The line of one platform, named as advisories name it; of the hosts that `actor` may see (None: all)."""
+    hosts = Host.objects.live() if actor is None else Host.objects.live().visible_to(actor)
+    count = hosts.filter(platform__distribution=distribution).filter(
         Q(platform__release=release) | Q(platform__ecosystem="rpm", platform__release__startswith=f"{release}.")
     )
     return _line((distribution, release), count.count(), list(Feed.objects.filter(enabled=True)), at)

@@ -200,8 +200,9 @@ def counts(update_ids: Iterable[int], *, actor: User | None = None) -> dict[int,
     return found
 
 
-def reach(update_ids: Iterable[int] | None = None) -> dict[int, int]:
-    """Update → hosts that miss it, of all updates or of these (those that no host misses are not in it)."""
+def reach(update_ids: Iterable[int] | None = None, *, actor: User | None = None) -> dict[int, int]:
+    """Update → hosts that miss it, of all updates or of these (those that no host misses are not in it); only hosts that
+    `actor` may see (None: all)."""
     among = "f.update_id IS NOT NULL" if update_ids is None else f"f.update_id IN ({_listed(update_ids)})"
     rows = _union(
         lambda branch: f"f.update_id, h.id AS host_id, {branch.verdict} AS verdict",
@@ -209,7 +210,7 @@ def reach(update_ids: Iterable[int] | None = None) -> dict[int, int]:
     )
     sql = f"""SELECT update_id, count(DISTINCT host_id) FROM ({rows}) AS found
         WHERE verdict IN ('applicable', 'applicable_after_channel') GROUP BY update_id"""  # noqa: S608
-    return dict(_rows(sql, None))
+    return dict(_rows(sql, actor))
 
 
 def hosts_with(verdicts: Iterable[str]) -> RawSQL:

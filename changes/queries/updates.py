@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Case, Exists, F, IntegerField, OuterRef, Q, QuerySet, Value, When
 
 from changes.enums import TERMINAL
 from changes.enums_identify import AppliesVerdict, NameKind, Response
 from changes.models import Advisory, Fix, RFCUpdate, SoftwareUpdate, Vulnerability
 from changes.models.update import UpdateQuerySet
+from changes.queries import findings
 from changes.queries.applicability import MISSING, MissingHost, hosts_concerned
 from changes.queries.coverage import Coverage, coverage_of
 from cmdb.models import Host, Installation
@@ -68,6 +69,18 @@ def relevant(actor: User) -> UpdateQuerySet:
     return rows.filter(withdrawn_at__isnull=True, superseded_by__isnull=True)
 
 
+def counted(rows: UpdateQuerySet, actor: User) -> Any:
+    """`rows` with `missed`: how many hosts that the actor may see miss it. Who sees every host reads the column; for a
+    scope it is counted now, in one query."""
+    if actor.scopes_for("host.view") is None:
+        return rows.annotate(missed=F("reach"))
+    by_count: dict[int, list[int]] = {}
+    for update_id, hosts in findings.reach(actor=actor).items():
+        by_count.setdefault(hosts, []).append(update_id)
+    whens = [When(pk__among=ids, then=Value(hosts)) for hosts, ids in by_count.items()]
+    return rows.annotate(missed=Case(*whens, default=Value(0), output_field=IntegerField()))
+
+
 def carried() -> Exists:
     """Of a row of updates: whether a change that has not ended carries it."""
     rows = RFCUpdate.objects.filter(update=OuterRef("pk"), removed_at__isnull=True)
@@ -75,15 +88,16 @@ def carried() -> Exists:
 
 
 def undecided(actor: User) -> UpdateQuerySet:
-    """The updates that hosts miss, of which nobody has decided what is done and which no change carries either."""
-    rows = relevant(actor).filter(response=Response.UNDECIDED, reach__gt=0)
-    return rows.filter(~carried())
+    """The updates that hosts in sight miss, of which nobody has decided what is done and which no change carries either."""
+    rows = counted(relevant(actor).filter(response=Response.UNDECIDED), actor)
+    found: UpdateQuerySet = rows.filter(~carried(), missed__gt=0)
+    return found
 
 
 def standing(update: SoftwareUpdate, *, actor: User | None, at: datetime) -> Standing:
     """How the update stands at that moment; see `Standing`."""
     concerned = hosts_concerned(update.pk, actor=actor, at=at)
-    line = coverage_of(update.distribution, update.release, at=at)
+    line = coverage_of(update.distribution, update.release, at=at, actor=actor)
     open_ids = {host.host_id for host in concerned}
     having = [host for host in _having(update, actor=actor) if host.host_id not in open_ids]
     limit: timedelta = settings.PATCHFLOW["FACTS_STALE_AFTER"]

@@ -50,7 +50,8 @@ def updates_of_host(request: HttpRequest, host: Host) -> SafeString | None:
     platform = host.platform
     line = None
     if platform is not None:
-        line = coverage_of(platform.distribution, release_of(platform.ecosystem, platform.release), at=now)
+        release = release_of(platform.ecosystem, platform.release)
+        line = coverage_of(platform.distribution, release, at=now, actor=actor)
     context = {
         "table": Table(COLUMNS, rows[:SHOWN], now, caption=str(gettext_lazy("Updates"))),
         "rows": rows,

@@ -24,7 +24,7 @@ from changes.enums_identify import Response, SeverityStep, UpdateClass, UpdateOr
 from changes.models import SoftwareUpdate
 from changes.queries.applicability import MISSING, verdict_counts
 from changes.queries.coverage import coverage
-from changes.queries.updates import carried, relevant
+from changes.queries.updates import carried, counted, relevant
 from changes.rules_identify import may_respond
 from changes.web import update_parts
 from changes.web.update_forms import ClassifyForm, RespondForm, refuse
@@ -49,7 +49,7 @@ SORTS = {
     "name": ("name", "pk"),
     "severity": ("severity_rank", "pk"),
     "class": ("start_by", "pk"),
-    "missing": ("reach", "pk"),
+    "missing": ("missed", "pk"),
     "notified": ("notified_at", "pk"),
     "known": ("known_at", "pk"),
 }
@@ -127,7 +127,7 @@ def _by_clock(rows: QuerySet[Any], value: str) -> QuerySet[Any]:
 
 
 def _missed(rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-    return rows.filter(reach__gt=0) if value == "yes" else rows.filter(reach=0)
+    return rows.filter(missed__gt=0) if value == "yes" else rows.filter(missed=0)
 
 
 def _columns(counts: dict[int, dict[str, int]], selectable: bool) -> list[Column]:
@@ -190,7 +190,7 @@ def update_list(request: HttpRequest) -> HttpResponseBase:
 
     listing = Listing(
         request,
-        rows.select_related("superseded_by").annotate(carried=carried()),
+        counted(rows, actor).select_related("superseded_by").annotate(carried=carried()),
         _columns(counts, may_raise),
         sorts=SORTS,
         default="class",

@@ -15,9 +15,9 @@ from django.utils.translation import ngettext
 
 from changes.enums import RFCState
 from changes.enums_identify import Response
-from changes.models import RFC, Feed, SoftwareUpdate
+from changes.models import RFC, Feed
 from changes.queries.feeds import visible_feeds
-from changes.queries.updates import carried, relevant
+from changes.queries.updates import carried, counted, relevant
 from cmdb.models import Host, ScanRun
 from patchflow.kernel.models import User
 from patchflow.web import words
@@ -53,8 +53,8 @@ def phases(actor: User, *, at: datetime) -> list[Phase]:
         )
     )
     identified = (
-        relevant(actor)
-        .filter(reach__gt=0)
+        counted(relevant(actor), actor)
+        .filter(missed__gt=0)
         .aggregate(
             all=Count("pk"),
             undecided=Count("pk", filter=Q(Q(response=Response.UNDECIDED), ~carried())),
@@ -168,16 +168,10 @@ class Risk:
 
 
 def clocks(actor: User, *, at: datetime) -> list[Risk]:
-    """The five start-by clocks that end first, of updates that hosts miss and nobody has begun to deploy."""
+    """The five start-by clocks that end first, of updates that hosts in sight miss and nobody has begun to deploy."""
     rows = (
-        SoftwareUpdate.objects.visible_to(actor)
-        .filter(
-            withdrawn_at__isnull=True,
-            superseded_by__isnull=True,
-            reach__gt=0,
-            start_by__isnull=False,
-            notified_at__isnull=False,
-        )
+        counted(relevant(actor).filter(start_by__isnull=False), actor)
+        .filter(missed__gt=0)
         .exclude(response__in=[Response.DECLINE])
         .order_by("start_by")[:5]
     )
@@ -185,7 +179,7 @@ def clocks(actor: User, *, at: datetime) -> list[Risk]:
         Risk(
             str(u),
             reverse("changes:update-detail", args=[u.pk]),
-            ngettext("%(n)d host misses it", "%(n)d hosts miss it", u.reach) % {"n": u.reach},
+            ngettext("%(n)d host misses it", "%(n)d hosts miss it", u.missed) % {"n": u.missed},
             Clock(u.notified_at, u.start_by, label=str(u.get_update_class_display())),
         )
         for u in rows
