@@ -16,6 +16,7 @@ from rest_framework.response import Response
 
 from changes.domain import calendar_keys
 from changes.models import ChangeSlot
+from changes.queries.calendar import slots_seen
 from patchflow.api.verbs import EmptySerializer, VerbViewSet
 from patchflow.kernel import calendars
 
@@ -97,12 +98,16 @@ class CalendarViewSet(viewsets.ViewSet):
 
 class SlotSerializer(serializers.ModelSerializer[ChangeSlot]):
     responsible = serializers.CharField(source="responsible.username", read_only=True)
+    hosts = serializers.SerializerMethodField(help_text="null for who may not see every host of the change.")
 
     class Meta:
         model = ChangeSlot
         fields = ("id", "rfc", "holder", "window", "name", "starts_at", "ends_at", "hosts", "responsible", "reserved_at",
                   "released_at", "release_reason")  # fmt: skip
         read_only_fields = fields
+
+    def get_hosts(self, slot: ChangeSlot) -> int | None:
+        return slot.hosts if slot.whole else None  # type: ignore[attr-defined]
 
 
 class SlotViewSet(VerbViewSet):
@@ -113,4 +118,5 @@ class SlotViewSet(VerbViewSet):
     available: Any = None  # a slot has no machine
 
     def visible(self) -> QuerySet[ChangeSlot]:
-        return ChangeSlot.objects.visible_to(self.request.user).select_related("responsible")  # type: ignore[arg-type]
+        rows: QuerySet[ChangeSlot] = slots_seen(self.request.user)  # type: ignore[arg-type]
+        return rows.select_related("responsible")

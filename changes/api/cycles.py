@@ -14,16 +14,21 @@ from rest_framework.response import Response
 from changes.domain import cycles, phase_steps
 from changes.enums import CycleKind, StepKey
 from changes.models import Cycle, PhaseStep
+from changes.queries.cycles import output_of
 from patchflow.api.verbs import ReasonSerializer, VerbViewSet, parsed
 
 
 class StepSerializer(serializers.ModelSerializer[PhaseStep]):
     owner = serializers.CharField(source="owner.username", default=None, read_only=True)
+    output = serializers.SerializerMethodField(help_text="Empty where it counts hosts that the caller may not see.")
 
     class Meta:
         model = PhaseStep
         fields = ("phase", "position", "key", "state", "owner", "output", "reason", "settled_at")
         read_only_fields = fields
+
+    def get_output(self, step: PhaseStep) -> str:
+        return output_of(step, self.context["request"].user)
 
 
 class CycleSerializer(serializers.ModelSerializer[Cycle]):

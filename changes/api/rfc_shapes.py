@@ -11,6 +11,8 @@ from changes.domain.rfc_gates import owed
 from changes.enums import CloseCode, EvidenceKind, ReferenceKind, RFCKind, UpdateClass, WayBack
 from changes.models import RFC, Attachment, BreakGlass, Comment, Evidence, Reference, RFCTarget, RFCUpdate
 from changes.queries.conflicts import ConflictKind
+from changes.queries.rfcs import sees_all
+from changes.queries.risk import factors_for
 from patchflow.api.verbs import BlockerSerializer, ReasonSerializer
 
 
@@ -87,12 +89,12 @@ class RFCSerializer(RFCListSerializer):
         return GlassSerializer(rows, many=True).data
 
     def get_risk(self, rfc: RFC) -> dict[str, Any] | None:
+        """Factors that count hosts are left out for who may not see them all."""
         found = rfc.risk
-        return (
-            {"level": found.level, "score": found.score, "of": found.maximum, "factors": found.factors}
-            if found
-            else None
-        )
+        if found is None:
+            return None
+        factors = factors_for(found, whole=sees_all(rfc, self.context["request"].user))
+        return {"level": found.level, "score": found.score, "of": found.maximum, "factors": factors}
 
 
 class ContentSerializer(serializers.Serializer[Any]):

@@ -57,7 +57,7 @@ from changes.models import RFC, Attachment, Comment, Reference
 from changes.queries.authorization import authorization_for
 from changes.queries.conflicts import find_conflicts, seen_by
 from changes.queries.fitting import fit_of
-from changes.queries.rfcs import changes_since_signed
+from changes.queries.rfcs import changes_since_signed, demand_all
 from cmdb.models import Host
 from patchflow.api.verbs import EmptySerializer, ReasonSerializer, VerbViewSet, parsed
 
@@ -328,12 +328,16 @@ class RFCViewSet(VerbViewSet):
     @extend_schema(responses=AuthorizationSerializer)
     @action(detail=True, methods=["get"], filter_backends=[])
     def authorization(self, request: Request, pk: str | None = None) -> Response:
-        """Whether it may be carried out now, and what exactly was authorized."""
-        found = authorization_for(rfc_id=self._pk(), at=timezone.now())
+        """Whether it may be carried out now, and what exactly was authorized; for who may see every host of it."""
+        rfc = self.get_object()
+        demand_all(rfc, request.user)  # type: ignore[arg-type]
+        found = authorization_for(rfc_id=rfc.pk, at=timezone.now())
         return Response(AuthorizationSerializer(found).data)
 
     @extend_schema(responses=DifferenceSerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
     def difference(self, request: Request, pk: str | None = None) -> Response:
-        """What differs from what the newest round asked about."""
-        return Response(DifferenceSerializer(changes_since_signed(self.get_object()), many=True).data)
+        """What differs from what the newest round asked about; for who may see every host of it."""
+        rfc = self.get_object()
+        demand_all(rfc, request.user)  # type: ignore[arg-type]
+        return Response(DifferenceSerializer(changes_since_signed(rfc), many=True).data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.throttling import ScopedRateThrottle
 
 from changes.domain import approvals
-from changes.queries.board import rounds_visible_to, why_not
+from changes.queries.board import read_whole, rounds_visible_to, why_not
 from patchflow.api.verbs import AvailableSerializer, ReasonSerializer, VerbViewSet, parsed, proven
 from patchflow.kernel import workflow
 from patchflow.kernel.enums import Verdict
@@ -46,12 +46,17 @@ class LevelSerializer(serializers.ModelSerializer[SignOffLevel]):
 
 class RoundSerializer(serializers.ModelSerializer[SignOffRound]):
     levels = LevelSerializer(many=True, read_only=True)
+    document = serializers.SerializerMethodField()
 
     class Meta:
         model = SignOffRound
         fields = ("id", "subject_type", "subject_id", "subject_label", "number", "kind", "state", "position",
                   "digest", "document", "opened_at", "closed_at", "reason", "levels")  # fmt: skip
         read_only_fields = fields
+
+    def get_document(self, round_: SignOffRound) -> dict[str, Any] | None:
+        """What is signed; null for who is not asked and may not see every host that it names."""
+        return round_.document if round_.whole else None  # type: ignore[attr-defined]
 
 
 class DecideSerializer(serializers.Serializer[Any]):
@@ -77,7 +82,9 @@ class RoundViewSet(VerbViewSet):
 
     def visible(self) -> QuerySet[Any]:
         actor: Any = self.request.user
-        rounds = rounds_visible_to(actor, at=timezone.now())
+        now = timezone.now()
+        whole = Exists(read_whole(actor, at=now).filter(pk=OuterRef("pk")))
+        rounds = rounds_visible_to(actor, at=now).annotate(whole=whole)
         return rounds.prefetch_related("levels__signoffs__user", "levels__signoffs__on_behalf_of")
 
     @extend_schema(request=DecideSerializer, responses=RoundSerializer)

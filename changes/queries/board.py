@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.apps import apps
-from django.db.models import F, Model, Q, QuerySet
+from django.db.models import F, Model, OuterRef, Q, QuerySet
 
 from changes.enums_meeting import MeetingState
 from changes.models import RFC, AgendaItem, SoftwareUpdate
+from changes.queries.rfcs import unseen_targets
 from cmdb.models import Installation
 from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.enums import RoundState, Verdict
@@ -28,12 +29,37 @@ RFC_LABEL = "changes.rfc"
 def rounds_visible_to(actor: User, *, at: datetime) -> QuerySet[SignOffRound]:
     """Rounds about what the actor may see, those that ask the actor or somebody for whom the actor stands in, and those on
     the published agenda of a board on which the actor sits."""
-    seen = Q(levels__voters__user__in=[actor.pk, *absent_for(actor, at=at)])
-    seated = AgendaItem.objects.filter(meeting__attendees__user=actor).exclude(meeting__state=MeetingState.PLANNED)
-    seen |= Q(pk__in=seated.values("round"))
+    seen = _asked(actor, at)
     for label in signoff_subjects:
         seen |= Q(subject_type=label, subject_id__in=signoff_subjects[label].visible(actor))
     return SignOffRound.objects.filter(pk__in=SignOffRound.objects.filter(seen).values("pk")).order_by("-pk")
+
+
+def _asked(actor: User, at: datetime) -> Q:
+    """Rounds that ask the actor or somebody for whom the actor stands in, or stand on the agenda of a board of theirs."""
+    seated = AgendaItem.objects.filter(meeting__attendees__user=actor).exclude(meeting__state=MeetingState.PLANNED)
+    return Q(levels__voters__user__in=[actor.pk, *absent_for(actor, at=at)]) | Q(pk__in=seated.values("round"))
+
+
+IN_SCOPE = ("changes.changemodel", "cmdb.baseline")
+"""Subjects that name no host, or none outside the scope of who sees them."""
+
+
+def read_whole(actor: User, *, at: datetime) -> QuerySet[SignOffRound]:
+    """The rounds that the actor may see of which they read everything: those that ask them, whatever their scope, and those
+    whose every host is in it."""
+    rounds = rounds_visible_to(actor, at=at)
+    if actor.scopes_for("host.view") is None:
+        return rounds
+    seen = RFC.objects.exclude(unseen_targets(actor, OuterRef("pk")))
+    mine = Q(subject_type=RFC_LABEL, subject_id__in=seen.values("pk")) | Q(subject_type__in=IN_SCOPE)
+    asked = SignOffRound.objects.filter(_asked(actor, at))
+    return rounds.filter(mine | Q(pk__in=asked.values("pk")))
+
+
+def reads_whole(round_: SignOffRound, actor: User, *, at: datetime) -> bool:
+    """Whether the actor reads all that the round is about."""
+    return read_whole(actor, at=at).filter(pk=round_.pk).exists()
 
 
 def subject_of_round(round_: SignOffRound) -> Model:

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Value
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from changes.models import RFC, ChangeSlot, FreezeWindow
+from changes.queries.rfcs import unseen_targets
 from patchflow.kernel import calendars
 from patchflow.kernel.calendars import Entry
 from patchflow.kernel.models import User
 
 
+def slots_seen(actor: User) -> Any:
+    """The slots of the changes in sight. `whole`: the actor sees every host of the change, so also how many a slot takes."""
+    rows = ChangeSlot.objects.visible_to(actor)
+    if actor.scopes_for("host.view") is None:
+        return rows.annotate(whole=Value(True))
+    return rows.annotate(whole=~unseen_targets(actor, OuterRef("rfc")))
+
+
 @calendars.source("slot")
 def slot_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[Entry]:
-    """Reserved slots of the changes in sight. One query."""
-    rows = ChangeSlot.objects.live().visible_to(actor).touching(since, until).select_related("rfc", "responsible")
+    """Reserved slots of the changes in sight, with their hosts for who sees them all. One query."""
+    rows = slots_seen(actor).live().touching(since, until).select_related("rfc", "responsible")
     for slot in rows:
-        detail = ngettext("%(n)d host", "%(n)d hosts", slot.hosts) % {"n": slot.hosts}
+        hosts = [ngettext("%(n)d host", "%(n)d hosts", slot.hosts) % {"n": slot.hosts}] if slot.whole else []
         yield Entry(
             kind="slot",
             key=f"slot-{slot.pk}",
@@ -28,7 +38,7 @@ def slot_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[E
             starts_at=slot.starts_at,
             ends_at=slot.ends_at,
             url=slot.rfc.get_absolute_url(),
-            detail=f"{slot.holder}, {slot.name}, {detail}, {slot.responsible}",
+            detail=", ".join([slot.holder, slot.name, *hosts, str(slot.responsible)]),
         )
 
 

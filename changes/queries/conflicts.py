@@ -7,8 +7,8 @@ apart; what no waiting heals denies.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -16,8 +16,9 @@ from django.db.models import Count, Q
 from django.urls import reverse
 
 from changes.enums import TERMINAL, RFCState
-from changes.models import RFC, ChangeSlot, FreezeWindow
+from changes.models import RFC, ChangeSlot, FreezeWindow, RFCTarget
 from changes.queries.fitting import Fit, fit_of
+from cmdb.models import Host
 from cmdb.queries.hosts import related_hosts
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.models import User
@@ -37,7 +38,10 @@ class ConflictKind(StrEnum):
 
 @dataclass(frozen=True)
 class Conflict:
-    """One conflict. `denies`: no waiting heals it; `other_id` is the change on the other side, which not everybody may see."""
+    """One conflict. `denies`: no waiting heals it; `other_id` is the change on the other side, which not everybody may see.
+
+    `among`: the hosts that were counted; `tell` says it with the number of those that a reader may see.
+    """
 
     kind: ConflictKind
     sentence: str
@@ -45,6 +49,8 @@ class Conflict:
     where: str = ""
     other_id: int | None = None
     hosts: int = 0
+    among: frozenset[int] = field(default=frozenset(), compare=False, repr=False)
+    tell: Callable[[int], str] | None = field(default=None, compare=False, repr=False)
 
     @property
     def blocker(self) -> Blocker:
@@ -84,11 +90,30 @@ def denying(rfc: RFC, *, at: datetime) -> list[Blocker]:
     return [conflict.blocker for conflict in find_conflicts(rfc, at=at) if conflict.denies]
 
 
-def seen_by(actor: User, found: Sequence[Conflict]) -> tuple[list[Conflict], int]:
-    """The conflicts that the actor may read, and with how many other changes there are some that they may not. One query."""
+def seen_by(actor: User, found: Sequence[Conflict], *, whole: bool = False) -> tuple[list[Conflict], int]:
+    """The conflicts that the actor may read, and with how many other changes there are some that they may not. Their figures
+    are of the hosts that the actor may see, unless `whole` asks for all."""
     others = {c.other_id for c in found if c.other_id}
     seen = set(RFC.objects.visible_to(actor).filter(pk__in=others).values_list("pk", flat=True))
-    return [c for c in found if c.other_id is None or c.other_id in seen], len(others - seen)
+    shown = [c for c in found if c.other_id is None or c.other_id in seen]
+    if not whole and actor.scopes_for("host.view") is not None:
+        shown = [_in_sight(c, actor) for c in shown]
+    return shown, len(others - seen)
+
+
+def _in_sight(conflict: Conflict, actor: User) -> Conflict:
+    """The conflict with the figures of the hosts that the actor may see."""
+    if conflict.tell is None:
+        return conflict
+    mine = Host.objects.visible_to(actor).filter(pk__among=conflict.among)
+    if conflict.other_id:
+        met = RFCTarget.objects.filter(
+            rfc=conflict.other_id, host__in=mine, removed_at__isnull=True, left_at__isnull=True
+        )
+        count = met.count()
+    else:
+        count = mine.count()
+    return replace(conflict, sentence=conflict.tell(count), hosts=count)
 
 
 # --- window ---------------------------------------------------------------------------------------------------------------
@@ -101,7 +126,17 @@ def _windows(rfc: RFC, fit: Fit) -> list[Conflict]:
     count, total = len(fit.unfit), len(fit.unfit) + len(fit.fits)
     reason = next(iter(sorted(set(fit.unfit.values()))))
     what = f"{count} of {total} targets will not fit their windows" if fit.fits else "No target fits a window"
-    return [Conflict(ConflictKind.WINDOW, f"{what}. {reason}", fit.contradicts, where, hosts=count)]
+
+    def tell(seen: int) -> str:
+        said = f"{seen} of the targets in your scope will not fit their windows" if fit.fits else what
+        return f"{said}. {reason}"
+
+    return [
+        Conflict(
+            ConflictKind.WINDOW, f"{what}. {reason}", fit.contradicts, where, hosts=count, among=frozenset(fit.unfit),
+            tell=tell,
+        )
+    ]  # fmt: skip
 
 
 # --- freeze ---------------------------------------------------------------------------------------------------------------
@@ -154,7 +189,7 @@ def _on_hosts(
         .prefetch_related("slots")
     )
     others = list(rows[: COMPARED + 1])
-    found = [met for other in others[:COMPARED] if (met := _meeting(rfc, slots, other, kind, at=at))]
+    found = [met for other in others[:COMPARED] if (met := _meeting(rfc, slots, other, kind, hosts, at=at))]
     if len(others) > COMPARED:
         which = "the same" if kind == ConflictKind.SAME_CI else "related"
         sentence = f"Still more changes are under way on {which} hosts; the {COMPARED} with most hosts in common were compared."
@@ -162,21 +197,35 @@ def _on_hosts(
     return found
 
 
-def _meeting(rfc: RFC, slots: list[ChangeSlot], other: RFC, kind: ConflictKind, *, at: datetime) -> Conflict | None:
+def _meeting(
+    rfc: RFC, slots: list[ChangeSlot], other: RFC, kind: ConflictKind, hosts: Collection[int], *, at: datetime
+) -> Conflict | None:
     """The conflict with `other`; None if the two can never be at work at the same time."""
     theirs = [s for s in other.slots.all() if s.released_at is None and s.ends_at > at]
     mine_at, theirs_at = _spans(rfc, slots, at=at), _spans(other, theirs, at=at)
     shared = [(a, b) for a in mine_at for b in theirs_at if overlap(a, b)]
     if not shared:
         return None
-    count = other.met  # type: ignore[attr-defined]
-    on = "of the same hosts" if kind == ConflictKind.SAME_CI else "related hosts"
-    where = on if count != 1 or kind == ConflictKind.SAME_CI else "related host"
-    sentence = f"{other.number} · {other.title}: {count} {where}"
+    when = ""
     if slots and theirs:
         first = min(max(a[0], b[0]) for a, b in shared)
-        sentence += f", at the same time from {first:%d %b %Y %H:%M} UTC"
-    return Conflict(kind, f"{sentence}.", where=other.get_absolute_url(), other_id=other.pk, hosts=count)
+        when = f", at the same time from {first:%d %b %Y %H:%M} UTC"
+
+    def tell(count: int) -> str:
+        on = "of the same hosts" if kind == ConflictKind.SAME_CI else "related hosts"
+        where = on if count != 1 or kind == ConflictKind.SAME_CI else "related host"
+        return f"{other.number} · {other.title}: {count} {where}{when}."
+
+    count: int = other.met  # type: ignore[attr-defined]
+    return Conflict(
+        kind,
+        tell(count),
+        where=other.get_absolute_url(),
+        other_id=other.pk,
+        hosts=count,
+        among=frozenset(hosts),
+        tell=tell,
+    )
 
 
 def _spans(rfc: RFC, slots: list[ChangeSlot], *, at: datetime) -> list[Span]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from changes.enums import STEPS, CycleEventKind, CycleState, RFCState
+from changes.enums import STEPS, CycleEventKind, CycleState, RFCState, StepKey
 from changes.models import RFC, Cycle, PhaseStep
 from changes.models.cycle import LEAVES
+from patchflow.kernel.models import User
 
 COLUMN_OF: dict[str, CycleState] = {
     RFCState.DRAFT: CycleState.IDENTIFY,
@@ -43,9 +44,21 @@ class PhaseColumn:
         return sum(step.state != "open" for step in self.steps)
 
 
-def columns_of(cycle: Cycle, rfcs: Sequence[RFC]) -> list[PhaseColumn]:
-    """The four columns; `rfcs` are those of the cycle that the viewer may see."""
+COUNT_HOSTS = (StepKey.INVENTORY, StepKey.DEPLOYMENT)
+"""Steps whose output counts the hosts of the whole estate, or of every change."""
+
+
+def output_of(step: PhaseStep, actor: User) -> str:
+    """What a step brought, as the actor may read it: figures of all hosts are for who may see all."""
+    hidden = step.key in COUNT_HOSTS and actor.scopes_for("host.view") is not None
+    return "" if hidden else step.output
+
+
+def columns_of(cycle: Cycle, rfcs: Sequence[RFC], actor: User) -> list[PhaseColumn]:
+    """The four columns; `rfcs` are those of the cycle that the viewer may see. A step's output is in its `said`."""
     steps = list(cycle.steps.select_related("owner"))
+    for step in steps:
+        step.said = output_of(step, actor)  # type: ignore[attr-defined]
     kinds = list(cycle.events.values_list("kind", flat=True))
     order = [*STEPS, CycleState.COMPLETED]
     place = order.index(CycleState(cycle.state))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, Q, QuerySet
 
 from changes.enums import RFCState
-from changes.models import RFC
+from changes.models import RFC, RFCTarget
 from changes.queries.applicability import hosts_missing
+from cmdb.models import Host
 from patchflow.kernel.enums import RoundState, Verdict
+from patchflow.kernel.errors import NotAllowed
 from patchflow.kernel.integrity import difference, plain
 from patchflow.kernel.models import AuditEntry, SignOff, SignOffRound, User
 from patchflow.kernel.signoffs import rounds_of
@@ -25,6 +28,36 @@ def relevance(rfc: RFC) -> dict[int, int]:
         update_id: len({m.host_id for m in hosts_missing(update_id)} & targets)
         for update_id in rfc.updates.filter(removed_at__isnull=True).values_list("update_id", flat=True)
     }
+
+
+def in_sight(actor: User | None, path: str = "host") -> Q:
+    """Of targets: those on hosts that the actor may see (None: all)."""
+    if actor is None or actor.scopes_for("host.view") is None:
+        return Q()
+    return Q(**{f"{path}__in": Host.objects.visible_to(actor)})
+
+
+def targets_seen(rfc: RFC, actor: User | None) -> QuerySet[RFCTarget]:
+    """The change's live targets on hosts that the actor may see (None: all)."""
+    return rfc.targets.filter(in_sight(actor), removed_at__isnull=True, left_at__isnull=True)
+
+
+def unseen_targets(actor: User, rfc: Any) -> Exists:
+    """Of a row whose change is `rfc`: whether it has a target, now or once, that the actor may not see."""
+    return Exists(RFCTarget.objects.filter(rfc=rfc).exclude(host__in=Host.objects.visible_to(actor)))
+
+
+def sees_all(rfc: RFC, actor: User) -> bool:
+    """Whether the actor may see every host of the change, and so the figures that were written of them."""
+    if actor.scopes_for("host.view") is None:
+        return True
+    return not RFC.objects.filter(unseen_targets(actor, rfc.pk), pk=rfc.pk).exists()
+
+
+def demand_all(rfc: RFC, actor: User) -> None:
+    """Raises NotAllowed unless the actor may see every host of the change."""
+    if not sees_all(rfc, actor):
+        raise NotAllowed("This document names hosts outside your scope.", code="rfc.scope")
 
 
 def authorized(actor: User) -> list[RFC]:

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from changes.enums import EvidenceKind, RiskLevel, WayBack
-from changes.models import RFC, SoftwareUpdate
+from changes.models import RFC, RiskAssessment, SoftwareUpdate
+from changes.queries.rfcs import targets_seen
 from cmdb.queries.hosts import TargetFacts, target_facts
+from patchflow.kernel.models import User
 
 RESTARTS_HOST = ("linux", "kernel", "glibc", "systemd", "dbus", "libc6")
 """Source packages whose update takes effect only after a restart of the host."""
@@ -74,6 +77,15 @@ def _many(count: int, one: str, more: str) -> str:
 
 
 MOST = "(1 is the highest)"
+
+
+COUNT_HOSTS = ("criticality", "hosts", "environment", "exposure")
+"""Factors whose value and sentence count the hosts of a change."""
+
+
+def factors_for(risk: RiskAssessment, *, whole: bool) -> list[dict[str, Any]]:
+    """The factors as a reader may have them: who does not see every host of the change reads none that count them."""
+    return [factor for factor in risk.factors if whole or factor["key"] not in COUNT_HOSTS]
 
 
 def _criticality(facts: Sequence[TargetFacts]) -> Factor:
@@ -193,9 +205,14 @@ class CostOfWaiting:
 STEPS_AHEAD = (timedelta(0), timedelta(days=2), timedelta(days=7), timedelta(days=20))
 
 
-def cost_of_waiting(rfc: RFC, *, at: datetime, dates: Sequence[datetime] = ()) -> CostOfWaiting:
-    """The cost by date; a host counts for each day that it stays exposed, the first one included. The plan's own date is marked."""
-    hosts = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True, outcome="planned").count()
+def cost_of_waiting(
+    rfc: RFC, *, at: datetime, dates: Sequence[datetime] = (), actor: User | None = None
+) -> CostOfWaiting:
+    """The cost by date; a host counts for each day that it stays exposed, the first one included. The plan's own date is marked.
+
+    Of the hosts that `actor` may see (None: all).
+    """
+    hosts = targets_seen(rfc, actor).filter(outcome="planned").count()
     updates = SoftwareUpdate.objects.filter(rfc_rows__rfc=rfc, rfc_rows__removed_at__isnull=True)
     plan = max(rfc.not_before, at) if rfc.not_before else None
     asked = sorted({*(dates or [at + step for step in STEPS_AHEAD]), *([plan] if plan else [])})

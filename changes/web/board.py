@@ -23,7 +23,7 @@ from changes.enums_meeting import MeetingState
 from changes.models import RFC, RFCUpdate, SoftwareUpdate, Vulnerability
 from changes.queries import board
 from changes.queries.conflicts import find_conflicts
-from changes.queries.rfcs import changes_since_signed, round_before
+from changes.queries.rfcs import changes_since_signed, round_before, targets_seen
 from changes.queries.risk import CostOfWaiting, cost_of_waiting
 from changes.web import rfc_forms, rfc_parts
 from patchflow.kernel.enums import Verdict
@@ -179,13 +179,14 @@ def evidence_of(round_: SignOffRound, actor: Any, form: DecideForm) -> dict[str,
     }
     context["own"] = _own(context["rungs"], actor)
     context["following_step"] = _step(subject, now) if context["own"] else ""
+    whole = board.reads_whole(round_, actor, at=now)
     if isinstance(subject, RFC):
-        context |= _rfc_item(subject, actor, now) | _since_before(round_, now)
+        context |= _rfc_item(subject, actor, now, whole=whole) | _since_before(round_, now)
     else:
         context |= _since_before(round_, now)
         slot = f"board.{round_.subject_type}"
         context["panel_slot"] = slot if panels.known(slot) else ""
-        context["document"] = [(str(k).replace("_", " "), _said(v)) for k, v in round_.document.items()]
+        context["document"] = [(str(k).replace("_", " "), _said(v)) for k, v in round_.document.items() if whole]
     return context
 
 
@@ -274,10 +275,11 @@ def _urgency(cost: CostOfWaiting, now: Any) -> tuple[str, str]:
     return css, " · ".join(said)
 
 
-def _rfc_item(rfc: RFC, actor: Any, now: Any) -> dict[str, Any]:
-    risk = rfc.risk
-    cost = cost_of_waiting(rfc, at=now)
-    targets = list(rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True))
+def _rfc_item(rfc: RFC, actor: Any, now: Any, *, whole: bool) -> dict[str, Any]:
+    """What a decision needs. `whole`: of every host; else figures are of the hosts that the actor may see."""
+    risk, reader = rfc.risk, None if whole else actor
+    cost = cost_of_waiting(rfc, at=now, actor=reader)
+    targets = list(targets_seen(rfc, reader))
     changed = rfc_parts.differences(changes_since_signed(rfc))
     vital = sum(t.criticality == 1 for t in targets)
     conflicts = find_conflicts(rfc, at=now)
@@ -286,7 +288,7 @@ def _rfc_item(rfc: RFC, actor: Any, now: Any) -> dict[str, Any]:
         "rfc": rfc,
         "risk": risk,
         "risk_look": states.look("changes.risk", risk.level) if risk else None,
-        "risk_lines": rfc_parts.risk_statements(risk),
+        "risk_lines": rfc_parts.risk_statements(risk, whole=whole),
         "risk_scale": rfc_parts.risk_scale(),
         "cost": cost,
         "urgency": _urgency(cost, now),
@@ -301,7 +303,7 @@ def _rfc_item(rfc: RFC, actor: Any, now: Any) -> dict[str, Any]:
         "plans": [(label, getattr(rfc, name)) for name, label in rfc_parts.PLAN_NAMES],
         "evidence": rfc_parts.evidence_statements(rfc.evidence.all(), now=now),
         "changed": changed,
-        "conflicts": rfc_parts.conflict_statements(conflicts, actor),
+        "conflicts": rfc_parts.conflict_statements(conflicts, actor, whole=whole),
         "stopping": any(one.denies for one in conflicts),
         "points": _open_points(rfc, changed),
     }

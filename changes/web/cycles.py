@@ -96,7 +96,7 @@ def cycle_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "ident": [cycle.get_kind_display()],
         "next": _next(cycle),
         "verbs": verbs,
-        "columns": columns_of(cycle, list(rfcs)),
+        "columns": columns_of(cycle, list(rfcs), actor),
         "hidden": hidden,
         "may_settle": may_settle,
         "events": cycle.events.select_related("by").order_by("-id")[:12],

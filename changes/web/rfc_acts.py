@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from changes.domain import approvals, clocks, glass, holds, rfcs, risk, supersedence
 from changes.models import RFC
+from changes.queries.rfcs import targets_seen
 from changes.web import rfc_forms, rfc_parts
 from changes.web.rfc_verbs import why_not
 from changes.web.rfcs import crumbs_of, visible_rfc
@@ -127,7 +128,7 @@ def rfc_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
         else:
             messages.success(request, _("%(number)s: done.") % {"number": rfc.number})
             return redirect(rfc)
-    hosts = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True).count()
+    hosts = targets_seen(rfc, actor).count()
     context = {
         "title": f"{page.title}: {rfc.number}",
         "lede": rfc.title,

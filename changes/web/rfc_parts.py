@@ -18,7 +18,7 @@ from changes.queries.board import Rung, ladder_of
 from changes.queries.conflicts import Conflict, ConflictKind, seen_by
 from changes.queries.holds import open_hold_of
 from changes.queries.rfcs import history_of, refusal_of
-from changes.queries.risk import LEVELS, CostOfWaiting, Waiting
+from changes.queries.risk import LEVELS, CostOfWaiting, Waiting, factors_for
 from cmdb.enums import Environment
 from patchflow.kernel.blockers import here, said
 from patchflow.kernel.enums import Quorum, Verdict
@@ -215,11 +215,12 @@ def _who_cannot(round_: SignOffRound) -> list[str]:
 
 
 # --- figures -------------------------------------------------------------------------------------------------------------------
-def risk_statements(risk: RiskAssessment | None) -> list[Statement]:
-    """The factors of an assessment, the heaviest first."""
+def risk_statements(risk: RiskAssessment | None, *, whole: bool) -> list[Statement]:
+    """The factors of an assessment, the heaviest first; for who does not see every host none that count them."""
     if risk is None:
         return []
-    rows = sorted(risk.factors, key=lambda f: -f["points"])
+    rows = sorted(factors_for(risk, whole=whole), key=lambda f: -f["points"])
+    unsaid = [] if whole else [Statement("st-open", _("What counts hosts outside your scope is left out."))]
     return [
         Statement(
             "st-warn"
@@ -229,7 +230,7 @@ def risk_statements(risk: RiskAssessment | None) -> list[Statement]:
             _("%(points)d of %(of)d") % {"points": f["points"], "of": f["of"]},
         )
         for f in rows
-    ]
+    ] + unsaid
 
 
 def risk_scale() -> str:
@@ -355,9 +356,9 @@ CONFLICT_WORDS = {
 }
 
 
-def conflict_statements(found: list[Conflict], actor: User) -> list[Statement]:
+def conflict_statements(found: list[Conflict], actor: User, *, whole: bool) -> list[Statement]:
     """Conflicts as lines, those that deny marked; of changes that the person may not see only how many."""
-    shown, hidden = seen_by(actor, found)
+    shown, hidden = seen_by(actor, found, whole=whole)
     lines = [
         Statement("st-bad" if c.denies else "st-warn", here(c.sentence), str(CONFLICT_WORDS[c.kind]), c.where)
         for c in shown

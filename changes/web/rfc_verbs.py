@@ -18,7 +18,7 @@ from changes.domain.risk import SCORABLE
 from changes.enums import RFCKind, RFCState
 from changes.models import RFC
 from changes.queries.holds import hold_blocker, open_hold_of
-from changes.queries.rfcs import refusal_of
+from changes.queries.rfcs import refusal_of, targets_seen
 from changes.rules import own_or_manager
 from patchflow.kernel import signoffs, workflow
 from patchflow.kernel.blockers import Blocker, English, english, label_of
@@ -75,7 +75,7 @@ ASIDE = {"copy", "parent", "score", "classify", "hold", "revise", "reject", "can
 def verbs_of_rfc(rfc: RFC, *, actor: User, at: datetime) -> tuple[list[Verb], list[Verb]]:
     """What can be done to the RFC where it stands, and what can be done aside; refused ones with every reason, verbs of
     other kinds left out."""
-    hosts = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True).count()
+    hosts = targets_seen(rfc, actor).count()
     reach = {"stop": ngettext("on %(n)d host", "on %(n)d hosts", hosts) % {"n": hosts}}
     offered = [
         _verb(rfc, one.name, str(one.label), one.blockers, dangerous=one.dangerous, reach=reach.get(one.name, ""))

@@ -20,6 +20,7 @@ from changes.enums import RFCState
 from changes.models import RFC, SoftwareUpdate
 from changes.queries.below import Lift, lift_of_baseline, lift_of_group, lift_of_host
 from changes.queries.conflicts import find_conflicts
+from changes.queries.rfcs import sees_all
 from changes.web import rfc_forms, rfc_parts
 from changes.web.rfc_forms import ContentForm, ReviseForm
 from changes.web.rfc_verbs import why_not
@@ -180,7 +181,8 @@ def rfc_revise(request: HttpRequest, pk: int) -> HttpResponse:
             rfc_forms.refuse(form, refusal)
         else:
             messages.success(request, _said_after(rfc, now))
-            for line in rfc_parts.conflict_statements(find_conflicts(now, at=timezone.now()), actor):
+            found = find_conflicts(now, at=timezone.now())
+            for line in rfc_parts.conflict_statements(found, actor, whole=sees_all(now, actor)):
                 messages.warning(request, line.text)
             return redirect(now)
     context = {

@@ -21,7 +21,7 @@ from changes.models import RFC, Cycle
 from changes.queries.conflicts import find_conflicts
 from changes.queries.fitting import Fit, fit_of
 from changes.queries.holds import open_hold_of, open_holds
-from changes.queries.rfcs import changes_since_signed, history_of, last_voided
+from changes.queries.rfcs import changes_since_signed, history_of, in_sight, last_voided, sees_all, targets_seen
 from changes.queries.risk import cost_of_waiting
 from changes.web import rfc_parts
 from changes.web.rfc_verbs import verbs_of_rfc
@@ -86,8 +86,9 @@ def _cycles() -> list[tuple[str, str]]:
 @require_safe
 def rfc_list(request: HttpRequest) -> HttpResponseBase:
     """All RFCs that the person may see."""
-    live = Q(targets__removed_at__isnull=True, targets__left_at__isnull=True)
-    rows = RFC.objects.visible_to(request.user).select_related("requested_by")  # type: ignore[arg-type]
+    actor: Any = request.user
+    live = Q(in_sight(actor, "targets__host"), targets__removed_at__isnull=True, targets__left_at__isnull=True)
+    rows = RFC.objects.visible_to(actor).select_related("requested_by")
     listing = Listing(
         request,
         rows.annotate(hosts=Count("targets", filter=live), held=Exists(open_holds(RFC, OuterRef("pk")))),
@@ -133,9 +134,10 @@ def rfc_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:
     """What the page of an RFC shows."""
-    targets = list(rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True))
+    whole = sees_all(rfc, actor)
+    targets = list(targets_seen(rfc, actor))
     round_ = rounds_of(rfc).first()
-    cost = cost_of_waiting(rfc, at=now)
+    cost = cost_of_waiting(rfc, at=now, actor=actor)
     risk_now = rfc.risk
     since = changes_since_signed(rfc)
     verbs, also = verbs_of_rfc(rfc, actor=actor, at=now)
@@ -157,18 +159,19 @@ def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:
         "done": rfc.state in (*TERMINAL, RFCState.IN_REVIEW),
         "risk": risk_now,
         "risk_look": states.look("changes.risk", risk_now.level) if risk_now else None,
-        "risk_lines": rfc_parts.risk_statements(risk_now),
+        "risk_lines": rfc_parts.risk_statements(risk_now, whole=whole),
         "risk_old": risk_now is not None and risk_now.content_digest != rfc.content_digest(),
         "cost": cost,
         "cost_head": rfc_parts.cost_head(cost),
         "cost_rows": rfc_parts.waiting_rows(cost, now=now),
         "round": round_,
+        "whole": whole,
         "ladder": rfc_parts.ladder(round_, now=now) if round_ else [],
         "owed": [] if rfc.state in TERMINAL else [Statement("st-warn", str(b)) for b in owed(rfc)],
         "glass": list(rfc.glass.select_related("asked_by", "broken_by", "reviewed_by")),
         "target_count": len(targets),
         "scope_rows": rfc_parts.scope_rows(targets),
-        "left_count": rfc.targets.filter(left_at__isnull=False, removed_at__isnull=True).count(),
+        "left_count": rfc.targets.filter(in_sight(actor), left_at__isnull=False, removed_at__isnull=True).count(),
         "updates": rfc.updates.filter(removed_at__isnull=True),
         "windows": rfc.windows.all(),
         "plans": [(label, getattr(rfc, name)) for name, label in rfc_parts.PLAN_NAMES],
@@ -179,7 +182,9 @@ def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:
         "clock": rfc_parts.clock_of(rfc),
         "tested_since": risk_now is not None
         and rfc.evidence.filter(at__gte=risk_now.at, passed__isnull=False).exists(),
-        "conflicts": [] if rfc.state in TERMINAL else rfc_parts.conflict_statements(find_conflicts(rfc, at=now), actor),
+        "conflicts": []
+        if rfc.state in TERMINAL
+        else rfc_parts.conflict_statements(find_conflicts(rfc, at=now), actor, whole=whole),
         "links": _links(rfc),
         "timeline": history_of(rfc)[:20],
     }
