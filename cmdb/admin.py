@@ -127,11 +127,16 @@ class HostAdmin(VerbAdmin):
     list_filter = ("ci__state", "ci__environment", "ci__criticality", "restart_needed", "platform")
     search_fields = ("name", "fqdn", "machine_id")
     list_select_related = ("platform", "ci")
+    readonly_fields = ("state",)
     inlines = (IdentityInline, MembershipInline, FactInline, PendingInline)
     verbs = (
         AdminVerb("scan", _("Scan"), _scan),
         AdminVerb("retire", _("Retire"), _retire_host, transition="retire", needs_reason=True),
     )
+
+    @admin.display(description=_("State"))
+    def state(self, host: Host) -> str:
+        return str(host.ci.get_state_display())
 
     def explain(self, verb: AdminVerb, obj: Host, actor: User, at: datetime) -> str:
         if verb.name == "retire":

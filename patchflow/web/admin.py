@@ -81,6 +81,15 @@ class VerbAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """What is named is shown, also columns that no form can hold: the state is one."""
+        has_state = any(column.name == "state" for column in self.model._meta.concrete_fields)
+        return [*self.readonly_fields, *(self.fields or (["state"] if has_state else []))]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Its state first: it is what people look for."""
+        return sorted(super().get_fields(request, obj), key=lambda name: name != "state")
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
         visible_to = getattr(rows, "visible_to", None)
@@ -151,6 +160,9 @@ class ReadOnlyInline(admin.TabularInline):
     extra = 0
     can_delete = False
     show_change_link = False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return [*self.readonly_fields, *(self.fields or ())]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -1,0 +1,57 @@
+"""The admin site as a whole: every window opens, shows the state, and says why it is shut."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+
+from patchflow.kernel import fsm
+from patchflow.kernel.models import User
+from patchflow.web.admin import VerbAdmin
+from tests.patchflow.api.board import Board, board, taken_back  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.django_db
+MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
+
+
+def entered(person: User) -> Client:
+    client = Client(raise_request_exception=False)
+    client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def place(model: type[Model], page: str, *arguments: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=arguments)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_list_and_change_form_of_every_model_open(model: type[Model], board: Board) -> None:  # noqa: F811
+    assert isinstance(admin.site.get_model_admin(model), VerbAdmin)
+    with taken_back():
+        everything, otto = entered(board.people["everything"]), entered(board.cast.otto)
+        assert everything.get(place(model, "changelist")).status_code == 200
+        assert everything.get(place(model, "add")).status_code == 403
+        row, client = next(
+            ((found, who) for who in (everything, otto) for found in listed(who, model)), (None, everything)
+        )
+        if row is None:
+            assert model.__name__ in WITHOUT_ROW
+            return
+        form = client.get(place(model, "change", row.pk))
+    assert form.status_code == 200
+    if fsm.machine_of(model):
+        first = form.text.index('<div class="readonly">')
+        assert form.text[first:].startswith(f'<div class="readonly">{row.get_state_display()}')
+
+
+def listed(client: Client, model: type[Model]) -> list[Any]:
+    return list(client.get(place(model, "changelist")).context["cl"].result_list)
+
+
+WITHOUT_ROW = {"KillSwitch", "ReviewDefinition"}
+"""Models of which the small world has no row: their list alone is opened."""
