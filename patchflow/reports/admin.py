@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import allauth.account.admin  # noqa: F401  registered before it is taken off
+import django.contrib.auth.admin  # noqa: F401
+import knox.admin  # noqa: F401
+from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from knox.models import get_token_model
 
 from changes.admin.rfc import ROUND_VERBS
 from patchflow.kernel import saved_filters, substitutes
@@ -27,8 +32,8 @@ from patchflow.notices import webhooks
 from patchflow.notices.models import Delivery, Webhook
 from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
 
-if admin.site.is_registered(Group):
-    admin.site.unregister(Group)
+for _of_a_library in (Group, EmailAddress, get_token_model()):
+    admin.site.unregister(_of_a_library)  # their windows are no `VerbAdmin`: they would be second doors
 
 
 class GrantInline(ReadOnlyInline):
