@@ -12,6 +12,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
@@ -175,9 +176,16 @@ class ReadOnlyInline(admin.TabularInline):
 
 
 def may_enter(request: HttpRequest) -> bool:
-    """Who may open the admin site: holders of `admin.view`, somewhere. Being a superuser or staff gives no entry."""
+    """Who may open the admin site: holders of `admin.view`, somewhere. Being a superuser or staff gives no entry.
+
+    False leads to the log-in; who is logged in already would come back from there for ever. Raises PermissionDenied for them.
+    """
     user: Any = request.user
-    return user.is_active and user.is_authenticated and user.holds_somewhere("admin.view")
+    if not (user.is_authenticated and user.is_active):
+        return False
+    if not user.holds_somewhere("admin.view"):
+        raise PermissionDenied(_("The admin site is for roles that may see every row: yours may not."))
+    return True
 
 
 admin.site.has_permission = may_enter  # type: ignore[method-assign]

@@ -55,3 +55,15 @@ def listed(client: Client, model: type[Model]) -> list[Any]:
 
 WITHOUT_ROW = {"KillSwitch", "ReviewDefinition"}
 """Models of which the small world has no row: their list alone is opened."""
+
+
+def test_who_may_not_use_the_site_is_told_so(board: Board) -> None:  # noqa: F811
+    cast = board.cast
+    for person in (cast.mia, cast.che, cast.eve, cast.root):
+        answer = entered(person).get("/admin/", follow=True)
+        assert (answer.status_code, answer.redirect_chain) == (403, [])
+        assert "The admin site is for roles that may see every row" in answer.text
+    assert Client().get("/admin/").status_code == 302
+    assert entered(cast.otto).get("/admin/").status_code == 200
+
+
