@@ -19,15 +19,26 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
 from patchflow.kernel.audit import named
 from patchflow.kernel.integrity import EMPTY, chain_hash, merkle_root
-from patchflow.kernel.models import Audited, AuditEntry, AuditLeaf, AuditSeal
+from patchflow.kernel.models import Audited, AuditEntry, AuditLeaf, AuditSeal, User
 
 BATCH = 5000
 SETTLED = timedelta(hours=1)
 """No transaction stays open longer than this; older gaps in the ids are rolled-back writes."""
+
+
+def entries_of(object_type: str, object_id: str, actor: User) -> QuerySet[AuditEntry]:
+    """The history of one object, for whoever may see that object; nothing else is found by its number."""
+    model = apps.get_model(object_type)
+    rows = model._default_manager.all()
+    visible_to = getattr(rows, "visible_to", None)
+    seen = visible_to(actor) if visible_to else rows.none()
+    if actor.scopes_for("audit.view") is not None and not seen.filter(pk=object_id).exists():
+        return AuditEntry.objects.none()
+    return AuditEntry.objects.filter(object_type=object_type, object_id=object_id).select_related("leaf__seal")
 
 
 def leaf_hash(entry: AuditEntry) -> str:

@@ -12,16 +12,18 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from patchflow.kernel import workflow
+from patchflow.kernel import trail, workflow
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 
@@ -101,6 +103,17 @@ class VerbAdmin(admin.ModelAdmin):
         for verb in self.verbs:
             actions[verb.name] = (_action(verb), verb.name, verb.label)
         return actions
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Leads to the trail of the object: the site's own history knows of nothing, for nothing is changed by its forms."""
+        obj = self.get_object(request, unquote(object_id))
+        if obj is None or not self.has_view_permission(request, obj):
+            raise PermissionDenied(_("You may not see this."))
+        actor: Any = request.user
+        if trail.entries_of(self.opts.label_lower, str(obj.pk), actor).exists():
+            return redirect("reports:audit-object", self.opts.label_lower, obj.pk)
+        self.message_user(request, _("The audit trail has nothing about it that you may read."), messages.WARNING)
+        return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", quote(obj.pk))
 
     def explain(self, verb: AdminVerb, obj: Any, actor: User, at: Any) -> str:
         """The reasons against `verb` on one row, or an empty text."""

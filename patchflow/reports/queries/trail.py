@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.apps import apps
 from django.db.models import QuerySet
 
 from patchflow.kernel.models import AuditEntry, AuditSeal, User
@@ -16,17 +15,6 @@ def entries(actor: User) -> QuerySet[AuditEntry]:
     """The entries that `actor` may read: all with the right to audit, else none."""
     found = AuditEntry.objects.select_related("leaf__seal")
     return found if actor.scopes_for("audit.view") is None else found.none()
-
-
-def entries_of(object_type: str, object_id: str, actor: User) -> QuerySet[AuditEntry]:
-    """The history of one object, for whoever may see that object; nothing else is found by its number."""
-    model = apps.get_model(object_type)
-    rows = model._default_manager.all()
-    visible_to = getattr(rows, "visible_to", None)
-    seen = visible_to(actor) if visible_to else rows.none()
-    if actor.scopes_for("audit.view") is not None and not seen.filter(pk=object_id).exists():
-        return AuditEntry.objects.none()
-    return AuditEntry.objects.filter(object_type=object_type, object_id=object_id).select_related("leaf__seal")
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ def entry_detail(request: HttpRequest, pk: int) -> HttpResponse:
     actor: Any = request.user
     entry = get_object_or_404(AuditEntry.objects.select_related("leaf__seal"), pk=pk)
     if entry.object_id:
-        seen = asked.entries_of(entry.object_type, entry.object_id, actor).filter(pk=pk).exists()
+        seen = trail.entries_of(entry.object_type, entry.object_id, actor).filter(pk=pk).exists()
     else:
         seen = asked.entries(actor).filter(pk=pk).exists()
     if not seen:
@@ -125,7 +125,7 @@ def _state_label(entry: AuditEntry, state: str) -> str:
 def object_history(request: HttpRequest, object_type: str, object_id: str) -> HttpResponseBase:
     actor: Any = request.user
     try:
-        found = asked.entries_of(object_type, object_id, actor)
+        found = trail.entries_of(object_type, object_id, actor)
     except LookupError:
         raise Http404 from None
     first = found.order_by("-pk").first()

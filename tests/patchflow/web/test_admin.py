@@ -10,6 +10,7 @@ from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
+from changes.models import RFC, Fix
 from patchflow.kernel import fsm
 from patchflow.kernel.models import User
 from patchflow.web.admin import VerbAdmin
@@ -67,3 +68,14 @@ def test_who_may_not_use_the_site_is_told_so(board: Board) -> None:  # noqa: F81
     assert entered(cast.otto).get("/admin/").status_code == 200
 
 
+def test_history_of_an_object_leads_to_its_trail(board: Board) -> None:  # noqa: F811
+    rfc = RFC.objects.latest("pk")
+    fix = Fix.objects.latest("pk")
+    with taken_back():
+        aud = entered(board.cast.aud)
+        answer = aud.get(place(RFC, "history", rfc.pk), follow=True)
+        assert (answer.status_code, answer.redirect_chain) == (200, [(f"/audit/changes.rfc/{rfc.pk}/", 302)])
+        assert f"History of {rfc.number}" in answer.text
+        answer = aud.get(place(Fix, "history", fix.pk), follow=True)
+        assert answer.redirect_chain == [(place(Fix, "change", fix.pk), 302)]
+        assert "The audit trail has nothing about it that you may read." in answer.text
