@@ -11,6 +11,11 @@ from patchflow.kernel.rules import capability, failing
 from releases.models import KillSwitch
 
 
+def at_hand() -> KillSwitch:
+    """The one switch. Before its first use there is no row of it: it is made, and is off, which is what no row means too."""
+    return KillSwitch.objects.get_or_create(name="all")[0]
+
+
 @workflow.verb("settings.kill_switch")
 def set_kill_switch(*, on: bool, reason: str, actor: User, at: datetime) -> KillSwitch:
     """Turns the switch on (nothing new starts, what is at work runs on) or off. Needs kill_switch.set and a reason.
@@ -21,7 +26,7 @@ def set_kill_switch(*, on: bool, reason: str, actor: User, at: datetime) -> Kill
         raise NotAllowed(refused)
     if not reason.strip():
         raise Invalid("Say why.", code="kill_switch.reason")
-    KillSwitch.objects.get_or_create(name="all")
+    at_hand()
     switch = KillSwitch.objects.select_for_update().get(name="all")
     if on and switch.is_on:
         raise Conflict("The kill switch is on already.", code="conflict.state")

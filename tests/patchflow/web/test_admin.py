@@ -12,8 +12,9 @@ from django.urls import reverse
 
 from changes.models import RFC, Fix
 from patchflow.kernel import fsm
-from patchflow.kernel.models import User
+from patchflow.kernel.models import AuditEntry, User
 from patchflow.web.admin import VerbAdmin
+from releases.models import KillSwitch
 from tests.patchflow.api.board import Board, board, taken_back  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.django_db
@@ -54,7 +55,7 @@ def listed(client: Client, model: type[Model]) -> list[Any]:
     return list(client.get(place(model, "changelist")).context["cl"].result_list)
 
 
-WITHOUT_ROW = {"KillSwitch", "ReviewDefinition"}
+WITHOUT_ROW = {"ReviewDefinition"}
 """Models of which the small world has no row: their list alone is opened."""
 
 
@@ -66,6 +67,21 @@ def test_who_may_not_use_the_site_is_told_so(board: Board) -> None:  # noqa: F81
         assert "The admin site is for roles that may see every row" in answer.text
     assert Client().get("/admin/").status_code == 302
     assert entered(cast.otto).get("/admin/").status_code == 200
+
+
+def test_kill_switch_is_turned_on_before_its_first_use(board: Board) -> None:  # noqa: F811
+    assert not KillSwitch.objects.exists()
+    with taken_back():
+        assert not listed(entered(board.cast.aud), KillSwitch)
+        ada = entered(board.cast.ada)
+        [switch] = listed(ada, KillSwitch)
+        assert not switch.is_on
+        chosen = {"action": "turn_on", "_selected_action": [switch.pk], "confirmed": "1", "reason": "Smoke."}
+        ada.post(place(KillSwitch, "changelist"), chosen)
+        switch.refresh_from_db()
+        assert (switch.is_on, switch.set_by, switch.reason) == (True, board.cast.ada, "Smoke.")
+        entries = AuditEntry.objects.filter(object_type="releases.killswitch", object_id=switch.pk)
+        assert [entry.verb for entry in entries] == ["settings.kill_switch_on"]
 
 
 def test_history_of_an_object_leads_to_its_trail(board: Board) -> None:  # noqa: F811
