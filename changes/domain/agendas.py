@@ -16,9 +16,9 @@ from changes.enums_meeting import AgendaItemState, MeetingState, Presence
 from changes.models import AgendaItem, Meeting
 from changes.queries.meetings import next_of_kind, proposals
 from patchflow.kernel import audit, signoffs, workflow
-from patchflow.kernel.blockers import english, label_of
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.enums import RoundState, Verdict
-from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
+from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed, Refusal
 from patchflow.kernel.models import SignOff, SignOffRound, User
 from patchflow.kernel.registry import sweep
 from patchflow.kernel.rules import capability, failing
@@ -37,6 +37,16 @@ def in_state(meeting: Meeting, *states: str) -> None:
     """Raises Conflict unless the meeting stands in one of `states`."""
     if meeting.state not in states:
         raise Conflict(english("The meeting is %(state)s.", state=label_of(meeting)), code="conflict.state")
+
+
+def why_not_fill(meeting: Meeting, actor: User) -> list[Blocker]:
+    """Why this person cannot add to the agenda now, the same as the verb raises."""
+    try:
+        demand(meeting, actor)
+        in_state(meeting, *LIVE)
+    except Refusal as refusal:
+        return refusal.blockers
+    return []
 
 
 def managed(meeting_id: int, actor: User, *states: str) -> Meeting:

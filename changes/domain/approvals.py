@@ -16,6 +16,7 @@ from changes.enums import ModelState, RFCKind, RFCState, TargetOutcome
 from changes.models import RFC, ChangeModel
 from changes.queries.holds import hold_blocker
 from patchflow.kernel import signoffs, workflow
+from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.enums import Verdict
 from patchflow.kernel.errors import Blocked, Conflict, NotAllowed
 from patchflow.kernel.models import SignOff, SignOffRound, User
@@ -32,6 +33,9 @@ BACK: dict[str, tuple[Any, str, str]] = {
     "changes.changemodel": (ChangeModel, ModelState.PROPOSED, "void"),
 }
 """Subject of a round → its model, the state in which it is asked about, and how it leaves it when the question is taken back."""
+
+WITHDRAWS = capability("round.withdraw")
+HAS_ENDED = Blocker("signoff.round_over", "This round has ended.")
 
 
 def excludes(function: Excluder) -> Excluder:
@@ -118,16 +122,24 @@ def withdraw(*, round_id: int, reason: str, actor: User, at: datetime) -> RFC | 
         raise Conflict("This round does not exist.", code="conflict.gone")
     model, asked, back = BACK[peek.subject_type]
     subject: Any = workflow.lock(model, peek.subject_id)
-    if refused := failing([capability("round.withdraw")], subject, actor):
+    if refused := failing([WITHDRAWS], subject, actor):
         raise NotAllowed(refused)
     if not reason.strip():
         raise Blocked("Say why the question is taken back.", code="round.reason")
     if signoffs.withdraw(subject=subject, actor=actor, at=at, reason=reason.strip()) is None:
-        raise Conflict("This round has ended.", code="signoff.round_over")
+        raise Conflict(HAS_ENDED)
     if subject.state == asked:
         workflow.fire(model, subject.pk, back, actor=actor, at=at, reason=f"Withdrawn: {reason.strip()}")
     found: RFC | ChangeModel = model.objects.get(pk=subject.pk)
     return found
+
+
+def why_not_withdraw(round_: SignOffRound, actor: User) -> list[Blocker]:
+    """Why this person cannot take the question back now, the same as the verb raises."""
+    if round_.subject_type not in BACK:
+        return [Blocker("conflict.state", "It ends with what it is about, not by a withdrawal.")]
+    subject = BACK[round_.subject_type][0].objects.filter(pk=round_.subject_id).first()
+    return failing([WITHDRAWS], subject, actor) or ([] if round_.is_open else [HAS_ENDED])
 
 
 # --- what the ends of a round do --------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from changes.enums import RFCKind, RFCState
 from changes.models import RFC, BreakGlass
 from changes.queries.holds import hold_blocker
 from patchflow.kernel import audit, signoffs, workflow
+from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import RoleGrant, User
 from patchflow.kernel.roles import roles_with
@@ -70,14 +71,13 @@ def break_glass(*, rfc_id: int, reason: str, actor: User, at: datetime) -> Break
 def review(*, rfc_id: int, justified: bool, finding: str, actor: User, at: datetime) -> BreakGlass:
     """A third person states whether breaking the glass was justified. Needs rfc.approve or rfc.close for the hosts."""
     rfc = workflow.lock(RFC, rfc_id)
-    keys = rfc.scope_keys()
-    if not (actor.holds("rfc.approve", over=keys) or actor.holds("rfc.close", over=keys)):
-        raise NotAllowed(failing([capability("rfc.close")], rfc, actor))
-    broken = rfc.glass.filter(broken_at__isnull=False, reviewed_at__isnull=True).order_by("pk").first()
+    if refused := _without_review_right(rfc, actor):
+        raise NotAllowed(refused)
+    broken = _unreviewed(rfc)
     if broken is None:
         raise Conflict("There is no broken glass to review.", code="conflict.state")
-    if actor.pk in {broken.asked_by_id, broken.broken_by_id, rfc.requested_by_id}:
-        raise NotAllowed("You took part in it; somebody else reviews it.", code="rfc.four_eyes_glass")
+    if refused := why_not_review(rfc, actor):
+        raise NotAllowed(refused)
     if not finding.strip():
         raise Invalid("Say what the review found.", code="rfc.finding")
     broken.reviewed_by, broken.reviewed_at = actor, at
@@ -86,3 +86,24 @@ def review(*, rfc_id: int, justified: bool, finding: str, actor: User, at: datet
     detail = {"justified": justified, "finding": broken.finding}
     audit.record(rfc, "change.rfc.glass_reviewed", actor=actor, at=at, detail=detail)
     return broken
+
+
+def why_not_review(rfc: RFC, actor: User) -> list[Blocker]:
+    """Why this person cannot review the broken glass: the right first, then whether they took part in it."""
+    if refused := _without_review_right(rfc, actor):
+        return refused
+    broken = _unreviewed(rfc)
+    if broken is not None and actor.pk in {broken.asked_by_id, broken.broken_by_id, rfc.requested_by_id}:
+        return [Blocker("rfc.four_eyes_glass", "You took part in it; somebody else reviews it.")]
+    return []
+
+
+def _without_review_right(rfc: RFC, actor: User) -> list[Blocker]:
+    keys = rfc.scope_keys()
+    if actor.holds("rfc.approve", over=keys) or actor.holds("rfc.close", over=keys):
+        return []
+    return failing([capability("rfc.close")], rfc, actor)
+
+
+def _unreviewed(rfc: RFC) -> BreakGlass | None:
+    return rfc.glass.filter(broken_at__isnull=False, reviewed_at__isnull=True).order_by("pk").first()

@@ -17,10 +17,10 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from changes.domain import dossiers, families, rfcs
+from changes.domain.offers import why_not
 from changes.enums import ReferenceKind
 from changes.models import RFC
 from changes.web import rfc_forms, rfc_parts
-from changes.web.rfc_verbs import why_not
 from changes.web.rfcs import crumbs_of, visible_rfc
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Refusal

@@ -18,10 +18,10 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from changes.domain import approvals, clocks, glass, holds, rfcs, risk, supersedence
+from changes.domain.offers import why_not
 from changes.models import RFC
 from changes.queries.rfcs import targets_seen
 from changes.web import rfc_forms, rfc_parts
-from changes.web.rfc_verbs import why_not
 from changes.web.rfcs import crumbs_of, visible_rfc
 from patchflow.kernel.errors import Refusal
 from patchflow.web import states

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from changes.domain import revisions, rfcs, scope
+from changes.domain.offers import why_not
 from changes.enums import RFCState
 from changes.models import RFC, SoftwareUpdate
 from changes.queries.below import Lift, lift_of_baseline, lift_of_group, lift_of_host
@@ -23,7 +24,6 @@ from changes.queries.conflicts import find_conflicts
 from changes.queries.rfcs import sees_all
 from changes.web import rfc_forms, rfc_parts
 from changes.web.rfc_forms import ContentForm, ReviseForm
-from changes.web.rfc_verbs import why_not
 from changes.web.rfcs import crumbs_of, visible_rfc
 from cmdb.models import Host
 from patchflow.kernel.blockers import Blocker, english

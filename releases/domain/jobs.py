@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db.models import F, Q
 
 from patchflow.kernel import audit, queue, registry, workflow
-from patchflow.kernel.blockers import english, label_of
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.errors import Conflict, NotAllowed
 from patchflow.kernel.faults import fault
 from patchflow.kernel.models import User
@@ -160,6 +160,28 @@ def _locked(job_id: int, needed: str, actor: User) -> Job:
     return job
 
 
+def why_not_cancel(job: Job, actor: User) -> list[Blocker]:
+    """Why this person cannot leave the host out now, the same as the verb raises."""
+    return failing([capability("job.cancel")], job, actor) or _has_ended(job)
+
+
+def _has_ended(job: Job) -> list[Blocker]:
+    if job.state == JobState.PENDING or job.state in LIVE:
+        return []
+    return [Blocker("conflict.state", english("It is %(state)s already.", state=label_of(job)))]
+
+
+def why_not_look(job: Job, actor: User) -> list[Blocker]:
+    """Why this person cannot have its host looked at now, the same as the verb raises."""
+    return failing([capability("job.observe")], job, actor) or _in_sight(job)
+
+
+def _in_sight(job: Job) -> list[Blocker]:
+    if job.state in AWAY:
+        return []
+    return [Blocker("conflict.state", english("It is %(state)s: there is nothing to find out.", state=label_of(job)))]
+
+
 @workflow.verb("release.job.cancel_asked")
 def cancel(*, job_id: int, reason: str, actor: User, at: datetime) -> Job:
     """Leaves one host out. A pending job is cancelled; one at work is asked to stop before it installs, and looked at.
@@ -168,9 +190,11 @@ def cancel(*, job_id: int, reason: str, actor: User, at: datetime) -> Job:
     """
     reason = said(reason, "job.reason")
     job = _locked(job_id, "job.cancel", actor)
+    if ended := _has_ended(job):
+        raise Conflict(ended)
     if job.state == JobState.PENDING:
         workflow.fire(Job, job_id, "cancel", actor=actor, at=at, reason=reason)
-    elif job.state in LIVE:
+    else:
         Job.objects.filter(pk=job_id).update(cancel_asked_at=at, not_before=None)
         audit.record(
             Ring.objects.get(pk=job.ring_id),
@@ -181,8 +205,6 @@ def cancel(*, job_id: int, reason: str, actor: User, at: datetime) -> Job:
             detail={"reason": reason},
         )
         queue.enqueue(RUN, job_id=job_id)
-    else:
-        raise Conflict(english("It is %(state)s already.", state=label_of(job)), code="conflict.state")
     return Job.objects.get(pk=job_id)
 
 
@@ -190,11 +212,8 @@ def cancel(*, job_id: int, reason: str, actor: User, at: datetime) -> Job:
 def look_again(*, job_id: int, actor: User, at: datetime) -> Job:
     """Looks at the host of a job that is out of sight, or was given up as lost: at once, and for a lost one once."""
     job = _locked(job_id, "job.observe", actor)
-    if job.state not in (JobState.UNKNOWN, JobState.LOST):
-        raise Conflict(
-            english("It is %(state)s: there is nothing to find out.", state=label_of(job)),
-            code="conflict.state",
-        )
+    if in_sight := _in_sight(job):
+        raise Conflict(in_sight)
     Job.objects.filter(pk=job_id).update(look_asked_at=at, not_before=None)
     audit.record(Ring.objects.get(pk=job.ring_id), "release.job.look_asked", job, actor=actor, at=at)
     queue.enqueue(RUN, job_id=job_id)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from django.db.models import QuerySet
+
 from patchflow.kernel import queue, workflow
-from patchflow.kernel.blockers import english, label_of
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.errors import Blocked, Conflict
 from patchflow.kernel.instance import instance_key
 from patchflow.kernel.models import User
+from patchflow.kernel.rules import capability, failing
 from releases.domain import partial, rollouts
 from releases.enums_rollout import JobState, RingState, RolloutState
 from releases.models import Job, Ring
@@ -25,16 +28,16 @@ def retry_ring(*, ring_id: int, actor: User, at: datetime, host_ids: Sequence[in
     """
     workflow.demand_somewhere("rollout.retry", actor=actor)
     rollout, ring = partial.locked(ring_id)
-    rows = Job.objects.filter(ring=ring, state__in=[JobState.FAILED, JobState.UNDONE])
+    rows = _failed(ring)
     if host_ids is not None:
         rows = rows.filter(host_id__in=host_ids)
-    if not rows.exists():
-        raise Blocked("No host of this ring has failed.", code="ring.nothing_failed")
+    if none := _nothing_failed(rows):
+        raise Blocked(none)
     if ring.state == RingState.FAILED:
         workflow.fire(Ring, ring_id, "retry", actor=actor, at=at)
         partial.retire(ring, actor=actor, at=at, reason="Its failed hosts are tried again.")
-    elif ring.state != RingState.RUNNING:
-        raise Conflict(english("The ring is %(state)s.", state=label_of(ring)), code="conflict.state")
+    elif standing := _stands(ring):
+        raise Conflict(standing)
     mine = instance_key()
     keys = {
         pk: rollouts.key_of(mine, rollout, host, last + 1)
@@ -50,6 +53,29 @@ def retry_ring(*, ring_id: int, actor: User, at: datetime, host_ids: Sequence[in
         rollouts.resume(rollout_id=rollout.pk, actor=actor, at=at)
     queue.enqueue(rollouts.ADVANCE, rollout_id=rollout.pk)
     return len(fired.done)
+
+
+def why_not_retry(ring: Ring, *, actor: User, at: datetime) -> list[Blocker]:
+    """Every reason why this person cannot have the failed hosts of the ring tried again now."""
+    if refused := failing([capability("rollout.retry")], ring, actor):
+        return refused
+    if none := _nothing_failed(_failed(ring)):
+        return none
+    return workflow.why_not(ring, "retry", actor=actor, at=at) if ring.state == RingState.FAILED else _stands(ring)
+
+
+def _failed(ring: Ring) -> QuerySet[Job]:
+    return Job.objects.filter(ring=ring, state__in=[JobState.FAILED, JobState.UNDONE])
+
+
+def _nothing_failed(rows: QuerySet[Job]) -> list[Blocker]:
+    return [] if rows.exists() else [Blocker("ring.nothing_failed", "No host of this ring has failed.")]
+
+
+def _stands(ring: Ring) -> list[Blocker]:
+    if ring.state == RingState.RUNNING:
+        return []
+    return [Blocker("conflict.state", english("The ring is %(state)s.", state=label_of(ring)))]
 
 
 @workflow.verb("release.ring.skipped", Ring, "ring_id")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from patchflow.kernel import audit, workflow
+from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
@@ -14,6 +15,17 @@ from releases.models import KillSwitch
 def at_hand() -> KillSwitch:
     """The one switch. Before its first use there is no row of it: it is made, and is off, which is what no row means too."""
     return KillSwitch.objects.get_or_create(name="all")[0]
+
+
+def why_not(switch: KillSwitch, actor: User, *, on: bool) -> list[Blocker]:
+    """Every reason why this person cannot turn it on (or off) now, the same as the verb raises."""
+    if refused := failing([capability("kill_switch.set")], None, actor):
+        return refused
+    if on and switch.is_on:
+        return [Blocker("conflict.state", "The kill switch is on already.")]
+    if not on and not switch.is_on:
+        return [Blocker("conflict.state", "The kill switch is off already.")]
+    return []
 
 
 @workflow.verb("settings.kill_switch")
@@ -28,10 +40,8 @@ def set_kill_switch(*, on: bool, reason: str, actor: User, at: datetime) -> Kill
         raise Invalid("Say why.", code="kill_switch.reason")
     at_hand()
     switch = KillSwitch.objects.select_for_update().get(name="all")
-    if on and switch.is_on:
-        raise Conflict("The kill switch is on already.", code="conflict.state")
-    if not on and not switch.is_on:
-        raise Conflict("The kill switch is off already.", code="conflict.state")
+    if already := why_not(switch, actor, on=on):
+        raise Conflict(already)
     switch.is_on, switch.reason, switch.set_by, switch.set_at = on, reason.strip(), actor, at
     switch.save(update_fields=["is_on", "reason", "set_by", "set_at"])
     after = "on" if on else "off"
