@@ -43,7 +43,7 @@ class MeetingAdmin(VerbAdmin):
     inlines = (ItemInline, AttendeeInline)
     verbs = (
         AdminVerb("publish", _("Publish the agenda"), _publish, transition="publish"),
-        AdminVerb("fill", _("Fill the agenda"), _fill),
+        AdminVerb("fill", _("Fill the agenda"), _fill, why_not=lambda m, actor, _at: agendas.why_not_fill(m, actor)),
         AdminVerb("cancel", _("Cancel the meeting"), _cancel, transition="cancel", needs_reason=True),
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -17,6 +18,7 @@ from changes.domain import (
     freezes,
     glass,
     holds,
+    offers,
     rfcs,
     risk,
     supersedence,
@@ -43,6 +45,9 @@ from changes.models import (
     RFCUpdate,
     RiskAssessment,
 )
+from changes.queries import board
+from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.models import SignOffRound, User
 from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
 
 
@@ -52,7 +57,12 @@ def on_rfc(name: str, label: str, verb: Callable[..., Any], *, transition: str =
     def call(rfc: Any, actor: Any, at: Any, said: str) -> None:
         verb(rfc_id=rfc.pk, actor=actor, at=at, **({"reason": said} if reason else {}))
 
-    return AdminVerb(name, label, call, transition=transition, needs_reason=reason)
+    return AdminVerb(name, label, call, transition=transition, needs_reason=reason, why_not=_against(name))
+
+
+def _against(name: str) -> Callable[[RFC, User, datetime], list[Blocker]]:
+    """The question that the pages of an RFC ask before its verb `name`."""
+    return lambda rfc, actor, at: offers.why_not(rfc, name, actor=actor, at=at)
 
 
 class UpdateInline(ReadOnlyInline):
@@ -110,6 +120,14 @@ def _close(rfc: Any, actor: Any, at: Any, said: str, choice: str) -> None:
     rfcs.close(rfc_id=rfc.pk, code=choice, summary=said, actor=actor, at=at)
 
 
+def chosen(name: str, label: str, call: Callable[..., Any], choices: Sequence[tuple[str, Any]]) -> AdminVerb:
+    return AdminVerb(name, label, call, needs_reason=True, choices=choices, why_not=_against(name))
+
+
+def _against_comment(rfc: RFC, actor: User, at: datetime) -> list[Blocker]:
+    return dossiers.why_not_add(rfc, actor, dossiers.COMMENT, at=at)
+
+
 class AttachmentInline(ReadOnlyInline):
     model = Attachment
     fields = ("name", "media_type", "size", "sha256", "by", "at", "withdrawn_at", "withdrawn_reason")
@@ -159,10 +177,10 @@ class RFCAdmin(VerbAdmin):
         on_rfc("ask_break_glass", "Ask to break the glass", glass.ask, reason=True),
         on_rfc("break_glass", "Break the glass", glass.break_glass, transition="break_glass", reason=True),
         on_rfc("copy", "Copy as a draft", rfcs.copy),
-        AdminVerb("comment", "Add to the discussion", _comment, needs_reason=True),
-        AdminVerb("review_glass", "Review the broken glass", _review_glass, needs_reason=True, choices=JUSTIFIED),
-        AdminVerb("classify", "Change the class", _classify, needs_reason=True, choices=UpdateClass.choices),
-        AdminVerb("bring_owed", "Bring an owed document", _bring_owed, needs_reason=True, choices=OWED),
+        AdminVerb("comment", "Add to the discussion", _comment, needs_reason=True, why_not=_against_comment),
+        chosen("review_glass", "Review the broken glass", _review_glass, JUSTIFIED),
+        chosen("classify", "Change the class", _classify, UpdateClass.choices),
+        chosen("bring_owed", "Bring an owed document", _bring_owed, OWED),
         AdminVerb("close", "Close", _close, transition="close", needs_reason=True, choices=CloseCode.choices),
     )
 
@@ -179,10 +197,20 @@ def _withdraw(round_: Any, actor: Any, at: Any, said: str) -> None:
     approvals.withdraw(round_id=round_.pk, reason=said, actor=actor, at=at)
 
 
+def _against_signing(round_: SignOffRound, actor: User, at: datetime) -> list[Blocker]:
+    return board.why_not(round_, actor, at=at)
+
+
 ROUND_VERBS = (
-    AdminVerb("approve", "Approve", _approve),
-    AdminVerb("refuse", "Refuse", _refuse, needs_reason=True),
-    AdminVerb("withdraw", "Withdraw the question", _withdraw, needs_reason=True),
+    AdminVerb("approve", "Approve", _approve, why_not=_against_signing),
+    AdminVerb("refuse", "Refuse", _refuse, needs_reason=True, why_not=_against_signing),
+    AdminVerb(
+        "withdraw",
+        "Withdraw the question",
+        _withdraw,
+        needs_reason=True,
+        why_not=lambda round_, actor, _at: approvals.why_not_withdraw(round_, actor),
+    ),
 )
 """The verbs of a sign-off round, for the window on rounds (`patchflow.reports.admin`)."""
 

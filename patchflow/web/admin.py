@@ -6,7 +6,7 @@ touch, which of them refuse, and why.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from patchflow.kernel import trail, workflow
+from patchflow.kernel.blockers import Blocker, said
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 
@@ -33,9 +34,11 @@ SHOWN = 200
 
 @dataclass(frozen=True)
 class AdminVerb:
-    """An action: `call(obj, actor, at, reason)` runs one verb on one row. `transition` lets the page ask its gates beforehand.
+    """An action: `call(obj, actor, at, reason)` runs one verb on one row.
 
-    `choices` are the answers that the verb needs besides the reason; the chosen one is given as keyword `choice`.
+    What stands against it is asked beforehand: of the verb's own question `why_not(obj, actor, at)`, else of the rules and
+    gates of `transition`; a verb that does more, or less, than one transition has the former. `choices` are the answers
+    that the verb needs besides the reason; the chosen one is given as keyword `choice`.
     """
 
     name: str
@@ -44,6 +47,7 @@ class AdminVerb:
     transition: str = ""
     needs_reason: bool = False
     choices: Sequence[tuple[str, str | Promise]] = ()
+    why_not: Callable[[Any, User, Any], list[Blocker]] | None = None
 
 
 def fires(name: str, label: str | Promise, *, needs_reason: bool = False) -> AdminVerb:
@@ -117,55 +121,88 @@ class VerbAdmin(admin.ModelAdmin):
 
     def explain(self, verb: AdminVerb, obj: Any, actor: User, at: Any) -> str:
         """The reasons against `verb` on one row, or an empty text."""
-        if not verb.transition:
-            return ""
-        offered = {a.name: a for a in workflow.available(obj, actor=actor, at=at, also=[verb.transition])}
-        if verb.transition not in offered:
-            return _("not possible from its state")
-        return " ".join(b.said for b in offered[verb.transition].blockers)
+        if verb.why_not:
+            return said(verb.why_not(obj, actor, at))
+        return said(workflow.why_not(obj, verb.transition, actor=actor, at=at)) if verb.transition else ""
 
 
 def _action(verb: AdminVerb) -> Callable[[VerbAdmin, HttpRequest, QuerySet[Any]], Any]:
     def run(modeladmin: VerbAdmin, request: HttpRequest, rows: QuerySet[Any]) -> Any:
-        actor: Any = request.user
-        reason = request.POST.get("reason", "").strip()
-        choice = request.POST.get("choice", "")
-        unsaid = bool(verb.choices) and choice not in {str(value) for value, _label in verb.choices}
         chosen = list(rows)
-        if "confirmed" not in request.POST or (verb.needs_reason and not reason) or unsaid:
-            at = timezone.now()
-            shown = [(obj, modeladmin.explain(verb, obj, actor, at)) for obj in chosen[:SHOWN]]
-            context = {
-                **modeladmin.admin_site.each_context(request),
-                "title": verb.label,
-                "verb": verb,
-                "opts": modeladmin.model._meta,
-                "shown": shown,
-                "count": len(chosen),
-                "refused": sum(bool(why) for _obj, why in shown),
-                "more": max(len(chosen) - SHOWN, 0),
-                "checkbox": ACTION_CHECKBOX_NAME,
-                "reason_missing": "confirmed" in request.POST and verb.needs_reason and not reason,
-                "reason": reason,
-                "rows": chosen,
-                "select_across": request.POST.get("select_across", "0"),
-            }
-            return TemplateResponse(request, "web/admin_verb.html", context)
-        done = 0
-        for obj in chosen:
-            try:
-                verb.call(obj, actor, timezone.now(), reason, **({"choice": choice} if verb.choices else {}))
-                done += 1
-            except Refusal as refusal:
-                modeladmin.message_user(request, f"{obj}: {refusal}", messages.ERROR)
-        if done:
-            said = ngettext("%(label)s: done for %(n)d row.", "%(label)s: done for %(n)d rows.", done)
-            modeladmin.message_user(request, said % {"label": verb.label, "n": done}, messages.SUCCESS)
+        if not chosen:
+            modeladmin.message_user(request, _("None of these rows is there for you (any more)."), messages.WARNING)
+            return None
+        if not _is_complete(verb, request):
+            return _ask(modeladmin, request, verb, chosen)
+        refused = _call_each(verb, request, chosen)
+        if len(refused) == len(chosen):
+            return _ask(modeladmin, request, verb, chosen, refused)
+        for obj, why in refused.items():
+            modeladmin.message_user(request, f"{obj}: {why}", messages.ERROR)
+        done = len(chosen) - len(refused)
+        told = ngettext("%(label)s: done for %(n)d row.", "%(label)s: done for %(n)d rows.", done)
+        modeladmin.message_user(request, told % {"label": verb.label, "n": done}, messages.SUCCESS)
         return None
 
     run.__name__ = verb.name
     run.short_description = verb.label  # type: ignore[attr-defined]
     return run
+
+
+def _reason(request: HttpRequest) -> str:
+    return request.POST.get("reason", "").strip()
+
+
+def _is_complete(verb: AdminVerb, request: HttpRequest) -> bool:
+    """Whether the page that asks was sent, with all that the verb needs."""
+    chose = not verb.choices or request.POST.get("choice", "") in {str(value) for value, _label in verb.choices}
+    return "confirmed" in request.POST and chose and bool(_reason(request) or not verb.needs_reason)
+
+
+def _call_each(verb: AdminVerb, request: HttpRequest, chosen: Sequence[Any]) -> dict[Any, str]:
+    """Runs the verb on one row after the other; the rows that refused, with the reasons."""
+    actor: Any = request.user
+    given = {"choice": request.POST["choice"]} if verb.choices else {}
+    refused = {}
+    for obj in chosen:
+        try:
+            verb.call(obj, actor, timezone.now(), _reason(request), **given)
+        except Refusal as refusal:
+            refused[obj] = refusal.said
+    return refused
+
+
+def _ask(
+    modeladmin: VerbAdmin,
+    request: HttpRequest,
+    verb: AdminVerb,
+    chosen: Sequence[Any],
+    refused: Mapping[Any, str] | None = None,
+) -> TemplateResponse:
+    """The page that says what the action will touch and asks for what it needs; again, with what was typed, where that was
+    not enough or (`refused`) every row refused."""
+    actor: Any = request.user
+    at = timezone.now()
+    shown = [(obj, refused[obj] if refused else modeladmin.explain(verb, obj, actor, at)) for obj in chosen[:SHOWN]]
+    context = {
+        **modeladmin.admin_site.each_context(request),
+        "title": verb.label,
+        "verb": verb,
+        "opts": modeladmin.model._meta,
+        "shown": shown,
+        "count": len(chosen),
+        "all_refused": bool(refused),
+        "refused": sum(bool(why) for _obj, why in shown),
+        "more": max(len(chosen) - SHOWN, 0),
+        "checkbox": ACTION_CHECKBOX_NAME,
+        "reason_missing": "confirmed" in request.POST and verb.needs_reason and not _reason(request),
+        "reason": _reason(request),
+        "choice": request.POST.get("choice", ""),
+        "choices": [(str(value), label) for value, label in verb.choices],
+        "rows": chosen,
+        "select_across": request.POST.get("select_across", "0"),
+    }
+    return TemplateResponse(request, "web/admin_verb.html", context)
 
 
 class ReadOnlyInline(admin.TabularInline):

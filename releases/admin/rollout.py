@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.models import User
 from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
 from releases.domain import delays, jobs, partial, rings, rollouts, switches, tasks_by_hand
@@ -68,6 +69,10 @@ class RolloutAdmin(VerbAdmin):
     )
 
 
+def _why_not_retry(ring: Ring, actor: User, at: Any) -> list[Blocker]:
+    return rings.why_not_retry(ring, actor=actor, at=at)
+
+
 @admin.register(Ring)
 class RingAdmin(VerbAdmin):
     list_display = ("rollout", "position", "name", "state", "state_at", "concurrency", "failure_limit", "reason")
@@ -75,12 +80,13 @@ class RingAdmin(VerbAdmin):
     search_fields = ("rollout__number", "name")
     list_select_related = ("rollout",)
     verbs = (
-        AdminVerb("retry", "Retry failed hosts", _call(rings.retry_ring, "ring_id"), "retry"),
+        AdminVerb("retry", "Retry failed hosts", _call(rings.retry_ring, "ring_id"), why_not=_why_not_retry),
         AdminVerb(
             "propose_partial",
             "Propose to accept it as it is",
             _call(partial.propose, "ring_id", reason="reason"),
             needs_reason=True,
+            why_not=lambda ring, actor, _at: partial.why_not_propose(ring, actor),
         ),
         AdminVerb("skip", "Leave out", _call(rings.skip, "ring_id", reason="reason"), "skip", needs_reason=True),
     )
@@ -105,8 +111,19 @@ class JobAdmin(VerbAdmin):
     list_select_related = ("host", "ring__rollout")
     inlines = (SlipInline, EventInline)
     verbs = (
-        AdminVerb("cancel", "Leave this host out", _call(jobs.cancel, "job_id", reason="reason"), needs_reason=True),
-        AdminVerb("look", "Look again", _call(jobs.look_again, "job_id")),
+        AdminVerb(
+            "cancel",
+            "Leave this host out",
+            _call(jobs.cancel, "job_id", reason="reason"),
+            needs_reason=True,
+            why_not=lambda job, actor, _at: jobs.why_not_cancel(job, actor),
+        ),
+        AdminVerb(
+            "look",
+            "Look again",
+            _call(jobs.look_again, "job_id"),
+            why_not=lambda job, actor, _at: jobs.why_not_look(job, actor),
+        ),
     )
 
 
@@ -129,15 +146,16 @@ class KillSwitchAdmin(VerbAdmin):
             "Turn on: start nothing anywhere",
             lambda _o, actor, at, said: switches.set_kill_switch(on=True, reason=said, actor=actor, at=at),
             needs_reason=True,
+            why_not=lambda switch, actor, _at: switches.why_not(switch, actor, on=True),
         ),
         AdminVerb(
             "turn_off",
             "Turn off",
             lambda _o, actor, at, said: switches.set_kill_switch(on=False, reason=said, actor=actor, at=at),
             needs_reason=True,
+            why_not=lambda switch, actor, _at: switches.why_not(switch, actor, on=False),
         ),
     )
-
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         user: Any = request.user
