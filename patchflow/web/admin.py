@@ -27,6 +27,7 @@ from patchflow.kernel import trail, workflow
 from patchflow.kernel.blockers import Blocker, said
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
+from patchflow.web.errors import ForNobody
 
 SHOWN = 200
 """Rows named one by one on the page that confirms an action; more are counted."""
@@ -107,6 +108,18 @@ class VerbAdmin(admin.ModelAdmin):
         for verb in self.verbs:
             actions[verb.name] = (_action(verb), verb.name, verb.label)
         return actions
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        if object_id is None:
+            raise ForNobody(_("Nobody adds rows here: they come by verbs."))
+        if request.method == "POST":
+            raise ForNobody(_("Nobody types into rows here: they are changed by verbs, the actions of the list."))
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        raise ForNobody(_("Nobody deletes rows here, least of all from the audit trail: history is kept."))
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """Leads to the trail of the object: the site's own history knows of nothing, for nothing is changed by its forms."""

@@ -23,10 +23,15 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
     return render(request, "400.html", {"reason": reason}, status=400)
 
 
+class ForNobody(PermissionDenied):
+    """What no role allows: there is nobody to ask."""
+
+
 def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """403, with the sentence of the `PermissionDenied` if it has one."""
     reason = str(exception) if isinstance(exception, PermissionDenied) else ""
-    return render(request, "403.html", {"reason": reason}, status=403)
+    context = {"reason": reason, "for_nobody": isinstance(exception, ForNobody)}
+    return render(request, "403.html", context, status=403)
 
 
 def page_not_found(request: HttpRequest, exception: Http404 | None = None) -> HttpResponse:

@@ -69,6 +69,19 @@ def test_who_may_not_use_the_site_is_told_so(board: Board) -> None:  # noqa: F81
     assert entered(cast.otto).get("/admin/").status_code == 200
 
 
+def test_what_nobody_may_is_said_to_be_for_nobody(board: Board) -> None:  # noqa: F811
+    entry = AuditEntry.objects.latest("pk")
+    everything = entered(board.people["everything"])
+    for answer in (
+        everything.post(place(AuditEntry, "delete", entry.pk), {"post": "yes"}),
+        everything.post(place(AuditEntry, "change", entry.pk), {"verb": "typed"}),
+        everything.get(place(AuditEntry, "add")),
+    ):
+        assert answer.status_code == 403
+        assert "Nobody" in answer.text
+        assert "no role allows it, and nobody can" in answer.text
+
+
 def test_kill_switch_is_turned_on_before_its_first_use(board: Board) -> None:  # noqa: F811
     assert not KillSwitch.objects.exists()
     with taken_back():
