@@ -36,6 +36,7 @@ class RFCUpdate(models.Model):
             )
         ]
         verbose_name = _("update of an RFC")
+        verbose_name_plural = _("updates of an RFC")
 
     def __str__(self) -> str:
         return f"{self.name} {self.fixed_version} ({self.distribution} {self.release})"
@@ -64,6 +65,7 @@ class RFCTarget(models.Model):
             )
         ]
         verbose_name = _("target of an RFC")
+        verbose_name_plural = _("targets of an RFC")
 
     def __str__(self) -> str:
         return self.host_name
@@ -140,6 +142,7 @@ class BreakGlass(models.Model):
             models.CheckConstraint(condition=~Q(reason=""), name="changes_breakglass_has_reason"),
         ]
         verbose_name = _("broken glass")
+        verbose_name_plural = _("broken glasses")
 
     def __str__(self) -> str:
         return f"{self.rfc.number}: {self.reason[:60]}"

@@ -93,6 +93,7 @@ class BuildClass(models.Model):
     class Meta:
         ordering = ["build", "label"]
         constraints = [models.UniqueConstraint(fields=["build", "label"], name="releases_buildclass_label")]
+        verbose_name_plural = "build classes"
 
     def __str__(self) -> str:
         return self.label

@@ -91,6 +91,7 @@ class PeriodicRecord(InsertOnly):
 
     class Meta:
         verbose_name = _("record of a periodic review")
+        verbose_name_plural = _("records of a periodic review")
 
     def __str__(self) -> str:
         return str(self.review)

@@ -20,7 +20,7 @@ class KillSwitch(Audited):
 
     class Meta:
         verbose_name = _("kill switch")
-        verbose_name_plural = _("kill switch")
+        verbose_name_plural = _("kill switches")
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(is_on=False) | ~models.Q(reason=""), name="releases_killswitch_has_reason"

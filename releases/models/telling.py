@@ -80,6 +80,7 @@ class DelayRequest(Audited):
     class Meta:
         ordering = ["-id"]
         verbose_name = _("request for delay")
+        verbose_name_plural = _("requests for delay")
         constraints = [
             models.CheckConstraint(condition=Q(state__in=DelayState.values), name="releases_delay_state"),
             models.CheckConstraint(condition=~Q(reason=""), name="releases_delay_reason"),

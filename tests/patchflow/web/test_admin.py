@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -108,3 +109,13 @@ def test_history_of_an_object_leads_to_its_trail(board: Board) -> None:  # noqa:
         answer = aud.get(place(Fix, "history", fix.pk), follow=True)
         assert answer.redirect_chain == [(place(Fix, "change", fix.pk), 302)]
         assert "The audit trail has nothing about it that you may read." in answer.text
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_plural_is_of_the_noun_and_not_of_what_follows_it(model: type[Model]) -> None:
+    inlines: Any = admin.site.get_model_admin(model).inlines
+    for each in (model, *(inline.model for inline in inlines)):
+        name, plural = str(each._meta.verbose_name), str(each._meta.verbose_name_plural)
+        tail = re.search(r" (of|for|on) .*", name)
+        assert plural.endswith(tail.group() if tail else plural)
+        assert not plural.endswith("sss")
