@@ -5,12 +5,16 @@ from __future__ import annotations
 import secrets
 from datetime import datetime
 from hashlib import sha256
+from typing import Any
+
+from django.dispatch import receiver
 
 from changes.models import CalendarKey
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
+from patchflow.kernel.signals import person_deactivated
 
 
 @workflow.verb("change.calendar.key_made")
@@ -45,12 +49,18 @@ def revoke_of(*, key_id: int, reason: str, actor: User, at: datetime) -> Calenda
     return key
 
 
-def _revoke_live(actor: User, at: datetime) -> bool:
-    User.objects.select_for_update(no_key=True).get(pk=actor.pk)
-    keys = list(CalendarKey.objects.select_for_update().filter(user=actor, revoked_at__isnull=True))
+@receiver(person_deactivated, dispatch_uid="changes.calendar_keys")
+def end_with_its_person(sender: Any, *, user: User, actor: User, at: datetime, **_: Any) -> None:
+    """Whoever may no longer log in comes back without the old address."""
+    _revoke_live(user, at, by=actor)
+
+
+def _revoke_live(user: User, at: datetime, *, by: User | None = None) -> bool:
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    keys = list(CalendarKey.objects.select_for_update().filter(user=user, revoked_at__isnull=True))
     for key in keys:
         key.revoked_at = at
-        audit.record(key, "change.calendar.key_revoked", actor=actor, at=at)
+        audit.record(key, "change.calendar.key_revoked", actor=by or user, at=at)
         key.save()
     return bool(keys)
 

@@ -10,8 +10,9 @@ from typing import Any
 from cmdb.domain.permission import demand, said
 from cmdb.enums import Criticality, Environment, GroupKind
 from cmdb.models import GroupMember, Host, HostGroup
+from cmdb.models.host import GROUP_SCOPE
 from cmdb.queries.groups import RULE_FIELDS, matching, rule_of
-from patchflow.kernel import audit, workflow
+from patchflow.kernel import audit, registry, workflow
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Blocked, Invalid
 from patchflow.kernel.models import User
@@ -182,3 +183,11 @@ def retire(*, group_id: int, reason: str, actor: User, at: datetime) -> HostGrou
     audit.record(group, "cmdb.group.retired", actor=actor, at=at, detail={"reason": reason})
     group.save()
     return group
+
+
+def scopes() -> dict[str, str]:
+    """The groups for whose hosts alone a role may be granted: scope key → name."""
+    return {f"{GROUP_SCOPE}{pk}": name for pk, name in HostGroup.objects.live().values_list("pk", "name")}
+
+
+registry.scopes.add("group", scopes)

@@ -1,4 +1,4 @@
-"""Log-ins and grants, in the audit trail."""
+"""Log-ins and grants, in the audit trail. Somebody who can grant roles is always left."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Any
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.dispatch import receiver
 from django.utils import timezone
 
-from patchflow.kernel import audit
-from patchflow.kernel.blockers import english
+from patchflow.kernel import audit, registry
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.enums import Outcome
-from patchflow.kernel.errors import Invalid, NotAllowed
+from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import RoleGrant, User
-from patchflow.kernel.roles import grantable
+from patchflow.kernel.roles import grantable, roles_with
 from patchflow.kernel.rules import capability, failing
 from patchflow.kernel.workflow import lock, verb
 
@@ -46,13 +47,23 @@ def _login_failed(credentials: dict[str, Any], **_: Any) -> None:
     )
 
 
+def scopes() -> dict[str, str]:
+    """For what a role may be granted beside everywhere: key → name."""
+    return {key: name for kind in registry.scopes for key, name in registry.scopes[kind]().items()}
+
+
 @verb("access.user.role_granted", User, "user_id")
 def grant_role(*, user_id: int, role: str, scope: str = "", actor: User, at: datetime) -> RoleGrant:
-    """Gives a role; checks that the actor may and that the role exists. Nobody gives a role to themselves."""
+    """Gives a role, everywhere or for a scope; it is given once. Nobody gives a role to themselves.
+
+    Needs grant.edit. Raises NotAllowed, Invalid (no such role, no such scope).
+    """
+    user = lock(User, user_id)
+    _demand(against_granting(user, actor))
     if role not in {r.name for r in grantable()}:
         raise Invalid(english("There is no role %(role)s.", role=repr(role)), code="grant.role")
-    user = lock(User, user_id)
-    _may_grant(user, actor)
+    if scope and scope not in scopes():
+        raise Invalid(english("There is no scope %(scope)s.", scope=repr(scope)), code="grant.scope")
     grant, made = RoleGrant.objects.get_or_create(user=user, role=role, scope=scope, defaults={"granted_by": actor})
     if made:
         audit.record(user, "access.user.role_granted", actor=actor, at=at, detail={"role": role, "scope": scope})
@@ -61,15 +72,47 @@ def grant_role(*, user_id: int, role: str, scope: str = "", actor: User, at: dat
 
 @verb("access.user.role_revoked", User, "user_id")
 def revoke_role(*, user_id: int, role: str, scope: str = "", actor: User, at: datetime) -> None:
-    """Takes a role away, at once for everything that asks later."""
-    user = lock(User, user_id)
-    _may_grant(user, actor)
-    if RoleGrant.objects.filter(user=user, role=role, scope=scope).delete()[0]:
-        audit.record(user, "access.user.role_revoked", actor=actor, at=at, detail={"role": role, "scope": scope})
+    """Takes a role away, at once for everything that asks later.
+
+    Needs grant.edit. Raises NotAllowed (nobody takes their own; the last administrator stays), Conflict (not held).
+    """
+    user = lock_with_keepers(user_id)
+    _demand(against_granting(user, actor))
+    if not RoleGrant.objects.filter(user=user, role=role, scope=scope).delete()[0]:
+        raise Conflict("This role is not held, or no longer.", code="conflict.gone")
+    demand_a_keeper()
+    audit.record(user, "access.user.role_revoked", actor=actor, at=at, detail={"role": role, "scope": scope})
 
 
-def _may_grant(user: User, actor: User) -> None:
-    if refused := failing([capability("grant.edit")], user, actor):
-        raise NotAllowed(refused)
+def against_granting(user: User, actor: User) -> list[Blocker]:
+    """Every reason why `actor` may not change the roles of `user`."""
+    found = failing([capability("grant.edit")], None, actor)
+    if user.is_bot:
+        found.append(Blocker("grant.bot", "What Patchflow itself may do is no grant: it cannot be changed."))
     if user.pk == actor.pk:
-        raise NotAllowed("Nobody changes their own roles: ask another administrator.", code="grant.own")
+        found.append(Blocker("grant.own", "Nobody changes their own roles: ask another administrator."))
+    return found
+
+
+def keepers() -> QuerySet[User]:
+    """Who can log in and change anybody's roles."""
+    held = RoleGrant.objects.filter(role__in=roles_with("grant.edit"), scope="")
+    return User.objects.filter(is_active=True, pk__in=held.values("user"))
+
+
+def lock_with_keepers(user_id: int) -> User:
+    """The person, locked with all administrators and in one order: of two who take away each other's role one comes second."""
+    wanted = Q(pk=user_id) | Q(pk__in=keepers().values("pk"))
+    list(User.objects.select_for_update(no_key=True).filter(wanted).order_by("pk").values_list("pk"))
+    return lock(User, user_id)
+
+
+def demand_a_keeper() -> None:
+    """Raises NotAllowed if nobody is left who could grant a role; asked after the act, within its transaction."""
+    if not keepers().exists():
+        raise NotAllowed("This is the last administrator: make another one first.", code="grant.last")
+
+
+def _demand(refused: list[Blocker]) -> None:
+    if refused:
+        raise NotAllowed(refused)

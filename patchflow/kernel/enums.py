@@ -12,6 +12,8 @@ verbs(
         "login_failed": "Log-in failed",
         "password_changed": "Password changed",
         "created": "User created",
+        "deactivated": "Deactivated",
+        "reactivated": "Reactivated",
         "role_granted": "Role granted",
         "role_revoked": "Role revoked",
     },

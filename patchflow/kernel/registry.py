@@ -124,6 +124,11 @@ def sweep(name: str) -> Callable[[Sweep], Sweep]:
     return lambda function: sweeps.add(name, function)
 
 
+# --- scopes: for what a role may be granted, beside everywhere ----------------------------------------------------------
+Scopes = Callable[[], dict[str, str]]
+scopes: Registry[Scopes] = Registry("scope")
+"""Kind → a function that gives the scopes there are: key (`group:7`) → name."""
+
 # --- slices: one file each ------------------------------------------------------------------------------------------------
 feeds: Registry[Any] = Registry("feed")
 scanners: Registry[Any] = Registry("scanner")
@@ -136,6 +141,7 @@ __all__ = [
     "gate",
     "gates_of",
     "scanners",
+    "scopes",
     "signoff_subjects",
     "sweep",
     "sweeps",
