@@ -48,7 +48,7 @@ WHO = {
     "periodic": "che", "slot": "ada", "rollout": "rex", "ring": "otto", "job": "otto", "task": "otto",
     "home": "che", "find": "che", "audit": "aud", "account": "ann",
     "delay": "che", "notice": "mia", "notices": "mia", "undelivered": "otto", "settings": "mia",
-    "filter": "che", "webhook": "ada", "trial": "ada",
+    "filter": "che", "webhook": "ada", "person": "ada", "trial": "ada",
 }  # fmt: skip
 """Noun of an address → who looks at it."""
 

@@ -16,9 +16,9 @@ from changes.domain import agendas, calendar_keys, change_models, dossiers, fami
 from changes.models import RFC, SoftwareUpdate, Vulnerability
 from cmdb.domain import baselines, discrepancies, exemptions, groups, inventory, scans, support, windows
 from cmdb.enums import DiscrepancyKind
-from cmdb.models import Baseline, ConfigurationItem, Host, ScanRun
+from cmdb.models import Baseline, ConfigurationItem, Host, HostGroup, ScanRun
 from cmdb.scanners.base import InstalledPackage, RestartEvidence, Source
-from patchflow.kernel import registry, saved_filters, signoffs, substitutes, trail
+from patchflow.kernel import access, people, registry, saved_filters, signoffs, substitutes, trail
 from patchflow.kernel.models import AuditEntry, SavedFilter
 from patchflow.notices import webhooks
 from patchflow.notices.models import Delivery
@@ -143,6 +143,7 @@ def make_little(cast: Cast, now: datetime, folder: Path, repository: Repository)
         scene.also("reports:audit-detail", "refused", pk=refused.pk)
     kept(scene, now)
     hooked(scene, now)
+    staffed(scene, now)
     scene.also("reports:find", "openssl", query="q=openssl")
     scene.also("reports:find", "nothing", query="q=no+such+thing")
     return Little(scene, yard, updates, deployment)
@@ -183,6 +184,27 @@ def kept(scene: Scene, now: datetime) -> None:
     scene.also("changes:rfc-list", "saved", query=f"{board.query}&saved={board.pk}")
     scene.also("changes:rfc-list", "whole", query="saved=0")
     scene.also("web:filter-save", "form", query="of=%2Fchanges%2F%3Fstate%3Ddraft")
+
+
+def staffed(scene: Scene, now: datetime) -> None:
+    """A person with a role everywhere, one for a group and a substitute; one who has left; one without a role."""
+    cast, ada = scene.cast, scene.cast.ada
+    liz, _password = people.add(
+        username="liz", first_name="Liz", last_name="Meyer", email="liz@example.org", actor=ada, at=now
+    )
+    everywhere = access.grant_role(user_id=liz.pk, role="cab_member", actor=ada, at=now)
+    if group := HostGroup.objects.live().first():
+        access.grant_role(user_id=liz.pk, role="operator", scope=f"group:{group.pk}", actor=ada, at=now)
+    substitutes.name_substitute(
+        user_id=liz.pk, substitute_id=cast.mia.pk, starts_at=now, ends_at=now + timedelta(days=7), actor=liz, at=now,
+    )  # fmt: skip
+    left, _password = people.add(username="leo", first_name="Leo", actor=ada, at=now)
+    people.deactivate(user_id=left.pk, reason="Has left.", actor=ada, at=now)
+    scene.things |= {
+        "person": {"pk": liz.pk}, "person-revoke": {"pk": liz.pk, "grant": everywhere.pk}, "person-reactivate": {"pk": left.pk},
+    }  # fmt: skip
+    scene.also("reports:person-detail", "left", pk=left.pk)
+    scene.also("reports:person-detail", "own", pk=ada.pk)
 
 
 def hooked(scene: Scene, now: datetime) -> None:

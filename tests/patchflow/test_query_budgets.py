@@ -260,6 +260,12 @@ class Filler:
         keeper = make_user(f"keeper-{n}", "administrator")
         webhooks.add(name=f"Hook {n}", url="https://example.org/", actor=keeper, at=self.at)
 
+    def person_list(self, n: int) -> None:
+        RoleGrant.objects.get_or_create(user=self.cast.mia, role="administrator")
+        RoleGrant.objects.get_or_create(user=self.cast.aud, role="administrator")
+        group = made.make_group(f"group {n}", at=self.at)
+        make_user(f"person{n}", "tester", "operator", scope=f"group:{group.pk}")
+
     def undelivered_list(self, n: int) -> None:
         RoleGrant.objects.get_or_create(user=self.cast.mia, role="operator")
         make_delivery(make_user(f"reader-{n}"), at=self.at, state="failed", error="550 no such mailbox")

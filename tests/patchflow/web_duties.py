@@ -14,7 +14,7 @@ NOUNS = {
     "rfc": "rfcs", "model": "change-models", "meeting": "meetings", "cycle": "cycles", "freeze": "freezes",
     "release": "releases", "profile": "install-profiles", "step": "steps", "rollout": "rollouts", "job": "jobs", "task": "tasks",
     "periodic": "periodic-reviews", "delay": "delay-requests", "review": "reviews", "slot": "review-slots",
-    "webhook": "webhooks", "undelivered": "undelivered", "substitute": "substitutes",
+    "webhook": "webhooks", "undelivered": "undelivered", "substitute": "substitutes", "person": "people",
 }  # fmt: skip
 """Noun of a page's address → REST's."""
 NEW = {"add", "declare", "draft", "raise", "plan", "compose", "define", "write", "open", "propose", "configure"}
@@ -74,6 +74,7 @@ FILLED: dict[str, dict[str, Any]] = {
     "changes:rfc-refer": {"url": "https://example.org/1"},
     "changes:freeze-declare": {"ends_at": "2026-11-28T10:00"},
     "changes:update-respond": {"response": "deploy", "reason": "Because."},
+    "reports:person-add": {"email": "because@example.org"},
     "releases:profile-define": {"checks": "", "steps": ""},
     "releases:release-plan-test": {"checks": ""},
     "releases:job-cancel": {"reason": "Because."},

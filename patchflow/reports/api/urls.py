@@ -4,11 +4,13 @@ from patchflow.api import routes
 from patchflow.reports.api.audit import AuditViewSet
 from patchflow.reports.api.instance import InstanceViewSet
 from patchflow.reports.api.notices import NoticeViewSet, UndeliveredViewSet
+from patchflow.reports.api.people import PersonViewSet
 from patchflow.reports.api.webhooks import WebhookMessageViewSet, WebhookViewSet
 
 routes.register("audit", AuditViewSet, basename="audit")
 routes.register("instance", InstanceViewSet, basename="instance")
 routes.register("notices", NoticeViewSet, basename="notice")
+routes.register("people", PersonViewSet, basename="person")
 routes.register("undelivered", UndeliveredViewSet, basename="undelivered")
 routes.register("webhooks", WebhookViewSet, basename="webhook")
 routes.register("webhook-messages", WebhookMessageViewSet, basename="webhook-message")

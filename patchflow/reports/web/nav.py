@@ -27,6 +27,11 @@ def keeps_webhooks(request: HttpRequest) -> bool:
     return user.is_authenticated and user.holds("webhook.manage")
 
 
+def keeps_people(request: HttpRequest) -> bool:
+    user: Any = request.user
+    return user.is_authenticated and user.holds("user.edit")
+
+
 def may_try(request: HttpRequest) -> bool:
     user: Any = request.user
     return user.is_authenticated and user.scopes_for("trial.set") is None
@@ -78,10 +83,15 @@ states.register(
 states.register(
     "notices.webhook", {"on": ("st-good", gettext_lazy("on")), "off": ("st-warn", gettext_lazy("switched off"))}
 )
+states.register(
+    "kernel.person",
+    {"active": ("st-good", gettext_lazy("active")), "inactive": ("st-open", gettext_lazy("deactivated"))},
+)
 nav.add("home", gettext_lazy("Home"), "reports:home", "home", 10)
 nav.add(
     "prove", gettext_lazy("Audit"), "reports:audit-list", "audit", 90, permission=may_audit, under=("reports:audit-",)
 )
+nav.add("prove", gettext_lazy("People"), "reports:person-list", "people", 93, permission=keeps_people)
 nav.add(
     "prove",
     gettext_lazy("Webhooks"),

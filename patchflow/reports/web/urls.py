@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from patchflow.reports.web import audit, home, notices, trial, webhooks
+from patchflow.reports.web import audit, home, notices, people, trial, webhooks
 
 app_name = "reports"
 urlpatterns = [
@@ -22,6 +22,13 @@ urlpatterns = [
     path("webhooks/<int:pk>/switch-on/", webhooks.webhook_switch_on, name="webhook-switch-on"),
     path("webhooks/<int:pk>/test/", webhooks.webhook_test, name="webhook-test"),
     path("webhooks/<int:pk>/messages/<int:message>/again/", webhooks.webhook_again, name="webhook-again"),
+    path("people/", people.person_list, name="person-list"),
+    path("people/add/", people.person_add, name="person-add"),
+    path("people/<int:pk>/", people.person_detail, name="person-detail"),
+    path("people/<int:pk>/grant/", people.person_grant, name="person-grant"),
+    path("people/<int:pk>/roles/<int:grant>/revoke/", people.person_revoke, name="person-revoke"),
+    path("people/<int:pk>/deactivate/", people.person_deactivate, name="person-deactivate"),
+    path("people/<int:pk>/reactivate/", people.person_reactivate, name="person-reactivate"),
     path("settings/", notices.own_settings, name="settings"),
     path("settings/notices/", notices.settings_notices, name="settings-notices"),
     path("trial/", trial.show, name="trial"),

@@ -273,6 +273,10 @@ BODIES: dict[str, Any] = {
         "compensating_control": "None.", "expires_at": (board.at + timedelta(days=9)).isoformat(),
     },
     "/rfcs/{id}/attachments/": lambda board, pk: {"file": SimpleUploadedFile("note.txt", b"Read me.")},
+    "/people/": lambda board, pk: {"username": "liz", "email": "liz@example.org"},
+    **dict.fromkeys(
+        ("/people/{id}/grant/", "/people/{id}/revoke/"), lambda board, pk: {"role": "tester"}
+    ),
     "/webhooks/": lambda board, pk: {"name": "New", "url": "https://example.org/"},
     "/notices/subscribe/": lambda board, pk: {"kind": "approval_ended", "wanted": "inbox"},
     "/filters/": lambda board, pk: {"name": "New", "address": "/filters/?sort=name"},

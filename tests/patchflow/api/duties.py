@@ -61,6 +61,7 @@ READS: dict[str, set[str] | None] = {
     "audit": {SECURITY, AUDITOR, ADMIN},
     "substitutes": {SECURITY, AUDITOR, ADMIN},
     "undelivered": {OPERATOR, ADMIN},
+    "people": {ADMIN},
     "webhooks": {ADMIN},
     "webhook-messages": {ADMIN},
 }

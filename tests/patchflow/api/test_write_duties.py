@@ -122,7 +122,7 @@ def test_taking_out_any_check_of_a_role_shows(board: Board, monkeypatch: pytest.
 ASKED_ELSEWHERE = {
     "rfc.approve", "release.sign", "rollout.accept_partial",  # a seat is asked: `test_who_is_in_relation_to_it_writes`
     "baseline.approve", "audit.verify",  # a seat as well; an answer without a reason, held by its cells
-    "rollout.start", "advisory.manage", "rfc.begin", "user.edit", "grant.edit", "filter.share", "notice.oversee", "webhook.manage",
+    "rollout.start", "advisory.manage", "rfc.begin", "grant.edit", "filter.share", "notice.oversee", "webhook.manage",
 }  # fmt: skip
 """What no address here is held by: it is asked by a verb without an address, or hides the object itself (404)."""
 

@@ -110,6 +110,7 @@ WRITES: dict[str, set[str]] = {
     "post /instance/leave-trial/": {ADMIN},
     **_posts("webhooks", "", "revise", "rotate", "switch", "test", may={ADMIN}),
     **_posts("webhook-messages", "send-again", may={ADMIN}),
+    **_posts("people", "", "grant", "revoke", "deactivate", "reactivate", may={ADMIN}),
     **_posts("undelivered", "send-again", may={OPERATOR, ADMIN}),
     **_posts("substitutes", "end", may={ADMIN}),  # and who named them
     **_posts("notices", "read", may=BY_RELATION),
@@ -131,7 +132,12 @@ def _asked(kind: str) -> SignOffRound:
     return SignOffRound.objects.filter(subject_type=kind, state="open").latest("pk")
 
 
+def _granted() -> int:
+    return User.objects.get(username="tia").pk
+
+
 OBJECTS: dict[str, Callable[[], int]] = {
+    **{f"post /people/{{id}}/{verb}/": _granted for verb in ("grant", "revoke", "deactivate", "reactivate")},
     **{f"post /rfcs/{{id}}/{verb}/": _draft for verb in ("submit", "revise", "cancel", "set_parent")},
     "post /rounds/{id}/decide/": lambda: _asked("changes.rfc").pk,
     "post /rounds/{id}/withdraw/": lambda: _asked("changes.rfc").pk,
