@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -24,6 +25,7 @@ from patchflow.kernel.errors import Conflict, Invalid
 HEADER = "Idempotency-Key"
 KEPT = timedelta(days=2)
 """A key is remembered for so long; a client that still repeats then has to look."""
+TOLD_ONCE = ("password", "secret")
 
 
 def key_of(request: Request) -> str:
@@ -52,11 +54,18 @@ def once(key: str, request: Request, act: Callable[[], Response]) -> Response:
         response = act()
         if 200 <= response.status_code < 300:
             kept.status = response.status_code
-            kept.body = None if response.data is None else json.loads(JSONRenderer().render(response.data))
+            kept.body = _without_secrets(
+                None if response.data is None else json.loads(JSONRenderer().render(response.data))
+            )
             kept.save(update_fields=["status", "body"])
         else:
             kept.delete()
     return response
+
+
+def _without_secrets(body: Any) -> Any:
+    """The answer as it may be kept: what is told once is told by the first answer alone."""
+    return {k: None if k in TOLD_ONCE else v for k, v in body.items()} if isinstance(body, dict) else body
 
 
 def _again(kept: Repeatable, digest: str) -> Response:
