@@ -302,3 +302,17 @@ def test_without_javascript_every_verb_and_menu_is_there(live_server: Any, sessi
         page.goto(f"{live_server.url}/styleguide/")
         assert page.locator("details.who").count() == 0
         browser.close()
+
+
+def test_the_description_of_the_api_shows_its_operations_and_asks_no_other_host(tab: Tab, live_server: Any) -> None:
+    asked: list[str] = []
+    said: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    tab.goto(f"{live_server.url}/api/docs/")
+    tab.locator("#operations-tag-calendar").click(timeout=60_000)
+    operation = tab.locator("#operations-calendar-calendar_list")
+    operation.wait_for()
+    assert "/api/v1/calendar/" in operation.inner_text().replace("\u200b", "")
+    assert [url for url in asked if not url.startswith((live_server.url, "data:", "blob:"))] == []
+    assert said == []
