@@ -13,12 +13,18 @@ from patchflow.settings.env import read
 SECRET_WORDS = ("password", "secret", "token", "private_key", "authorization", "cookie", "passphrase")
 
 
-SECRET_ADDRESS = re.compile(r"(/feed/)[\w-]+(?=\.ics)")
+SECRET_ADDRESS = re.compile(r"(/calendar/feed/|/password/reset/key/)[^/?#\s\"'.]+")
+"""Addresses that are a secret: the feed of a calendar, also where it was mistyped, and what a mail about a password leads to."""
+
+
+def without_secret(value: Any) -> Any:
+    """The text without the secret of an address in it; anything else as it is."""
+    return SECRET_ADDRESS.sub(r"\1***", value) if isinstance(value, str) else value
 
 
 def mask_addresses(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
     """Replaces the secret in addresses that are one: whoever reads a log reads no calendar with it."""
-    return {k: SECRET_ADDRESS.sub(r"\1***", v) if isinstance(v, str) else v for k, v in event.items()}
+    return {k: without_secret(v) for k, v in event.items()}
 
 
 def mask_secrets(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:

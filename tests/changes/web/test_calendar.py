@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import time_machine
 from django.test import Client
 from django.urls import reverse
+from gunicorn.config import Config
 from icalendar import Calendar
 
 from changes.domain import calendar_keys, freezes, slots
 from changes.domain.slots import Span
 from changes.models import CalendarKey, ChangeSlot, FreezeWindow
 from cmdb.domain import windows
+from patchflow.access_log import Logger
 from patchflow.kernel import calendars
 from patchflow.kernel.errors import NotAllowed
 from patchflow.kernel.models import User
@@ -129,6 +132,28 @@ def test_the_feed_is_read_by_its_secret_and_dies_with_it(planned: ChangeSlot, ca
 def test_no_log_keeps_the_secret_of_a_feed() -> None:
     line = {"event": "Not Found: /changes/calendar/feed/a-B_c9.ics", "code": 404}
     assert mask_addresses(None, "", line) == {"event": "Not Found: /changes/calendar/feed/***.ics", "code": 404}
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        (b"/changes/calendar/feed/a-B_c9.ics?x=1", "/changes/calendar/feed/***.ics?x=1"),
+        (b"/changes/calendar/feed/a-B_c9", "/changes/calendar/feed/***"),
+        (b"/account/password/reset/key/1-a-B_c9/", "/account/password/reset/key/***/"),
+        (b"/changes/calendar/?month=2026-11", "/changes/calendar/?month=2026-11"),
+    ],
+)
+def test_the_access_log_keeps_no_secret_of_an_address(address: bytes, shown: str) -> None:
+    path = address.decode()
+    environ = {
+        "REQUEST_METHOD": "GET",
+        "RAW_URI": path,
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_REFERER": f"http://x{path}",
+    }
+    answer = SimpleNamespace(status="200 OK", sent=1, headers=[])
+    atoms = Logger(Config()).atoms(answer, SimpleNamespace(headers=[]), environ, timedelta(seconds=1))
+    assert (atoms["r"], atoms["f"]) == (f"GET {shown} HTTP/1.1", f"http://x{shown}")
 
 
 def test_the_feed_shows_only_what_its_owner_may_see_now(planned: ChangeSlot, cast: Cast, now: datetime) -> None:

@@ -67,6 +67,7 @@ class Runner:
         self.marker = f"PATCHFLOW_VAR={folder}"
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PATCHFLOW_", "DJANGO_"))}
         self.log = folder / "runner.log"
+        self.web_log = folder / "log" / "web.log"
         command = [sys.executable, "manage.py", "up", "--port", str(self.port), "--workers", "1"]
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
@@ -104,6 +105,9 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
 def test_up_serves_restarts_the_dead_and_leaves_nothing(runner: Runner) -> None:
     assert answers(runner.port, "/readyz")
     assert "First administrator: admin /" in runner.log.read_text()
+    assert not answers(runner.port, "/changes/calendar/feed/a-B_c9.ics")
+    until(lambda: "/changes/calendar/feed/***.ics" in runner.web_log.read_text())
+    assert "a-B_c9" not in runner.web_log.read_text()
 
     def pids(part: str) -> set[int]:
         return {pid for pid, line in runner.children().items() if part in line}

@@ -179,6 +179,8 @@ class Command(BaseCommand):
             "gthread",
             "--threads",
             "4",
+            "--logger-class",
+            "patchflow.access_log.Logger",
             "--no-control-socket",  # it would lie in the home of the account, for all who run there
         ]
         celery = [python, "-m", "celery", "-A", "patchflow"]
