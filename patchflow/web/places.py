@@ -5,3 +5,4 @@ from django.utils.translation import gettext_lazy
 from patchflow.web.navigation import nav
 
 nav.own(gettext_lazy("Saved filters"), "web:filter-list", "filter")
+nav.own(gettext_lazy("API"), "docs", "term")
