@@ -19,7 +19,7 @@ from cmdb.models import Host, ServiceWindow
 from patchflow.kernel import audit, signoffs, workflow
 from patchflow.kernel.blockers import English, english, label_of
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
-from patchflow.kernel.integrity import difference, digest, plain
+from patchflow.kernel.integrity import difference, plain
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 
@@ -76,9 +76,9 @@ def revise(
 ) -> RFC:
     """Changes an RFC before it is carried out. Needs rfc.revise, as its requester or a change manager.
 
-    An edit of what approval signs voids an open round (back to evaluating) or an authorization (lapsed), and keeps the
-    difference as a revision. `digest_seen` guards against editing what somebody else has changed meanwhile. Raises
-    NotAllowed, Blocked (on hold), Conflict (state, or changed since), Invalid.
+    An edit of what approval signs, or of the title that its voters read, voids an open round (back to evaluating) or an
+    authorization (lapsed), and keeps the difference as a revision. `digest_seen` guards against editing what somebody else
+    has changed meanwhile. Raises NotAllowed, Blocked (on hold), Conflict (state, or changed since), Invalid.
     """
     rfc = workflow.lock(RFC, rfc_id)
     if refused := failing([capability("rfc.revise"), own_or_manager], rfc, actor):
@@ -88,14 +88,9 @@ def revise(
     not_on_hold(rfc)
     if digest_seen and digest_seen != rfc.change_digest:
         raise Conflict("Somebody else has changed it since you opened it. Look again, then repeat.", code="rfc.changed")
-    title = rfc.title
     with editing(rfc, actor=actor, at=at, reason=reason):
         apply(rfc, changes, actor=actor, at=at)
-    now = RFC.objects.get(pk=rfc_id)
-    if now.title != title:
-        detail = {"title": {"removed": title, "added": now.title}}
-        audit.record(now, "change.rfc.revised", actor=actor, at=at, detail=detail)
-    return now
+    return RFC.objects.get(pk=rfc_id)
 
 
 def apply(rfc: RFC, changes: Changes, *, actor: User, at: datetime) -> None:
@@ -168,11 +163,11 @@ def _set_hosts(rfc: RFC, host_ids: list[int], *, actor: User, at: datetime) -> N
 
 @contextmanager
 def editing(rfc: RFC, *, actor: User, at: datetime, reason: str, authored: bool = True) -> Iterator[None]:
-    """Around an edit of a locked RFC: if the change document differs afterwards, the difference is kept as a revision
+    """Around an edit of a locked RFC: if what is asked differs afterwards, the difference is kept as a revision
     and what was signed, or is being asked, ends."""
-    before = plain(rfc.change_document())
+    before, digest_before = plain(rfc.what_is_asked()), rfc.change_digest
     yield
-    after = plain(rfc.change_document())
+    after = plain(rfc.what_is_asked())
     changed = difference(before, after)
     if not changed:
         return
@@ -185,8 +180,8 @@ def editing(rfc: RFC, *, actor: User, at: datetime, reason: str, authored: bool 
         at=at,
         reason=reason.strip(),
         difference=changed,
-        digest_before=digest(before),
-        digest_after=digest(after),
+        digest_before=digest_before,
+        digest_after=rfc.change_digest,
         voided={RFCState.AWAITING_APPROVAL: "round", RFCState.AUTHORIZED: "authorization"}.get(state, ""),
         authored=authored,
     )

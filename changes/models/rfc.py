@@ -197,6 +197,11 @@ class RFC(Audited):
             **({"trial": True} if self.trial else {}),
         }
 
+    def what_is_asked(self) -> dict[str, Any]:
+        """What voters read and an edit voids: the document, and beside its digest the title and the model that chose the levels."""
+        model = self.change_model
+        return {"title": self.title, "change_model": model.name if model else None, **self.change_document()}
+
     def content_digest(self) -> str:
         """What an assessment of risk is about: the document without the risk itself."""
         return digest({key: value for key, value in self.change_document().items() if key != "risk"})

@@ -68,9 +68,17 @@ def authorized(actor: User) -> list[RFC]:
 
 
 def changes_since_signed(rfc: RFC) -> Difference:
-    """What differs from the newest round's document, field by field; empty if nothing does, or nobody was asked yet."""
+    """What differs from what the newest round asked, field by field; empty if nothing does, or nobody was asked yet."""
     newest = rounds_of(rfc).first()
-    return difference(newest.document, plain(rfc.change_document())) if newest else []
+    if newest is None:
+        return []
+    return renamed(newest, str(rfc)[:200]) + difference(newest.document, plain(rfc.change_document()))
+
+
+def renamed(round_: SignOffRound, label: str) -> Difference:
+    """The title as the round asked about it and as the label has it now; empty if they are the same."""
+    old, new = (one.partition(" · ")[2] for one in (round_.subject_label, label))
+    return [] if old == new else [{"field": "title", "removed": [old], "added": [new]}]
 
 
 def refusal_of(rfc: RFC) -> SignOff | None:

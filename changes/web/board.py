@@ -23,7 +23,7 @@ from changes.enums_meeting import MeetingState
 from changes.models import RFC, RFCUpdate, SoftwareUpdate, Vulnerability
 from changes.queries import board
 from changes.queries.conflicts import find_conflicts
-from changes.queries.rfcs import changes_since_signed, round_before, targets_seen
+from changes.queries.rfcs import changes_since_signed, renamed, round_before, targets_seen
 from changes.queries.risk import CostOfWaiting, cost_of_waiting
 from changes.web import rfc_forms, rfc_parts
 from patchflow.kernel.enums import Verdict
@@ -229,7 +229,7 @@ def _since_before(round_: SignOffRound, now: Any) -> dict[str, Any]:
     before = round_before(round_)
     if before is None:
         return {"before": None}
-    changed = difference(before.document, round_.document)
+    changed = renamed(before, round_.subject_label) + difference(before.document, round_.document)
     said = before.signoffs.filter(verdict=Verdict.REFUSE).select_related("user", "on_behalf_of").order_by("pk")
     return {
         "before": before,

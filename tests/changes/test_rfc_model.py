@@ -120,7 +120,7 @@ class RFCMachine(RuleBasedStateMachine):
             given["change_model_id"] = made.licensed_model(self.world).pk
         self.pk = made.draft(self.world, **given).pk
         self.m = Model(kind=kind, licensed=licensed)
-        self.m.content = self.row.change_digest
+        self.m.content = self.row.title + self.row.change_digest
         self.entries = AuditEntry.objects.count()
         for _step in range(steps):
             if glass and self.m.kind == "emergency" and self.m.state in WAITING:
@@ -152,7 +152,7 @@ class RFCMachine(RuleBasedStateMachine):
 
     def content_may_have_changed(self, by: str = "") -> None:
         """An edit voids what was signed or asked: law 2."""
-        now = self.row.change_digest
+        now = self.row.title + self.row.change_digest
         if now == self.m.content:
             return
         self.m.content = now
@@ -317,9 +317,10 @@ class RFCMachine(RuleBasedStateMachine):
 
     @rule(who=st.sampled_from(EVERYBODY))
     def rename(self, who: str) -> None:
-        """The title is not what is signed."""
+        """Voters read the title: another one is another question."""
         may = self.m.state in EDITABLE and not self.m.held and who in AUTHORS
-        self.does(may, revisions.revise, who, rfc_id=self.pk, title=f"Another name {self.at:%H%M}")
+        if self.does(may, revisions.revise, who, rfc_id=self.pk, title=f"Another name {self.at:%H%M}"):
+            self.content_may_have_changed(by=who)
 
     # --- standing still and leaving -----------------------------------------------------------------------------------
     @rule(who=st.sampled_from(["che", "bot", "ann", "cal"]))

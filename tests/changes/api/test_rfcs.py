@@ -87,6 +87,24 @@ def test_revise_shows_the_difference(world: World) -> None:
     assert (row["field"], row["added"]) == ("plans.test", ["New."])
 
 
+def test_a_title_that_is_read_while_people_vote_is_not_exchanged(world: World) -> None:
+    """Each voter reads the title under which all others signed: another one is another question."""
+    rfc = made.awaiting(world)
+    old, first = rfc.title, made.round_of(rfc)
+    for who in (world.cast.sam, world.cast.cal):
+        made.approve(rfc, who, at=world.at)
+    url = f"{ROOT}{rfc.pk}/"
+    revised = as_(world.cast.ann).post(f"{url}revise/", {"title": "Replace the mail server"}, format="json")
+    assert (revised.status_code, revised.json()["state"]) == (200, "evaluating")
+    vote = {"verdict": "approve", "digest_seen": first.digest}
+    late = as_(world.cast.mia).post(f"/api/v1/rounds/{first.pk}/decide/", vote, format="json")
+    assert late.status_code == 409
+    row = {"field": "title", "removed": [old], "added": ["Replace the mail server"]}
+    assert as_(world.cast.ann).get(f"{url}difference/").json() == [row]
+    assert as_(world.cast.che).post(f"{url}request_approval/").status_code == 200
+    assert as_(world.cast.ann).get(f"{url}difference/").json() == []
+
+
 def test_targets_are_those_of_the_scope(world: World) -> None:
     outside = made.make_host(at=world.at, group="others")
     rfc = made.draft(world, host_ids=[h.pk for h in (*world.hosts, outside)], other_reason="all")

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from changes.domain import approvals, cycles, glass, holds, reminders, revisions, rfcs, risk, scope
+from changes.domain import approvals, change_models, cycles, glass, holds, reminders, revisions, rfcs, risk, scope
 from changes.models import RFC
 from changes.queries.authorization import authorization_for
 from changes.queries.board import why_not
@@ -146,11 +146,29 @@ def test_every_edit_of_what_was_signed_takes_the_authorization_away(world: World
     assert rfc.revisions.get().voided == "authorization"
 
 
-def test_title_is_not_signed_and_voids_nothing(world: World) -> None:
+def test_another_title_takes_back_what_was_decided_under_the_first(world: World) -> None:
+    """The title is what a voter reads first, so that nobody's signature stays under another one."""
     rfc = made.authorized(world)
+    old = rfc.title
     revisions.revise(rfc_id=rfc.pk, actor=world.cast.ann, at=world.at, title="A better title")
-    assert authorization_for(rfc_id=rfc.pk, at=world.at).valid
+    assert not authorization_for(rfc_id=rfc.pk, at=world.at).valid
+    assert state_of(rfc) == "evaluating"
+    row = {"field": "title", "removed": [old], "added": ["A better title"]}
+    revision = rfc.revisions.get()
+    assert (revision.voided, revision.difference) == ("authorization", [row])
+    assert revision.digest_before == revision.digest_after == RFC.objects.get(pk=rfc.pk).change_digest
     assert AuditEntry.objects.filter(verb="change.rfc.revised", outcome="done").count() == 1
+
+
+def test_another_title_or_model_ends_the_round_that_asks(world: World) -> None:
+    model = change_models.draft(name="Browsers", kind="normal", actor=world.cast.che, at=world.at)
+    for change in ({"title": "Another"}, {"change_model_id": model.pk}):
+        rfc = made.awaiting(world)
+        round_ = made.round_of(rfc)
+        made.approve(rfc, world.cast.sam, at=world.at)
+        revisions.revise(rfc_id=rfc.pk, actor=world.cast.ann, at=world.at, **change)  # type: ignore[arg-type]
+        assert (state_of(rfc), SignOffRound.objects.get(pk=round_.pk).state) == ("evaluating", "void")
+        assert rfc.revisions.get().voided == "round"
 
 
 def test_edit_without_a_change_voids_nothing(world: World) -> None:
