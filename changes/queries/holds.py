@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django.db import models
@@ -24,6 +25,12 @@ def open_holds(model: type[models.Model], subject_id: Any) -> models.QuerySet[Ho
     return Hold.objects.filter(subject_type=model._meta.label_lower, subject_id=subject_id, resumed_at__isnull=True)
 
 
+def holds_of(model: type[models.Model], pks: Collection[int]) -> dict[int, Hold]:
+    """Subject → its open hold, for all rows of a page by one query."""
+    rows = Hold.objects.filter(subject_type=model._meta.label_lower, subject_id__in=pks, resumed_at__isnull=True)
+    return {hold.subject_id: hold for hold in rows.select_related("placed_by")}
+
+
 def hold_blocker(subject: models.Model) -> list[Blocker]:
     """The reason that an open hold gives against every verb but leaving; empty if there is none."""
     hold = open_hold_of(subject) if _open(subject).exists() else None
@@ -33,8 +40,15 @@ def hold_blocker(subject: models.Model) -> list[Blocker]:
         Blocker(
             "hold.open",
             english(
-                "On hold by %(placed_by)s: %(reason)s Resume it first.", placed_by=hold.placed_by, reason=hold.reason
+                "On hold by %(placed_by)s: %(reason)s Resume it first.",
+                placed_by=hold.placed_by,
+                reason=_ended(hold.reason),
             ),
             tone="wait",
         )
     ]
+
+
+def _ended(reason: str) -> str:
+    """A reason as a sentence, so that what follows it is another one."""
+    return reason if reason.endswith((".", "!", "?", "…")) else f"{reason}."

@@ -281,8 +281,8 @@ def test_a_manifest_is_not_signed_while_its_release_or_its_change_is_on_hold(yar
     with pytest.raises(Blocked) as refused:
         sign(yard, release)
     assert [str(b) for b in refused.value.blockers] == [
-        "On hold by che: wait Resume it first.",
-        f"{rfc.number}: On hold by che: ask the owner Resume it first.",
+        "On hold by che: wait. Resume it first.",
+        f"{rfc.number}: On hold by che: ask the owner. Resume it first.",
     ]
     holds.resume(rfc_id=rfc.pk, actor=yard.cast.che, at=yard.at)
     with transaction.atomic():
