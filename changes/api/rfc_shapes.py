@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 
+from changes.api.holds import HoldField
 from changes.domain.rfc_gates import owed
 from changes.enums import CloseCode, EvidenceKind, ReferenceKind, RFCKind, UpdateClass, WayBack
 from changes.models import RFC, Attachment, BreakGlass, Comment, Evidence, Reference, RFCTarget, RFCUpdate
@@ -53,11 +54,12 @@ class GlassSerializer(serializers.ModelSerializer[BreakGlass]):
 
 class RFCListSerializer(serializers.ModelSerializer[RFC]):
     requested_by = serializers.CharField(source="requested_by.username", read_only=True)
+    hold = HoldField()
 
     class Meta:
         model = RFC
         fields: tuple[str, ...] = ("id", "number", "title", "kind", "state", "state_at", "cycle", "parent", "requested_by", "raised_at",
-                  "update_class", "start_by", "clock_stopped_at", "close_code")  # fmt: skip
+                  "update_class", "start_by", "clock_stopped_at", "close_code", "hold")  # fmt: skip
         read_only_fields = fields
 
 

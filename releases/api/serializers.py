@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from changes.api.holds import HoldField
 from changes.enums import WayBack
 from cmdb.enums import Criticality, Environment, MachineKind
 from patchflow.api.verbs import BlockerSerializer
@@ -33,6 +34,7 @@ from releases.models import (
 # --- objects ----------------------------------------------------------------------------------------------------------
 class ReleaseSerializer(serializers.ModelSerializer[Release]):
     rfcs = serializers.SerializerMethodField()
+    hold = HoldField()
     composed_by = serializers.CharField(source="composed_by.username", read_only=True)
     started_by = serializers.CharField(source="started_by.username", read_only=True, allow_null=True, default=None)
     next_rfc = serializers.CharField(source="next_rfc.number", read_only=True, allow_null=True, default=None)
@@ -42,7 +44,7 @@ class ReleaseSerializer(serializers.ModelSerializer[Release]):
         fields = (
             "id", "number", "title", "kind", "state", "state_at", "outcome", "reason", "executor", "profile", "way_back", "earliest_at",
             "latest_at", "rfcs", "composed_by", "composed_at", "started_by", "started_at", "finished_at", "completed_at", "next_rfc",
-            "trial",
+            "trial", "hold",
         )  # fmt: skip
         read_only_fields = fields
 

@@ -125,7 +125,9 @@ def test_evidence_holds_and_class(world: World) -> None:
         che.post(f"{url}classify/", {"update_class": "critical", "reason": "exploited"}, format="json").status_code
         == 200
     )
-    assert che.post(f"{url}hold/", {"reason": "wait"}, format="json").status_code == 200
+    held = che.post(f"{url}hold/", {"reason": "wait"}, format="json")
+    assert (held.status_code, held.json()["hold"]["placed_by"], held.json()["hold"]["reason"]) == (200, "che", "wait")
+    assert che.get(ROOT).json()["results"][0]["hold"] == held.json()["hold"]
     assert che.post(f"{url}request_approval/").status_code == 409
     assert che.post(f"{url}resume/", {"reason": "on"}, format="json").status_code == 200
 
