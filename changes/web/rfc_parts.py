@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from changes.domain.change_models import licence_blockers
 from changes.enums import TERMINAL, HoldCause, RFCKind, RFCState, RiskLevel
-from changes.models import RFC, Evidence, RFCTarget, RiskAssessment
+from changes.models import RFC, Evidence, Hold, RFCTarget, RiskAssessment
 from changes.queries.board import Rung, ladder_of
 from changes.queries.conflicts import Conflict, ConflictKind, seen_by
 from changes.queries.holds import open_hold_of
@@ -44,14 +44,18 @@ def phase_of(rfc: RFC) -> int:
 
 def next_of(rfc: RFC, *, now: datetime) -> Next:
     """Who must act, and by when."""
-    hold = open_hold_of(rfc)
-    if hold:
-        sentence = _("On hold since %(since)s by %(who)s: %(why)s")
-        given = {"since": words.at(hold.placed_at, now=now), "who": hold.placed_by, "why": hold.reason}
-        if hold.cause == HoldCause.SUPERSEDED:
-            return Next(sentence % given, _("A change manager keeps it (resume), or moves it. Clocks run on."))
-        return Next(sentence % given, _("A change manager resumes it. Clocks run on."))
+    if hold := open_hold_of(rfc):
+        return next_of_hold(hold, now=now)
     return _next_by_state(rfc, now)
+
+
+def next_of_hold(hold: Hold, *, now: datetime) -> Next:
+    """Who put it on hold and why, and who lets it go on."""
+    sentence = _("On hold since %(since)s by %(who)s: %(why)s")
+    given = {"since": words.at(hold.placed_at, now=now), "who": hold.placed_by, "why": hold.reason}
+    if hold.cause == HoldCause.SUPERSEDED:
+        return Next(sentence % given, _("A change manager keeps it (resume), or moves it. Clocks run on."))
+    return Next(sentence % given, _("A change manager resumes it. Clocks run on."))
 
 
 def _next_by_state(rfc: RFC, now: datetime) -> Next:

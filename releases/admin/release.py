@@ -9,7 +9,7 @@ from django.db.models import Model
 
 from patchflow.kernel.models import User
 from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
-from releases.domain import acceptance, builds, periodic, releases, steps
+from releases.domain import acceptance, builds, periodic, releases, standing, steps
 from releases.models import (
     AcceptancePlan,
     AcceptanceRun,
@@ -76,6 +76,8 @@ class ReleaseAdmin(VerbAdmin):
             needs_reason=True,
         ),
         AdminVerb("cancel", "Cancel", _release(releases.cancel, reason=True), transition="cancel", needs_reason=True),
+        AdminVerb("hold", "Put on hold", _release(standing.place, reason=True), needs_reason=True),
+        AdminVerb("resume", "Resume", _release(standing.resume, reason=True), needs_reason=True),
     )
 
 

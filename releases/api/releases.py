@@ -28,6 +28,7 @@ from releases.domain import (
     plans,
     readiness,
     releases,
+    standing,
 )
 from releases.models import Amendment, InstallProfile, Manifest, PlanRehearsal, Release
 from releases.queries.access import demand_all
@@ -132,6 +133,8 @@ class ReleaseViewSet(VerbViewSet):
     )
     void = _verb(ReasonSerializer, releases.void, "void", "Takes readiness back; waits in scheduling.")
     cancel = _verb(ReasonSerializer, releases.cancel, "cancel", "Gives the release up.")
+    hold = _verb(ReasonSerializer, standing.place, "hold", "Puts the release on hold: nothing of it starts.")
+    resume = _verb(ReasonSerializer, standing.resume, "resume", "Ends the hold.")
 
     # --- building, testing ------------------------------------------------------------------------------------------
     build = _verb(EmptySerializer, builds.request, "build", "Requests a build.")

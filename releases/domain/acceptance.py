@@ -12,6 +12,7 @@ from typing import Any
 
 from changes.enums import EvidenceKind, WayBack
 from changes.models import SoftwareUpdate
+from changes.queries.holds import hold_blocker
 from cmdb.enums import Environment
 from cmdb.models import Host
 from patchflow.kernel import audit, queue, registry, trial, workflow
@@ -118,6 +119,8 @@ def request_runs(*, release_id: int, actor: User, at: datetime) -> list[Acceptan
         )
     if of_other_mode := trial.mismatch(release.trial, str(release)):
         raise Blocked(of_other_mode)
+    if held := hold_blocker(release):
+        raise Blocked(held)
     untested = uncovered(release)
     if untested:
         raise Blocked(
@@ -163,7 +166,7 @@ def why_not_drop(row: AcceptancePlan, actor: User) -> list[Blocker]:
 
 def _past_testing(release: Release) -> list[Blocker]:
     if release.state in PLANNABLE:
-        return []
+        return hold_blocker(release)
     said = english("It is %(state)s: tests are planned before or while testing.", state=label_of(release))
     return [Blocker("conflict.state", said)]
 

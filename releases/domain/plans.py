@@ -13,6 +13,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from changes.enums import WayBack
+from changes.queries.holds import hold_blocker
 from cmdb.enums import MachineKind
 from cmdb.models import Host, ServiceWindow
 from patchflow.kernel import audit, workflow
@@ -63,7 +64,7 @@ def find_past_planning(release: Release) -> list[Blocker]:
 
 def why_not_plan(release: Release, actor: User) -> list[Blocker]:
     """Why this person cannot change the plan of the release now: the role first, then the state."""
-    return failing([capability("release.plan")], release, actor) or find_past_planning(release)
+    return failing([capability("release.plan")], release, actor) or find_past_planning(release) or hold_blocker(release)
 
 
 def _plannable(release_id: int, actor: User) -> Release:
@@ -72,6 +73,8 @@ def _plannable(release_id: int, actor: User) -> Release:
         raise NotAllowed(refused)
     if blockers := find_past_planning(release):
         raise Conflict(blockers)
+    if held := hold_blocker(release):
+        raise Blocked(held)
     return release
 
 

@@ -214,7 +214,7 @@ class Release(Audited):
         self.completed_at = at
 
     @transition(field=state, source=BEFORE_DEPLOY, target=S.PLANNING, verb="release.release.revised",
-                allowed=[capability("release.revise")])  # fmt: skip
+                allowed=[capability("release.revise")], gated=True)  # fmt: skip
     def revise(self, *, actor: User, at: datetime, reason: str, **facts: Any) -> None:
         self._came(at, reason)
 

@@ -17,16 +17,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
+from changes.web.rfc_forms import OptionalReasonForm
 from patchflow.kernel import workflow
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Refusal
 from patchflow.web import states
 from patchflow.web.parts import Crumb
 from patchflow.web.verbs import Reach, Verb
-from releases.domain import acceptance, builds, manifests, owed, releases, rollbacks
+from releases.domain import acceptance, builds, manifests, owed, releases, rollbacks, standing
 from releases.models import AcceptanceRun, Release
 from releases.web import release_forms as shapes
-from releases.web import release_parts
+from releases.web import release_parts, release_verbs
 from releases.web.releases import visible_release
 
 
@@ -79,6 +80,20 @@ VERB_PAGES: dict[str, VerbPage] = {
         releases.cancel,
         dangerous=True,
         consequences=(gettext_lazy("Its changes are free for another release."),),
+    ),
+    "hold": VerbPage(
+        gettext_lazy("Put on hold"),
+        standing.place,
+        consequences=(
+            gettext_lazy("It stands still until a change manager resumes it: nothing more starts under it."),
+            gettext_lazy("What is at work on a host runs on, and so do its dates."),
+        ),
+    ),
+    "resume": VerbPage(
+        gettext_lazy("Resume"),
+        standing.resume,
+        OptionalReasonForm,
+        consequences=(gettext_lazy("It goes on where it stood."),),
     ),
     "stop": VerbPage(
         gettext_lazy("End the deployment"),
@@ -141,7 +156,7 @@ def release_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
             rollout = now.rollouts.order_by("-pk").first() if verb in ROLLS else None
             return redirect(rollout or now)
     hosts, asks = release.planned_hosts.count(), request.method != "POST"
-    against = workflow.why_not(release, verb, actor=actor, at=timezone.now()) if asks else []
+    against = _against(release, verb, actor) if asks else []
     context = {
         "title": f"{page.title}: {release.number}",
         "lede": release.title,
@@ -159,6 +174,13 @@ def release_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     return render(
         request, "web/confirm.html" if page.dangerous else "web/form.html", context, status=400 if form.errors else 200
     )
+
+
+def _against(release: Release, verb: str, actor: Any) -> list[Blocker]:
+    """Every reason against the verb now, for the page that would ask for it."""
+    if verb in release_verbs.STANDING:
+        return release_verbs.STANDING[verb](release, actor)
+    return workflow.why_not(release, verb, actor=actor, at=timezone.now())
 
 
 def crumbs_of(release: Release, title: Any) -> list[Crumb]:

@@ -9,14 +9,16 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from changes.queries.holds import hold_blocker, open_hold_of
 from patchflow.kernel import workflow
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 from patchflow.web.verbs import Verb
-from releases.domain import acceptance, owed, plans
+from releases.domain import acceptance, owed, plans, standing
 from releases.enums import ReleaseState
 from releases.models import Release
+from releases.models.release import CLOSED
 from releases.queries.releases import newest_runs
 
 ICONS = {
@@ -30,6 +32,8 @@ ICONS = {
     "roll_back": "back",
     "accept": "check",
     "test": "test",
+    "hold": "pause",
+    "resume": "run",
 }
 PRIMARY = {
     ReleaseState.PLANNING: "build",
@@ -41,7 +45,11 @@ PRIMARY = {
 }
 AT_A_CLICK = {"build", "seal", "test", "accept", "propose_next"}
 AFTER = (ReleaseState.DEPLOYING, ReleaseState.DEPLOYED, ReleaseState.ROLLED_BACK, ReleaseState.COMPLETED)
+STANDING = {"hold": standing.why_not_place, "resume": standing.why_not_resume}
+"""Verbs that are no transition: they let it stand where it is, or go on."""
 LABELS = {
+    "hold": gettext_lazy("Put on hold"),
+    "resume": gettext_lazy("Resume"),
     "build": gettext_lazy("Build"),
     "seal": gettext_lazy("Seal the manifest"),
     "accept": gettext_lazy("Complete"),
@@ -76,6 +84,9 @@ def verbs_of_release(release: Release, *, actor: User, at: datetime) -> list[Ver
                 reach=ngettext("for %(n)d missed host", "for %(n)d missed hosts", count) % {"n": count},
             )
         )  # fmt: skip
+    name = "resume" if open_hold_of(release) else "hold"
+    if release.state not in CLOSED:
+        found.append(_verb(release, name, str(LABELS[name]), STANDING[name](release, actor)))
     return sorted(found, key=lambda verb: not verb.primary)
 
 
@@ -89,7 +100,7 @@ def _against_next(release: Release, actor: User) -> list[Blocker]:
 
 
 def _against_tests(release: Release, actor: User) -> list[Blocker]:
-    found = failing([capability("acceptance.run")], release, actor)
+    found = failing([capability("acceptance.run")], release, actor) + hold_blocker(release)
     found += [
         Blocker("acceptance.uncovered", english("No test is planned for %(update)s.", update=u), tone="wait")
         for u in acceptance.uncovered(release)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -16,6 +17,7 @@ from django.views.decorators.http import require_safe
 
 from changes.enums import RFCKind
 from changes.models import RFC
+from changes.queries.holds import open_hold_of, open_holds
 from changes.web import rfc_parts
 from patchflow.kernel.audit import history
 from patchflow.kernel.models import User
@@ -40,6 +42,12 @@ def visible_release(request: HttpRequest, pk: int) -> Release:
     return get_object_or_404(rows, pk=pk)
 
 
+def _kind_of(release: Release) -> str:
+    """Its kind, and that it is on hold (`held`, as `release_list` reads it)."""
+    kind = str(RFCKind(release.kind).label)
+    return _("%(kind)s, on hold") % {"kind": kind} if release.held else kind  # type: ignore[attr-defined]
+
+
 AT_WORK = {ReleaseState.BUILDING, ReleaseState.DEPLOYING, ReleaseState.ROLLING_BACK}
 """States that it leaves by itself: the page asks for itself until then."""
 COLUMNS = (
@@ -47,7 +55,7 @@ COLUMNS = (
     Column(gettext_lazy("Title"), "title", url=Release.get_absolute_url, wide=True),
     Column(gettext_lazy("State"), "state", state="releases.release", sort="state"),
     Column(gettext_lazy("Since"), "state_at", age=True, numeric=True, sort="since"),
-    Column(gettext_lazy("Kind"), lambda r: RFCKind(r.kind).label, name="kind"),
+    Column(gettext_lazy("Kind"), _kind_of, name="kind"),
     Column(gettext_lazy("Changes"), "rfc_count", numeric=True),
     Column(gettext_lazy("Hosts"), "host_count", numeric=True, sort="hosts"),
     Column(gettext_lazy("Latest start"), "latest_at", sort="latest", wide=True),
@@ -70,7 +78,7 @@ def release_list(request: HttpRequest) -> HttpResponseBase:
     actor: Any = request.user
     listing = Listing(
         request,
-        visible_releases(actor),
+        visible_releases(actor).annotate(held=Exists(open_holds(Release, OuterRef("pk")))),
         COLUMNS,
         sorts=SORTS,
         default="-number",
@@ -130,6 +138,7 @@ def page_of(release: Release, *, actor: User, now: Any) -> dict[str, Any]:
             _("%(kind)s release") % {"kind": RFCKind(release.kind).label},
             *release_parts.simulated(release),
         ],
+        "held": open_hold_of(release) is not None,
         "next": release_parts.next_of(release, now=now, yours=yours),
         "verbs": verbs,
         "often": "3s" if release.state in AT_WORK else "",

@@ -78,6 +78,7 @@ WRITES: dict[str, set[str]] = {
     # Releases
     **_posts("releases", "", "rings", "move_hosts", "windows", "profile", "way_back", "drop_host", "rehearse", "build",
              "seal", "deploy", "accept", "revise", "void", "cancel", may={RELEASE}),
+    **_posts("releases", "hold", "resume", may={MANAGER}),
     **_posts("releases", "propose_amendment", "withdraw_amendment", may={RELEASE}),
     **_posts("releases", "propose_next", may={MANAGER, REQUESTER}),
     **_posts("releases", "stop", may={RELEASE, OPERATOR}),

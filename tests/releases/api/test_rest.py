@@ -13,6 +13,7 @@ from time_machine import TimeMachineFixture
 
 from patchflow.kernel import fsm
 from patchflow.kernel.models import User
+from releases.domain import standing
 from releases.models import Release
 from tests.factories.people import make_user
 from tests.factories.releases import (
@@ -159,8 +160,29 @@ def test_lists_cost_the_same_for_one_and_three_releases(yard: Yard) -> None:
             client(User.objects.get(pk=yard.cast.rex.pk)).get("/api/v1/releases/")
         return len(seen)
 
-    composed(yard)
+    held = [composed(yard)]
+    standing.place(release_id=held[0].pk, reason="wait", actor=yard.cast.che, at=yard.at)
     first = queries()
-    composed(yard, rfc_of(yard))
-    composed(yard, rfc_of(yard))
+    held += [composed(yard, rfc_of(yard)), composed(yard, rfc_of(yard))]
+    standing.place(release_id=held[1].pk, reason="wait", actor=yard.cast.che, at=yard.at)
     assert queries() == first
+    shown = client(yard.cast.rex).get("/api/v1/releases/").json()["results"]
+    assert [bool(one["hold"]) for one in shown] == [False, True, True]
+
+
+def test_a_release_is_put_on_hold_and_resumed_over_rest(yard: Yard, time_machine: TimeMachineFixture) -> None:
+    time_machine.move_to(yard.at, tick=False)
+    release = composed(yard)
+    path = f"releases/{release.pk}"
+    assert post(yard.cast.rex, f"{path}/hold/", reason="wait").status_code == 403
+    assert post(yard.cast.che, f"{path}/hold/", reason="").status_code == 400
+    placed = post(yard.cast.che, f"{path}/hold/", reason="wait for vendor")
+    assert placed.json()["hold"] == {
+        "placed_by": "che", "placed_at": f"{yard.at:%Y-%m-%dT%H:%M:%SZ}", "cause": "person", "reason": "wait for vendor",
+    }  # fmt: skip
+    assert post(yard.cast.che, f"{path}/hold/", reason="again").status_code == 409
+    built = post(yard.cast.rex, f"{path}/build/")
+    assert [b["sentence"] for b in built.json()["blockers"]] == ["On hold by che: wait for vendor. Resume it first."]
+    assert post(yard.cast.che, f"{path}/resume/", reason="it came").json()["hold"] is None
+    assert post(yard.cast.che, f"{path}/resume/", reason="").status_code in (400, 409)
+    assert post(yard.cast.rex, f"{path}/build/").status_code == 200

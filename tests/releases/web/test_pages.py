@@ -159,6 +159,26 @@ def test_verbs_are_shown_greyed_with_their_reasons_never_hidden(yard: Yard) -> N
     assert "who signed it neither builds nor starts it" in shown
 
 
+def test_a_release_is_put_on_hold_and_resumed_on_its_page(yard: Yard) -> None:
+    release = composed(yard)
+    page, che = release.get_absolute_url(), browser(yard.cast.che)
+    assert f"{page}hold/" in che.get(page).content.decode()
+    assert browser(yard.cast.rex).post(f"{page}hold/", {"reason": "wait"}).status_code == 400
+    assert che.post(f"{page}hold/", {"reason": "wait for vendor"}).status_code == 302
+    shown = browser(yard.cast.rex).get(page).content.decode()
+    assert "on hold" in shown
+    assert "che: wait for vendor" in shown
+    assert "on hold" in browser(yard.cast.rex).get(reverse("releases:release-list")).content.decode()
+    assert (
+        "On hold by che"
+        in browser(yard.cast.rex).get(reverse("releases:release-profile", args=[release.pk])).content.decode()
+    )
+    assert "It is on hold already." in che.get(f"{page}hold/").content.decode()
+    assert che.post(f"{page}resume/", {"reason": ""}).status_code == 302
+    assert "It is not on hold." in che.get(f"{page}resume/").content.decode()
+    assert "on hold" not in browser(yard.cast.rex).get(page).content.decode().replace("Put on hold", "")
+
+
 def test_a_dangerous_verb_shows_its_reach_and_asks_for_a_reason(yard: Yard) -> None:
     release = sealed(yard)
     at = release.get_absolute_url() + "revise/"
