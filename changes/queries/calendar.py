@@ -1,16 +1,20 @@
-"""What changes has in the calendar: slots, freezes, and the dates of changes."""
+"""What changes has in the calendar: slots, freezes, the dates of changes, meetings, and by when the reader is asked to vote."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import OuterRef, Q, Value
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from changes.models import RFC, ChangeSlot, FreezeWindow
+from changes.enums_meeting import MeetingState
+from changes.models import RFC, ChangeSlot, FreezeWindow, Meeting
+from changes.queries.board import waiting_for
 from changes.queries.rfcs import unseen_targets
 from patchflow.kernel import calendars
 from patchflow.kernel.calendars import Entry
@@ -91,4 +95,43 @@ def date_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[E
                 ends_at=rfc.not_after,
                 url=rfc.get_absolute_url(),
                 detail=_("after it nothing of this change starts"),
+            )
+
+
+LONGEST = timedelta(minutes=600)
+"""No meeting is planned for more."""
+
+
+@calendars.source("meeting")
+def meeting_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[Entry]:
+    """Meetings in sight for as long as they are planned; one that was postponed or cancelled does not take place. One query."""
+    rows = Meeting.objects.visible_to(actor).filter(starts_at__gt=since - LONGEST, starts_at__lt=until)
+    for meeting in rows.exclude(state__in=[MeetingState.POSTPONED, MeetingState.CANCELLED]).select_related("chair"):
+        chair = _("chair %(who)s") % {"who": meeting.chair}
+        yield Entry(
+            kind="meeting",
+            key=f"meeting-{meeting.pk}",
+            title=f"{meeting.get_kind_display()} · {meeting.number}",
+            starts_at=meeting.starts_at,
+            ends_at=meeting.ends_at,
+            url=meeting.get_absolute_url(),
+            detail=", ".join(filter(None, [meeting.place, chair])),
+        )
+
+
+@calendars.source("vote_by")
+def vote_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[Entry]:
+    """The deadlines of open rounds that ask the reader, or whom they stand in for now. Two queries."""
+    rows = waiting_for(actor, at=timezone.now()).filter(not_before__gte=since, not_before__lt=until)
+    for round_ in rows:
+        number, _dot, title = round_.subject_label.partition(" · ")
+        if round_.not_before is not None:
+            yield Entry(
+                kind="vote_by",
+                key=f"vote-{round_.pk}-{round_.position}",
+                title=f"{title} · {number}" if title else number,
+                starts_at=round_.not_before,
+                ends_at=round_.not_before,
+                url=reverse("changes:board-item", args=[round_.pk]),
+                detail=_("your decision is asked for until then"),
             )

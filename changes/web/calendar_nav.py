@@ -24,6 +24,8 @@ states.register(
         "slot": ("st-run", _("slot")),
         "start_by": ("st-warn", _("start by")),
         "last_date": ("st-wait", _("last date")),
+        "meeting": states.Look("st-run", _("meeting"), icon="people"),
+        "vote_by": states.Look("st-warn", _("vote by"), icon="board"),
     },
 )
 

@@ -14,14 +14,14 @@ from django.urls import reverse
 from gunicorn.config import Config
 from icalendar import Calendar
 
-from changes.domain import calendar_keys, freezes, slots
+from changes.domain import calendar_keys, freezes, meetings, slots
 from changes.domain.slots import Span
-from changes.models import CalendarKey, ChangeSlot, FreezeWindow
+from changes.models import RFC, CalendarKey, ChangeSlot, FreezeWindow, Meeting
 from cmdb.domain import windows
 from patchflow.access_log import Logger
 from patchflow.kernel import calendars
 from patchflow.kernel.errors import NotAllowed
-from patchflow.kernel.models import User
+from patchflow.kernel.models import SignOffRound, User
 from patchflow.settings.logging import mask_addresses
 from tests.factories import changes as made
 from tests.factories.people import Cast, make_user
@@ -87,6 +87,62 @@ def test_kinds_narrow_and_nonsense_is_not_believed(planned: ChangeSlot, cast: Ca
         assert che.get(f"{SHOW}?{wrong}").status_code == 200
     sheet: Any = che.get(f"{SHOW}?view=list&on=2026-11-18&format=csv")
     assert b"Election" in b"".join(sheet.streaming_content)
+
+
+def asking(cast: Cast, now: datetime) -> tuple[Meeting, SignOffRound]:
+    """A meeting on Friday 20 November 2026 from 10:00 UTC on, and a round that asks the security officer."""
+    rfc = made.awaiting(made.make_world(cast, now))
+    begins = datetime(2026, 11, 20, 10, tzinfo=UTC)
+    planned = meetings.plan(kind="cab", starts_at=begins, minutes=45, place="Room 4", actor=cast.che, at=now)
+    return planned, made.round_of(rfc)
+
+
+@pytest.mark.parametrize("view", ["month", "week", "list"])
+def test_meetings_and_the_deadlines_of_votes_stand_in_each_view(cast: Cast, now: datetime, view: str) -> None:
+    meeting, round_ = asking(cast, now)
+    page = text(client(cast.sam).get(f"{SHOW}?view={view}&on=2026-11-18"))
+    assert meeting.get_absolute_url() in page
+    assert meeting.number in page
+    due, item = round_.levels.get(position=1).deadline_at, reverse("changes:board-item", args=[round_.pk])
+    address = f"{SHOW}?view={view}&on={due:%Y-%m-%d}"
+    assert item in text(client(cast.sam).get(address))
+    assert item not in text(client(cast.cal).get(address))  # asked at a later level only
+
+
+def entries_of(user: User, now: datetime) -> dict[str, calendars.Entry]:
+    found = calendars.entries(actor=user, since=now, until=now + timedelta(days=30), kinds=["meeting", "vote_by"])
+    return {entry.kind: entry for entry in found}
+
+
+def test_a_meeting_is_shown_for_its_length_to_whom_it_concerns(cast: Cast, now: datetime) -> None:
+    meeting, round_ = asking(cast, now)
+    near = make_user("near", "reader", scope=made.make_group("elsewhere", at=now).scope_key)
+    assert entries_of(near, now) == {}
+    assert entries_of(cast.eve, now) == {}
+    seen = entries_of(cast.sam, now)
+    sits, vote = seen["meeting"], seen["vote_by"]
+    assert (sits.starts_at, sits.ends_at, sits.url) == (meeting.starts_at, meeting.ends_at, meeting.get_absolute_url())
+    assert (sits.title, sits.detail) == (f"CAB · {meeting.number}", f"Room 4, chair {meeting.chair}")
+    deadline = round_.levels.get(position=1).deadline_at
+    assert (vote.starts_at, vote.ends_at, vote.title) == (deadline, deadline, round_.subject_label)
+    rest = client(cast.sam).get(
+        "/api/v1/calendar/", {"since": now.isoformat(), "kind": "meeting"}, headers={"accept": "application/json"}
+    )
+    assert [one["key"] for one in rest.json()] == [f"meeting-{meeting.pk}"]
+    feed = Calendar.from_ical(Client().get(
+        reverse("changes:calendar-feed", args=[calendar_keys.make(actor=cast.sam, at=now)])
+    ).content)  # fmt: skip
+    events = {str(one["uid"]).partition("@")[0]: one for one in feed.walk("VEVENT")}
+    assert events[f"meeting-{meeting.pk}"]["dtend"].dt == meeting.ends_at
+    assert events[f"vote-{round_.pk}-1"]["dtstart"].dt == deadline
+
+
+def test_who_has_voted_is_asked_no_more_and_what_was_called_off_is_gone(cast: Cast, now: datetime) -> None:
+    meeting, round_ = asking(cast, now)
+    made.approve(RFC.objects.get(pk=round_.subject_id), cast.sam, at=now)
+    meetings.cancel(meeting_id=meeting.pk, reason="Nobody can come.", actor=cast.che, at=now)
+    assert entries_of(cast.sam, now) == {}
+    assert set(entries_of(cast.cal, now)) == {"vote_by"}
 
 
 def test_what_is_out_of_scope_is_not_in_the_calendar(planned: ChangeSlot, cast: Cast, now: datetime) -> None:
