@@ -124,7 +124,8 @@ def test_a_meeting_is_shown_for_its_length_to_whom_it_concerns(cast: Cast, now: 
     assert (sits.starts_at, sits.ends_at, sits.url) == (meeting.starts_at, meeting.ends_at, meeting.get_absolute_url())
     assert (sits.title, sits.detail) == (f"CAB · {meeting.number}", f"Room 4, chair {meeting.chair}")
     deadline = round_.levels.get(position=1).deadline_at
-    assert (vote.starts_at, vote.ends_at, vote.title) == (deadline, deadline, round_.subject_label)
+    rfc = RFC.objects.get(pk=round_.subject_id)
+    assert (vote.starts_at, vote.ends_at, vote.title) == (deadline, deadline, f"{rfc.title} · {rfc.number}")
     rest = client(cast.sam).get(
         "/api/v1/calendar/", {"since": now.isoformat(), "kind": "meeting"}, headers={"accept": "application/json"}
     )
