@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('releases', '0018_checked_once'),
+        ('releases', '0019_run_time'),
     ]
 
     operations = [
