@@ -76,6 +76,7 @@ class CalendarViewSet(viewsets.ViewSet):
             actor=request.user,  # type: ignore[arg-type]
             since=said["since"],
             until=said["until"],
+            at=timezone.now(),
             kinds=kinds,
         )
         return Response(EntrySerializer(found, many=True).data)

@@ -8,7 +8,6 @@ from typing import Any
 
 from django.db.models import OuterRef, Q, Value
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -30,7 +29,7 @@ def slots_seen(actor: User) -> Any:
 
 
 @calendars.source("slot")
-def slot_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[Entry]:
+def slot_entries(*, actor: User, since: datetime, until: datetime, at: datetime) -> Iterator[Entry]:
     """Reserved slots of the changes in sight, with their hosts for who sees them all. One query."""
     rows = slots_seen(actor).live().touching(since, until).select_related("rfc", "responsible")
     for slot in rows:
@@ -47,7 +46,7 @@ def slot_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[E
 
 
 @calendars.source("freeze")
-def freeze_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[Entry]:
+def freeze_entries(*, actor: User, since: datetime, until: datetime, at: datetime) -> Iterator[Entry]:
     """Freezes; a lifted one ends when it was lifted. One query."""
     rows = FreezeWindow.objects.visible_to(actor).filter(starts_at__lt=until, ends_at__gt=since)
     for freeze in rows.filter(Q(lifted_at__isnull=True) | Q(lifted_at__gt=since)):
@@ -66,7 +65,7 @@ def freeze_entries(*, actor: User, since: datetime, until: datetime) -> Iterator
 
 
 @calendars.source("start_by")
-def clock_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[Entry]:
+def clock_entries(*, actor: User, since: datetime, until: datetime, at: datetime) -> Iterator[Entry]:
     """By when changes must have started. One query."""
     rows = RFC.objects.visible_to(actor).open().filter(clock_stopped_at__isnull=True)
     for rfc in rows.filter(start_by__gte=since, start_by__lt=until):
@@ -83,7 +82,7 @@ def clock_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[
 
 
 @calendars.source("last_date")
-def date_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[Entry]:
+def date_entries(*, actor: User, since: datetime, until: datetime, at: datetime) -> Iterator[Entry]:
     """The last permitted dates of changes. One query."""
     for rfc in RFC.objects.visible_to(actor).open().filter(not_after__gte=since, not_after__lt=until):
         if rfc.not_after is not None:
@@ -103,7 +102,7 @@ LONGEST = timedelta(minutes=600)
 
 
 @calendars.source("meeting")
-def meeting_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[Entry]:
+def meeting_entries(*, actor: User, since: datetime, until: datetime, at: datetime) -> Iterator[Entry]:
     """Meetings in sight for as long as they are planned; one that was postponed or cancelled does not take place. One query."""
     rows = Meeting.objects.visible_to(actor).filter(starts_at__gt=since - LONGEST, starts_at__lt=until)
     for meeting in rows.exclude(state__in=[MeetingState.POSTPONED, MeetingState.CANCELLED]).select_related("chair"):
@@ -120,9 +119,9 @@ def meeting_entries(*, actor: User, since: datetime, until: datetime) -> Iterato
 
 
 @calendars.source("vote_by")
-def vote_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[Entry]:
+def vote_entries(*, actor: User, since: datetime, until: datetime, at: datetime) -> Iterator[Entry]:
     """The deadlines of open rounds that ask the reader, or whom they stand in for now. Two queries."""
-    rows = waiting_for(actor, at=timezone.now()).filter(not_before__gte=since, not_before__lt=until)
+    rows = waiting_for(actor, at=at).filter(not_before__gte=since, not_before__lt=until)
     for round_ in rows:
         number, _dot, title = round_.subject_label.partition(" · ")
         if round_.not_before is not None:

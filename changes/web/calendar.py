@@ -141,7 +141,9 @@ def calendar_show(request: HttpRequest) -> HttpResponseBase:
         raise Http404
     what, now = asked(request), timezone.now()
     first, last = what.span
-    found = calendars.entries(actor=actor, since=midnight(first), until=midnight(last), kinds=what.kinds or None)
+    found = calendars.entries(
+        actor=actor, since=midnight(first), until=midnight(last), at=now, kinds=what.kinds or None
+    )
     if request.GET.get("format") == "csv":
         return csv_response(f"calendar-{first}.csv", [(str(c.label), c.plain) for c in columns()], found)
     context = {
@@ -243,7 +245,7 @@ def calendar_feed(request: HttpRequest, secret: str) -> HttpResponse:
     if request.method not in ("GET", "HEAD") or owner is None or not sees_calendar(owner):
         raise Http404
     now = timezone.now()
-    found = calendars.entries(actor=owner, since=now - FEED_BACK, until=now + FEED_AHEAD)
+    found = calendars.entries(actor=owner, since=now - FEED_BACK, until=now + FEED_AHEAD, at=now)
     response = HttpResponse(
         feed_of(found, at=now, site=request.build_absolute_uri("/")), content_type="text/calendar; charset=utf-8"
     )

@@ -180,7 +180,7 @@ def openings_of_host(host_id: int, *, after: datetime, count: int) -> list[Openi
 
 
 @calendars.source("window")
-def window_entries(*, actor: User, since: datetime, until: datetime) -> Iterator[calendars.Entry]:
+def window_entries(*, actor: User, since: datetime, until: datetime, at: datetime) -> Iterator[calendars.Entry]:
     """The openings of the windows that the actor may see. One query."""
     for window in ServiceWindow.objects.live().visible_to(actor):
         for opening in takewhile(lambda o: o.starts_at < until, each_opening(window, after=since)):

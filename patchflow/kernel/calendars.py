@@ -1,7 +1,7 @@
 """What stands in the calendar. Each app contributes its kinds of entries; pages, REST and the iCalendar feed show them all.
 
 @calendars.source("meeting")
-def meetings(*, actor: User, since: datetime, until: datetime) -> Iterator[Entry]: ...
+def meetings(*, actor: User, since: datetime, until: datetime, at: datetime) -> Iterator[Entry]: ...
 
 A kind's word and colour are registered as the look of `calendar` (`web.states.register("calendar", {"meeting": ...})`).
 """
@@ -40,14 +40,19 @@ class Entry:
 
 
 def source(kind: str) -> Callable[[Source], Source]:
-    """Registers `function(*, actor, since, until)`: the entries of a kind that touch the span and that `actor` may see."""
+    """Registers `function(*, actor, since, until, at)`: the entries of a kind that touch the span and that `actor` may see at `at`."""
     return lambda function: sources.add(kind, function)
 
 
-def entries(*, actor: User, since: datetime, until: datetime, kinds: Collection[str] | None = None) -> list[Entry]:
-    """What touches [since, until), as far as `actor` may see it, in order of start; of these kinds only, if any are named."""
+def entries(
+    *, actor: User, since: datetime, until: datetime, at: datetime, kinds: Collection[str] | None = None
+) -> list[Entry]:
+    """What touches [since, until), as far as `actor` may see it now (`at`), in order of start; of these kinds only, if any are named."""
     wanted = [kind for kind in sources if kinds is None or kind in kinds]
     found = [
-        e for kind in wanted for e in sources[kind](actor=actor, since=since, until=until) if e.touches(since, until)
+        e
+        for kind in wanted
+        for e in sources[kind](actor=actor, since=since, until=until, at=at)
+        if e.touches(since, until)
     ]
     return sorted(found, key=lambda e: (e.starts_at, e.ends_at, e.kind, e.key))

@@ -110,7 +110,9 @@ def test_meetings_and_the_deadlines_of_votes_stand_in_each_view(cast: Cast, now:
 
 
 def entries_of(user: User, now: datetime) -> dict[str, calendars.Entry]:
-    found = calendars.entries(actor=user, since=now, until=now + timedelta(days=30), kinds=["meeting", "vote_by"])
+    found = calendars.entries(
+        actor=user, since=now, until=now + timedelta(days=30), at=now, kinds=["meeting", "vote_by"]
+    )
     return {entry.kind: entry for entry in found}
 
 
@@ -154,7 +156,7 @@ def test_what_is_out_of_scope_is_not_in_the_calendar(planned: ChangeSlot, cast: 
     assert planned.rfc.number not in page
     assert "Sunday night" not in page
     assert client(cast.eve).get(SHOW).status_code == 404
-    span = {"since": now, "until": now + timedelta(days=30)}
+    span = {"since": now, "until": now + timedelta(days=30), "at": now}
     assert {e.kind for e in calendars.entries(actor=cast.che, **span)} >= {"slot", "freeze", "window"}
     assert calendars.entries(actor=cast.eve, **span) == []
 
