@@ -76,8 +76,20 @@ class ReleaseAdmin(VerbAdmin):
             needs_reason=True,
         ),
         AdminVerb("cancel", "Cancel", _release(releases.cancel, reason=True), transition="cancel", needs_reason=True),
-        AdminVerb("hold", "Put on hold", _release(standing.place, reason=True), needs_reason=True),
-        AdminVerb("resume", "Resume", _release(standing.resume, reason=True), needs_reason=True),
+        AdminVerb(
+            "hold",
+            "Put on hold",
+            _release(standing.place, reason=True),
+            needs_reason=True,
+            why_not=lambda release, actor, _at: standing.why_not_place(release, actor),
+        ),
+        AdminVerb(
+            "resume",
+            "Resume",
+            _release(standing.resume, reason=True),
+            needs_reason=True,
+            why_not=lambda release, actor, _at: standing.why_not_resume(release, actor),
+        ),
     )
 
 

@@ -18,8 +18,9 @@ from cmdb.domain import exemptions
 from cmdb.models import Exemption
 from patchflow.kernel.models import SignOffLevel, Voter
 from patchflow.web.admin import AdminVerb
-from releases.domain import rollouts, switches
-from releases.models import Rollout
+from releases.domain import rollouts, standing, switches
+from releases.models import Release, Rollout
+from releases.models.release import CLOSED
 from tests.patchflow.api.board import Board, board, quiet, taken_back  # noqa: F401 - a fixture
 from tests.patchflow.test_web_duties import entered, sent
 
@@ -142,6 +143,11 @@ def a_switch_that_is_on(board: Board) -> None:  # noqa: F811
     switches.set_kill_switch(on=True, reason="Smoke.", actor=board.cast.otto, at=board.at)
 
 
+def a_release_on_hold(board: Board) -> None:  # noqa: F811
+    release = Release.objects.exclude(state__in=CLOSED).latest("pk")
+    standing.place(release_id=release.pk, reason="Look first.", actor=board.cast.che, at=board.at)
+
+
 def a_seat_in_every_round(board: Board) -> None:  # noqa: F811
     for level in SignOffLevel.objects.filter(round__state="open"):
         Voter.objects.create(level=level, user=board.people["everything"], via="cab_member")
@@ -150,6 +156,7 @@ def a_seat_in_every_round(board: Board) -> None:  # noqa: F811
 PREPARED: dict[str, Callable[[Board], None]] = {
     "cmdb.Exemption.revoke": a_granted_exemption,
     "changes.Feed.enable": feeds_that_are_off,
+    "releases.Release.resume": a_release_on_hold,
     "releases.Rollout.resume": a_paused_rollout,
     "releases.KillSwitch.turn_off": a_switch_that_is_on,
     "kernel.SignOffRound.approve": a_seat_in_every_round,
