@@ -32,6 +32,7 @@ ENUM_NAMES = {
     "ExemptionKind": "cmdb.enums.ExemptionKind.choices",
     "DiscrepancyKind": "cmdb.enums.DiscrepancyKind.choices",
     "DiscrepancyState": "cmdb.enums.DiscrepancyState.choices",
+    "BelowCause": "cmdb.enums.BelowCause.choices",
     "RFCKind": "changes.enums.RFCKind.choices",
     "RFCState": "changes.enums.RFCState.choices",
     "CloseCode": "changes.enums.CloseCode.choices",
