@@ -445,7 +445,7 @@ class RFCMachine(RuleBasedStateMachine):
         assert (signoffs.open_round_of(rfc) is None) == (self.m.round is None)
         assert not (self.m.authors & self.m.signers), "who wrote it has decided about it"
         if rfc.state == "authorized":
-            assert self.m.signed == rfc.change_digest
+            assert self.m.signed == rfc.title + rfc.change_digest
 
     @invariant()
     def every_move_is_written_down(self) -> None:

@@ -66,7 +66,7 @@ def test_headers_are_strict(client: Client, db: None) -> None:
 def test_the_admin_is_shut_to_who_does_not_operate(who: str, cast: Cast, client: Client) -> None:
     """A superuser without a role does not enter either."""
     client.force_login(getattr(cast, who), backend="django.contrib.auth.backends.ModelBackend")
-    assert client.get("/admin/").status_code == 302
+    assert client.get("/admin/").status_code == 403
 
 
 def test_operators_enter_the_admin(cast: Cast, client: Client) -> None:
