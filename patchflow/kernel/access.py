@@ -59,7 +59,7 @@ def grant_role(*, user_id: int, role: str, scope: str = "", actor: User, at: dat
     Needs grant.edit. Raises NotAllowed, Invalid (no such role, no such scope).
     """
     user = lock(User, user_id)
-    _demand(against_granting(user, actor))
+    demand(against_granting(user, actor))
     if role not in {r.name for r in grantable()}:
         raise Invalid(english("There is no role %(role)s.", role=repr(role)), code="grant.role")
     if scope and scope not in scopes():
@@ -77,7 +77,7 @@ def revoke_role(*, user_id: int, role: str, scope: str = "", actor: User, at: da
     Needs grant.edit. Raises NotAllowed (nobody takes their own; the last administrator stays), Conflict (not held).
     """
     user = lock_with_keepers(user_id)
-    _demand(against_granting(user, actor))
+    demand(against_granting(user, actor))
     if not RoleGrant.objects.filter(user=user, role=role, scope=scope).delete()[0]:
         raise Conflict("This role is not held, or no longer.", code="conflict.gone")
     demand_a_keeper()
@@ -113,6 +113,7 @@ def demand_a_keeper() -> None:
         raise NotAllowed("This is the last administrator: make another one first.", code="grant.last")
 
 
-def _demand(refused: list[Blocker]) -> None:
+def demand(refused: list[Blocker]) -> None:
+    """Raises NotAllowed if anything stands against it."""
     if refused:
         raise NotAllowed(refused)

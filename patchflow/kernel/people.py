@@ -17,9 +17,9 @@ from django.db.models import QuerySet
 from knox.models import get_token_model
 
 from patchflow.kernel import audit
-from patchflow.kernel.access import demand_a_keeper, lock_with_keepers
+from patchflow.kernel.access import demand, demand_a_keeper, lock_with_keepers
 from patchflow.kernel.blockers import Blocker, english
-from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
+from patchflow.kernel.errors import Conflict, Invalid
 from patchflow.kernel.models import User
 from patchflow.kernel.models.user import BOT
 from patchflow.kernel.rules import capability, failing
@@ -42,7 +42,7 @@ def add(
 
     Needs user.edit. Raises NotAllowed, Invalid (a name that is taken or cannot be used, an address that is none).
     """
-    _demand(failing([capability("user.edit")], None, actor))
+    demand(failing([capability("user.edit")], None, actor))
     user = User(
         username=User.normalize_username(username.strip()),
         first_name=first_name.strip(),
@@ -68,7 +68,7 @@ def deactivate(*, user_id: int, actor: User, at: datetime, reason: str = "") -> 
     Needs user.edit. Raises NotAllowed (nobody does it to themselves; the last administrator stays), Conflict (done already).
     """
     user = lock_with_keepers(user_id)
-    _demand(against_switching(user, actor))
+    demand(against_switching(user, actor))
     if not user.is_active:
         raise Conflict("They are deactivated already.", code="conflict.state")
     user.is_active = False
@@ -89,7 +89,7 @@ def reactivate(*, user_id: int, actor: User, at: datetime) -> tuple[User, str]:
     Needs user.edit. Raises NotAllowed, Conflict (they can log in).
     """
     user = lock(User, user_id)
-    _demand(against_switching(user, actor))
+    demand(against_switching(user, actor))
     if user.is_active:
         raise Conflict("They are not deactivated.", code="conflict.state")
     user.is_active = True
@@ -143,8 +143,3 @@ def _passes(validate: Callable[[str], None], value: str) -> bool:
     except ValidationError:
         return False
     return True
-
-
-def _demand(refused: list[Blocker]) -> None:
-    if refused:
-        raise NotAllowed(refused)
