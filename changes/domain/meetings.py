@@ -16,10 +16,10 @@ from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import Blocker, english_n
 from patchflow.kernel.errors import Blocked, Invalid
 from patchflow.kernel.integrity import digest, plain
+from patchflow.kernel.levels import voters_by_role
 from patchflow.kernel.models import User
 from patchflow.kernel.numbers import next_number
 from patchflow.kernel.registry import gate
-from patchflow.kernel.signoffs import voters_by_role
 from patchflow.notices.delivery import tell
 
 BOARDS: dict[str, tuple[str, ...]] = {

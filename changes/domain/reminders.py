@@ -14,9 +14,9 @@ from django.db.models import Model
 
 from patchflow.kernel import audit, signoffs, workflow
 from patchflow.kernel.enums import RoundState
+from patchflow.kernel.levels import voters_by_role
 from patchflow.kernel.models import SignOff, SignOffLevel, SignOffRound, User
 from patchflow.kernel.registry import sweep
-from patchflow.kernel.signoffs import voters_by_role
 from patchflow.kernel.substitutes import askable
 from patchflow.notices.delivery import tell
 from patchflow.notices.models import Notice

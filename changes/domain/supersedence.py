@@ -18,10 +18,10 @@ from changes.queries.holds import open_hold_of
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import english, label_of
 from patchflow.kernel.errors import Blocked, Conflict, NotAllowed
+from patchflow.kernel.levels import voters_by_role
 from patchflow.kernel.models import User
 from patchflow.kernel.registry import sweep
 from patchflow.kernel.rules import capability, failing
-from patchflow.kernel.signoffs import voters_by_role
 from patchflow.notices.delivery import tell
 
 WATCHED = (

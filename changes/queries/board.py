@@ -18,9 +18,10 @@ from changes.queries.rfcs import unseen_targets
 from cmdb.models import Installation
 from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.enums import RoundState, Verdict
+from patchflow.kernel.levels import needed
 from patchflow.kernel.models import SignOff, SignOffLevel, SignOffRound, User
 from patchflow.kernel.registry import signoff_subjects
-from patchflow.kernel.signoffs import Tally, needed, why_not_sign
+from patchflow.kernel.signoffs import Tally, why_not_sign
 from patchflow.kernel.substitutes import absent_for
 
 RFC_LABEL = "changes.rfc"

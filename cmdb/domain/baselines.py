@@ -23,9 +23,9 @@ from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.enums import Quorum
 from patchflow.kernel.errors import Conflict, Invalid
 from patchflow.kernel.integrity import digest
+from patchflow.kernel.levels import LevelSpec, voters_by_role
 from patchflow.kernel.models import SignOffRound, User
 from patchflow.kernel.registry import gates_of, signoff_subjects
-from patchflow.kernel.signoffs import LevelSpec
 
 Item = tuple[str, str, str]
 APPROVERS = "security_officer"
@@ -152,7 +152,7 @@ def request_approval(*, baseline_id: int, actor: User, at: datetime) -> SignOffR
         raise Conflict(
             english("It is %(state)s; only a proposed baseline is put to the vote.", state=label_of(baseline))
         )
-    voters = signoffs.voters_by_role(APPROVERS, over=baseline.scope_keys())
+    voters = voters_by_role(APPROVERS, over=baseline.scope_keys())
     level = LevelSpec(
         "Security officers", voters, Quorum.FIRST, deadline_at=at + DEADLINE, escalate_to="configuration_manager"
     )

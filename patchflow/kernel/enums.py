@@ -56,6 +56,14 @@ class Verdict(models.TextChoices):
     REFUSE = "refuse", _("refuse")
 
 
+class Basis(models.TextChoices):
+    """By what right somebody is asked at a level."""
+
+    ROLE = "role", _("by their role")
+    OWNER = "owner", _("as owner")
+    GROUP = "group", _("from the support group")
+
+
 class Quorum(models.TextChoices):
     FIRST = "first", _("first to sign")
     ALL = "all", _("all must sign")

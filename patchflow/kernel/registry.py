@@ -90,10 +90,11 @@ class SignOffSubject:
 
     `document(obj)` is what is signed; `excluded(obj)` maps user ids that may not sign to the reason; `capability` is what
     a voter must still hold at the moment of signing; `on_*` run in the transaction of the deciding verb, with
-    (obj, round_, actor=, at=). `veto`: one refusal refuses the level at once. `not_now(obj)` gives the reasons why nobody
-    may be asked or sign for the time being (a hold); a round that is open stays open, and its deadline runs on.
-    `visible(actor)` gives the ids of the subjects that the actor may see, `emergency(obj)` whether the emergency board
-    decides about it; `decide` is the verb of an app whose locks go beyond subject and round (default: `signoffs.decide`).
+    (obj, round_, actor=, at=). `still_asked(obj, voter)`: whether who was asked as owner, or from a group, is that still.
+    `not_now(obj)` gives the reasons why nobody may be asked or sign for the time being (a hold); a round that is open
+    stays open, and its deadline runs on. `visible(actor)` gives the ids of the subjects that the actor may see,
+    `emergency(obj)` whether the emergency board decides about it; `decide` is the verb of an app whose locks go beyond
+    subject and round (default: `signoffs.decide`).
     """
 
     label: str
@@ -104,7 +105,7 @@ class SignOffSubject:
     on_refused: Callable[..., Any]
     on_expired: Callable[..., Any]
     on_voided: Callable[..., Any] = field(default=lambda *_a, **_k: None)
-    veto: bool = False
+    still_asked: Callable[[Any, Any], bool] = field(default=lambda _obj, _voter: True)
     not_now: Callable[[Any], list[Blocker]] = field(default=lambda _obj: [])
     url: Callable[[Any], str] = field(default=lambda _obj: "")
     visible: Callable[[Any], Any] = field(default=lambda _actor: ())

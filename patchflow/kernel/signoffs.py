@@ -1,7 +1,7 @@
 """Sign-off rounds: one mechanism for boards, readiness, baselines, exemptions.
 
 A round decides about one digest. Levels are asked in sequence; a level passes when its quorum is reached and is refused
-as soon as it cannot be (at once where the subject gives a veto). Four eyes: who is excluded (requester, builder,
+as soon as it cannot be (at once where the level has a veto). Four eyes: who is excluded (requester, builder,
 deployer) cannot sign, whatever roles they hold; the bot cannot sign; silence is never yes (ITIL change enablement;
 laws 1, 2 and 8). Lock order: subject, then round.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import ceil
 from typing import Any
 
 from django.apps import apps
@@ -21,24 +20,13 @@ from django.db.models import Max
 
 from patchflow.kernel import audit, substitutes
 from patchflow.kernel.blockers import Blocker, english, label_of
-from patchflow.kernel.enums import Quorum, RoundState, Verdict
+from patchflow.kernel.enums import Basis, RoundState, Verdict
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.integrity import difference, digest, plain
-from patchflow.kernel.models import RoleGrant, SignOff, SignOffLevel, SignOffRound, User, Voter
+from patchflow.kernel.levels import LevelSpec, able, needed, why_not_ask
+from patchflow.kernel.models import SignOff, SignOffLevel, SignOffRound, User, Voter
 from patchflow.kernel.registry import SignOffSubject, signoff_subjects
 from patchflow.kernel.workflow import lock, verb
-
-
-@dataclass(frozen=True)
-class LevelSpec:
-    """A level to be asked: `voters` are (user, by what right); `amount` is a number or a percentage, as `quorum` says."""
-
-    name: str
-    voters: Sequence[tuple[User, str]]
-    quorum: str = Quorum.FIRST
-    amount: int = 1
-    deadline_at: datetime | None = None
-    escalate_to: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,30 +49,6 @@ class Tally:
     @property
     def hopeless(self) -> bool:
         return self.possible < self.needed
-
-
-def needed(quorum: str, amount: int, asked: int) -> int:
-    """Signatures that a level of `asked` people needs; at least one."""
-    match quorum:
-        case Quorum.FIRST:
-            return 1
-        case Quorum.ALL:
-            return max(asked, 1)
-        case Quorum.COUNT:
-            return max(amount, 1)
-        case Quorum.PERCENT:
-            return max(ceil(asked * amount / 100), 1)
-    raise ValueError(f"unknown quorum {quorum!r}")
-
-
-def voters_by_role(role: str, over: Sequence[frozenset[str]] | None = None) -> list[tuple[User, str]]:
-    """The active people who hold `role` for all hosts concerned (`over`: the scope keys of each), with the right named."""
-    grants = RoleGrant.objects.filter(role=role, user__is_active=True).select_related("user").order_by("user__username")
-    found: dict[int, tuple[User, str]] = {}
-    for grant in grants:
-        if not grant.scope or (bool(over) and all(grant.scope in keys for keys in over or ())):
-            found.setdefault(grant.user_id, (grant.user, role))
-    return list(found.values())
 
 
 def subject_of(obj: models.Model) -> SignOffSubject:
@@ -160,37 +124,14 @@ def open_round(
 ) -> SignOffRound:
     """Opens a round on the subject's present document; voters are frozen, less those who are excluded.
 
-    Raises Blocked when a level has too few people left for its quorum, a round is open already, or the subject says not
-    now. The caller has the subject's row lock.
+    Raises Blocked when a level has too few people left for its quorum, levels share too few, a round is open already, or the
+    subject says not now. The caller has the subject's row lock.
     """
     known = subject_of(subject)
     excluded = known.excluded(subject)
-    blockers = list(known.not_now(subject))
-    chosen: list[tuple[LevelSpec, list[tuple[User, str]]]] = []
-    for spec in levels:
-        people = [(u, via) for u, via in spec.voters if u.pk not in excluded and u.is_active and not u.is_bot]
-        if len(people) < needed(spec.quorum, spec.amount, len(people)):
-            out = ", ".join(f"{u} ({excluded[u.pk]})" for u, _via in spec.voters if u.pk in excluded)
-            why = f" Left out: {out}." if out else ""
-            blockers.append(
-                Blocker(
-                    "round.voters_missing",
-                    english(
-                        "Level “%(name)s” has %(people)s people who can sign; its quorum needs more.%(why)s",
-                        name=spec.name,
-                        people=len(people),
-                        why=why,
-                    ),
-                    tone="wait",
-                )
-            )
-        chosen.append((spec, people))
+    blockers = [*known.not_now(subject), *why_not_ask(levels, excluded)]
     if open_round_of(subject):
         blockers.append(Blocker("round.open_already", "A round is open already: wait for it or withdraw it."))
-    if not levels:
-        blockers.append(
-            Blocker("round.no_level", "The approval policy names no level: a round without one would pass by itself.")
-        )
     if blockers:
         raise Blocked(blockers)
     document = plain(known.document(subject))
@@ -208,7 +149,7 @@ def open_round(
         excluded={str(pk): reason for pk, reason in excluded.items()},
         not_before=min((spec.deadline_at for spec in levels if spec.deadline_at), default=None),
     )
-    for position, (spec, people) in enumerate(chosen, start=1):
+    for position, spec in enumerate(levels, start=1):
         level = SignOffLevel.objects.create(
             round=round_,
             position=position,
@@ -217,8 +158,12 @@ def open_round(
             amount=spec.amount,
             deadline_at=spec.deadline_at,
             escalate_to=spec.escalate_to,
+            veto=spec.veto,
+            reason=str(spec.reason),
         )
-        Voter.objects.bulk_create([Voter(level=level, user=user, via=via) for user, via in people])
+        Voter.objects.bulk_create(
+            [Voter(level=level, user=one.user, via=one.via, basis=one.basis) for one in able(spec, excluded)]
+        )
     audit.record(
         round_,
         "signoff.round.opened",
@@ -254,13 +199,19 @@ def _without_right(round_: SignOffRound, subject: models.Model, actor: User, at:
     if not actor.is_active or seat is None:
         reasons.append(_not_asked(level))
     else:
+        voter = level.voters.get(user=seat)  # type: ignore[union-attr]
         over = subject.scope_keys() if hasattr(subject, "scope_keys") else None
-        if not actor.holds(known.capability, over=over):
+        if not _has_right(actor, known, voter, over):
             lost = "You no longer hold the role by which you were asked."
             none = english("You stand in for %(seat)s, but hold no role that decides about this.", seat=seat)
             reasons.append(Blocker("signoff.right_lost", lost if seat == actor else none))
+        elif seat == actor and not known.still_asked(subject, voter):
+            reasons.append(
+                Blocker("signoff.right_lost", "You were asked as owner or as one of a group, and are that no longer.")
+            )
         if seat != actor:
-            reasons += _against_seat(seat, known.capability, over, excluded, taken)
+            gone = not _has_right(seat, known, voter, over) or not known.still_asked(subject, voter)
+            reasons += _against_seat(seat, excluded, taken, gone=gone)
     if actor.pk in taken:
         reasons.append(
             Blocker(
@@ -268,6 +219,13 @@ def _without_right(round_: SignOffRound, subject: models.Model, actor: User, at:
             )
         )
     return reasons
+
+
+def _has_right(person: User, known: SignOffSubject, voter: Voter, over: Sequence[frozenset[str]] | None) -> bool:
+    """Whether the person holds the deciding right now: for every host concerned, where they were asked for a part, for one."""
+    if voter.basis == Basis.ROLE:
+        return person.holds(known.capability, over=over)
+    return person.holds_for_some(known.capability, over=over)
 
 
 def _not_asked(level: SignOffLevel | None) -> Blocker:
@@ -282,7 +240,7 @@ def _was_asked(round_: SignOffRound, actor: User, at: datetime) -> bool:
     return any(substitutes.seat_of(level, actor, at=at, taken=set()) for level in round_.levels.all())
 
 
-def _against_seat(seat: User, capability: str, over: Any, excluded: dict[int, str], taken: set[int]) -> list[Blocker]:
+def _against_seat(seat: User, excluded: dict[int, str], taken: set[int], *, gone: bool) -> list[Blocker]:
     """Why nobody may sign on the seat of this absent person: what would keep them from signing keeps their substitute."""
     if seat.pk in excluded:
         return [
@@ -290,7 +248,7 @@ def _against_seat(seat: User, capability: str, over: Any, excluded: dict[int, st
                 "signoff.four_eyes", english("You stand in for %(seat)s, who may not decide about this.", seat=seat)
             )
         ]
-    if not seat.is_active or not seat.holds(capability, over=over):
+    if not seat.is_active or gone:
         return [
             Blocker(
                 "signoff.right_lost", english("%(seat)s, for whom you stand in, no longer holds the role.", seat=seat)
@@ -383,7 +341,7 @@ def _close_if_due(
     round_: SignOffRound, level: SignOffLevel, subject: Any, known: SignOffSubject, *, actor: User, at: datetime
 ) -> None:
     count = tally(level)
-    if count.refused and (known.veto or count.hopeless):
+    if count.refused and (level.veto or count.hopeless):
         _end(round_, RoundState.REFUSED, "signoff.round.round_refused", actor=actor, at=at)
         known.on_refused(subject, round_, actor=actor, at=at)
     elif count.passed:

@@ -22,10 +22,10 @@ from patchflow.kernel import audit, queue, trial, workflow
 from patchflow.kernel.errors import Conflict, NotAllowed
 from patchflow.kernel.faults import fault
 from patchflow.kernel.instance import instance_key
+from patchflow.kernel.levels import voters_by_role
 from patchflow.kernel.models import User
 from patchflow.kernel.registry import sweep
 from patchflow.kernel.rules import capability, failing
-from patchflow.kernel.signoffs import voters_by_role
 from patchflow.notices import facts as said
 from patchflow.notices import webhooks
 from patchflow.notices.kinds import Kind, find

@@ -14,8 +14,9 @@ from changes.enums import WayBack
 from changes.queries.files import verified
 from cmdb.models import ServiceWindow
 from cmdb.queries.hosts import target_facts
-from patchflow.kernel import registry, signoffs
+from patchflow.kernel import registry
 from patchflow.kernel.blockers import Blocker, english
+from patchflow.kernel.levels import able, needed
 from releases.domain import readiness
 from releases.domain.profiles import find_unkept
 from releases.enums import ReadinessState, ReleaseState
@@ -237,10 +238,10 @@ def _contained(manifest: Manifest | None, document: dict[str, Any], changes: lis
 def _voters(release: Release, *, at: datetime) -> Iterator[Blocker]:
     out = readiness.excluded(release)
     for spec in readiness.level_specs(release, at=at):
-        able = [u for u, _via in spec.voters if u.pk not in out and u.is_active and not u.is_bot]
-        if len(able) < signoffs.needed(spec.quorum, spec.amount, len(able)):
+        people = able(spec, out)
+        if len(people) < needed(spec.quorum, spec.amount, len(people)):
             yield Blocker(
                 "readiness.voters",
-                english("Level “%(name)s”: %(able)s people can sign, it needs more.", name=spec.name, able=len(able)),
+                english("Level “%(name)s”: %(able)s people can sign, it needs more.", name=spec.name, able=len(people)),
                 tone="wait",
             )

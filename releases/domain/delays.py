@@ -11,9 +11,9 @@ from datetime import datetime
 from patchflow.kernel import audit, queue, workflow
 from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
+from patchflow.kernel.levels import voters_by_role
 from patchflow.kernel.models import User
 from patchflow.kernel.registry import gate
-from patchflow.kernel.signoffs import voters_by_role
 from patchflow.notices.delivery import tell
 from releases.domain.rollouts import ADVANCE
 from releases.enums_rollout import RingState

@@ -14,8 +14,8 @@ from django.db import transaction
 from patchflow.kernel import audit, registry, workflow
 from patchflow.kernel.blockers import english, label_of
 from patchflow.kernel.errors import Conflict, NotAllowed
+from patchflow.kernel.levels import voters_by_role
 from patchflow.kernel.models import User
-from patchflow.kernel.signoffs import voters_by_role
 from patchflow.notices.delivery import tell
 from releases.enums_rollout import RingState
 from releases.models import Representative, Ring

@@ -16,10 +16,10 @@ from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.enums import Verdict
 from patchflow.kernel.errors import Blocked, Conflict, NotAllowed
 from patchflow.kernel.integrity import digest
+from patchflow.kernel.levels import LevelSpec, voters_by_role
 from patchflow.kernel.models import SignOff, SignOffRound, User
 from patchflow.kernel.registry import SignOffSubject, gate, signoff_subjects
 from patchflow.kernel.rules import capability, failing
-from patchflow.kernel.signoffs import LevelSpec, voters_by_role
 from releases.domain import rollouts
 from releases.domain.gates import find_ring_blockers
 from releases.domain.readiness import definition

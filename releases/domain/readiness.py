@@ -18,11 +18,11 @@ from changes.queries.holds import hold_blocker
 from patchflow.kernel import audit, signoffs, workflow
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
+from patchflow.kernel.levels import LevelSpec, voters_by_role
 from patchflow.kernel.models import SignOff, SignOffRound, User
 from patchflow.kernel.registry import SignOffSubject, signoff_subjects
 from patchflow.kernel.roles import all_roles
 from patchflow.kernel.rules import capability, failing
-from patchflow.kernel.signoffs import LevelSpec, voters_by_role
 from releases.domain import releases, slots
 from releases.enums import ReviewSlot
 from releases.models import Manifest, ReadinessReview, Release, ReviewDefinition

@@ -14,8 +14,9 @@ from django.utils.translation import ngettext
 
 from changes.models import RFC
 from cmdb.models import Host
+from patchflow.kernel.levels import voters_by_role
 from patchflow.kernel.models import User
-from patchflow.kernel.signoffs import open_round_of, voters_by_role
+from patchflow.kernel.signoffs import open_round_of
 from patchflow.notices import facts as said
 from patchflow.notices.enums import Audience
 from patchflow.notices.kinds import find

@@ -13,7 +13,7 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from patchflow.kernel.enums import Quorum, RoundState, Verdict
+from patchflow.kernel.enums import Basis, Quorum, RoundState, Verdict
 from patchflow.kernel.models.audit import Audited
 from patchflow.kernel.models.due import DueWork
 
@@ -57,7 +57,8 @@ class SignOffRound(Audited, DueWork):
 
 
 class SignOffLevel(models.Model):
-    """One rung: who is asked, how many must sign, by when, and whom silence reaches next."""
+    """One rung: who is asked and why, how many must sign, by when, and whom silence reaches next. With `veto` the first
+    refusal refuses the round."""
 
     round = models.ForeignKey(SignOffRound, models.PROTECT, related_name="levels")
     position = models.PositiveSmallIntegerField()
@@ -69,6 +70,10 @@ class SignOffLevel(models.Model):
     escalate_to = models.CharField(
         max_length=40, blank=True, default="", help_text="Role that is told when this level stays silent."
     )
+    veto = models.BooleanField(default=False)
+    reason = models.TextField(
+        blank=True, default="", help_text="Which rule asks it; empty where the kind or model does."
+    )
 
     class Meta:
         ordering = ["round", "position"]
@@ -79,11 +84,12 @@ class SignOffLevel(models.Model):
 
 
 class Voter(models.Model):
-    """A person asked at a level, and by what right; frozen at opening."""
+    """A person asked at a level, and by what right; frozen at opening. `via`: the role, or the group's name."""
 
     level = models.ForeignKey(SignOffLevel, models.PROTECT, related_name="voters")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     via = models.CharField(max_length=80)
+    basis = models.CharField(max_length=8, choices=Basis, default=Basis.ROLE)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["level", "user"], name="kernel_voter_once")]

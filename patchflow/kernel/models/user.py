@@ -65,6 +65,11 @@ class User(Audited, AbstractUser):
         concerned = list(over or ())
         return bool(scopes) and bool(concerned) and all(keys & scopes for keys in concerned)
 
+    def holds_for_some(self, capability: str, over: Iterable[frozenset[str]] | None = None) -> bool:
+        """Whether the user holds `capability` for at least one of the hosts concerned."""
+        scopes = self.scopes_for(capability)
+        return scopes is None or any(keys & scopes for keys in over or ())
+
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
         self.__dict__.pop("_grants", None)
         super().refresh_from_db(*args, **kwargs)

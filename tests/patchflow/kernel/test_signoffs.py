@@ -12,8 +12,8 @@ from django.db import IntegrityError, transaction
 from patchflow.kernel import signoffs
 from patchflow.kernel.enums import Quorum, RoundState
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed, Refusal
+from patchflow.kernel.levels import LevelSpec, needed
 from patchflow.kernel.models import AuditEntry, RoleGrant, SignOff, SignOffRound, User
-from patchflow.kernel.signoffs import LevelSpec, needed
 from tests.crowd import CROWD, together
 from tests.factories.people import Cast, make_user
 from tests.toys.models import Page

@@ -11,8 +11,8 @@ from django.db import IntegrityError, transaction
 from patchflow.kernel import signoffs, substitutes
 from patchflow.kernel.enums import Quorum
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
+from patchflow.kernel.levels import LevelSpec
 from patchflow.kernel.models import AuditEntry, RoleGrant, SignOff, SignOffRound, Substitution, User
-from patchflow.kernel.signoffs import LevelSpec
 from patchflow.notices.delivery import deliver
 from patchflow.notices.models import Delivery
 from tests.factories.people import Cast, make_user
