@@ -72,6 +72,11 @@ verbs(
         "licence_lost": "Licence lost",
         "retired": "Model retired",
     },
+    change__route={
+        "written": "Approval route written",
+        "revised": "Approval route revised",
+        "retired": "Approval route retired",
+    },
     change__freeze={"declared": "Freeze declared", "lifted": "Freeze lifted"},
     change__hold={"placed": "Put on hold", "resumed": "Resumed"},
 )
@@ -81,6 +86,13 @@ class RFCKind(models.TextChoices):
     STANDARD = "standard", _("standard")
     NORMAL = "normal", _("normal")
     EMERGENCY = "emergency", _("emergency")
+
+
+class Owners(models.TextChoices):
+    """Whose owners a level of approval asks."""
+
+    TARGETS = "targets", _("owners of the hosts")
+    SERVICES = "services", _("owners of the services that rest on the hosts")
 
 
 class RFCState(models.TextChoices):

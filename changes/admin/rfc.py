@@ -21,12 +21,14 @@ from changes.domain import (
     offers,
     rfcs,
     risk,
+    routing,
     supersedence,
 )
 from changes.domain.rfc_gates import PLANS
 from changes.enums import CloseCode, UpdateClass
 from changes.models import (
     RFC,
+    ApprovalRoute,
     Attachment,
     BreakGlass,
     CalendarKey,
@@ -272,6 +274,22 @@ def _lift(freeze: Any, actor: Any, at: Any, said: str) -> None:
 class FreezeAdmin(VerbAdmin):
     list_display = ("name", "starts_at", "ends_at", "passes", "declared_by", "lifted_at")
     verbs = (AdminVerb("lift", "Lift at once", _lift, needs_reason=True),)
+
+
+def _retire_route(route: Any, actor: Any, at: Any, said: str) -> None:
+    routing.retire(route_id=route.pk, reason=said, actor=actor, at=at)
+
+
+def _why_not_route(route: Any, actor: Any, _at: Any) -> list[Blocker]:
+    return routing.why_not_edit(route, actor)
+
+
+@admin.register(ApprovalRoute)
+class ApprovalRouteAdmin(VerbAdmin):
+    list_display = ("name", "kinds", "min_risk", "classes", "environments", "written_by", "retired_at")
+    list_filter = ("min_risk",)
+    list_select_related = ("written_by",)
+    verbs = (AdminVerb("retire", "Retire", _retire_route, needs_reason=True, why_not=_why_not_route),)
 
 
 @admin.register(Hold)

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from changes.domain import change_models
-from changes.enums import RFCKind
+from changes.enums import Owners, RFCKind
 from changes.models import ChangeModel
 from changes.queries.change_models import with_record
 from patchflow.api.verbs import EmptySerializer, ReasonSerializer, VerbViewSet, parsed
@@ -20,15 +20,19 @@ from patchflow.kernel.enums import Quorum
 
 
 class ModelLevelSerializer(serializers.Serializer[Any]):
-    """A level of approval: a deadline in working days or in hours, not both."""
+    """A level of approval: whom it asks (`roles`, `owners`, a support `group`; one at least), and a deadline in working days
+    or in hours, not both. With `veto` the first refusal ends the round."""
 
     name = serializers.CharField(max_length=60)
-    roles = serializers.ListField(child=serializers.CharField(max_length=40), allow_empty=False)
+    roles = serializers.ListField(child=serializers.CharField(max_length=40), required=False)
+    owners = serializers.ChoiceField(Owners.choices, required=False, allow_blank=True)
+    group = serializers.CharField(max_length=80, required=False, allow_blank=True)
     quorum = serializers.ChoiceField(Quorum.choices, required=False)
     amount = serializers.IntegerField(min_value=1, required=False)
     working_days = serializers.IntegerField(min_value=1, required=False)
     hours = serializers.IntegerField(min_value=1, required=False)
     escalate_to = serializers.CharField(max_length=40, required=False, allow_blank=True)
+    veto = serializers.BooleanField(required=False)
 
 
 class ChangeModelSerializer(serializers.ModelSerializer[ChangeModel]):

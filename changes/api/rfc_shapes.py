@@ -15,6 +15,7 @@ from changes.queries.conflicts import ConflictKind
 from changes.queries.rfcs import sees_all
 from changes.queries.risk import factors_for
 from patchflow.api.verbs import BlockerSerializer, ReasonSerializer
+from patchflow.kernel.enums import Quorum
 
 
 class RFCUpdateSerializer(serializers.ModelSerializer[RFCUpdate]):
@@ -38,6 +39,22 @@ class EvidenceSerializer(serializers.ModelSerializer[Evidence]):
         model = Evidence
         fields = ("id", "kind", "name", "digest", "summary", "passed", "by", "at")
         read_only_fields = fields
+
+
+class LevelToComeSerializer(serializers.Serializer[Any]):
+    """A level as it would be asked now. `reason`: which route asks it; empty where the kind or the model does."""
+
+    position = serializers.IntegerField()
+    name = serializers.CharField(source="spec.name")
+    quorum = serializers.ChoiceField(Quorum.choices, source="spec.quorum")
+    amount = serializers.IntegerField(source="spec.amount")
+    veto = serializers.BooleanField(source="spec.veto")
+    deadline_at = serializers.DateTimeField(source="spec.deadline_at")
+    reason = serializers.CharField(source="spec.reason")
+    voters = serializers.SerializerMethodField()
+
+    def get_voters(self, row: Any) -> list[dict[str, str]]:
+        return [{"user": one.user.get_username(), "via": one.via, "basis": one.basis} for one in row["people"]]
 
 
 class GlassSerializer(serializers.ModelSerializer[BreakGlass]):

@@ -26,6 +26,7 @@ from changes.api.rfc_shapes import (
     DropReferenceSerializer,
     EvidenceSerializer,
     GlassReviewSerializer,
+    LevelToComeSerializer,
     OwedSerializer,
     ParentSerializer,
     RaiseSerializer,
@@ -51,6 +52,7 @@ from changes.domain import (
     revisions,
     rfcs,
     risk,
+    routing,
     supersedence,
 )
 from changes.models import RFC, Attachment, Comment, Reference
@@ -60,6 +62,7 @@ from changes.queries.fitting import fit_of
 from changes.queries.rfcs import changes_since_signed, demand_all
 from cmdb.models import Host
 from patchflow.api.verbs import EmptySerializer, ReasonSerializer, VerbViewSet, parsed
+from patchflow.kernel.levels import able
 
 
 class RFCViewSet(VerbViewSet):
@@ -111,6 +114,16 @@ class RFCViewSet(VerbViewSet):
         seen = Host.objects.visible_to(request.user).filter(pk__in=list(fit.unfit)).values_list("pk", flat=True)  # type: ignore[arg-type]
         unfit = [{"host": pk, "reason": fit.unfit[pk]} for pk in sorted(seen)]
         return Response(ConflictsSerializer({"conflicts": shown, "hidden": hidden, "unfit": unfit}).data)
+
+    @extend_schema(responses=LevelToComeSerializer(many=True))
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    def levels(self, request: Request, pk: str | None = None) -> Response:
+        """The levels that a round would ask if it opened now, one after the other, with who asks for them."""
+        rfc, now = self.get_object(), timezone.now()
+        specs = routing.specs_for(rfc, at=now)
+        out = approvals.excluded(rfc)
+        rows = [{"position": n, "spec": spec, "people": able(spec, out)} for n, spec in enumerate(specs, start=1)]
+        return Response(LevelToComeSerializer(rows, many=True).data)
 
     @extend_schema(request=EmptySerializer, responses=RFCSerializer)
     @action(detail=True, methods=["post"])

@@ -37,11 +37,24 @@ class LevelSerializer(serializers.ModelSerializer[SignOffLevel]):
 
     class Meta:
         model = SignOffLevel
-        fields = ("position", "name", "quorum", "amount", "deadline_at", "escalate_to", "voters", "signoffs")
+        fields = (
+            "position",
+            "name",
+            "quorum",
+            "amount",
+            "deadline_at",
+            "escalate_to",
+            "veto",
+            "reason",
+            "voters",
+            "signoffs",
+        )
         read_only_fields = fields
 
     def get_voters(self, level: SignOffLevel) -> list[dict[str, str]]:
-        return [{"user": v.user.get_username(), "via": v.via} for v in level.voters.select_related("user")]
+        return [
+            {"user": v.user.get_username(), "via": v.via, "basis": v.basis} for v in level.voters.select_related("user")
+        ]
 
 
 class RoundSerializer(serializers.ModelSerializer[SignOffRound]):

@@ -8,6 +8,7 @@ from changes.api.freezes import FreezeViewSet
 from changes.api.meetings import MeetingViewSet
 from changes.api.rfcs import RFCViewSet
 from changes.api.rounds import RoundViewSet
+from changes.api.routes import RouteViewSet
 from changes.api.substitutes import SubstitutionViewSet
 from changes.api.updates import UpdateViewSet
 from patchflow.api import routes
@@ -15,6 +16,7 @@ from patchflow.api import routes
 routes.register("rfcs", RFCViewSet, basename="rfc")
 routes.register("rounds", RoundViewSet, basename="round")
 routes.register("change-models", ChangeModelViewSet, basename="changemodel")
+routes.register("approval-routes", RouteViewSet, basename="route")
 routes.register("meetings", MeetingViewSet, basename="meeting")
 routes.register("substitutes", SubstitutionViewSet, basename="substitute")
 routes.register("cycles", CycleViewSet, basename="cycle")

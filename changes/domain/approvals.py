@@ -10,16 +10,20 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from changes.domain import policy, reminders, risk, scope
+from django.db.models import Q
+
+from changes.domain import reminders, risk, routing, scope
 from changes.domain.rfc_gates import unplanned
 from changes.enums import ModelState, RFCKind, RFCState, TargetOutcome
 from changes.models import RFC, ChangeModel
 from changes.queries.holds import hold_blocker
+from changes.queries.owners import owns
+from cmdb.models import SupportGroup
 from patchflow.kernel import signoffs, workflow
 from patchflow.kernel.blockers import Blocker
-from patchflow.kernel.enums import Verdict
+from patchflow.kernel.enums import Basis, Verdict
 from patchflow.kernel.errors import Blocked, Conflict, NotAllowed
-from patchflow.kernel.models import SignOff, SignOffRound, User
+from patchflow.kernel.models import SignOff, SignOffRound, User, Voter
 from patchflow.kernel.registry import SignOffSubject, signoff_subjects
 from patchflow.kernel.rules import capability, failing
 from patchflow.notices.delivery import tell
@@ -56,9 +60,23 @@ def excluded(rfc: RFC) -> dict[int, str]:
     return found
 
 
+def still_asked(rfc: RFC, voter: Voter) -> bool:
+    """Whether who was asked as owner, or from a support group, is that now."""
+    match voter.basis:
+        case Basis.OWNER:
+            hosts = rfc.targets.filter(removed_at__isnull=True).values_list("host_id", flat=True)
+            return any(owns(voter.user, list(hosts), services=services) for services in (False, True))
+        case Basis.GROUP:
+            return (
+                SupportGroup.objects.filter(name=voter.via).filter(Q(lead=voter.user) | Q(members=voter.user)).exists()
+            )
+    return True
+
+
 @workflow.verb("change.rfc.approval_requested", RFC, "rfc_id")
 def request_approval(*, rfc_id: int, actor: User, at: datetime) -> SignOffRound:
-    """Asks for approval of exactly what stands there. Gates: plans, risk, targets. Opens the round of its policy.
+    """Asks for approval of exactly what stands there. Gates: plans, risk, targets. Opens the round that its
+    kind or model and the routes that it meets ask for.
 
     A suspended RFC stays suspended; its round is about the rest of its scope. Needs rfc.request_approval.
     """
@@ -72,8 +90,7 @@ def request_approval(*, rfc_id: int, actor: User, at: datetime) -> SignOffRound:
             risk.assess(rfc, actor=actor, at=at)
         workflow.fire(RFC, rfc_id, "request_approval", actor=actor, at=at)
     rfc = workflow.lock(RFC, rfc_id)
-    levels = policy.level_specs(policy.levels_for(rfc), over=rfc.scope_keys(), at=at)
-    round_ = signoffs.open_round(subject=rfc, levels=levels, actor=actor, at=at)
+    round_ = signoffs.open_round(subject=rfc, levels=routing.specs_for(rfc, at=at), actor=actor, at=at)
     reminders.ask(round_, at=at)
     return round_
 
@@ -194,6 +211,7 @@ signoff_subjects.add(
         on_expired=_expired,
         on_voided=_voided,
         not_now=hold_blocker,
+        still_asked=still_asked,
         url=RFC.get_absolute_url,
         visible=lambda actor: RFC.objects.visible_to(actor).values("pk"),
         emergency=lambda rfc: rfc.kind == RFCKind.EMERGENCY,

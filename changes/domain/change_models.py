@@ -80,7 +80,7 @@ def revise(*, model_id: int, actor: User, at: datetime, **fields: Any) -> Change
 def propose(*, model_id: int, actor: User, at: datetime) -> ChangeModel:
     """Asks the board to approve a model: opens a round with the levels of a normal change, over all hosts."""
     model = workflow.fire(ChangeModel, model_id, "propose", actor=actor, at=at)
-    levels = policy.level_specs(policy.default_levels(RFCKind.NORMAL), over=None, at=at)
+    levels = [policy.level_spec(level, over=None, at=at) for level in policy.default_levels(RFCKind.NORMAL)]
     reminders.ask(signoffs.open_round(subject=model, levels=levels, actor=actor, at=at), at=at)
     return model
 

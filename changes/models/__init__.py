@@ -15,4 +15,5 @@ from changes.models.meeting import AgendaItem, Attendee, Meeting, Minutes
 from changes.models.rfc import RFC
 from changes.models.rfc_parts import BreakGlass, RFCRevision, RFCTarget, RFCUpdate, RFCWindow
 from changes.models.risk import RiskAssessment
+from changes.models.route import ApprovalRoute
 from changes.models.update import Fix, SoftwareUpdate, Supersedence, UpdateAdvisory, UpdateResponse

@@ -9,13 +9,10 @@ from django.utils.translation import gettext_lazy as _
 
 from changes.enums import RFCKind
 from changes.models import ChangeModel
+from changes.web.levels import PARTS, level_fields, level_given, level_initial
 from changes.web.rfc_forms import Area
-from patchflow.kernel.enums import Quorum
-from patchflow.kernel.roles import grantable, roles_with
 
 LEVELS = (1, 2, 3)
-UNITS = [("working_days", _("working days")), ("hours", _("hours"))]
-PARTS = ("name", "roles", "quorum", "amount", "within", "unit", "escalate_to")
 
 
 class ModelForm(forms.Form):
@@ -49,25 +46,8 @@ class ModelForm(forms.Form):
 
     def __init__(self, data: Any = None, *, model: ChangeModel | None = None) -> None:
         super().__init__(data, initial=_initial(model) if model else {})
-        signing = roles_with("rfc.approve")
-        roles = [(r.name, r.label) for r in grantable() if r.name in signing]
-        everyone = [("", "–"), *((r.name, r.label) for r in grantable())]
         for n in LEVELS:
-            self.fields |= {
-                f"level_{n}_name": forms.CharField(label=_("Name"), max_length=60, required=False),
-                f"level_{n}_roles": forms.MultipleChoiceField(
-                    label=_("Who is asked"), choices=roles, required=False, widget=forms.CheckboxSelectMultiple
-                ),
-                f"level_{n}_quorum": forms.ChoiceField(label=_("Quorum"), choices=Quorum.choices, required=False),
-                f"level_{n}_amount": forms.IntegerField(
-                    label=_("How many, or what share"), min_value=1, max_value=100, required=False
-                ),
-                f"level_{n}_within": forms.IntegerField(label=_("Within"), min_value=1, required=False),
-                f"level_{n}_unit": forms.ChoiceField(label=_("Unit"), choices=UNITS, required=False),
-                f"level_{n}_escalate_to": forms.ChoiceField(
-                    label=_("Who is told if nobody answers in time"), choices=everyone, required=False
-                ),
-            }
+            self.fields |= level_fields(f"level_{n}_")
         if model:
             del self.fields["kind"]
 
@@ -83,20 +63,17 @@ class ModelForm(forms.Form):
         """The cleaned values as the verb takes them."""
         given = {k: v for k, v in self.cleaned_data.items() if not k.startswith("level_")}
         given["packages"] = given["packages"].split()
-        given["levels"] = [self._level(n) for n in LEVELS if self.cleaned_data[f"level_{n}_name"].strip()]
+        given["levels"] = [
+            level_given(self.cleaned_data, f"level_{n}_")
+            for n in LEVELS
+            if self.cleaned_data[f"level_{n}_name"].strip()
+        ]
         return given
-
-    def _level(self, n: int) -> dict[str, Any]:
-        given = {part: self.cleaned_data[f"level_{n}_{part}"] for part in PARTS}
-        limit = {given.pop("unit") or "working_days": given.pop("within") or 3}
-        return given | limit | {"amount": given["amount"] or 1, "quorum": given["quorum"] or Quorum.FIRST}
 
 
 def _initial(model: ChangeModel) -> dict[str, Any]:
     found: dict[str, Any] = {name: getattr(model, name) for name in ModelForm.base_fields}
     found["packages"] = "\n".join(model.packages)
     for n, level in zip(LEVELS, model.levels, strict=False):
-        unit = "hours" if level.get("hours") else "working_days"
-        found |= {f"level_{n}_{part}": level.get(part) for part in PARTS if part in level}
-        found |= {f"level_{n}_within": level.get(unit), f"level_{n}_unit": unit}
+        found |= level_initial(level, f"level_{n}_")
     return found

@@ -1,8 +1,8 @@
-"""Addresses of change change_models."""
+"""Addresses of change models and approval routes."""
 
 from django.urls import path
 
-from changes.web import change_models
+from changes.web import change_models, routes
 
 urlpatterns = [
     path("changes/models/", change_models.model_list, name="model-list"),
@@ -19,4 +19,9 @@ urlpatterns = [
         )
         for verb in change_models.WITH_REASON
     ],
+    path("changes/routes/", routes.route_list, name="route-list"),
+    path("changes/routes/write/", routes.route_write, name="route-write"),
+    path("changes/routes/<int:pk>/", routes.route_detail, name="route-detail"),
+    path("changes/routes/<int:pk>/revise/", routes.route_revise, name="route-revise"),
+    path("changes/routes/<int:pk>/retire/", routes.route_retire, name="route-retire"),
 ]

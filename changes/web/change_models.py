@@ -23,11 +23,11 @@ from changes.models import ChangeModel
 from changes.queries.change_models import changes_of, with_record
 from changes.web import rfc_forms, rfc_parts
 from changes.web.change_model_forms import ModelForm
+from changes.web.levels import level_words
 from patchflow.kernel import audit, signoffs, workflow
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
-from patchflow.kernel.roles import all_roles
 from patchflow.kernel.rules import capability, failing
 from patchflow.web.parts import Crumb, Next
 from patchflow.web.tables import Column, Filter, Listing, Table, list_page
@@ -106,7 +106,7 @@ def model_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         "ladder": rfc_parts.ladder(round_, now=now) if round_ else [],
         "signed_now": round_ is not None and round_.digest == model.model_digest,
         "gives": _gives(model),
-        "levels": [_level_words(level) for level in model.levels or default_levels(model.kind)],
+        "levels": [level_words(level) for level in model.levels or default_levels(model.kind)],
         "own_levels": bool(model.levels),
         "asks": model.kind != RFCKind.STANDARD,
         "plans": [(label, getattr(model, name)) for name, label in rfc_parts.PLAN_NAMES[:3]],
@@ -135,23 +135,6 @@ def _gives(model: ChangeModel) -> list[tuple[str, Any]]:
         (_("Went well"), worked if model.used else _("not used yet")),  # type: ignore[attr-defined]
         (_("Written by"), ", ".join(str(u) for u in (model.written_by, model.revised_by) if u)),
     ]
-
-
-def _level_words(level: dict[str, Any]) -> tuple[str, str]:
-    roles = ", ".join(all_roles()[r].label for r in level["roles"])
-    limit = (
-        _("%(n)d hours") % {"n": level["hours"]}
-        if level.get("hours")
-        else _("%(n)d working days") % {"n": level.get("working_days", 3)}
-    )
-    quorum = {"first": _("the first to sign"), "all": _("all of them")}.get(level["quorum"]) or (
-        _("%(n)d %%") if level["quorum"] == "percent" else _("%(n)d of them")
-    ) % {"n": level["amount"]}
-    return str(level["name"]), _("%(roles)s: %(quorum)s, within %(limit)s") % {
-        "roles": roles,
-        "quorum": quorum,
-        "limit": limit,
-    }
 
 
 def _next_of(model: ChangeModel) -> Next:
@@ -241,9 +224,7 @@ def _form(request: HttpRequest, form: ModelForm, title: str, cancel_url: str) ->
         "form": form,
         "submit_label": _("Save as a draft"),
         "cancel_url": cancel_url,
-        "usual": [
-            (RFCKind(k).label, [_level_words(one) for one in default_levels(k)]) for k in ("normal", "emergency")
-        ],
+        "usual": [(RFCKind(k).label, [level_words(one) for one in default_levels(k)]) for k in ("normal", "emergency")],
     }
     return render(request, "changes/model_form.html", context, status=400 if form.errors else 200)
 

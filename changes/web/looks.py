@@ -80,6 +80,7 @@ states.register(
     "kernel.substitution",
     {"coming": ("st-wait", _("named")), "now": ("st-run", _("in force")), "over": ("st-open", _("over"))},
 )
+states.register("changes.route", {"in_force": ("st-good", _("in force")), "retired": ("st-open", _("retired"))})
 states.register(
     "changes.risk",
     {"low": ("st-good", _("low")), "medium": ("st-warn", _("medium")), "high": ("st-bad", _("high"))},

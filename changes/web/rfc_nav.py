@@ -48,5 +48,11 @@ nav.add(
 )
 nav.add("evaluate", _("Cycles"), "changes:cycle-list", "cycle", 30, permission=sees_changes, under=("changes:cycle-",))
 nav.add(
-    "evaluate", _("Change models"), "changes:model-list", "rfc", 40, permission=sees_changes, under=("changes:model-",)
+    "evaluate",
+    _("Change models"),
+    "changes:model-list",
+    "rfc",
+    40,
+    permission=sees_changes,
+    under=("changes:model-", "changes:route-"),
 )

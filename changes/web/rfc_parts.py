@@ -11,6 +11,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from changes.domain import routing
+from changes.domain.approvals import excluded
 from changes.domain.change_models import licence_blockers
 from changes.enums import TERMINAL, HoldCause, RFCKind, RFCState, RiskLevel
 from changes.models import RFC, Evidence, Hold, RFCTarget, RiskAssessment
@@ -20,9 +22,10 @@ from changes.queries.holds import open_hold_of
 from changes.queries.rfcs import history_of, refusal_of
 from changes.queries.risk import LEVELS, CostOfWaiting, Waiting, factors_for
 from cmdb.enums import Environment
-from patchflow.kernel.blockers import here, said
-from patchflow.kernel.enums import Quorum, Verdict
-from patchflow.kernel.models import SignOffRound, User
+from patchflow.kernel.blockers import Blocker, here, said
+from patchflow.kernel.enums import Basis, Quorum, Verdict
+from patchflow.kernel.levels import Asked, LevelSpec, able, needed, why_not_ask
+from patchflow.kernel.models import SignOffLevel, SignOffRound, User, Voter
 from patchflow.kernel.roles import all_roles
 from patchflow.kernel.signoffs import open_round_of
 from patchflow.web import words
@@ -150,18 +153,37 @@ def _then(rungs: list[Rung], rung: Rung) -> str:
 
 
 # --- approvals -----------------------------------------------------------------------------------------------------------------
-def _rule_of(rung: Rung, now: datetime | None) -> str:
-    """How many must sign; with `now` also until when."""
-    level = rung.level
+def _quorum(level: SignOffLevel | LevelSpec, needed: int, asked: int) -> str:
+    """How many must sign, and whether one refusal is enough."""
     match level.quorum:
         case Quorum.FIRST:
             rule = _("first to sign")
         case Quorum.ALL:
-            rule = _("all %(n)d must sign") % {"n": rung.tally.asked}
+            rule = _("all %(n)d must sign") % {"n": asked}
         case Quorum.PERCENT:
-            rule = _("%(share)d %% of %(n)d") % {"share": level.amount, "n": rung.tally.asked}
+            rule = _("%(share)d %% of %(n)d") % {"share": level.amount, "n": asked}
         case _other:
-            rule = _("%(needed)d of %(n)d must sign") % {"needed": rung.tally.needed, "n": rung.tally.asked}
+            rule = _("%(needed)d of %(n)d must sign") % {"needed": needed, "n": asked}
+    return rule + (_(", the first refusal ends the round") if level.veto else "")
+
+
+def levels_to_come(rfc: RFC, *, at: datetime) -> tuple[list[Level], list[Blocker]]:
+    """The levels that a round would ask if it opened now, and what would keep it from opening."""
+    specs, out = routing.specs_for(rfc, at=at), excluded(rfc)
+    levels = []
+    for n, spec in enumerate(specs, start=1):
+        people = able(spec, out)
+        rule = _quorum(spec, needed(spec.quorum, spec.amount, len(people)), len(people))
+        signs = [Signature("st-open", f"{one.user} · {_via(one)}", word=_("not asked yet")) for one in people]
+        title = _("Level %(n)d · %(name)s") % {"n": n, "name": spec.name}
+        levels.append(Level(title, "st-open", "", rule, "", signs, why=here(spec.reason), locked=True))
+    return levels, why_not_ask(specs, out)
+
+
+def _rule_of(rung: Rung, now: datetime | None) -> str:
+    """How many must sign; with `now` also until when."""
+    level = rung.level
+    rule = _quorum(level, rung.tally.needed, rung.tally.asked)
     if now and rung.current and level.deadline_at:
         rule += _(", by %(when)s") % {"when": words.at(level.deadline_at, now=now)}
     return rule
@@ -179,7 +201,7 @@ def ladder(round_: SignOffRound, *, now: datetime, seats: bool = True) -> list[L
         if not rung.passed and (open_ or round_.is_open):
             word = _("waiting") if open_ else _("not asked yet")
             css = "st-wait" if open_ else "st-open"
-            signs += [Signature(css, f"{v.user} · {_via(v.via)}", word=word) for v in waiting if seats or not open_]
+            signs += [Signature(css, f"{v.user} · {_via(v)}", word=word) for v in waiting if seats or not open_]
         if rung.passed:
             look, said = "st-good", _("passed")
         elif rung.tally.refused:
@@ -193,15 +215,30 @@ def ladder(round_: SignOffRound, *, now: datetime, seats: bool = True) -> list[L
         quorum = _("%(have)d of %(needed)d") % {"have": rung.tally.approved, "needed": rung.tally.needed}
         locked = not open_ and not rung.passed
         levels.append(
-            Level(title, look, said, _rule_of(rung, now if seats else None), quorum, signs, cannot, locked=locked)
+            Level(
+                title,
+                look,
+                said,
+                _rule_of(rung, now if seats else None),
+                quorum,
+                signs,
+                cannot,
+                locked=locked,
+                why=rung.level.reason,
+            )
         )
     return levels
 
 
-def _via(name: str) -> str:
-    """By which role, or which other way, somebody is asked."""
-    role = all_roles().get(name)
-    return role.label if role else name.replace("_", " ")
+def _via(voter: Voter | Asked) -> str:
+    """By which role somebody is asked, or as whose owner, or from which group."""
+    match voter.basis:
+        case Basis.OWNER:
+            return _("owner of what it reaches")
+        case Basis.GROUP:
+            return _("support group %(group)s") % {"group": voter.via}
+    role = all_roles().get(voter.via)
+    return role.label if role else voter.via.replace("_", " ")
 
 
 def _signature(signed: Any) -> Signature:

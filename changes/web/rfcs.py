@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -167,6 +168,7 @@ def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:
         "round": round_,
         "whole": whole,
         "ladder": rfc_parts.ladder(round_, now=now) if round_ else [],
+        **_to_be_asked(rfc, whole=whole, at=now),
         "owed": [] if rfc.state in TERMINAL else [Statement("st-warn", str(b)) for b in owed(rfc)],
         "glass": list(rfc.glass.select_related("asked_by", "broken_by", "reviewed_by")),
         "target_count": len(targets),
@@ -190,6 +192,15 @@ def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:
     }
 
 
+def _to_be_asked(rfc: RFC, *, whole: bool, at: datetime) -> dict[str, Any]:
+    """Who would be asked if approval were requested now, while nobody is. What stands against it may name hosts: for who
+    sees them all."""
+    if rfc.state not in TO_BE_ASKED:
+        return {}
+    levels, against = rfc_parts.levels_to_come(rfc, at=at)
+    return {"to_come": levels, "to_come_against": against if whole else []}
+
+
 def _links(rfc: RFC) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = [
         (_("Cycle"), format_html('<a href="{}">{}</a>', rfc.cycle.get_absolute_url(), rfc.cycle)),
@@ -201,6 +212,7 @@ def _links(rfc: RFC) -> list[tuple[str, Any]]:
     return found
 
 
+TO_BE_ASKED = (RFCState.DRAFT, RFCState.SUBMITTED, RFCState.EVALUATING)
 TARGET_COLUMNS = (
     Column(gettext_lazy("Host"), "host_name", sort="name"),
     Column(gettext_lazy("Environment"), rfc_parts.environment_of),

@@ -64,7 +64,7 @@ class UserAdmin(VerbAdmin):
 
 class LevelInline(ReadOnlyInline):
     model = SignOffLevel
-    fields = ("position", "name", "quorum", "amount", "deadline_at", "escalate_to")
+    fields = ("position", "name", "quorum", "amount", "deadline_at", "escalate_to", "veto", "reason")
 
 
 class SignOffInline(ReadOnlyInline):

@@ -179,6 +179,7 @@ class Level:
     quorum: str = ""
     signatures: Sequence[Signature] = ()
     cannot: str = ""
+    why: str = ""
     locked: bool = False
 
 

@@ -43,7 +43,7 @@ WHO = {
     "host": "cora", "group": "cora", "support": "cora", "window": "cora", "baseline": "cora", "discrepancy": "cora", "scan": "otto",
     "update": "ann", "feed": "sam", "feedrun": "sam",
     "rfc": "che", "board": "mia", "meeting": "cal", "substitute": "mia", "cycle": "che", "model": "che", "calendar": "che",
-    "freeze": "che",
+    "freeze": "che", "route": "che",
     "release": "rex", "profile": "rex", "step": "sam", "manifest": "gus", "review": "che",
     "periodic": "che", "slot": "ada", "rollout": "rex", "ring": "otto", "job": "otto", "task": "otto",
     "home": "che", "find": "che", "audit": "aud", "account": "ann",

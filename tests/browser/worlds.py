@@ -12,7 +12,18 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from changes.domain import agendas, calendar_keys, change_models, dossiers, families, freezes, holds, meetings, slots
+from changes.domain import (
+    agendas,
+    calendar_keys,
+    change_models,
+    dossiers,
+    families,
+    freezes,
+    holds,
+    meetings,
+    routing,
+    slots,
+)
 from changes.models import RFC, SoftwareUpdate, Vulnerability
 from cmdb.domain import baselines, discrepancies, exemptions, groups, inventory, scans, support, windows
 from cmdb.enums import DiscrepancyKind
@@ -612,6 +623,7 @@ def decided(scene: Scene, yard: stages.Yard, updates: dict[str, SoftwareUpdate],
     scene.things["rfc-drop-reference"] = {"pk": shown.pk, "reference": ticket.pk}
     scene.things["model"] = {"pk": routine.pk}
     scene.also("changes:model-detail", "proposed", pk=proposed.pk)
+    routed(scene, at)
     draft = change_models.draft(kind="normal", name="Database servers", actor=cast.che, at=at)
     scene.things["model-revise"] = {"pk": draft.pk}
     one = substitutes.name_substitute(
@@ -621,6 +633,31 @@ def decided(scene: Scene, yard: stages.Yard, updates: dict[str, SoftwareUpdate],
     scene.things["substitute"] = {"pk": one.pk}
     met(scene, made.World(cast, yard.world.hosts, updates["nginx"], at), now)
     scene.also("changes:rfc-raise", "update", query=f"update={updates['linux'].pk}")
+
+
+def routed(scene: Scene, at: datetime) -> None:
+    """A route in force that asks the owners of databases, and one that is retired."""
+    level = {
+        "name": "Owners",
+        "owners": "targets",
+        "quorum": "all",
+        "working_days": 2,
+        "escalate_to": "change_manager",
+        "veto": True,
+    }
+    group = HostGroup.objects.live().order_by("pk")[:1]
+    route = routing.write(
+        name="Owners of what matters most", reason="Agreed with the business after the outage in May.", kinds=["normal", "emergency"],
+        min_risk="high", classes=["critical", "high"], max_criticality=1, environments=["production"], level=level,
+        group_ids=[g.pk for g in group], actor=scene.cast.che, at=at,
+    )  # fmt: skip
+    old = routing.write(
+        name="Chair for everything urgent", reason="While there was no emergency board.", kinds=["emergency"], actor=scene.cast.che, at=at,
+        level={"name": "Chair", "roles": ["cab_chair"], "quorum": "first", "hours": 2}, asked_last=True,
+    )  # fmt: skip
+    routing.retire(route_id=old.pk, reason="There is one now.", actor=scene.cast.che, at=at)
+    scene.things["route"] = {"pk": route.pk}
+    scene.also("changes:route-detail", "retired", pk=old.pk)
 
 
 def met(scene: Scene, world: made.World, now: datetime) -> None:

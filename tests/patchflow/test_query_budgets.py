@@ -13,8 +13,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from changes.domain import agendas, change_models, freezes, meetings
-from changes.models import RFC, AgendaItem, Cycle, Feed, FeedRun, Meeting
+from changes.domain import agendas, change_models, freezes, meetings, routing
+from changes.models import RFC, AgendaItem, ApprovalRoute, Cycle, Feed, FeedRun, Meeting
 from cmdb.domain import baselines, discrepancies, groups, scans, support, windows
 from cmdb.enums import DiscrepancyKind
 from cmdb.models import ConfigurationItem, PendingUpdate
@@ -126,6 +126,14 @@ class Filler:
     def model_list(self, n: int) -> None:
         model = change_models.draft(kind="standard", name=f"Model {n}", actor=self.cast.che, at=self.at)
         RFC.objects.filter(pk=made.draft(self.world(n)).pk).update(kind="standard", change_model=model)
+
+    def route_list(self, n: int) -> None:
+        route = routing.write(
+            name=f"Route {n}", reason="We agreed.", kinds=["normal"], actor=self.cast.che, at=self.at,
+            level={"name": "Chair", "roles": ["cab_chair"], "quorum": "first", "hours": 2},
+        )  # fmt: skip
+        route.groups.add(made.make_group(f"group {n}", at=self.at))
+        ApprovalRoute.objects.filter(pk=route.pk).update(written_by=make_user(f"writer{n}"))
 
     def meeting_list(self, n: int) -> None:
         meeting = meetings.plan(

@@ -11,7 +11,7 @@ from tests.patchflow.api.write_duties import WRITES
 NOUNS = {
     "host": "hosts", "group": "host-groups", "window": "service-windows", "support": "support-groups", "baseline": "baselines",
     "scan": "scan-runs", "discrepancy": "discrepancies", "feed": "feeds", "feedrun": "feed-runs", "update": "updates",
-    "rfc": "rfcs", "model": "change-models", "meeting": "meetings", "cycle": "cycles", "freeze": "freezes",
+    "rfc": "rfcs", "model": "change-models", "route": "approval-routes", "meeting": "meetings", "cycle": "cycles", "freeze": "freezes",
     "release": "releases", "profile": "install-profiles", "step": "steps", "rollout": "rollouts", "job": "jobs", "task": "tasks",
     "periodic": "periodic-reviews", "delay": "delay-requests", "review": "reviews", "slot": "review-slots",
     "webhook": "webhooks", "undelivered": "undelivered", "substitute": "substitutes", "person": "people",
@@ -72,6 +72,8 @@ FILLED: dict[str, dict[str, Any]] = {
     "changes:rfc-raise": {"not_after": "2026-11-28T10:00"},
     "changes:rfc-attach": {"file": SimpleUploadedFile("note.txt", b"Read me.")},
     "changes:rfc-refer": {"url": "https://example.org/1"},
+    "changes:route-write": {"level_roles": ["cab_chair"]},
+    "changes:route-revise": {"level_roles": ["cab_chair"]},
     "changes:freeze-declare": {"ends_at": "2026-11-28T10:00"},
     "changes:update-respond": {"response": "deploy", "reason": "Because."},
     "reports:person-add": {"email": "because@example.org"},

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
-from changes.models import RFC, ChangeModel, Cycle, FreezeWindow, Meeting, SoftwareUpdate, Vulnerability
+from changes.models import RFC, ApprovalRoute, ChangeModel, Cycle, FreezeWindow, Meeting, SoftwareUpdate, Vulnerability
 from cmdb.models import Baseline, Host, HostGroup, ServiceWindow
 from patchflow.kernel.models import User
 from patchflow.kernel.models.user import BOT
@@ -181,6 +181,11 @@ def _models(text: str, actor: User) -> Iterator[Hit]:
     return _take(rows, _("Change model"), text, lambda m: (m.name,))
 
 
+def _routes(text: str, actor: User) -> Iterator[Hit]:
+    rows = ApprovalRoute.objects.all().visible_to(actor).filter(name__icontains=text).order_by("name")
+    return _take(rows, _("Approval route"), text, lambda r: (r.name,))
+
+
 def _cycles(text: str, actor: User) -> Iterator[Hit]:
     rows = Cycle.objects.visible_to(actor).filter(name__icontains=text).order_by("-pk")
     return _take(rows, _("Cycle"), text, lambda c: (c.name,))
@@ -188,6 +193,6 @@ def _cycles(text: str, actor: User) -> Iterator[Hit]:
 
 SEARCHES: tuple[Callable[[str, User], Iterator[Hit]], ...] = (
     _changes, _releases, _rollouts, _meetings, _hosts, _vulnerabilities, _updates, _baselines, _windows, _groups, _freezes, _models,
-    _cycles, _people,
+    _routes, _cycles, _people,
 )  # fmt: skip
 """In the order in which equally near ones are shown."""

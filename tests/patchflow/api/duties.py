@@ -24,6 +24,7 @@ MAY = {("auditor", "post /audit/verify/")}
 READS: dict[str, set[str] | None] = {
     **dict.fromkeys(
         (
+            "approval-routes",
             "baselines",
             "change-models",
             "cycles",

@@ -67,6 +67,7 @@ WRITES: dict[str, set[str]] = {
     **_posts("rounds", "decide", may=BY_RELATION),
     **_posts("rounds", "withdraw", may={MANAGER}),
     **_posts("change-models", "", "revise", "propose", "withdraw", "retire", may={MANAGER}),
+    **_posts("approval-routes", "", "revise", "retire", may={MANAGER}),
     **_posts("meetings", "", "fill", "add_topic", "arrange", "attend", "publish", "open", "begin", "begin_next",
              may={MANAGER, CHAIR}),
     **_posts("meetings", "carry_over", "withdraw", "conclude", "minute", "postpone", "cancel", may={MANAGER, CHAIR}),
