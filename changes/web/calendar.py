@@ -24,10 +24,10 @@ from changes.models import CalendarKey
 from changes.web.icalendar_feed import feed_of
 from patchflow.kernel import calendars
 from patchflow.kernel.calendars import Entry
+from patchflow.kernel.csv_text import csv_response
 from patchflow.kernel.models import User
 from patchflow.web import parts, states, words
 from patchflow.web.tables import Column, Table
-from patchflow.web.tables.csv import csv_response
 
 IN_A_CELL = 4
 LIST_DAYS = 31

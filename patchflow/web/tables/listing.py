@@ -14,8 +14,8 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.functional import Promise, cached_property
 from django.utils.translation import gettext as _
 
+from patchflow.kernel.csv_text import csv_response
 from patchflow.web.tables.columns import Column, Head, Table
-from patchflow.web.tables.csv import csv_response
 from patchflow.web.tables.cursors import CursorPage, keys_of
 from patchflow.web.tables.saving import SavedMenu, menu_of
 

@@ -1,4 +1,4 @@
-"""CSV that a spreadsheet opens without running anything."""
+"""CSV that a spreadsheet opens without running anything: one for the lists of pages and of REST."""
 
 from __future__ import annotations
 
