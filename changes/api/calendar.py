@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import serializers, viewsets
+from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,6 +18,7 @@ from changes.domain import calendar_keys
 from changes.models import ChangeSlot
 from changes.queries.calendar import slots_seen
 from patchflow.api.verbs import EmptySerializer, VerbViewSet
+from patchflow.api.views import ViewSet
 from patchflow.kernel import calendars
 
 SPAN = timedelta(days=31)
@@ -55,7 +56,7 @@ class AddressSerializer(serializers.Serializer[Any]):
     url = serializers.URLField()
 
 
-class CalendarViewSet(viewsets.ViewSet):
+class CalendarViewSet(ViewSet):
     """The forward schedule of change, as far as the caller may see it."""
 
     @extend_schema(

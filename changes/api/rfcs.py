@@ -321,7 +321,13 @@ class RFCViewSet(VerbViewSet):
         parameters=[OpenApiParameter("attachment", int, OpenApiParameter.PATH)],
         responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
     )
-    @action(detail=True, methods=["get"], url_path="attachments/(?P<attachment>[0-9]+)", filter_backends=[])
+    @action(
+        detail=True,
+        methods=["get"],
+        url_path="attachments/(?P<attachment>[0-9]+)",
+        pagination_class=None,
+        filter_backends=[],
+    )
     def attachment(self, request: Request, attachment: str, pk: str | None = None) -> FileResponse:
         """The file itself, as a download."""
         row, content = dossiers.read_attachment(rfc=self.get_object(), attachment_id=int(attachment))
@@ -339,7 +345,7 @@ class RFCViewSet(VerbViewSet):
         return self.answer(found)
 
     @extend_schema(responses=AuthorizationSerializer)
-    @action(detail=True, methods=["get"], filter_backends=[])
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
     def authorization(self, request: Request, pk: str | None = None) -> Response:
         """Whether it may be carried out now, and what exactly was authorized; for who may see every host of it."""
         rfc = self.get_object()

@@ -10,7 +10,6 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -24,6 +23,7 @@ from cmdb.queries import baselines, software, standing, windows
 from cmdb.queries.hosts import facts_of, stale_after
 from cmdb.queries.scans import runs_in_sight
 from patchflow.api.verbs import AvailableSerializer, EmptySerializer, ReasonSerializer, VerbViewSet, parsed
+from patchflow.api.views import ReadViewSet
 from patchflow.kernel import workflow
 
 OPENINGS = 20
@@ -139,7 +139,7 @@ class HostViewSet(VerbViewSet):
         return Response(host_shapes.FactSerializer(facts_of(self.get_object()), many=True).data)
 
     @extend_schema(request=host_shapes.SetFactSerializer, responses=host_shapes.FactSerializer(many=True))
-    @action(detail=True, methods=["post"], url_path="set-fact")
+    @action(detail=True, methods=["post"], url_path="set-fact", pagination_class=None, filter_backends=[])
     def set_fact(self, request: Request, pk: str | None = None) -> Response:
         """A person's word on a fact; it outranks discovery until released."""
         host = self.get_object()
@@ -147,7 +147,7 @@ class HostViewSet(VerbViewSet):
         return Response(host_shapes.FactSerializer(facts_of(host), many=True).data)
 
     @extend_schema(request=host_shapes.FactKeySerializer, responses=host_shapes.FactSerializer(many=True))
-    @action(detail=True, methods=["post"], url_path="release-fact")
+    @action(detail=True, methods=["post"], url_path="release-fact", pagination_class=None, filter_backends=[])
     def release_fact(self, request: Request, pk: str | None = None) -> Response:
         """Takes a person's word back."""
         host = self.get_object()
@@ -222,7 +222,7 @@ class HostViewSet(VerbViewSet):
         return Response(AvailableSerializer(offered, many=True).data)
 
 
-class PlatformViewSet(viewsets.ReadOnlyModelViewSet[Platform]):
+class PlatformViewSet(ReadViewSet):
     """Distributions' releases by architecture, as hosts report them."""
 
     serializer_class = host_shapes.PlatformSerializer

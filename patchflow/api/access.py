@@ -16,8 +16,8 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import ScopedRateThrottle
-from rest_framework.views import APIView
 
+from patchflow.api.exact import Exact
 from patchflow.api.verbs import parsed
 
 
@@ -41,7 +41,7 @@ class TokenSerializer(serializers.Serializer[Any]):
     expiry = serializers.DateTimeField()
 
 
-class LoginView(APIView):
+class LoginView(Exact):
     """Name and password for a token; send it as `Authorization: Token …`."""
 
     authentication_classes = ()
@@ -63,7 +63,7 @@ class LoginView(APIView):
         return Response({"token": token, "expiry": instance.expiry})
 
 
-class LogoutView(APIView):
+class LogoutView(Exact):
     """Ends the token this request came with."""
 
     @extend_schema(request=None, responses={204: None})

@@ -10,8 +10,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from patchflow.api.exact import Exact
 from patchflow.api.verbs import parsed
 from patchflow.kernel.models import User
 from patchflow.kernel.preferences import set_preferences
@@ -26,7 +26,7 @@ class PreferencesSerializer(serializers.ModelSerializer[User]):
         read_only_fields = ("username",)
 
 
-class PreferencesView(APIView):
+class PreferencesView(Exact):
     """The caller's language and time zone: of pages, and of every notice to them."""
 
     @extend_schema(responses=PreferencesSerializer)

@@ -11,12 +11,14 @@ from django.db.models import Model, QuerySet
 from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
-from rest_framework import mixins, serializers, viewsets
+from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from patchflow.api.exact import shape_errors
 from patchflow.api.idempotency import key_of, once
+from patchflow.api.views import ReadViewSet
 from patchflow.kernel import fsm, workflow
 from patchflow.kernel.away import is_away
 from patchflow.kernel.errors import NotAllowed
@@ -46,7 +48,7 @@ class ReasonSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=2000)
 
 
-class VerbViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Any]):
+class VerbViewSet(ReadViewSet):
     """Reads of what the actor may see; writes only by verbs. `visible(actor)` gives the rows (deny by default)."""
 
     def visible(self) -> QuerySet[Any]:
@@ -125,7 +127,9 @@ def proven(request: Request, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def parsed(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-    """The request's body, checked for shape; raises ValidationError."""
+    """The request's body, checked for shape; raises ValidationError, for a field that the shape does not know too."""
     checked = serializer(data=request.data)
-    checked.is_valid(raise_exception=True)
+    strange = shape_errors(checked, request.data)
+    if not checked.is_valid() or strange:
+        raise serializers.ValidationError({**checked.errors, **strange})
     return dict(checked.validated_data)

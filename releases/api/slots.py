@@ -6,13 +6,14 @@ from typing import Any
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers, viewsets
+from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from changes.enums import RFCKind
 from patchflow.api.verbs import parsed
+from patchflow.api.views import ViewSet
 from patchflow.kernel.enums import Quorum
 from patchflow.kernel.roles import all_roles
 from releases.domain import readiness
@@ -40,7 +41,7 @@ class SlotOfReviewsSerializer(serializers.Serializer[Any]):
     questions = serializers.ListField(child=serializers.CharField(max_length=200), default=list)
 
 
-class SlotViewSet(viewsets.ViewSet):
+class SlotViewSet(ViewSet):
     """Which review stands before deployment, after it, and about an incomplete ring, for each kind of change."""
 
     serializer_class = SlotOfReviewsSerializer

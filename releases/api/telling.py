@@ -7,12 +7,13 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
-from rest_framework import mixins, serializers, viewsets
+from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from patchflow.api.verbs import EmptySerializer, VerbViewSet, parsed
+from patchflow.api.views import ReadViewSet
 from releases.domain import delays, owners
 from releases.models import DelayRequest, Representative, Rollout
 
@@ -56,7 +57,7 @@ def _seen(actor: Any) -> Q:
     return Q(ring__rollout__in=Rollout.objects.all().visible_to(actor))
 
 
-class RepresentativeViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Representative]):
+class RepresentativeViewSet(ReadViewSet):
     """Who was told about a ring: one's own rows, and those of rollouts that the caller sees."""
 
     serializer_class = RepresentativeSerializer

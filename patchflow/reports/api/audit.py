@@ -7,12 +7,13 @@ from typing import Any
 import django_filters
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
-from rest_framework import mixins, serializers, viewsets
+from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from patchflow.api.views import ReadViewSet
 from patchflow.kernel import trail
 from patchflow.kernel.models import AuditEntry
 from patchflow.reports.queries.trail import entries
@@ -48,7 +49,7 @@ class AuditFilter(django_filters.FilterSet):
         fields = ("verb", "outcome", "object_type", "object_id", "actor_name", "correlation_id")
 
 
-class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[AuditEntry]):
+class AuditViewSet(ReadViewSet):
     """Entries, newest first. Needs the right to audit."""
 
     serializer_class = AuditEntrySerializer

@@ -6,12 +6,13 @@ from typing import Any
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers, viewsets
+from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from patchflow.api.verbs import ReasonSerializer, parsed
+from patchflow.api.views import ViewSet
 from patchflow.kernel import trial
 
 
@@ -21,7 +22,7 @@ class InstanceSerializer(serializers.Serializer[Any]):
     trial_reason = serializers.CharField()
 
 
-class InstanceViewSet(viewsets.ViewSet):
+class InstanceViewSet(ViewSet):
     """What this installation is."""
 
     serializer_class = InstanceSerializer

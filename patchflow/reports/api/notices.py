@@ -7,12 +7,13 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
-from rest_framework import mixins, serializers, viewsets
+from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from patchflow.api.verbs import EmptySerializer, parsed
+from patchflow.api.views import ReadViewSet
 from patchflow.notices import subscriptions
 from patchflow.notices.delivery import send_again
 from patchflow.notices.models import Delivery, Reach, Wanted
@@ -63,7 +64,7 @@ class SubscribeSerializer(serializers.Serializer[Any]):
     reach = serializers.ChoiceField(Reach.choices, default=Reach.MINE)
 
 
-class NoticeViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Delivery]):
+class NoticeViewSet(ReadViewSet):
     """One's own notices, newest first."""
 
     serializer_class = NoticeSerializer
@@ -110,7 +111,7 @@ class NoticeViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
         return Response(SubscribeSerializer(row).data)
 
 
-class UndeliveredViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Delivery]):
+class UndeliveredViewSet(ReadViewSet):
     """Mail that did not arrive. Needs notice.oversee."""
 
     serializer_class = UndeliveredSerializer

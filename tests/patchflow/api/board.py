@@ -44,6 +44,7 @@ class Route:
     method: str
     path: str
     schema: str = field(default="{}", compare=False)
+    parameters: str = field(default="{}", compare=False)
 
     @property
     def name(self) -> str:
@@ -71,7 +72,12 @@ def routes() -> list[Route]:
             content = operation.get("requestBody", {}).get("content", {})
             schema = next(iter(content.values()), {}).get("schema", {})
             local = path.removeprefix("/api/v1")
-            found.append(Route(method, local, json.dumps(resolved(schema, components))))
+            asked = {
+                one["name"]: one["schema"].get("enum", [])
+                for one in operation.get("parameters", [])
+                if one["in"] == "query"
+            }
+            found.append(Route(method, local, json.dumps(resolved(schema, components)), json.dumps(asked)))
     return sorted(found)
 
 
@@ -87,6 +93,12 @@ def resolved(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, An
         found["properties"] = {name: resolved(part, components) for name, part in found["properties"].items()}
     if "items" in found:
         found["items"] = resolved(found["items"], components)
+    return found
+
+
+def described_parameters(route: Route) -> dict[str, list[str]]:
+    """What may stand behind the question mark, with what each may be where that is said."""
+    found: dict[str, list[str]] = json.loads(route.parameters)
     return found
 
 
@@ -249,7 +261,7 @@ BODIES: dict[str, Any] = {
     "/releases/{id}/judge/": lambda board, pk: {"run_id": _run_of(pk), "verdict": "failed", "reason": "Slow."},
     "/releases/{id}/rings/": lambda board, pk: {"rings": [{"name": "All", "percent": 100}]},
     "/rollouts/{id}/decide_partial/": _partial,
-    "/rollouts/{id}/retry_ring/": lambda board, pk: {"ring": _ring_of(pk), "reason": "Again."},
+    "/rollouts/{id}/retry_ring/": lambda board, pk: {"ring": _ring_of(pk)},
     "/rollouts/{id}/propose_partial/": lambda board, pk: {"ring": _ring_of(pk), "reason": "Enough."},
     "/rollouts/{id}/skip_ring/": lambda board, pk: {"ring": _ring_of(pk), "reason": "Not now."},
     "/meetings/{id}/pull/": lambda board, pk: {"item_id": _block_item(pk)},

@@ -1,0 +1,53 @@
+"""The base classes of all views over REST."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.conf import settings
+from django.http.response import HttpResponseBase
+from rest_framework import mixins, viewsets
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+
+from patchflow.api.exact import Exact
+from patchflow.kernel.csv_text import csv_response
+
+PIECE = 2000
+"""Rows that a file reads at a time."""
+
+
+class CSVRenderer(JSONRenderer):
+    """Says that a list can be had as CSV. The list writes it itself, line by line; what is rendered here is a refusal."""
+
+    media_type = "text/csv"
+    format = "csv"
+    charset = "utf-8"
+
+
+class ViewSet(Exact, viewsets.ViewSet):
+    """A view of what is no table."""
+
+
+class ReadViewSet(Exact, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Any]):
+    """Reads of what the caller may see: page by page, or the whole list as CSV."""
+
+    def get_renderers(self) -> list[BaseRenderer]:
+        return [*super().get_renderers(), *([CSVRenderer()] if self.action == "list" else [])]
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        return self._csv(request) if request.accepted_renderer.format == "csv" else super().list(request)
+
+    def _csv(self, request: Request) -> HttpResponseBase:
+        """Every row that the filters let through, in the order of the pages; cut where the lists of the pages are."""
+        rows = self.filter_queryset(self.get_queryset())
+        rows = rows.order_by(*self.paginator.get_ordering(request, rows, self))  # type: ignore[union-attr]
+        shape: Any = self.get_serializer()
+        columns = [(name, lambda told, name=name: _cell(told[name])) for name in shape.fields]
+        told = (shape.to_representation(row) for row in rows.iterator(chunk_size=PIECE))
+        return csv_response(f"{self.basename}.csv", columns, told, most=settings.PATCHFLOW["CSV_LINES"])
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | dict) else value
