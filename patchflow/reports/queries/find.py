@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.http import urlencode
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from changes.models import RFC, ApprovalRoute, ChangeModel, Cycle, FreezeWindow, Meeting, SoftwareUpdate, Vulnerability
 from cmdb.models import Baseline, Host, HostGroup, ServiceWindow
@@ -19,6 +19,14 @@ from patchflow.kernel.models.user import BOT
 from releases.models import Release, Rollout
 
 MOST = 10
+LONGEST = 100
+"""Characters of what is sought."""
+KINDS = {
+    "rfc": _("Change"), "release": _("Release"), "rollout": _("Rollout"), "meeting": _("Meeting"),
+    "host": _("Host"), "vulnerability": _("Vulnerability"), "update": _("Update"), "baseline": _("Baseline"),
+    "window": _("Window"), "group": _("Group"), "freeze": _("Freeze"), "change_model": _("Change model"),
+    "cycle": _("Cycle"), "person": _("Person"),
+}  # fmt: skip
 EXACT, BEGINS, WITHIN = range(3)
 SHORT = re.compile(r"(?:(?P<series>[a-z]{2,5})[- ]?)?#?(?P<number>\d{1,6})", re.IGNORECASE)
 """A number as people say it: "42", "rfc 42", "REL-17"; what is meant is this year's or the last year's."""
@@ -26,12 +34,18 @@ SHORT = re.compile(r"(?:(?P<series>[a-z]{2,5})[- ]?)?#?(?P<number>\d{1,6})", re.
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """What was found: how near it is (`rank`), and where its page is."""
+    """What was found: its noun, the same in every language, and its id; how near it is (`rank`), and where its page is."""
 
-    kind: str
+    noun: str
+    pk: int
     title: str
     url: str
     rank: int
+
+    @property
+    def kind(self) -> str:
+        """The noun in the reader's language."""
+        return str(KINDS[self.noun])
 
     @property
     def exact(self) -> bool:
@@ -73,7 +87,7 @@ def _numbered(text: str, series: str) -> Q:
 
 def _take(
     rows: QuerySet[Any],
-    kind: str,
+    noun: str,
     text: str,
     names: Callable[[Any], Iterable[str]],
     url: Callable[[Any], str] | None = None,
@@ -81,23 +95,23 @@ def _take(
     for row in rows[:MOST]:
         said = list(names(row))
         title = " · ".join(dict.fromkeys(name for name in said if name)) or str(row)
-        yield Hit(kind, title, url(row) if url else row.get_absolute_url(), rank(text, *said[:2]))
+        yield Hit(noun, row.pk, title, url(row) if url else row.get_absolute_url(), rank(text, *said[:2]))
 
 
 # --- each kind --------------------------------------------------------------------------------------------------------
 def _changes(text: str, actor: User) -> Iterator[Hit]:
     rows = RFC.objects.visible_to(actor).filter(_numbered(text, "RFC") | Q(title__icontains=text)).order_by("-pk")
-    return _take(rows, _("Change"), text, lambda r: (r.number, r.title))
+    return _take(rows, "rfc", text, lambda r: (r.number, r.title))
 
 
 def _releases(text: str, actor: User) -> Iterator[Hit]:
     rows = Release.objects.visible_to(actor).filter(_numbered(text, "REL") | Q(title__icontains=text)).order_by("-pk")
-    return _take(rows, _("Release"), text, lambda r: (r.number, r.title))
+    return _take(rows, "release", text, lambda r: (r.number, r.title))
 
 
 def _rollouts(text: str, actor: User) -> Iterator[Hit]:
     rows = Rollout.objects.visible_to(actor).filter(_numbered(text, "RO")).select_related("release").order_by("-pk")
-    return _take(rows, _("Rollout"), text, lambda r: (r.number, "", r.release.title))
+    return _take(rows, "rollout", text, lambda r: (r.number, "", r.release.title))
 
 
 def _meetings(text: str, actor: User) -> Iterator[Hit]:
@@ -105,13 +119,13 @@ def _meetings(text: str, actor: User) -> Iterator[Hit]:
     if (short := SHORT.fullmatch(text)) and short["series"]:
         asked |= Q(number__istartswith=short["series"], number__endswith=f"-{int(short['number']):05d}")
     rows = Meeting.objects.filter(asked, pk__in=Meeting.objects.all().visible_to(actor).values("pk")).distinct()
-    return _take(rows.order_by("-pk"), _("Meeting"), text, lambda m: (m.number, "", m.get_kind_display()))
+    return _take(rows.order_by("-pk"), "meeting", text, lambda m: (m.number, "", m.get_kind_display()))
 
 
 def _hosts(text: str, actor: User) -> Iterator[Hit]:
     asked = Q(name__icontains=text) | Q(fqdn__istartswith=text)
     rows = Host.objects.visible_to(actor).live().filter(asked).order_by("name")
-    return _take(rows, _("Host"), text, lambda h: (h.name, h.fqdn), lambda h: reverse("cmdb:host-detail", args=[h.pk]))
+    return _take(rows, "host", text, lambda h: (h.name, h.fqdn), lambda h: reverse("cmdb:host-detail", args=[h.pk]))
 
 
 def _updates(text: str, actor: User) -> Iterator[Hit]:
@@ -120,7 +134,7 @@ def _updates(text: str, actor: User) -> Iterator[Hit]:
     rows = SoftwareUpdate.objects.visible_to(actor).filter(named).distinct().order_by("-reach", "-pk")
     for update in rows[:MOST]:
         near = BEGINS if update.name.lower().startswith(text.lower()) else WITHIN
-        yield Hit(_("Update"), str(update), reverse("changes:update-detail", args=[update.pk]), near)
+        yield Hit("update", update.pk, str(update), reverse("changes:update-detail", args=[update.pk]), near)
 
 
 def _vulnerabilities(text: str, actor: User) -> Iterator[Hit]:
@@ -131,7 +145,7 @@ def _vulnerabilities(text: str, actor: User) -> Iterator[Hit]:
     where = reverse("changes:update-list")
     yield from _take(
         rows,
-        _("Vulnerability"),
+        "vulnerability",
         text,
         lambda v: (v.cve,),
         lambda v: f"{where}?{urlencode({'cve': v.cve, 'shown': 'all'})}",
@@ -147,7 +161,7 @@ def _people(text: str, actor: User) -> Iterator[Hit]:
     where = reverse("changes:rfc-list")
     yield from _take(
         rows,
-        _("Person"),
+        "person",
         text,
         lambda u: (u.username, u.get_full_name()),
         lambda u: f"{where}?{urlencode({'by': u.username})}",
@@ -157,28 +171,28 @@ def _people(text: str, actor: User) -> Iterator[Hit]:
 def _baselines(text: str, actor: User) -> Iterator[Hit]:
     rows = Baseline.objects.all().visible_to(actor).filter(name__icontains=text).order_by("name", "-version")
     return _take(
-        rows, _("Baseline"), text, lambda b: (str(b), b.name), lambda b: reverse("cmdb:baseline-detail", args=[b.pk])
+        rows, "baseline", text, lambda b: (str(b), b.name), lambda b: reverse("cmdb:baseline-detail", args=[b.pk])
     )
 
 
 def _windows(text: str, actor: User) -> Iterator[Hit]:
     rows = ServiceWindow.objects.live().visible_to(actor).filter(name__icontains=text).order_by("name")
-    return _take(rows, _("Window"), text, lambda w: (w.name,), lambda w: reverse("cmdb:window-detail", args=[w.pk]))
+    return _take(rows, "window", text, lambda w: (w.name,), lambda w: reverse("cmdb:window-detail", args=[w.pk]))
 
 
 def _groups(text: str, actor: User) -> Iterator[Hit]:
     rows = HostGroup.objects.live().visible_to(actor).filter(name__icontains=text).order_by("name")
-    return _take(rows, _("Group"), text, lambda g: (g.name,), lambda g: reverse("cmdb:group-detail", args=[g.pk]))
+    return _take(rows, "group", text, lambda g: (g.name,), lambda g: reverse("cmdb:group-detail", args=[g.pk]))
 
 
 def _freezes(text: str, actor: User) -> Iterator[Hit]:
     rows = FreezeWindow.objects.all().visible_to(actor).filter(name__icontains=text).order_by("-starts_at")
-    return _take(rows, _("Freeze"), text, lambda f: (f.name,))
+    return _take(rows, "freeze", text, lambda f: (f.name,))
 
 
 def _models(text: str, actor: User) -> Iterator[Hit]:
     rows = ChangeModel.objects.all().visible_to(actor).filter(name__icontains=text).order_by("name")
-    return _take(rows, _("Change model"), text, lambda m: (m.name,))
+    return _take(rows, "change_model", text, lambda m: (m.name,))
 
 
 def _routes(text: str, actor: User) -> Iterator[Hit]:
@@ -188,7 +202,7 @@ def _routes(text: str, actor: User) -> Iterator[Hit]:
 
 def _cycles(text: str, actor: User) -> Iterator[Hit]:
     rows = Cycle.objects.visible_to(actor).filter(name__icontains=text).order_by("-pk")
-    return _take(rows, _("Cycle"), text, lambda c: (c.name,))
+    return _take(rows, "cycle", text, lambda c: (c.name,))
 
 
 SEARCHES: tuple[Callable[[str, User], Iterator[Hit]], ...] = (

@@ -75,7 +75,7 @@ def _head(count: int, *, late: int, first: bool, roleless: bool) -> tuple[str, s
 @require_safe
 def find(request: HttpRequest) -> HttpResponse:
     actor: Any = request.user
-    text = request.GET.get("q", "").strip()[:100]
+    text = request.GET.get("q", "").strip()[: found.LONGEST]
     hits = found.find(text, actor) if text else []
     if meant := found.straight(hits):
         return redirect(meant.url)

@@ -58,7 +58,7 @@ READS: dict[str, set[str] | None] = {
         ),
         WITH_A_ROLE,
     ),
-    **dict.fromkeys(("calendar", "filters", "instance", "kill-switch", "notices", "preferences"), None),
+    **dict.fromkeys(("calendar", "filters", "instance", "kill-switch", "notices", "preferences", "search"), None),
     "audit": {SECURITY, AUDITOR, ADMIN},
     "substitutes": {SECURITY, AUDITOR, ADMIN},
     "undelivered": {OPERATOR, ADMIN},
