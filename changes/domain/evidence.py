@@ -7,7 +7,7 @@ from datetime import datetime
 from changes.enums import EvidenceKind, RFCState
 from changes.models import RFC, Evidence
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import english
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
@@ -29,10 +29,21 @@ def record(
         raise Invalid(english("There is no evidence of kind %(kind)s.", kind=repr(kind)), code="evidence.kind")
     if not summary.strip():
         raise Invalid("Say what this evidence shows.", code="evidence.summary")
-    if rfc.state == RFCState.DRAFT:
-        raise Conflict("A draft has no evidence yet.", code="conflict.state")
+    if early := _too_early(rfc):
+        raise Conflict(early)
     said = f"Trial: {summary.strip()}" if rfc.trial else summary.strip()
     row = Evidence.objects.create(rfc=rfc, kind=kind, digest=digest, summary=said, passed=passed, by=actor, at=at)
     detail = {"kind": kind, "digest": digest, "passed": passed, "summary": row.summary}
     audit.record(rfc, "change.rfc.evidence_recorded", actor=actor, at=at, detail=detail)
     return row
+
+
+def why_not_record(rfc: RFC, actor: User) -> list[Blocker]:
+    """Every reason why `actor` may not record evidence on it now."""
+    return [*failing([capability("evidence.record")], rfc, actor), *_too_early(rfc)]
+
+
+def _too_early(rfc: RFC) -> list[Blocker]:
+    if rfc.state != RFCState.DRAFT:
+        return []
+    return [Blocker("conflict.state", "A draft has no evidence yet.", tone="wait")]

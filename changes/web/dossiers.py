@@ -1,4 +1,4 @@
-"""The dossier of an RFC as pages: discussion, files, references, parent and copy."""
+"""The dossier of an RFC as pages: discussion, files, references, evidence, parent and copy."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from changes.domain import dossiers, families, rfcs
+from changes.domain import dossiers, evidence, families, rfcs
 from changes.domain.offers import why_not
-from changes.enums import ReferenceKind
+from changes.enums import EvidenceKind, ReferenceKind
 from changes.models import RFC
 from changes.web import rfc_forms, rfc_parts
 from changes.web.rfcs import crumbs_of, visible_rfc
@@ -54,6 +54,41 @@ class ReferenceForm(forms.Form):
     url = forms.URLField(label=gettext_lazy("Address"), required=False, max_length=500, assume_scheme="https")
 
 
+class EvidenceForm(forms.Form):
+    """A statement about the change, and whether it is a verdict."""
+
+    kind = forms.ChoiceField(
+        label=gettext_lazy("What it is"),
+        choices=[(kind, kind.label) for kind in EvidenceKind if kind != EvidenceKind.DOCUMENT],
+    )
+    summary = forms.CharField(
+        label=gettext_lazy("What it shows"),
+        widget=rfc_forms.Area(4),
+        max_length=4000,
+        help_text=gettext_lazy(
+            "For example: installed and removed on 8 of 8 hosts of the test ring, the application answers."
+        ),
+    )
+    passed = forms.TypedChoiceField(
+        label=gettext_lazy("Verdict"),
+        required=False,
+        choices=[
+            ("", gettext_lazy("none: it states something")),
+            ("yes", gettext_lazy("passed")),
+            ("no", gettext_lazy("failed")),
+        ],
+        coerce=lambda value: value == "yes",
+        empty_value=None,
+    )
+    digest = forms.RegexField(
+        r"^[0-9a-fA-F]{64}$",
+        label=gettext_lazy("SHA-256 of the document it rests on"),
+        required=False,
+        help_text=gettext_lazy("64 hexadecimal digits; empty if there is none. A file is attached in the dossier."),
+        error_messages={"invalid": gettext_lazy("A SHA-256 has 64 hexadecimal digits.")},
+    )
+
+
 class ParentForm(forms.Form):
     """The parent by its number, as people say it."""
 
@@ -68,6 +103,7 @@ def dossier_of(rfc: RFC, *, actor: User, now: datetime) -> dict[str, Any]:
     return {
         "comments": list(rfc.comments.select_related("by")[:SHOWN]),
         "may_comment": not dossiers.why_not_add(rfc, actor, dossiers.COMMENT, at=now),
+        "may_record": not evidence.why_not_record(rfc, actor),
         "may_attach": not dossiers.why_not_add(rfc, actor, dossiers.ATTACH, at=now),
         "comment_form": CommentForm(auto_id="comment_%s"),
         "files": list(rfc.attachments.select_related("by", "withdrawn_by")),
@@ -87,6 +123,8 @@ def _form_page(
     label: Any = "",
     consequences: Sequence[str] = (),
     barred: Sequence[Blocker] = (),
+    template: str = "web/form.html",
+    **more: Any,
 ) -> HttpResponse:
     """The form; or, if what was typed is right and the verb goes through, back to the RFC."""
     if request.method == "POST" and form.is_valid():
@@ -107,8 +145,9 @@ def _form_page(
         "barred": [] if request.method == "POST" else barred,
         "cancel_url": rfc.get_absolute_url(),
         "crumbs": crumbs_of(rfc, title),
+        **more,
     }
-    return render(request, "web/form.html", context, status=400 if form.errors else 200)
+    return render(request, template, context, status=400 if form.errors else 200)
 
 
 @login_required
@@ -146,6 +185,24 @@ def rfc_refer(request: HttpRequest, pk: int) -> HttpResponse:
         dossiers.refer(rfc_id=rfc.pk, actor=actor, at=timezone.now(), **form.cleaned_data)
 
     return _form_page(request, rfc, form, _("Add a reference"), call, barred=_not_added(rfc, actor, dossiers.ATTACH))
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def rfc_evidence(request: HttpRequest, pk: int) -> HttpResponse:
+    """All evidence on the change, superseded rows too; who may adds to it."""
+    rfc, actor, now = visible_rfc(request, pk), _actor(request), timezone.now()
+    form = EvidenceForm(request.POST or None)
+
+    def call() -> None:
+        given = {**form.cleaned_data, "digest": form.cleaned_data["digest"].lower()}
+        evidence.record(rfc_id=rfc.pk, actor=actor, at=timezone.now(), **given)
+
+    return _form_page(
+        request, rfc, form, _("Evidence"), call, label=_("Add this evidence"), barred=evidence.why_not_record(rfc, actor),
+        consequences=[_("It is kept as it is and never edited: the newest of a kind counts, earlier ones stay.")],
+        template="changes/rfc_evidence.html", rows=rfc_parts.evidence_table(rfc.evidence.select_related("by"), now=now),
+    )  # fmt: skip
 
 
 @login_required

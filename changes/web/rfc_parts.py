@@ -30,6 +30,7 @@ from patchflow.kernel.roles import all_roles
 from patchflow.kernel.signoffs import open_round_of
 from patchflow.web import words
 from patchflow.web.parts import Clock, Difference, Level, Next, Signature, Statement
+from patchflow.web.tables import Column, Table
 
 PHASE = {
     RFCState.DRAFT: 2,
@@ -368,6 +369,25 @@ def evidence_statements(rows: Iterable[Evidence], *, now: datetime) -> list[Stat
         text = f"{str(row.get_kind_display()).capitalize()}: {row.summary[:200]}"
         found.append(Statement(css, text, words.at(row.at, now=now)))
     return found
+
+
+VERDICTS = {True: gettext_lazy("passed"), False: gettext_lazy("failed"), None: ""}
+
+
+def evidence_table(rows: Iterable[Evidence], *, now: datetime) -> Table:
+    """Every statement, newest first."""
+    return Table(
+        [
+            Column(_("What it is"), lambda row: str(row.get_kind_display()).capitalize(), name="kind"),
+            Column(_("What it shows"), "summary", wide=True),
+            Column(_("Verdict"), lambda row: str(VERDICTS[row.passed]), name="verdict"),
+            Column(_("By"), lambda row: row.by, name="by"),
+            Column(_("Age"), "at", age=True, numeric=True),
+        ],
+        list(rows),
+        now,
+        _("Evidence"),
+    )
 
 
 def environment_of(target: RFCTarget) -> str:

@@ -21,6 +21,7 @@ urlpatterns = [
         dossiers.rfc_drop_reference,
         name="rfc-drop-reference",
     ),
+    path("changes/rfcs/<int:pk>/evidence/", dossiers.rfc_evidence, name="rfc-evidence"),
     path("changes/rfcs/<int:pk>/parent/", dossiers.rfc_parent, name="rfc-parent"),
     path("changes/rfcs/<int:pk>/copy/", dossiers.rfc_copy, name="rfc-copy"),
     path("changes/rfcs/<int:pk>/revise/", rfc_writing.rfc_revise, name="rfc-revise"),

@@ -71,6 +71,7 @@ LOOKED_AT_FIRST = {
 FILLED: dict[str, dict[str, Any]] = {
     "changes:rfc-raise": {"not_after": "2026-11-28T10:00"},
     "changes:rfc-attach": {"file": SimpleUploadedFile("note.txt", b"Read me.")},
+    "changes:rfc-evidence": {"digest": ""},
     "changes:rfc-refer": {"url": "https://example.org/1"},
     "changes:route-write": {"level_roles": ["cab_chair"]},
     "changes:route-revise": {"level_roles": ["cab_chair"]},

@@ -90,3 +90,37 @@ def test_the_same_over_rest(world: World) -> None:
     for what in ("comments", "attachments", "references"):
         assert api(world.cast.eve).get(f"{url}{what}/").status_code == 404
     assert api(world.cast.aud).post(f"{url}comments/", {"text": "x"}, format="json").status_code == 403
+
+
+def test_evidence_is_added_on_a_page_and_stands_on_the_change(world: World) -> None:
+    rfc = made.submitted(world)
+    place = reverse("changes:rfc-evidence", args=[rfc.pk])
+    form = {"kind": "acceptance", "summary": "8 of 8 hosts answer.", "passed": "yes", "digest": "AB" * 32}
+    tia = as_(world.cast.tia)
+    assert f'href="{place}"' in tia.get(rfc.get_absolute_url()).text
+    assert tia.post(place, form).status_code == 302
+    assert tia.post(place, {"kind": "manifest", "summary": "Sealed by hand."}).status_code == 302
+    rows = [(row.kind, row.passed, row.digest, row.by) for row in rfc.evidence.order_by("pk")]
+    assert rows == [("acceptance", True, "ab" * 32, world.cast.tia), ("manifest", None, "", world.cast.tia)]
+    for page in (rfc.get_absolute_url(), place):
+        assert "8 of 8 hosts answer." in tia.get(page).text
+    for wrong in ({"digest": "abc"}, {"summary": ""}, {"kind": "document"}):
+        assert tia.post(place, form | wrong).status_code == 400
+    assert rfc.evidence.count() == 2
+
+
+def test_evidence_is_added_by_who_may_and_seen_by_who_sees_the_change(world: World) -> None:
+    rfc, early = made.submitted(world), made.draft(world)
+    place, form = reverse("changes:rfc-evidence", args=[rfc.pk]), {"kind": "acceptance", "summary": "Works."}
+    reader = as_(world.cast.aud)
+    shown = reader.get(place).text
+    assert "This needs the role" in shown
+    assert "Add this evidence" not in shown
+    assert place not in reader.get(rfc.get_absolute_url()).text
+    assert reader.post(place, form).status_code == 400
+    assert as_(world.cast.eve).get(place).status_code == 404
+    drafted = reverse("changes:rfc-evidence", args=[early.pk])
+    assert "A draft has no evidence yet." in as_(world.cast.tia).get(drafted).text
+    assert as_(world.cast.tia).post(drafted, form).status_code == 400
+    assert not rfc.evidence.exists()
+    assert not early.evidence.exists()
