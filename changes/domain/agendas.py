@@ -20,6 +20,7 @@ from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.enums import RoundState, Verdict
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed, Refusal
 from patchflow.kernel.models import SignOff, SignOffRound, User
+from patchflow.kernel.people import persons
 from patchflow.kernel.registry import sweep
 from patchflow.kernel.rules import capability, failing
 
@@ -245,7 +246,7 @@ def attend(*, meeting_id: int, presence: Mapping[int, str], actor: User, at: dat
     Needs meeting.manage. Raises Invalid (an unknown word, or nobody).
     """
     meeting = managed(meeting_id, actor, *LIVE)
-    people = User.objects.filter(pk__in=presence, is_active=True).exclude(username="bot")
+    people = persons().filter(pk__in=presence)
     if not presence or set(presence.values()) - set(Presence.values) or people.count() != len(presence):
         raise Invalid("Say of each person: invited, present, excused or absent.", code="meeting.presence")
     for person in people:

@@ -12,7 +12,7 @@ from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import RoleGrant, User
 from patchflow.kernel.roles import roles_with
-from patchflow.kernel.rules import capability, failing
+from patchflow.kernel.rules import a_person, capability, failing
 from patchflow.notices.delivery import tell
 
 REVIEW_WITHIN = timedelta(days=3)
@@ -23,7 +23,7 @@ BEFORE = (RFCState.SUBMITTED, RFCState.EVALUATING, RFCState.AWAITING_APPROVAL)
 def ask(*, rfc_id: int, reason: str, actor: User, at: datetime) -> BreakGlass:
     """Asks a second person to break the glass for exactly this content. Needs rfc.submit; the requester may ask."""
     rfc = workflow.lock(RFC, rfc_id)
-    if refused := failing([capability("rfc.submit")], rfc, actor):
+    if refused := failing([capability("rfc.submit"), a_person], rfc, actor):
         raise NotAllowed(refused)
     if rfc.kind != RFCKind.EMERGENCY or rfc.state not in BEFORE:
         raise Conflict("The glass is broken only for an emergency that waits for approval.", code="conflict.state")
@@ -99,6 +99,8 @@ def why_not_review(rfc: RFC, actor: User) -> list[Blocker]:
 
 
 def _without_review_right(rfc: RFC, actor: User) -> list[Blocker]:
+    if refused := failing([a_person], rfc, actor):
+        return refused
     keys = rfc.scope_keys()
     if actor.holds("rfc.approve", over=keys) or actor.holds("rfc.close", over=keys):
         return []

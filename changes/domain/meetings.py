@@ -19,6 +19,7 @@ from patchflow.kernel.integrity import digest, plain
 from patchflow.kernel.levels import voters_by_role
 from patchflow.kernel.models import User
 from patchflow.kernel.numbers import next_number
+from patchflow.kernel.people import persons
 from patchflow.kernel.registry import gate
 from patchflow.notices.delivery import tell
 
@@ -66,7 +67,7 @@ def plan(
 def _members(kind: str, member_ids: Sequence[int] | None) -> list[User]:
     if member_ids is None:
         return members_of(kind)
-    people = {u.pk: u for u in User.objects.filter(pk__in=member_ids, is_active=True).exclude(username="bot")}
+    people = {u.pk: u for u in persons().filter(pk__in=member_ids)}
     if set(member_ids) - set(people):
         raise Invalid("Every member must be a person who can log in.", code="meeting.member_ids")
     return [people[pk] for pk in dict.fromkeys(member_ids)]

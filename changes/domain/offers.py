@@ -20,7 +20,7 @@ from patchflow.kernel import signoffs, workflow
 from patchflow.kernel.blockers import Blocker, English, english, label_of
 from patchflow.kernel.fsm import machine_of
 from patchflow.kernel.models import User
-from patchflow.kernel.rules import Rule, capability, failing, somewhere
+from patchflow.kernel.rules import Rule, a_person, capability, failing, somewhere
 from patchflow.kernel.workflow import Available
 
 
@@ -60,7 +60,7 @@ def others(rfc: RFC, actor: User) -> list[Available]:
         offer("copy", _("Copy"), [])
     if rfc.kind == RFCKind.EMERGENCY:
         if rfc.state in BEFORE and rfc.open_glass() is None:
-            offer("ask_break_glass", _("Ask to break the glass"), [capability("rfc.submit")], held)
+            offer("ask_break_glass", _("Ask to break the glass"), [capability("rfc.submit"), a_person], held)
         if rfc.glass.filter(broken_at__isnull=False, reviewed_at__isnull=True).exists():
             offer("review_glass", _("Review the broken glass"), [], why_not_review(rfc, actor))
         if owed_documents(rfc) and rfc.authorized_at and rfc.state not in TERMINAL:

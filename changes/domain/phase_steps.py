@@ -93,7 +93,7 @@ def assign_step(*, cycle_id: int, key: str, owner_id: int, actor: User, at: date
     """Gives a step to a person. Needs cycle.manage."""
     cycle, step = _open_step(cycle_id, key, actor)
     owner = User.objects.filter(pk=owner_id, is_active=True).first()
-    if owner is None or owner.is_bot:
+    if owner is None or not owner.is_person:
         raise Invalid("Choose a person.", code="step.owner")
     step.owner = owner
     step.save(update_fields=["owner"])

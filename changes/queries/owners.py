@@ -69,5 +69,5 @@ def people_of(names: Iterable[str], *, over: Keys) -> dict[str, list[User]]:
 
 def _may(person: User, over: Keys, known: dict[int, bool]) -> bool:
     if person.pk not in known:
-        known[person.pk] = not person.is_bot and person.holds_for_some(RIGHT, over=over)
+        known[person.pk] = person.is_person and person.holds_for_some(RIGHT, over=over)
     return known[person.pk]

@@ -26,6 +26,7 @@ from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
+from patchflow.kernel.people import persons
 from patchflow.kernel.rules import capability, failing
 from patchflow.web.fields import PersonField
 from patchflow.web.parts import Crumb, Next
@@ -140,7 +141,7 @@ class StepForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["owner_id"].queryset = User.objects.filter(is_active=True).exclude(username="bot")  # type: ignore[attr-defined]
+        self.fields["owner_id"].queryset = persons()  # type: ignore[attr-defined]
 
 
 @login_required

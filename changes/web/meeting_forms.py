@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from changes.enums_meeting import MeetingKind, Presence
 from changes.models import AgendaItem, Meeting
 from changes.web.rfc_forms import Area, MomentField
-from patchflow.kernel.models import User
+from patchflow.kernel.people import persons
 from patchflow.web.fields import PersonField
 
 
@@ -81,7 +81,7 @@ class AttendanceForm(forms.Form):
             self.fields[f"p{pk}"] = forms.ChoiceField(
                 label=str(attendee.user), choices=Presence.choices, initial=attendee.presence
             )
-        others = User.objects.filter(is_active=True).exclude(pk__in=self.known).exclude(username="bot")
+        others = persons().exclude(pk__in=self.known)
         self.fields["also"] = PersonField(
             others.order_by("username"), label=_("Also there"), required=False, help_text=_("A guest, or a substitute.")
         )

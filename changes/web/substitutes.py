@@ -21,6 +21,7 @@ from patchflow.kernel import substitutes
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import Substitution, User
+from patchflow.kernel.people import persons
 from patchflow.web import parts
 from patchflow.web.fields import PersonField
 from patchflow.web.tables import Column, Listing, list_page
@@ -41,7 +42,7 @@ class NameForm(forms.Form):
 
     def __init__(self, *args: Any, actor: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        people = User.objects.filter(is_active=True).exclude(pk=actor.pk).exclude(username="bot")
+        people = persons().exclude(pk=actor.pk)
         able = [u.pk for u in people.prefetch_related("role_grants") if substitutes.decides(u)]
         self.fields["substitute_id"].queryset = people.filter(pk__in=able).order_by("username")  # type: ignore[attr-defined]
 

@@ -14,6 +14,7 @@ from patchflow.kernel import audit, registry, workflow
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Invalid
 from patchflow.kernel.models import User
+from patchflow.kernel.people import persons
 
 PERSON = "person"
 
@@ -78,7 +79,7 @@ def create(*, name: str, actor: User, at: datetime, fqdn: str = "", owner_id: in
         raise Invalid("A full name has at most 255 characters.", code="invalid.fqdn")
     if Host.objects.live().filter(name=name).exists():
         raise Invalid([Blocker("invalid.name", english("There is a host named %(name)s already.", name=name))])
-    if owner_id is not None and not User.objects.filter(pk=owner_id, is_active=True).exists():
+    if owner_id is not None and not persons().filter(pk=owner_id).exists():
         raise Invalid("This owner does not exist.", code="invalid.owner")
     ci = ConfigurationItem(kind=ItemKind.HOST, name=name, owner_id=owner_id, **item)
     ci.save()

@@ -11,6 +11,7 @@ from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Invalid
 from patchflow.kernel.models import User
+from patchflow.kernel.people import persons
 
 
 @workflow.verb("cmdb.support_group.defined")
@@ -20,7 +21,7 @@ def define(*, name: str, actor: User, at: datetime, lead: str = "", members: Ite
     demand("group.edit", None, actor)
     name = said("name", name, what="A name", limit=80)
     wanted = sorted({lead, *members} - {""})
-    people = {u.get_username(): u for u in User.objects.filter(username__in=wanted, is_active=True)}
+    people = {u.get_username(): u for u in persons().filter(username__in=wanted)}
     if unknown := [one for one in wanted if one not in people]:
         raise Invalid(
             [Blocker("invalid.members", english("There is nobody named %(one)s.", one=one)) for one in unknown]

@@ -18,6 +18,7 @@ from cmdb.enums import BelowCause, Criticality, Environment, GroupKind, KeyRefer
 from cmdb.models import Host, HostGroup, Nth, Platform, Weekday
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
+from patchflow.kernel.people import persons
 
 MANY = 500
 """Hosts offered one by one; a larger group is made by rule."""
@@ -113,7 +114,7 @@ class AddHostForm(ReachForm):
 
     def __init__(self, *args: Any, viewer: User, **kwargs: Any) -> None:
         super().__init__(*args, viewer=viewer, **kwargs)
-        people = User.objects.filter(is_active=True).exclude(username="bot").order_by("username")
+        people = persons().order_by("username")
         fields: dict[str, Any] = self.fields
         fields["owner_id"].choices = [("", _("nobody yet")), *((u.pk, str(u)) for u in people)]
         static = HostGroup.objects.live().filter(kind=GroupKind.STATIC).visible_to(viewer)
@@ -132,7 +133,7 @@ class ReviseHostForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        people = User.objects.filter(is_active=True).exclude(username="bot").order_by("username")
+        people = persons().order_by("username")
         owner: Any = self.fields["owner_id"]
         owner.choices = [("", _("nobody yet")), *((u.pk, str(u)) for u in people)]
 

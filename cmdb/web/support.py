@@ -25,6 +25,7 @@ from cmdb.web.host_verbs import tried
 from cmdb.web.hosts import who
 from patchflow.kernel import audit
 from patchflow.kernel.models import User
+from patchflow.kernel.people import persons
 from patchflow.kernel.rules import capability, failing
 from patchflow.web import parts, verbs
 from patchflow.web.fields import PersonField
@@ -45,7 +46,7 @@ def _groups(user: Any) -> QuerySet[SupportGroup]:
 
 
 def _people() -> QuerySet[User]:
-    return User.objects.filter(is_active=True).exclude(username="bot").order_by("username")
+    return persons().order_by("username")
 
 
 class SupportForm(forms.Form):

@@ -25,7 +25,7 @@ from patchflow.kernel.errors import Conflict, Invalid
 HEADER = "Idempotency-Key"
 KEPT = timedelta(days=2)
 """A key is remembered for so long; a client that still repeats then has to look."""
-TOLD_ONCE = ("password", "secret")
+TOLD_ONCE = ("password", "secret", "token")
 
 
 def key_of(request: Request) -> str:

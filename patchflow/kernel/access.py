@@ -97,7 +97,7 @@ def against_granting(user: User, actor: User) -> list[Blocker]:
 def keepers() -> QuerySet[User]:
     """Who can log in and change anybody's roles."""
     held = RoleGrant.objects.filter(role__in=roles_with("grant.edit"), scope="")
-    return User.objects.filter(is_active=True, pk__in=held.values("user"))
+    return User.objects.filter(is_active=True, is_service=False, pk__in=held.values("user"))
 
 
 def lock_with_keepers(user_id: int) -> User:

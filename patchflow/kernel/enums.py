@@ -15,6 +15,8 @@ verbs(
         "deactivated": "Deactivated",
         "reactivated": "Reactivated",
         "role_granted": "Role granted",
+        "token_given": "Token given",
+        "token_revoked": "Token revoked",
         "role_revoked": "Role revoked",
     },
     access__substitute={"named": "Substitute named", "ended": "Substitution ended"},

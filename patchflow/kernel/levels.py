@@ -83,9 +83,9 @@ def why_not_ask(levels: Sequence[LevelSpec], excluded: Mapping[int, str]) -> lis
 
 
 def able(spec: LevelSpec, excluded: Mapping[int, str]) -> list[Asked]:
-    """Who of a level can sign: not those who are excluded, and no bot."""
+    """Who of a level can sign: not those who are excluded, and no program."""
     asked = (Asked(*one) for one in spec.voters)
-    return [one for one in asked if one.user.pk not in excluded and one.user.is_active and not one.user.is_bot]
+    return [one for one in asked if one.user.pk not in excluded and one.user.is_active and one.user.is_person]
 
 
 def _too_few(spec: LevelSpec, people: int, excluded: Mapping[int, str]) -> Blocker:

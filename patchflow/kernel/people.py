@@ -29,6 +29,11 @@ from patchflow.kernel.workflow import lock, verb
 LIMIT = 150
 
 
+def persons() -> QuerySet[User]:
+    """Everybody who can log in and answer for something: neither the bot nor programs."""
+    return User.objects.filter(is_active=True, is_service=False).exclude(username=BOT)
+
+
 def visible_to(actor: User) -> QuerySet[User]:
     """Everybody but the bot, for who keeps people."""
     return User.objects.exclude(username=BOT) if actor.holds("user.edit") else User.objects.none()
@@ -49,16 +54,32 @@ def add(
         last_name=last_name.strip(),
         email=email.strip(),
     )
+    password = _new_password(user)
+    insert(user)
+    audit.record(user, "access.user.created", actor=actor, at=at, detail={"roles": []})
+    return user, password
+
+
+def insert(user: User) -> None:
+    """Writes a new account; raises Invalid for a name that is taken or cannot be used, or an address that is none."""
     if wrong := [*_against_name(user.username), *_against_rest(user)]:
         raise Invalid(wrong)
-    password = _new_password(user)
     try:
         with transaction.atomic():
             user.save(force_insert=True)
     except IntegrityError:
         raise Invalid(_taken(user.username)) from None
-    audit.record(user, "access.user.created", actor=actor, at=at, detail={"roles": []})
-    return user, password
+
+
+@verb("access.user.password_changed")
+def change_password(*, password: str, actor: User, at: datetime) -> User:
+    """The actor's own new password, which nobody told them: it opens everything again."""
+    user = lock(User, actor.pk)
+    user.set_password(password)
+    user.must_change_password = False
+    user.save(update_fields=["password", "must_change_password"])
+    audit.record(user, "access.user.password_changed", actor=actor, at=at)
+    return user
 
 
 @verb("access.user.deactivated", User, "user_id")
@@ -84,7 +105,8 @@ def deactivate(*, user_id: int, actor: User, at: datetime, reason: str = "") -> 
 
 @verb("access.user.reactivated", User, "user_id")
 def reactivate(*, user_id: int, actor: User, at: datetime) -> tuple[User, str]:
-    """Lets somebody in again, with the roles that they have kept and a new password, which is told this once.
+    """Lets somebody in again, with the roles that they have kept and a new password, which is told this once; a program
+    without a password, to be given a new token.
 
     Needs user.edit. Raises NotAllowed, Conflict (they can log in).
     """
@@ -93,8 +115,8 @@ def reactivate(*, user_id: int, actor: User, at: datetime) -> tuple[User, str]:
     if user.is_active:
         raise Conflict("They are not deactivated.", code="conflict.state")
     user.is_active = True
-    password = _new_password(user)
-    user.save(update_fields=["is_active", "password"])
+    password = "" if user.is_service else _new_password(user)
+    user.save(update_fields=["is_active", "password", "must_change_password"])
     audit.record(user, "access.user.reactivated", actor=actor, at=at, before="inactive", after="active")
     return user, password
 
@@ -112,6 +134,7 @@ def against_switching(user: User, actor: User) -> list[Blocker]:
 def _new_password(user: User) -> str:
     password = secrets.token_urlsafe(12)
     user.set_password(password)
+    user.must_change_password = True
     return password
 
 

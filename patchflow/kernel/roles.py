@@ -11,6 +11,11 @@ from django.utils.translation import pgettext
 
 EVERYONE = "everyone"
 SYSTEM = "system"
+PERSONAL = frozenset({
+    "rfc.approve", "rfc.break_glass", "release.sign", "rollout.accept_partial", "baseline.approve", "exemption.grant",
+    "step.approve", "user.edit", "grant.edit",
+})  # fmt: skip
+"""What a person answers for: decisions on others' work, and who may enter. No program has it, whatever its roles."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from patchflow.kernel.blockers import Blocker, English, any_of, english
-from patchflow.kernel.roles import all_roles, roles_with
+from patchflow.kernel.roles import PERSONAL, all_roles, roles_with
 
 if TYPE_CHECKING:
     from patchflow.kernel.models import User
@@ -65,13 +65,17 @@ def somewhere(name: str) -> Rule:
     return replace(capability(name), test=lambda _obj, actor: actor.holds_somewhere(name))
 
 
+a_person = Rule("person.only", "A person decides this: no program does.", lambda _obj, actor: actor.is_person)
+
+
 def failing(rules: Iterable[Rule], obj: Any, actor: User) -> list[Blocker]:
     """The reasons of all rules that do not hold; a rule that raises denies (law 4)."""
     found = []
     for r in rules:
         try:
             if not r(obj, actor):
-                found.append(r.refusal())
+                personal = actor.is_service and r.code.removeprefix(ROLE) in PERSONAL
+                found.append((a_person if personal else r).refusal())
         except Exception as error:
             found.append(
                 Blocker(

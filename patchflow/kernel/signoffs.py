@@ -194,6 +194,8 @@ def _without_right(round_: SignOffRound, subject: models.Model, actor: User, at:
     reasons: list[Blocker] = []
     if actor.is_bot:
         reasons.append(Blocker("signoff.bot", "The system signs nothing."))
+    if actor.is_service:
+        reasons.append(Blocker("signoff.service", "A program signs nothing, whatever its roles."))
     if reason := excluded.get(actor.pk):
         reasons.append(Blocker("signoff.four_eyes", reason))
     if not actor.is_active or seat is None:

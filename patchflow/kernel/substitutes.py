@@ -34,7 +34,7 @@ def name_substitute(
     user = lock(User, user_id)
     _demand(user, actor)
     substitute = User.objects.filter(pk=substitute_id, is_active=True).first()
-    if substitute is None or substitute.is_bot or substitute.pk == user.pk:
+    if substitute is None or not substitute.is_person or substitute.pk == user.pk:
         raise Invalid("Choose another person who can log in.", code="substitute.substitute_id")
     if substitute.pk == actor.pk:
         raise NotAllowed("Nobody makes themselves somebody's substitute.", code="substitute.own")

@@ -87,7 +87,7 @@ def audience_of(
         for row in rows.select_related("user"):
             if row.user.holds(kind.view, over=keys):
                 found.setdefault(row.user_id, (row.user, audience))
-    return {pk: (person, words) for pk, (person, words) in found.items() if person.is_active and not person.is_bot}
+    return {pk: (person, words) for pk, (person, words) in found.items() if person.is_active and person.is_person}
 
 
 def _scope_of(kind: Kind, context: Mapping[str, Any]) -> Sequence[frozenset[str]]:

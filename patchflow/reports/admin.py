@@ -44,8 +44,8 @@ class GrantInline(ReadOnlyInline):
 
 @admin.register(User)
 class UserAdmin(VerbAdmin):
-    list_display = ("username", "first_name", "last_name", "email", "is_active", "last_login")
-    list_filter = ("is_active",)
+    list_display = ("username", "first_name", "last_name", "email", "is_active", "is_service", "last_login")
+    list_filter = ("is_active", "is_service")
     search_fields = ("username", "email", "last_name")
     fields = (
         "username",
@@ -53,6 +53,8 @@ class UserAdmin(VerbAdmin):
         "last_name",
         "email",
         "is_active",
+        "is_service",
+        "must_change_password",
         "time_zone",
         "language",
         "last_login",

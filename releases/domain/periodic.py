@@ -64,7 +64,7 @@ def _person(pk: int | None) -> User | None:
     if pk is None:
         return None
     person = User.objects.filter(pk=pk, is_active=True).first()
-    if person is None or person.is_bot:
+    if person is None or not person.is_person:
         raise Invalid("Choose a person.", code="invalid.owner_id")
     return person
 

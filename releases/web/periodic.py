@@ -24,6 +24,7 @@ from patchflow.kernel.audit import history
 from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
+from patchflow.kernel.people import persons
 from patchflow.kernel.rules import failing
 from patchflow.web.fields import PersonField
 from patchflow.web.parts import Crumb, Next
@@ -41,7 +42,7 @@ DAY = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 
 def people() -> Any:
     """Whom a review or an action can be given to."""
-    return User.objects.filter(is_active=True).exclude(username="bot").order_by("username")
+    return persons().order_by("username")
 
 
 class OpenForm(forms.Form):

@@ -29,7 +29,7 @@ from cmdb.domain import baselines, discrepancies, exemptions, groups, inventory,
 from cmdb.enums import DiscrepancyKind
 from cmdb.models import Baseline, ConfigurationItem, Host, HostGroup, ScanRun
 from cmdb.scanners.base import InstalledPackage, RestartEvidence, Source
-from patchflow.kernel import access, people, registry, saved_filters, signoffs, substitutes, trail
+from patchflow.kernel import access, people, registry, saved_filters, service_accounts, signoffs, substitutes, trail
 from patchflow.kernel.models import AuditEntry, SavedFilter
 from patchflow.notices import webhooks
 from patchflow.notices.models import Delivery
@@ -211,11 +211,17 @@ def staffed(scene: Scene, now: datetime) -> None:
     )  # fmt: skip
     left, _password = people.add(username="leo", first_name="Leo", actor=ada, at=now)
     people.deactivate(user_id=left.pk, reason="Has left.", actor=ada, at=now)
+    program = service_accounts.add(username="pipeline", name="Build pipeline", actor=ada, at=now)
+    access.grant_role(user_id=program.pk, role="requester", actor=ada, at=now)
+    token, _text = service_accounts.give_token(user_id=program.pk, days=90, actor=ada, at=now)
     scene.things |= {
+        "person-give-token": {"pk": program.pk},
+        "person-revoke-token": {"pk": program.pk, "token": service_accounts.name_of(token)},
         "person": {"pk": liz.pk}, "person-revoke": {"pk": liz.pk, "grant": everywhere.pk}, "person-reactivate": {"pk": left.pk},
     }  # fmt: skip
     scene.also("reports:person-detail", "left", pk=left.pk)
     scene.also("reports:person-detail", "own", pk=ada.pk)
+    scene.also("reports:person-detail", "program", pk=program.pk)
 
 
 def hooked(scene: Scene, now: datetime) -> None:

@@ -34,6 +34,7 @@ OTHERWISE = {
     "changes:rfc-parent": "post /rfcs/{id}/set_parent/",
     "changes:model-take-back": "post /change-models/{id}/retire/",
     "releases:release-amend": "post /releases/{id}/propose_amendment/",
+    "reports:person-add-service": "post /people/add-service/",
     "reports:trial": "post /instance/enter-trial/",
     "changes:rfc-refer": "post /rfcs/{id}/references/",
     "changes:meeting-attendance": "post /meetings/{id}/attend/",

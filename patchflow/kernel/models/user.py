@@ -11,16 +11,23 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from patchflow.kernel.models.audit import Audited
-from patchflow.kernel.roles import EVERYONE, SYSTEM, all_roles, roles_with
+from patchflow.kernel.roles import EVERYONE, PERSONAL, SYSTEM, all_roles, roles_with
 
 BOT = "bot"
 
 
 class User(Audited, AbstractUser):
-    """A person, or the bot as whom the system acts. Rights come from role grants alone; `is_superuser` passes no gate."""
+    """A person, a program with an account of its own, or the bot as whom the system acts. Rights come from role grants alone;
+    `is_superuser` passes no gate."""
 
     time_zone = models.CharField(_("time zone"), max_length=64, default="UTC")
     language = models.CharField(_("language"), max_length=8, default="en")
+    is_service = models.BooleanField(
+        _("service account"), default=False, help_text=_("A program: it enters by token alone and decides nothing.")
+    )
+    must_change_password = models.BooleanField(
+        _("must change the password"), default=False, help_text=_("Somebody else knows it: told for the first log-in.")
+    )
 
     class Meta(AbstractUser.Meta):
         pass
@@ -35,6 +42,15 @@ class User(Audited, AbstractUser):
     def is_bot(self) -> bool:
         return self.username == BOT
 
+    @property
+    def is_person(self) -> bool:
+        """Neither the bot nor a program: who signs, answers for something, and is told."""
+        return not self.is_bot and not self.is_service
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Whether this is their password; a program has none, whatever the row says: one rule for every door."""
+        return not self.is_service and super().check_password(raw_password)
+
     @cached_property
     def _grants(self) -> list[tuple[str, str]]:
         return list(self.role_grants.values_list("role", "scope"))
@@ -47,6 +63,8 @@ class User(Audited, AbstractUser):
             return None if capability in all_roles()[SYSTEM].capabilities else frozenset()
         if capability in all_roles()[EVERYONE].capabilities:
             return None
+        if self.is_service and capability in PERSONAL:
+            return frozenset()
         scopes = {scope for role, scope in self._grants if role in roles_with(capability)}
         return None if "" in scopes else frozenset(scopes)
 

@@ -1,4 +1,4 @@
-"""People: who can log in, and with which roles; for administrators."""
+"""People: who can log in, and with which roles, and the programs that enter by token; for administrators."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from patchflow.kernel import access, audit, people
+from patchflow.kernel import access, audit, people, service_accounts
+from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import RoleGrant, Substitution, User
 from patchflow.kernel.roles import all_roles, grantable
@@ -46,6 +47,31 @@ class PersonForm(forms.Form):
         label=gettext_lazy("Mail address"),
         required=False,
         help_text=gettext_lazy("Notices go there. Without one they stand in Patchflow alone."),
+    )
+
+
+class ServiceForm(forms.Form):
+    """Which program it is."""
+
+    username = forms.CharField(
+        label=gettext_lazy("User name"),
+        max_length=150,
+        help_text=gettext_lazy("It stands in the trail for what the program does, and is never changed."),
+    )
+    name = forms.CharField(label=gettext_lazy("What it is for"), max_length=150, required=False)
+
+
+class TokenForm(forms.Form):
+    """How long it lives."""
+
+    days = forms.TypedChoiceField(
+        label=gettext_lazy("Ends in"),
+        coerce=int,
+        choices=lambda: [(days, _("%(n)d days") % {"n": days}) for days in (7, 30, 90, 180, service_accounts.LONGEST)],
+        initial=90,
+        help_text=gettext_lazy(
+            "A token that has ended opens nothing. Give a new one in time, then revoke the old one."
+        ),
     )
 
 
@@ -98,6 +124,10 @@ def _state(user: User) -> str:
     return "active" if user.is_active else "inactive"
 
 
+def _kind(user: User) -> str:
+    return _("service account") if user.is_service else _("person")
+
+
 def _role(grant: RoleGrant) -> str:
     known = all_roles().get(grant.role)
     return known.label if known else grant.role
@@ -130,7 +160,7 @@ def _holding(rows: QuerySet[User], role: str) -> QuerySet[User]:
 @login_required
 @require_safe
 def person_list(request: HttpRequest) -> HttpResponseBase:
-    """Everybody who can log in, or could."""
+    """Everybody who can log in, or could, and every program with an account."""
     actor, scopes = _keeper(request), access.scopes()
     listing = Listing(
         request,
@@ -138,6 +168,7 @@ def person_list(request: HttpRequest) -> HttpResponseBase:
         [
             Column(_("Person"), "username", url=_place, sort="name"),
             Column(_("Name"), lambda user: user.get_full_name(), name="full-name"),
+            Column(_("What it is"), _kind, name="kind"),
             Column(_("State"), _state, state="kernel.person", name="state"),
             Column(_("Roles"), lambda user: _held(user, scopes), wide=True, name="roles"),
             Column(_("Mail address"), "email"),
@@ -150,6 +181,12 @@ def person_list(request: HttpRequest) -> HttpResponseBase:
         filters=[
             Filter("q", gettext_lazy("Name"), _named),
             Filter("role", gettext_lazy("Role"), _holding, lambda: [(role.name, role.label) for role in grantable()]),
+            Filter(
+                "kind",
+                gettext_lazy("What it is"),
+                lambda rows, value: rows.filter(is_service=value == "service"),
+                [("person", gettext_lazy("person")), ("service", gettext_lazy("service account"))],
+            ),
             Filter(
                 "state",
                 gettext_lazy("State"),
@@ -166,6 +203,7 @@ def person_list(request: HttpRequest) -> HttpResponseBase:
         "lede": _("Who can log in, and what each may do where. Rights come from roles alone."),
         "listing": listing,
         "add_url": reverse("reports:person-add"),
+        "add_service_url": reverse("reports:person-add-service"),
     }
     return render(request, "reports/person_list.html", context)
 
@@ -173,16 +211,18 @@ def person_list(request: HttpRequest) -> HttpResponseBase:
 @login_required
 @require_safe
 def person_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """A person: roles, where and by whom granted; substitutes; what was done to them, and a way to what they did."""
+    """A person, or a program with its tokens: roles, where and by whom granted; substitutes; what was done to them, and by them."""
     user, now = _person(request, pk), timezone.now()
     actor: Any = request.user
     context = {
         "title": user.get_full_name() or user.username,
-        "ident": [_("person"), user.username],
+        "ident": [_kind(user), user.username],
         "person_state": _state(user),
-        "next": _next(user, now),
-        "verbs": _verbs(user, actor),
+        "person": user,
+        "next": _next_of_program(user, now) if user.is_service else _next(user, now),
+        "verbs": _verbs(user, actor, now),
         "roles": _grants(user, actor, now),
+        "tokens": _tokens(user, actor, now),
         "substitutes": _substitutes(user, now),
         "links": [
             (_("Mail address"), user.email or _("none")),
@@ -211,7 +251,20 @@ def _next(user: User, now: datetime) -> parts.Next:
     return parts.Next(_("Can log in, and may what the roles below say."), seen)
 
 
-def _verbs(user: User, actor: User) -> list[Verb]:
+def _next_of_program(user: User, now: datetime) -> parts.Next:
+    limits = _("It never logs in, signs nothing and keeps no people, whatever its roles.")
+    if not user.is_active:
+        return parts.Next(_("Cannot enter; the roles are kept for a return."), limits)
+    tokens = list(service_accounts.tokens_of(user, at=now))
+    if not tokens:
+        return parts.Next(_("Has no token, and cannot enter: give one."), limits)
+    if not user.role_grants.exists():
+        return parts.Next(_("Holds no role, and sees nothing: grant one."), limits)
+    ends = ngettext("Its token ends %(when)s.", "The last of its %(n)d tokens ends %(when)s.", len(tokens))
+    return parts.Next(ends % {"n": len(tokens), "when": words.at(tokens[-1].expiry, now=now)}, limits)
+
+
+def _verbs(user: User, actor: User, now: datetime) -> list[Verb]:
     def place(name: str) -> str:
         return reverse(f"reports:person-{name}", args=[user.pk])
 
@@ -222,10 +275,28 @@ def _verbs(user: User, actor: User) -> list[Verb]:
         if user.is_active
         else Verb("reactivate", _("Reactivate"), place("reactivate"), not switching, switching, method="get", icon="key")
     )  # fmt: skip
-    return [
-        Verb("grant", _("Grant a role"), place("grant"), not granting, granting, method="get", icon="plus", primary=True),
+    offered = [
+        Verb("grant", _("Grant a role"), place("grant"), not granting, granting, method="get", icon="plus", primary=not user.is_service),
         switch,
     ]  # fmt: skip
+    if user.is_service:
+        giving = tuple(_against_token(user, actor, now))
+        give = Verb(
+            "give-token",
+            _("Give a token"),
+            place("give-token"),
+            not giving,
+            giving,
+            method="get",
+            icon="key",
+            primary=True,
+        )
+        offered.insert(0, give)
+    return offered
+
+
+def _against_token(user: User, actor: User, now: datetime) -> list[Blocker]:
+    return [*service_accounts.against_keeping(actor), *service_accounts.not_now(user, at=now)]
 
 
 def _grants(user: User, actor: User, now: datetime) -> Table:
@@ -245,6 +316,25 @@ def _grants(user: User, actor: User, now: datetime) -> Table:
         list(user.role_grants.select_related("granted_by").order_by("role", "scope")),
         now,
         _("Roles"),
+    )
+
+
+def _tokens(user: User, actor: User, now: datetime) -> Table:
+    may = not service_accounts.against_keeping(actor)
+
+    def revoke(token: Any) -> str:
+        return reverse("reports:person-revoke-token", args=[user.pk, service_accounts.name_of(token)]) if may else ""
+
+    return Table(
+        [
+            Column(_("Begins with"), service_accounts.name_of, mono=True, name="begins"),
+            Column(_("Given"), "created", age=True, numeric=True),
+            Column(_("Ends"), "expiry", numeric=True),
+            Column("", lambda _token: _("Revoke") if may else "", url=revoke),
+        ],
+        list(service_accounts.tokens_of(user, at=now)),
+        now,
+        _("Tokens"),
     )
 
 
@@ -288,6 +378,85 @@ def person_add(request: HttpRequest) -> HttpResponseBase:
         "crumbs": _crumbs(parts.Crumb(_("Add a person"))),
     }
     return render(request, "web/form.html", context, status=400 if form.errors else 200)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def person_add_service(request: HttpRequest) -> HttpResponseBase:
+    """A new account for a program; it enters when it has been given a token."""
+    actor = _keeper(request)
+    form = ServiceForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            user = service_accounts.add(actor=actor, at=timezone.now(), **form.cleaned_data)
+        except Refusal as refusal:
+            _refuse(form, refusal)
+        else:
+            messages.success(
+                request, _("%(who)s is there. Grant it roles, and give it a token.") % {"who": user.username}
+            )
+            return redirect(_place(user))
+    context = {
+        "title": _("Add a service account"),
+        "lede": _("For a program: it enters over REST with a token, never by a log-in, and signs nothing."),
+        "form": form,
+        "submit_label": _("Add"),
+        "cancel_url": reverse("reports:person-list"),
+        "crumbs": _crumbs(parts.Crumb(_("Add a service account"))),
+    }
+    return render(request, "web/form.html", context, status=400 if form.errors else 200)
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def person_give_token(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """A new token for a program; its text is shown on the answer and never again."""
+    user, actor, now = _person(request, pk), _keeper(request), timezone.now()
+    form = TokenForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            row, token = service_accounts.give_token(user_id=user.pk, actor=actor, at=now, **form.cleaned_data)
+        except Refusal as refusal:
+            _refuse(form, refusal)
+        else:
+            crumbs = _crumbs(parts.Crumb(user.username, _place(user)), parts.Crumb(_("Token")))
+            context = {
+                "title": user.username,
+                "token": token,
+                "expiry": row.expiry,
+                "place": _place(user),
+                "crumbs": crumbs,
+            }
+            return render(request, "reports/person_token.html", context)
+    context = {
+        "title": _("Give a token to %(name)s") % {"name": user.username},
+        "lede": _("Whoever has it may over REST what the roles of this account say. It is shown once."),
+        "form": form,
+        "barred": [] if request.method == "POST" else _against_token(user, actor, now),
+        "submit_label": _("Give a token"),
+        "cancel_url": _place(user),
+        "crumbs": _crumbs(parts.Crumb(user.username, _place(user)), parts.Crumb(_("Give a token"))),
+    }
+    return render(request, "web/form.html", context, status=400 if form.errors else 200)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def person_revoke_token(request: HttpRequest, pk: int, token: str) -> HttpResponseBase:
+    """Ends a token of a program, after asking."""
+    user, actor = _person(request, pk), _keeper(request)
+    if request.method == "POST":
+        service_accounts.revoke_token(user_id=user.pk, token=token, actor=actor, at=timezone.now())
+        messages.success(request, _("The token %(token)s… opens nothing any more.") % {"token": token})
+        return redirect(_place(user))
+    return _confirm(
+        request,
+        user,
+        Verb("revoke-token", _("Revoke"), icon="ban", dangerous=True, blockers=service_accounts.against_keeping(actor)),
+        _("Revoke the token %(token)s… of %(who)s") % {"token": token, "who": user.username},
+        [_("It ends at once: the program that has it is refused from now on."), _("What it did stays.")],
+    )
 
 
 def _with_password(request: HttpRequest, user: User, password: str) -> HttpResponse:
@@ -380,14 +549,18 @@ def person_reactivate(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Lets a person in again, with a new password that is shown once."""
     user, actor = _person(request, pk), _keeper(request)
     if request.method == "POST":
-        return _with_password(request, *people.reactivate(user_id=user.pk, actor=actor, at=timezone.now()))
+        back, password = people.reactivate(user_id=user.pk, actor=actor, at=timezone.now())
+        return _with_password(request, back, password) if password else redirect(_place(user))
     kept = _held(user, access.scopes()) or _("none")
     return _confirm(
         request,
         user,
         Verb("reactivate", _("Reactivate"), icon="key", blockers=people.against_switching(user, actor)),
         _("Reactivate %(who)s") % {"who": user.username},
-        [_("Roles that apply again: %(roles)s.") % {"roles": kept}, _("A new password is shown once.")],
+        [
+            _("Roles that apply again: %(roles)s.") % {"roles": kept},
+            _("It has no token: give it one afterwards.") if user.is_service else _("A new password is shown once."),
+        ],
         harmless=True,
     )
 

@@ -289,6 +289,9 @@ BODIES: dict[str, Any] = {
     **dict.fromkeys(
         ("/people/{id}/grant/", "/people/{id}/revoke/"), lambda board, pk: {"role": "tester"}
     ),
+    "/people/add-service/": lambda board, pk: {"username": "pipe"},
+    "/people/{id}/give-token/": lambda board, pk: {"days": 30},
+    "/people/{id}/revoke-token/": lambda board, pk: {"begins": "abcdef01"},
     "/webhooks/": lambda board, pk: {"name": "New", "url": "https://example.org/"},
     "/notices/subscribe/": lambda board, pk: {"kind": "approval_ended", "wanted": "inbox"},
     "/filters/": lambda board, pk: {"name": "New", "address": "/filters/?sort=name"},

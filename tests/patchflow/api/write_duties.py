@@ -113,6 +113,8 @@ WRITES: dict[str, set[str]] = {
     **_posts("webhooks", "", "revise", "rotate", "switch", "test", may={ADMIN}),
     **_posts("webhook-messages", "send-again", may={ADMIN}),
     **_posts("people", "", "grant", "revoke", "deactivate", "reactivate", may={ADMIN}),
+    **_posts("people", "give-token", "revoke-token", may={ADMIN}),
+    "post /people/add-service/": {ADMIN},
     **_posts("undelivered", "send-again", may={OPERATOR, ADMIN}),
     **_posts("substitutes", "end", may={ADMIN}),  # and who named them
     **_posts("notices", "read", may=BY_RELATION),

@@ -132,3 +132,60 @@ def test_a_group_that_has_gone_is_named_by_its_key(cast: Cast, now: datetime) ->
     access.grant_role(user_id=liz.pk, role="operator", scope=f"group:{group.pk}", actor=cast.ada, at=now)
     type(group).objects.update(retired_at=now)
     assert f"group:{group.pk}" in client_of(cast.ada).get(f"/people/{liz.pk}/").content.decode()
+
+
+# --- programs ---------------------------------------------------------------------------------------------------------
+def test_a_service_account_gets_a_token_on_the_pages_that_is_shown_once(cast: Cast) -> None:
+    client = client_of(cast.ada)
+    answer = client.post("/people/add-service/", {"username": "pipeline", "name": "Build pipeline"})
+    program = User.objects.get(username="pipeline", is_service=True)
+    where = f"/people/{program.pk}/"
+    assert answer.url == where
+    assert "Has no token, and cannot enter" in client.get(where).content.decode()
+    given = client.post(f"{where}give-token/", {"days": 90})
+    token = password_on(given.content.decode())
+    assert "no-store" in given["Cache-Control"]
+    rest = {"Authorization": f"Token {token}"}
+    assert Client().get("/api/v1/preferences/", headers=rest).json()["username"] == "pipeline"
+    page = client.get(where).content.decode()
+    assert token not in page
+    assert token[:8] in page
+    assert "pipeline" in client.get("/people/?kind=service").content.decode()
+    assert "pipeline" not in client.get("/people/?kind=person").content.decode()
+    revoke = f"{where}tokens/{token[:8]}/revoke/"
+    assert revoke in page
+    assert "It ends at once" in client.get(revoke).content.decode()
+    assert client.post(revoke).status_code == 302
+    assert Client().get("/api/v1/preferences/", headers=rest).status_code == 401
+    assert client.post(revoke).status_code == 409
+    assert client.post(f"/people/{cast.mia.pk}/give-token/", {"days": 90}).status_code == 400
+    assert client.post(f"{where}give-token/", {"days": 5000}).status_code == 400
+    client.post(f"{where}deactivate/")
+    assert client.post(f"{where}reactivate/").url == where
+
+
+def test_service_accounts_over_rest(cast: Cast) -> None:
+    client, ada = Client(), headers(cast.ada) | {"Idempotency-Key": "once"}
+
+    def post(path: str, body: dict[str, object], who: dict[str, str]):
+        return client.post(f"/api/v1/people/{path}", body, "application/json", headers=who)
+
+    made = post("add-service/", {"username": "pipeline", "name": "Build pipeline"}, ada)
+    assert (made.status_code, made.json()["is_service"]) == (201, True)
+    where = f"{made.json()['id']}/"
+    first, again = (post(f"{where}give-token/", {"days": 30}, ada | {"Idempotency-Key": "token"}) for _ in range(2))
+    assert (first.status_code, first["Cache-Control"], again.json()["token"]) == (201, "no-store", None)
+    token = first.json()["token"]
+    assert token not in str(Repeatable.objects.values_list("body"))
+    assert client.get("/api/v1/preferences/", headers={"Authorization": f"Token {token}"}).status_code == 200
+    (listed,) = client.get(f"/api/v1/people/{where}tokens/", headers=ada).json()
+    assert listed == {"begins": token[:8], "created": first.json()["created"], "expiry": first.json()["expiry"]}
+    ends = headers(cast.ada)
+    assert post(f"{where}revoke-token/", {"begins": token[:8]}, ends).status_code == 204
+    assert post(f"{where}revoke-token/", {"begins": token[:8]}, ends).status_code == 409
+    assert client.get("/api/v1/preferences/", headers={"Authorization": f"Token {token}"}).status_code == 401
+    assert post(f"{where}give-token/", {"days": 0}, ends).json()["blockers"][0]["code"] == "token.days"
+    assert post(f"{cast.mia.pk}/give-token/", {"days": 1}, ends).status_code == 409
+    assert client.get(f"/api/v1/people/{cast.ada.pk}/tokens/", headers=ends).json() == []
+    post(f"{where}deactivate/", {}, ends)
+    assert post(f"{where}reactivate/", {}, ends).json()["password"] is None
