@@ -70,6 +70,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "patchflow.web.middleware.PersonalMiddleware",
+    "patchflow.web.middleware.FirstLogInMiddleware",
     "patchflow.web.middleware.RefusalMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]

@@ -1,13 +1,15 @@
-"""The viewer's zone and language, and refusals of the domain as pages that say why."""
+"""The viewer's zone and language, their first log-in, and refusals of the domain as pages that say why."""
 
 from __future__ import annotations
 
 import zoneinfo
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone, translation
 
 from patchflow.kernel.errors import Refusal
@@ -33,6 +35,31 @@ class PersonalMiddleware:
         ):
             request.LANGUAGE_CODE = translation.get_language()
             return self.get_response(request)
+
+
+class FirstLogInMiddleware:
+    """Whoever logged in with a password that somebody else told them chooses their own before anything else works.
+
+    Tokens are not concerned: who comes with one has no session.
+    """
+
+    OPEN = frozenset({"account_change_password", "account_logout", "account_login"})
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_: object) -> HttpResponse | None:
+        user: Any = request.user
+        name = request.resolver_match.view_name if request.resolver_match else ""
+        if not user.is_authenticated or not user.must_change_password or name in self.OPEN:
+            return None
+        where = reverse("account_change_password")
+        if getattr(request, "htmx", False):
+            return HttpResponse(status=204, headers={"HX-Redirect": where})
+        return redirect(where)
 
 
 def zone_of(user: object) -> zoneinfo.ZoneInfo | None:

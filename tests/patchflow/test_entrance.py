@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 from django.test import Client
 
+from patchflow.kernel import people
 from patchflow.kernel.models import AuditEntry, User
 from tests.factories.people import Cast
 
@@ -88,3 +91,60 @@ def test_metrics_are_for_loopback_or_the_bearer(client: Client, settings: object
         client.get("/metrics", headers={"Authorization": "Bearer " + "t" * 20}, REMOTE_ADDR="192.0.2.7").status_code
         == 200
     )
+
+
+# --- the first log-in -------------------------------------------------------------------------------------------------
+CHANGE = "/account/password/change/"
+
+
+@pytest.fixture
+def told(cast: Cast, now: datetime, client: Client) -> str:
+    """Liz has logged in with the password that an administrator told her; this is it."""
+    _liz, password = people.add(username="liz", actor=cast.ada, at=now)
+    assert client.post("/account/login/", {"login": "liz", "password": password}).status_code == 302
+    return password
+
+
+def test_a_password_that_was_told_opens_nothing_but_its_change(told: str, client: Client) -> None:
+    for path in ("/", "/changes/", "/settings/", "/api/docs/", "/api/v1/preferences/", "/admin/", "/people/1/"):
+        for answer in (client.get(path), client.post(path)):
+            assert (answer.status_code, answer["Location"]) == (302, CHANGE), path
+    answer = client.get("/", headers={"HX-Request": "true"})
+    assert (answer.status_code, answer["HX-Redirect"]) == (204, CHANGE)
+    page = client.get(CHANGE).content.decode()
+    assert "Choose your own password" in page
+    assert 'href="/changes/"' not in page
+
+
+def test_after_the_change_everything_opens_and_the_old_password_nothing(told: str, client: Client) -> None:
+    same = client.post(CHANGE, {"oldpassword": told, "password1": told, "password2": told})
+    assert "This is the password that you have" in same.content.decode()
+    assert client.get("/")["Location"] == CHANGE
+    new = "another long one 42"
+    client.post(CHANGE, {"oldpassword": told, "password1": new, "password2": new})
+    assert client.get("/")["Location"].startswith("/account/login/")
+    assert not client.login(username="liz", password=told)
+    client.post("/account/login/", {"login": "liz", "password": new})
+    assert client.get("/").status_code == 200
+    entry = AuditEntry.objects.get(verb="access.user.password_changed")
+    assert (entry.actor_name, entry.object_label) == ("liz", "liz")
+    assert new not in str(entry.document())
+
+
+def test_one_can_leave_without_changing_it(told: str, client: Client) -> None:
+    client.post("/account/logout/")
+    assert client.get("/")["Location"].startswith("/account/login/")
+
+
+def test_a_reactivated_person_chooses_anew_and_a_token_is_not_concerned(
+    cast: Cast, now: datetime, client: Client
+) -> None:
+    people.deactivate(user_id=cast.mia.pk, actor=cast.ada, at=now)
+    _mia, password = people.reactivate(user_id=cast.mia.pk, actor=cast.ada, at=now)
+    given = client.post("/api/v1/login/", {"username": "mia", "password": password}, "application/json").json()
+    token = {"Authorization": f"Token {given['token']}"}
+    assert client.get("/api/v1/rfcs/", headers=token).status_code == 200
+    client.post("/account/login/", {"login": "mia", "password": password})
+    assert client.get("/")["Location"] == CHANGE
+    assert client.get("/api/v1/rfcs/", headers=token)["Location"] == CHANGE  # the session is hers as well
+    assert Client().get("/api/v1/rfcs/", headers=token).status_code == 200
