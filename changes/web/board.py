@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -29,7 +31,7 @@ from changes.web import rfc_forms, rfc_parts
 from patchflow.kernel.enums import Verdict
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.integrity import difference
-from patchflow.kernel.models import SignOffRound
+from patchflow.kernel.models import SignOff, SignOffRound
 from patchflow.kernel.registry import signoff_subjects
 from patchflow.web import panels, states, words
 from patchflow.web.accounts import authenticated_at, confirmed
@@ -149,15 +151,35 @@ def tally_of(round_: SignOffRound) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class Vote:
+    """How somebody has voted, as their agenda says it."""
+
+    css: str
+    said: str
+
+
+def votes_of(actor: Any, round_ids: Sequence[int | None]) -> dict[int, Vote]:
+    """Round → this person's vote, for the rounds of these on which they have one. One query."""
+    found = {}
+    for one in SignOff.objects.filter(user=actor, round__in=[pk for pk in round_ids if pk]):
+        yes = one.verdict == Verdict.APPROVE
+        found[one.round_id] = Vote("st-good", _("you voted: yes")) if yes else Vote("st-bad", _("you voted: no"))
+    return found
+
+
 def _agenda(round_: SignOffRound, actor: Any) -> dict[str, Any]:
     """What waits for this person, with this round in it."""
-    agenda = list(board.waiting_for(actor, at=timezone.now()))
+    agenda, votes = list(board.waiting_for(actor, at=timezone.now())), votes_of(actor, [round_.pk])
     if round_ not in agenda:
         agenda.insert(0, round_)
     place = agenda.index(round_)
     urls = [reverse("changes:board-item", args=[r.pk]) for r in agenda]
     return {
-        "agenda": [{"round": r, "url": url, "current": r == round_} for r, url in zip(agenda, urls, strict=True)],
+        "agenda": [
+            {"round": r, "url": url, "current": r == round_, "vote": votes.get(r.pk) if r.is_open else None}
+            for r, url in zip(agenda, urls, strict=True)
+        ],
         "previous": urls[place - 1] if place else "",
         "following": urls[place + 1] if place + 1 < len(agenda) else "",
         "place": place + 1,

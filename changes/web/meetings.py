@@ -25,6 +25,7 @@ from changes.queries.board import rounds_visible_to
 from changes.queries.meetings import Line, agenda_of, consent_block
 from changes.web import meeting_forms as shapes
 from changes.web import rfc_forms
+from changes.web.board import Vote, votes_of
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.errors import Refusal
@@ -112,11 +113,14 @@ class Row:
     url: str
     title: str
     count: str
+    vote: Vote | None = None
+    """This person's own, as long as the item is open."""
 
 
 def rows_of(meeting: Meeting, actor: Any) -> list[Row]:
     """The agenda; of an item whose round this person may not see, only that it is there."""
     lines = agenda_of(meeting)
+    votes = votes_of(actor, [line.item.round_id for line in lines if line.item.is_open])
     seen = None
     if actor.scopes_for("rfc.view") is not None:
         ids = [line.item.round_id for line in lines if line.item.round_id]
@@ -128,7 +132,7 @@ def rows_of(meeting: Meeting, actor: Any) -> list[Row]:
         url = "" if hidden else reverse("changes:meeting-item", args=[meeting.pk, item.pk])
         title = _("An item outside your scope") if hidden else item.title
         count = f"{line.tally.approved} / {line.tally.needed}" if line.tally and item.is_open else ""
-        found.append(Row(line, number, look_of_item(line, meeting), url, title, count))
+        found.append(Row(line, number, look_of_item(line, meeting), url, title, count, votes.get(item.round_id or 0)))
     return found
 
 

@@ -140,6 +140,10 @@ def test_after_the_vote_it_says_that_it_counts_and_who_is_next(world: World) -> 
     again = mia.get(page).text
     assert "You have signed: approve." in again
     assert "You do not decide here" not in again
+    agenda = again.partition('class="agenda"')[2].partition("</aside>")[0]
+    assert "you voted: yes" in agenda
+    assert ">open<" not in agenda
+    assert "you voted" not in as_(world.cast.cal).get(page).text
     assert "One more person must sign level 2" in again
 
 
