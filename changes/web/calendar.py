@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlencode
 
@@ -44,6 +45,11 @@ class Item:
     look: states.Look
     clock: str
 
+    @property
+    def title(self) -> str:
+        """Its title; a point between two parts does not begin a line."""
+        return self.entry.title.replace(" · ", "\u00a0· ")
+
 
 @dataclass
 class Day:
@@ -65,6 +71,15 @@ class Day:
     @property
     def more(self) -> int:
         return len(self.items) - len(self.shown)
+
+
+@dataclass(frozen=True)
+class AlwaysOpen:
+    """A window that is open without a break until the end of what is shown; `since` is when that begins, if it is shown."""
+
+    title: str
+    url: str
+    since: datetime | None
 
 
 def midnight(day: date) -> datetime:
@@ -146,9 +161,11 @@ def calendar_show(request: HttpRequest) -> HttpResponseBase:
     )
     if request.GET.get("format") == "csv":
         return csv_response(f"calendar-{first}.csv", [(str(c.label), c.plain) for c in columns()], found)
+    shown, always = _always_open(found, since=midnight(first), until=midnight(last))
     context = {
         "title": _("Calendar"),
         "phase": 3,
+        "always": always,
         "asked": what,
         "heading": _heading(what),
         "views": [(name, label, what.url(view=name)) for name, label in _view_names()],
@@ -162,9 +179,9 @@ def calendar_show(request: HttpRequest) -> HttpResponseBase:
         "may_freeze": actor.holds_somewhere("freeze.declare"),
     }
     if what.view == "list":
-        context["table"] = Table(columns(), found, now, _("Entries"))
+        context["table"] = Table(columns(), shown, now, _("Entries"))
     else:
-        context["weeks"] = _weeks(what, found, now)
+        context["weeks"] = _weeks(what, shown, now)
         context["weekdays"] = [date_format(first + timedelta(days=n), "D") for n in range(7)]
     return render(request, "changes/calendar.html", context)
 
@@ -206,6 +223,20 @@ def _kinds(what: Asked, found: Sequence[Entry]) -> list[KindBox]:
         KindBox(kind, states.look("calendar", kind), not what.kinds or kind in what.kinds, counts[kind])
         for kind in calendars.sources
     ]
+
+
+def _always_open(found: Sequence[Entry], *, since: datetime, until: datetime) -> tuple[list[Entry], list[AlwaysOpen]]:
+    """What is shown day by day, and the windows that are said once: those that are open without a gap until the end of it."""
+    openings: dict[str, list[Entry]] = {}
+    for entry in found:
+        if entry.kind == "window":
+            openings.setdefault(entry.url, []).append(entry)
+    always = {}
+    for url, rows in openings.items():
+        begins, whole = rows[0].starts_at, all(later.starts_at <= one.ends_at for one, later in pairwise(rows))
+        if whole and rows[-1].ends_at >= until and (begins <= since or len(rows) > 1):
+            always[url] = AlwaysOpen(rows[0].title, url, begins if begins > since else None)
+    return [e for e in found if e.kind != "window" or e.url not in always], list(always.values())
 
 
 def _weeks(what: Asked, found: Sequence[Entry], now: datetime) -> list[list[Day]]:

@@ -285,3 +285,25 @@ def test_the_calendar_over_rest(planned: ChangeSlot, cast: Cast) -> None:
     assert conflicts["hidden"] == 0
     assert [c["kind"] for c in conflicts["conflicts"]] == ["window"]
     assert {u["reason"] for u in conflicts["unfit"]} == {"It is in no service window."}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("view", ["month", "week", "list"])
+def test_a_window_that_is_always_open_is_said_once_beneath(cast: Cast, now: datetime, view: str) -> None:
+    given = {"recurrence": "weekly", "starts_local": time(0), "zone": "UTC", "actor": cast.cora, "at": now}
+    windows.add(name="Always", weekday=0, length_minutes=7 * 24 * 60, from_on=date(2026, 1, 1), **given)
+    windows.add(name="From the 19th", weekday=3, length_minutes=7 * 24 * 60, from_on=date(2026, 11, 19), **given)
+    windows.add(name="Weekly", weekday=5, length_minutes=60, from_on=date(2026, 1, 1), **given)
+    windows.add(name="All week", weekday=0, length_minutes=7 * 24 * 60 - 1, from_on=date(2026, 1, 1), **given)
+    page = text(client(cast.che).get(SHOW, {"view": view, "on": "2026-11-18"}))
+    assert page.count(">Always<") == 1
+    beneath = page.partition("calalways")[2].partition("</p>")[0]
+    shown = page.partition("calalways")[0]
+    assert "Weekly" in shown
+    assert "Weekly" not in beneath
+    assert "All week" in shown  # shut for a minute
+    if view != "week":
+        assert page.count(">From the 19th<") == 1
+        assert "2026-11-19T00:00:00" in beneath
+    csv = b"".join(client(cast.che).get(SHOW, {"view": view, "on": "2026-11-18", "format": "csv"}).streaming_content)
+    assert csv.count(b"Always") >= (1 if view == "week" else 5)
