@@ -43,7 +43,11 @@ class FirstLogInMiddleware:
     Tokens are not concerned: who comes with one has no session.
     """
 
-    OPEN = frozenset({"account_change_password", "account_logout", "account_login"})
+    OPEN = frozenset({
+        "account_change_password", "account_login", "account_logout", "account_reset_password", "account_reset_password_done",
+        "account_reset_password_from_key", "account_reset_password_from_key_done",
+    })  # fmt: skip
+    """What leads to a password of one's own, or out."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response

@@ -114,6 +114,7 @@ def test_a_password_that_was_told_opens_nothing_but_its_change(told: str, client
     page = client.get(CHANGE).content.decode()
     assert "Choose your own password" in page
     assert 'href="/changes/"' not in page
+    assert client.get("/account/password/reset/").status_code == 200  # "Forgot your password?"
 
 
 def test_after_the_change_everything_opens_and_the_old_password_nothing(told: str, client: Client) -> None:
