@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from cmdb.domain import baselines, connections, discrepancies, exemptions, groups, hosts, scans, windows
+from cmdb.domain import baselines, connections, discrepancies, exemptions, groups, hosts, items, scans, windows
 from cmdb.models import (
     Baseline,
     BaselineItem,
@@ -31,6 +31,8 @@ from cmdb.models import (
     ServiceWindow,
     SupportGroup,
 )
+from patchflow.kernel import workflow
+from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.models import User
 from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
 
@@ -146,6 +148,22 @@ class HostAdmin(VerbAdmin):
         return "" if actor.holds("scan.request", over=obj.scope_keys()) else str(_("You may not request scans here."))
 
 
+def _enter_service(item: ConfigurationItem, actor: User, at: datetime, _said: str) -> None:
+    items.enter_service(item_id=item.pk, actor=actor, at=at)
+
+
+def _retire_item(item: ConfigurationItem, actor: User, at: datetime, said: str) -> None:
+    items.retire(item_id=item.pk, reason=said, actor=actor, at=at)
+
+
+def _why_not_enter(item: ConfigurationItem, actor: User, at: datetime) -> list[Blocker]:
+    return items.why_not_say(item, actor) or workflow.why_not(item, "enter_service", actor=actor, at=at)
+
+
+def _why_not_retire(item: ConfigurationItem, actor: User, at: datetime) -> list[Blocker]:
+    return items.why_not_say(item, actor) or workflow.why_not(item, "retire", actor=actor, at=at)
+
+
 @admin.register(ConfigurationItem)
 class ItemAdmin(VerbAdmin):
     list_display = ("name", "kind", "state", "environment", "criticality", "owner")
@@ -153,6 +171,12 @@ class ItemAdmin(VerbAdmin):
     search_fields = ("name",)
     list_select_related = ("owner",)
     inlines = (RelationInline,)
+    verbs = (
+        AdminVerb(
+            "enter_service", _("It is in use"), _enter_service, transition="enter_service", why_not=_why_not_enter
+        ),
+        AdminVerb("retire", _("Retire"), _retire_item, needs_reason=True, why_not=_why_not_retire),
+    )
 
 
 @admin.register(Connection)

@@ -12,6 +12,8 @@ verbs(
         "entered_service": "Entered service",
         "retired": "Retired",
         "related": "Relation added",
+        "linked": "Relations said",
+        "unlinked": "Relation taken back",
         "unrelated": "Relation removed",
     },
     cmdb__host={
@@ -128,6 +130,18 @@ class RelationKind(models.TextChoices):
     DEPENDS_ON = "depends_on", _("depends on")
     RUNS_ON = "runs_on", _("runs on")
     MEMBER_OF = "member_of", _("member of")
+    CONNECTS_TO = "connects_to", _("connects to")
+
+
+class Link(models.TextChoices):
+    """How an item hangs together with others, said from its side."""
+
+    DEPENDS_ON = "depends_on", _("depends on")
+    NEEDED_BY = "needed_by", _("is needed by")
+    RUNS_ON = "runs_on", _("runs on")
+    CARRIES = "carries", _("carries")
+    MEMBERS = "members", _("has as members")
+    MEMBER_OF = "member_of", _("is member of")
     CONNECTS_TO = "connects_to", _("connects to")
 
 

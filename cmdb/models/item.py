@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from cmdb.enums import Criticality, Environment, ItemKind, ItemState, Management, RelationKind
@@ -34,7 +35,11 @@ class ItemQuerySet(models.QuerySet["ConfigurationItem"]):
 
 
 class ConfigurationItem(Audited):
-    """What is managed. Management other than *managed* has its reason; criticality 1 is the highest."""
+    """What is managed. Management other than *managed* has its reason; criticality 1 is the highest.
+
+    `min_alive` and `min_alive_percent`: of the hosts on which a service or cluster rests so many stay up while others are
+    changed, whatever a profile says that asks for less; empty: the profile alone decides.
+    """
 
     state = fsm.state_field(ItemState)
     kind = models.CharField(_("kind"), max_length=20, choices=ItemKind)
@@ -52,6 +57,8 @@ class ConfigurationItem(Audited):
         verbose_name=_("owner"),
     )
     support_group = models.CharField(_("support group"), max_length=80, blank=True, default="")
+    min_alive = models.PositiveIntegerField(_("hosts that stay up"), null=True, blank=True)
+    min_alive_percent = models.PositiveSmallIntegerField(_("share of hosts that stay up"), null=True, blank=True)
     in_service_at = models.DateTimeField(null=True, blank=True)
     retired_at = models.DateTimeField(null=True, blank=True)
 
@@ -65,6 +72,9 @@ class ConfigurationItem(Audited):
             models.CheckConstraint(
                 condition=Q(management=Management.MANAGED) | ~Q(management_reason=""),
                 name="cmdb_item_unmanaged_has_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(min_alive_percent__isnull=True) | Q(min_alive_percent__lte=99), name="cmdb_item_min_alive"
             ),
             models.UniqueConstraint(
                 fields=["kind", "name"],
@@ -81,6 +91,15 @@ class ConfigurationItem(Audited):
         """Those of the item's host; an item without one belongs to no group (one empty set: only held everywhere)."""
         host = getattr(self, "host", None)
         return host.scope_keys() if host else [frozenset()]
+
+    def get_absolute_url(self) -> str:
+        """Its page; a host's item has the host's."""
+        host = getattr(self, "host", None)
+        return reverse("cmdb:host-detail", args=[host.pk]) if host else reverse("cmdb:item-detail", args=[self.pk])
+
+    def must_stay(self, hosts: int) -> int:
+        """How many of so many hosts its own rule keeps; 0 where it has none."""
+        return max(self.min_alive or 0, -(-hosts * (self.min_alive_percent or 0) // 100))
 
     @fsm.transition(
         field=state,

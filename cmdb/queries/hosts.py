@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from cmdb.enums import ItemKind, MachineKind, RelationKind
+from cmdb.enums import ItemKind, ItemState, MachineKind, RelationKind
 from cmdb.models import ConfigurationItem, Exemption, Fact, GroupMember, Host, Platform, Relation
 from cmdb.models.host import fingerprint_of
 from patchflow.kernel.models import AuditEntry
@@ -159,7 +159,7 @@ def _exemptions(
 def supported_services(
     item_ids: Iterable[int], *, kinds: Iterable[str] = (ItemKind.SERVICE,)
 ) -> dict[int, tuple[int, ...]]:
-    """Item id → ids of the services (or items of these kinds) that rest on it: what depends or runs on it, the clusters it
+    """Item id → ids of the services (or items of these kinds), not retired, that rest on it: what depends or runs on it, the clusters it
     belongs to, and so on upwards. Derived from relations. Two queries."""
     above: dict[int, set[int]] = defaultdict(set)
     for source, target, kind in Relation.objects.values_list("source_id", "target_id", "kind"):
@@ -169,7 +169,8 @@ def supported_services(
             above[source].add(target)
     reached = {item: _closure(item, above) for item in item_ids}
     every = {pk for pks in reached.values() for pk in pks}
-    services = set(ConfigurationItem.objects.filter(pk__in=every, kind__in=list(kinds)).values_list("pk", flat=True))
+    live = ConfigurationItem.objects.filter(pk__in=every, kind__in=list(kinds)).exclude(state=ItemState.RETIRED)
+    services = set(live.values_list("pk", flat=True))
     return {item: tuple(sorted(pks & services)) for item, pks in reached.items()}
 
 

@@ -20,6 +20,7 @@ from cmdb.enums import Criticality, Environment, ItemState
 from cmdb.models import GroupMember, Host, HostGroup, Installation, PendingUpdate, Platform
 from cmdb.queries import baselines, software, windows
 from cmdb.queries.hosts import history_of, stale_after
+from cmdb.queries.items import links_of
 from cmdb.web import host_page
 from patchflow.web import parts, states, words, wordtags
 from patchflow.web.tables import Column, Filter, Listing, Table, list_page
@@ -220,6 +221,7 @@ def host_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         "groups": host.memberships.select_related("group").order_by("group__name"),
         "discrepancies": host.discrepancies.all().open(),
         "connection": host_page.connection_of(host),
+        "related": links_of(host.ci, who(request)),
         "connection_rows": host_page.connection_rows(host),
         "timeline": history_of(host)[:SHOWN],
     }

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from cmdb.web import baselines, groups, host_verbs, hosts, scans, standing, support, window_import, windows
+from cmdb.web import baselines, groups, host_verbs, hosts, items, scans, standing, support, window_import, windows
 
 app_name = "cmdb"
 urlpatterns = [
@@ -28,6 +28,14 @@ urlpatterns = [
     path("groups/<int:pk>/baseline/", standing.group_baseline, name="group-baseline"),
     path("groups/<int:pk>/edit/", groups.group_revise, name="group-revise"),
     path("groups/<int:pk>/retire/", groups.group_retire, name="group-retire"),
+    path("services/", items.item_list, name="item-list"),
+    path("services/add/", items.item_add, name="item-add"),
+    path("services/<int:pk>/", items.item_detail, name="item-detail"),
+    path("services/<int:pk>/edit/", items.item_revise, name="item-revise"),
+    path("services/<int:pk>/link/", items.item_link, name="item-link"),
+    path("services/<int:pk>/links/<int:relation>/take-back/", items.item_unlink, name="item-unlink"),
+    path("services/<int:pk>/enter-service/", items.item_enter, name="item-enter"),
+    path("services/<int:pk>/retire/", items.item_retire, name="item-retire"),
     path("support/", support.support_list, name="support-list"),
     path("support/add/", support.support_add, name="support-add"),
     path("support/items/", support.support_items, name="support-items"),

@@ -9,12 +9,13 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from django.db.models import Q
 from django.utils.functional import cached_property as once_read  # the library's takes a lock, for each host
 
 from changes.models import Artifact
 from changes.queries.files import verified
 from cmdb.enums import ItemKind
-from cmdb.models import Host, ServiceWindow
+from cmdb.models import ConfigurationItem, Host, ServiceWindow
 from cmdb.queries.hosts import ActingFacts, acting_facts, supported_services
 from cmdb.queries.windows import Opening, openings, shared_openings, windows_of
 from cmdb.remote.connection import Endpoint
@@ -121,6 +122,13 @@ class Batch:
             for service in wanted & set(services):
                 found[service].add(hosts[item])
         return found
+
+    @cached_property
+    def rules(self) -> dict[int, ConfigurationItem]:
+        """Service or cluster → its row, of those with a rule of their own for how many of its hosts stay."""
+        rows = ConfigurationItem.objects.filter(pk__in=self.members)
+        ruled = rows.filter(Q(min_alive__isnull=False) | Q(min_alive_percent__isnull=False))
+        return {item.pk: item for item in ruled}
 
     @cached_property
     def away(self) -> set[int]:

@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, transaction
 
-from cmdb.models import ServiceWindow
+from cmdb.models import ConfigurationItem, ServiceWindow
 from cmdb.queries.hosts import ActingFacts
 from patchflow.kernel import registry
 from releases.domain.host_batches import Batch, Target
@@ -153,33 +153,43 @@ REDUNDANT = "every service that it supports keeps enough hosts, or has only this
 
 
 def redundancy(target: Target) -> Answer:
-    """Of every service and cluster that it supports enough other hosts stay: never all of them, and as many as the profile asks."""
+    """Of every service and cluster that it supports enough other hosts stay: never all of them, as many as the signed
+    profile asks, and as many as the service itself asks now. A rule of a service only makes it stricter, so it needs no
+    signature, and people can change it: it makes the host wait, where the profile refuses it."""
     batch = target.batch
     services = batch.supports.get(target.host_id, ())
     if not services:
         return batch.once("redundancy", answer=lambda: passed(REDUNDANT, services={}))
     away = batch.lacking - {target.host_id}
     counted: dict[str, list[int]] = {}
-    short: tuple[int, int] | None = None
+    short = ""
     for service in services:
         members = batch.members.get(service, set()) | {target.host_id}
-        staying = members - away - {target.host_id}
-        needed = must_stay(batch.signed.document["profile"], len(members))
-        counted[str(service)] = [len(members), len(staying), needed]
-        if 1 < len(members) <= needed:
+        staying = len(members - away - {target.host_id})
+        asked = must_stay(batch.signed.document["profile"], len(members))
+        rule = batch.rules.get(service)
+        needed = max(asked if len(members) > 1 else 0, rule.must_stay(len(members)) if rule else 0)
+        counted[str(service)] = [len(members), staying, needed]
+        if 1 < len(members) <= asked:
             return never(
-                f"a service that it supports has {len(members)} hosts, and the profile keeps {needed} of them",
+                f"a service that it supports has {len(members)} hosts, and the profile keeps {asked} of them",
                 services=counted,
             )
-        if len(members) > 1 and len(staying) < needed and short is None:
-            short = (len(staying), needed)
-    if short is None:
+        if staying < needed and not short:
+            short = _too_few_stay(rule, len(members), staying, needed, asked)
+    if not short:
         return passed(REDUNDANT, services=counted)
-    stay, needed = short
-    said = f"{many(stay, 'host')} of a service would stay without it, and {needed} must"
-    if not stay:
-        said = "the other hosts of a service that it supports are away"
-    return wait(said, batch.at + BUSY, services=counted)
+    return wait(short, batch.at + BUSY, services=counted)
+
+
+def _too_few_stay(rule: ConfigurationItem | None, hosts: int, staying: int, needed: int, asked: int) -> str:
+    if rule is not None and needed >= hosts:
+        return f"“{rule.name}” keeps all its hosts: change its rule, or give it another one"
+    if rule is not None and needed > asked:
+        return f"{many(staying, 'host')} of “{rule.name}” would stay without it, and {needed} must"
+    if not staying:
+        return "the other hosts of a service that it supports are away"
+    return f"{many(staying, 'host')} of a service would stay without it, and {needed} must"
 
 
 def audit_current(target: Target) -> Answer:

@@ -40,6 +40,7 @@ APPS = ("cmdb", "changes", "releases", "reports", "web")
 STYLE_GUIDE = ("styleguide", "styleguide-page")
 
 WHO = {
+    "item": "cora",
     "host": "cora", "group": "cora", "support": "cora", "window": "cora", "baseline": "cora", "discrepancy": "cora", "scan": "otto",
     "update": "ann", "feed": "sam", "feedrun": "sam",
     "rfc": "che", "board": "mia", "meeting": "cal", "substitute": "mia", "cycle": "che", "model": "che", "calendar": "che",
@@ -54,7 +55,7 @@ WHO = {
 
 NO_PAGE = {
     # verbs at a click: done by POST on the page of their object
-    "changes:model-propose", "changes:rfc-copy", "changes:rfc-drop-reference",
+    "cmdb:item-enter", "cmdb:item-unlink", "changes:model-propose", "changes:rfc-copy", "changes:rfc-drop-reference",
     "changes:feed-poll", "changes:feed-enable", "changes:feed-disable",
     "changes:rfc-evaluate", "changes:rfc-request-approval", "changes:rfc-score",
     "changes:rfc-submit", "changes:update-respond", "cmdb:baseline-adopt", "cmdb:baseline-ask", "cmdb:baseline-decide",

@@ -25,7 +25,7 @@ from changes.domain import (
     slots,
 )
 from changes.models import RFC, SoftwareUpdate, Vulnerability
-from cmdb.domain import baselines, discrepancies, exemptions, groups, inventory, scans, support, windows
+from cmdb.domain import baselines, discrepancies, exemptions, groups, inventory, items, scans, support, windows
 from cmdb.enums import DiscrepancyKind
 from cmdb.models import Baseline, ConfigurationItem, Host, HostGroup, ScanRun
 from cmdb.scanners.base import InstalledPackage, RestartEvidence, Source
@@ -465,6 +465,30 @@ def report(host: Host, yard: stages.Yard, *, at: datetime) -> None:
     machine.packages.update(INSTALLED)
 
 
+def served(scene: Scene, hosts: list[Host], group: str, at: datetime) -> None:
+    """A service on a cluster of hosts, of which two must stay; one that is planned, with nothing under it."""
+    said: dict[str, Any] = {"actor": scene.cast.cora, "at": at}
+    cluster = items.add(kind="cluster", name="Web nodes", criticality=2, support_group=group, **said)
+    items.link(item_id=cluster.pk, how="members", names=[h.name for h in hosts], **said)
+    shop = items.add(
+        kind="service",
+        name="Web shop",
+        criticality=1,
+        owner_id=scene.cast.mia.pk,
+        min_alive=1,
+        min_alive_percent=50,
+        **said,
+    )
+    links = items.link(item_id=shop.pk, how="depends_on", names=["Web nodes"], **said)
+    items.enter_service(item_id=shop.pk, **said)
+    planned = items.add(kind="service", name="Customer portal", environment="staging", **said)
+    scene.things["item"] = {"pk": shop.pk}
+    scene.things["item-enter"] = {"pk": planned.pk}
+    scene.things["item-unlink"] = {"pk": shop.pk, "relation": links[0].pk}
+    scene.also("cmdb:item-detail", "planned", pk=planned.pk)
+    scene.also("cmdb:item-detail", "cluster", pk=cluster.pk)
+
+
 def known(scene: Scene, yard: stages.Yard, now: datetime) -> None:
     """Groups, windows, baselines, exemptions, scans, a discrepancy; and a host that was only just added."""
     cast, hosts, at = yard.cast, yard.world.hosts, now - timedelta(hours=5)
@@ -517,6 +541,8 @@ def known(scene: Scene, yard: stages.Yard, now: datetime) -> None:
     web = support.define(name="Web operations", lead="otto", members=["otto", "tia"], actor=cast.cora, at=at)
     ConfigurationItem.objects.filter(host__in=[h.pk for h in hosts[:2]]).update(support_group=web.name, owner=cast.mia)
     scene.things["support"] = {"pk": web.pk}
+    others = Host.objects.exclude(pk__in=[h.pk for h in hosts]).order_by("pk")
+    served(scene, list(others[:3]), web.name, at)
     scene.also("cmdb:support-items", "missing", query="missing=both")
     scene.also("cmdb:host-detail", "new", pk=fresh.pk)
     scene.also("cmdb:host-connect", "new", pk=fresh.pk)

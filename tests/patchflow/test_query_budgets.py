@@ -15,7 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from changes.domain import agendas, change_models, freezes, meetings, routing
 from changes.models import RFC, AgendaItem, ApprovalRoute, Cycle, Feed, FeedRun, Meeting
-from cmdb.domain import baselines, discrepancies, groups, scans, support, windows
+from cmdb.domain import baselines, discrepancies, groups, items, scans, support, windows
 from cmdb.enums import DiscrepancyKind
 from cmdb.models import ConfigurationItem, PendingUpdate
 from patchflow.kernel import audit, saved_filters, substitutes
@@ -91,6 +91,13 @@ class Filler:
             name=f"Baseline {n}", platform_id=made.make_platform().pk, items=[("bash", "amd64", "5.2-1")], actor=self.cast.cora, at=self.at,
             group_id=made.make_group(f"group {n}", at=self.at).pk,
         )  # fmt: skip
+
+    def item_list(self, n: int) -> None:
+        item = items.add(
+            kind="service", name=f"Service {n}", owner_id=make_user(f"owner{n}").pk, actor=self.cast.cora, at=self.at
+        )
+        host = self.world(n).hosts[0].name
+        items.link(item_id=item.pk, how="runs_on", names=[host], actor=self.cast.cora, at=self.at)
 
     def scan_list(self, n: int) -> None:
         scans.request(host_ids=[self.world(n).hosts[0].pk], actor=self.cast.otto, at=self.at)

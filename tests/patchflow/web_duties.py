@@ -9,6 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from tests.patchflow.api.write_duties import WRITES
 
 NOUNS = {
+    "item": "items",
     "host": "hosts", "group": "host-groups", "window": "service-windows", "support": "support-groups", "baseline": "baselines",
     "scan": "scan-runs", "discrepancy": "discrepancies", "feed": "feeds", "feedrun": "feed-runs", "update": "updates",
     "rfc": "rfcs", "model": "change-models", "route": "approval-routes", "meeting": "meetings", "cycle": "cycles", "freeze": "freezes",
@@ -24,6 +25,7 @@ OTHERWISE = {
     "cmdb:host-reach": "post /hosts/{id}/revise-connection/",
     "cmdb:host-exempt": "post /exemptions/",
     "cmdb:host-explain": "post /hosts/{id}/explain-above/",
+    "cmdb:item-enter": "post /items/{id}/enter-service/",
     "cmdb:support-revise": "post /support-groups/",
     "cmdb:window-import": "post /service-windows/import-ics/",
     "cmdb:baseline-ask": "post /baselines/{id}/request-approval/",

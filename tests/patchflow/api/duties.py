@@ -37,6 +37,7 @@ READS: dict[str, set[str] | None] = {
             "host-groups",
             "hosts",
             "install-profiles",
+            "items",
             "jobs",
             "meetings",
             "platforms",

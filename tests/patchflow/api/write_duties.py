@@ -34,6 +34,7 @@ WRITES: dict[str, set[str]] = {
     **_posts("hosts", "", "revise", "retire", "set-fact", "release-fact", "revise-connection", may={CONFIG}),
     **_posts("hosts", "show-key", "accept-key", "test-connection", "explain-above", may={CONFIG}),
     **_posts("hosts", "scan", may={CONFIG, OPERATOR}),
+    **_posts("items", "", "revise", "link", "unlink", "enter-service", "retire", may={CONFIG}),
     **_posts("scan-runs", "", "cancel", may={CONFIG, OPERATOR}),
     **_posts("host-groups", "", "revise", "retire", "set-members", may={CONFIG}),
     **_posts("service-windows", "", "revise", "retire", "look-ahead", may={CONFIG}),

@@ -12,6 +12,7 @@ from django.db import connection
 from changes.domain import freezes, holds, rfcs
 from changes.enums_identify import VerificationOutcome
 from changes.models import Artifact, Verification
+from cmdb.domain import items
 from cmdb.models import ConfigurationItem, Connection, Exemption, GroupMember, Host, Relation, ServiceWindow
 from patchflow.kernel import append_only
 from patchflow.kernel.models import RoleGrant, SignOff, SignOffLevel, SignOffRound, User
@@ -450,10 +451,40 @@ def test_redundancy_does_not_count_on_a_host_that_failed(make: Make) -> None:
     assert deployment.job(1).code == "redundancy"
 
 
-def _service(name: str, hosts: list[Host], at: datetime) -> None:
-    service = ConfigurationItem.objects.create(kind="service", name=name)
+def test_redundancy_keeps_as_many_as_the_service_asks_itself(make: Make) -> None:
+    """Whatever the profile says that asks for less; another service of the same rollout keeps its usual one."""
+    deployment = make(hosts=7, rings=[{"hosts": 7, "concurrency": 7}])
+    _service("mail", deployment.hosts[:4], deployment.clock.at, min_alive=2, min_alive_percent=75)
+    _service("shop", deployment.hosts[4:], deployment.clock.at)
+    deployment.start()
+    deployment.tick()
+    assert deployment.states() == ["claimed", "pending", "pending", "pending", "claimed", "claimed", "pending"]
+    assert "because 2 hosts of “mail” would stay without it, and 3 must." in deployment.job(1).statement
+    deployment.work()
+    for _n in range(3):
+        deployment.pass_time(minutes=2)
+        deployment.work()
+    assert deployment.states() == ["succeeded"] * 7
+
+
+def test_a_service_that_keeps_all_its_hosts_waits_until_its_rule_is_changed(make: Make) -> None:
+    deployment = make(hosts=1, rings=[{"hosts": 1}])
+    service = _service("alone", deployment.hosts, deployment.clock.at, min_alive=1)
+    deployment.start()
+    deployment.tick()
+    assert deployment.states() == ["pending"]
+    assert "“alone” keeps all its hosts: change its rule, or give it another one" in deployment.job(0).statement
+    items.revise(item_id=service.pk, min_alive=None, actor=deployment.cast.cora, at=deployment.clock.at)
+    deployment.pass_time(minutes=2)
+    deployment.work()
+    assert deployment.states() == ["succeeded"]
+
+
+def _service(name: str, hosts: list[Host], at: datetime, **rule: int) -> ConfigurationItem:
+    service = ConfigurationItem.objects.create(kind="service", name=name, **rule)
     for one in hosts:
         Relation.objects.create(source=service, target=one.ci, kind="runs_on", since_at=at)
+    return service
 
 
 @pytest.mark.parametrize("age", [None, timedelta(days=8)])
