@@ -16,6 +16,7 @@ from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Conflict, Invalid
 from patchflow.kernel.models import User
+from patchflow.kernel.people import persons
 from patchflow.kernel.rules import capability, failing
 
 SAID = ("name", "environment", "criticality", "owner_id", "support_group", "min_alive", "min_alive_percent")
@@ -121,7 +122,7 @@ def _say(item: ConfigurationItem, fields: Mapping[str, Any]) -> None:
     if given.get("criticality", Criticality.MEDIUM) not in Criticality.values:
         wrong.append(Blocker("invalid.criticality", "Criticality is a number from 1, the highest, to 4."))
     owner = given.get("owner_id")
-    if owner is not None and not User.objects.filter(pk=owner, is_active=True).exists():
+    if owner is not None and not persons().filter(pk=owner).exists():
         wrong.append(Blocker("invalid.owner_id", "This owner does not exist."))
     if (given.get("min_alive") or 0) < 0 or not 0 <= (given.get("min_alive_percent") or 0) <= 99:
         wrong.append(Blocker("invalid.min_alive", "So many hosts stay: a number, or a share below 100 percent."))

@@ -27,6 +27,7 @@ from cmdb.web.hosts import who
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.models import User
+from patchflow.kernel.people import persons
 from patchflow.kernel.rules import capability, failing
 from patchflow.web import parts, verbs
 from patchflow.web.tables import Column, Filter, Listing, list_page
@@ -62,7 +63,7 @@ class ItemForm(forms.Form):
 
     def __init__(self, *args: Any, item: ConfigurationItem | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        people = User.objects.filter(is_active=True).exclude(username="bot").order_by("username")
+        people = persons().order_by("username")
         fields: dict[str, Any] = self.fields
         fields["owner_id"].choices = [("", _("nobody yet")), *((u.pk, str(u)) for u in people)]
         names = list(SupportGroup.objects.order_by("name").values_list("name", flat=True))

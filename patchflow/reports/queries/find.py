@@ -13,7 +13,8 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
 from changes.models import RFC, ApprovalRoute, ChangeModel, Cycle, FreezeWindow, Meeting, SoftwareUpdate, Vulnerability
-from cmdb.models import Baseline, Host, HostGroup, ServiceWindow
+from cmdb.models import Baseline, ConfigurationItem, Host, HostGroup, ServiceWindow
+from cmdb.queries.items import OTHERS
 from patchflow.kernel.models import User
 from patchflow.kernel.models.user import BOT
 from releases.models import Release, Rollout
@@ -25,7 +26,7 @@ KINDS = {
     "rfc": _("Change"), "release": _("Release"), "rollout": _("Rollout"), "meeting": _("Meeting"),
     "host": _("Host"), "vulnerability": _("Vulnerability"), "update": _("Update"), "baseline": _("Baseline"),
     "window": _("Window"), "group": _("Group"), "freeze": _("Freeze"), "change_model": _("Change model"),
-    "cycle": _("Cycle"), "person": _("Person"),
+    "approval_route": _("Approval route"), "service": _("Service"), "cycle": _("Cycle"), "person": _("Person"),
 }  # fmt: skip
 EXACT, BEGINS, WITHIN = range(3)
 SHORT = re.compile(r"(?:(?P<series>[a-z]{2,5})[- ]?)?#?(?P<number>\d{1,6})", re.IGNORECASE)
@@ -168,6 +169,13 @@ def _people(text: str, actor: User) -> Iterator[Hit]:
     )
 
 
+def _items(text: str, actor: User) -> Iterator[Hit]:
+    rows = ConfigurationItem.objects.all().visible_to(actor).filter(kind__in=OTHERS, name__icontains=text)
+    return _take(
+        rows.select_related("host").order_by("name"), "service", text, lambda i: (i.name, "", i.get_kind_display())
+    )
+
+
 def _baselines(text: str, actor: User) -> Iterator[Hit]:
     rows = Baseline.objects.all().visible_to(actor).filter(name__icontains=text).order_by("name", "-version")
     return _take(
@@ -197,7 +205,7 @@ def _models(text: str, actor: User) -> Iterator[Hit]:
 
 def _routes(text: str, actor: User) -> Iterator[Hit]:
     rows = ApprovalRoute.objects.all().visible_to(actor).filter(name__icontains=text).order_by("name")
-    return _take(rows, _("Approval route"), text, lambda r: (r.name,))
+    return _take(rows, "approval_route", text, lambda r: (r.name,))
 
 
 def _cycles(text: str, actor: User) -> Iterator[Hit]:
@@ -206,7 +214,7 @@ def _cycles(text: str, actor: User) -> Iterator[Hit]:
 
 
 SEARCHES: tuple[Callable[[str, User], Iterator[Hit]], ...] = (
-    _changes, _releases, _rollouts, _meetings, _hosts, _vulnerabilities, _updates, _baselines, _windows, _groups, _freezes, _models,
+    _changes, _releases, _rollouts, _meetings, _hosts, _items, _vulnerabilities, _updates, _baselines, _windows, _groups, _freezes, _models,
     _routes, _cycles, _people,
 )  # fmt: skip
 """In the order in which equally near ones are shown."""

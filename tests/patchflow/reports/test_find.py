@@ -10,9 +10,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from changes.domain import change_models, freezes, meetings
+from changes.domain import change_models, freezes, meetings, routing
 from changes.models import RFC, Cycle, Meeting, Vulnerability
-from cmdb.domain import baselines, windows
+from cmdb.domain import baselines, items, windows
 from patchflow.kernel.models import RoleGrant, User
 from patchflow.reports.queries.find import find, straight
 from tests.factories import changes as made
@@ -42,6 +42,9 @@ def estate(cast: Cast, now: datetime, tmp_path: Path) -> Deployment:
         name="Treasury closes its books", reason="Books.", starts_at=now, ends_at=now + timedelta(days=1), actor=cast.che, at=now
     )  # fmt: skip
     change_models.draft(kind="standard", name="Treasury model", actor=cast.che, at=now)
+    level = {"name": "Chair", "roles": ["cab_chair"], "hours": 2}
+    routing.write(name="Treasury chair", reason="Agreed.", kinds=["emergency"], level=level, actor=cast.che, at=now)
+    items.add(kind="service", name="Treasury accounts", actor=cast.cora, at=now)
     meetings.plan(kind="cab", starts_at=now + timedelta(days=1), actor=cast.che, at=now, member_ids=[cast.mia.pk])
     Cycle.objects.create(name="Treasury cycle", kind="out_of_band", state="identify", state_at=now, opened_at=now)
     Vulnerability.objects.create(cve="CVE-2026-4711", first_seen_at=now)
@@ -55,7 +58,7 @@ def kinds(text: str, actor: User) -> set[str]:
 
 def test_every_kind_is_found_by_its_name(estate: Deployment, cast: Cast) -> None:
     assert kinds("treasury", cast.che) == {
-        "Change", "Host", "Baseline", "Window", "Group", "Freeze", "Change model", "Cycle", "Person",
+        "Change", "Host", "Service", "Baseline", "Window", "Group", "Freeze", "Change model", "Approval route", "Cycle", "Person",
     }  # fmt: skip
 
 
