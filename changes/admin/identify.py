@@ -1,13 +1,17 @@
-"""The admin of feeds, advisories, updates and files: every row to be seen, verbs that need no more than a reason."""
+"""The admin of feeds, advisories, updates and files: every row to be seen, and its verbs."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
-from changes.domain import feeds, polls
+from changes.admin.rfc import RAISE
+from changes.domain import feeds, polls, responses
 from changes.models import (
+    RFC,
     Advisory,
     Artifact,
     Feed,
@@ -21,7 +25,14 @@ from changes.models import (
     Verification,
     Vulnerability,
 )
-from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
+from changes.rules_identify import may_respond
+from changes.web import rfc_writing
+from changes.web.rfc_forms import ContentForm
+from changes.web.update_forms import ClassifyForm, RespondForm
+from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.models import User
+from patchflow.kernel.rules import failing
+from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin, plain
 
 
 def _poll(feed: Any, actor: Any, at: Any, said: str) -> None:
@@ -97,6 +108,26 @@ class ResponseInline(ReadOnlyInline):
     fields = ("response", "reason", "revisit_on", "decided_by", "decided_at")
 
 
+def _against_response(update: SoftwareUpdate, actor: User, _at: datetime) -> list[Blocker]:
+    return failing([may_respond], update, actor)
+
+
+def _raise(_updates: Any, actor: User, at: datetime, form: ContentForm) -> RFC:
+    return rfc_writing.raise_by(form, actor=actor, at=at)
+
+
+def _raise_form(data: Any, updates: list[SoftwareUpdate], actor: User) -> ContentForm:
+    return rfc_writing.raise_form(data, [update.pk for update in updates], actor)
+
+
+def _respond(update: SoftwareUpdate, actor: User, at: datetime, form: RespondForm) -> None:
+    responses.respond(update_id=update.pk, actor=actor, at=at, **form.cleaned_data)
+
+
+def _classify(update: SoftwareUpdate, actor: User, at: datetime, form: ClassifyForm) -> None:
+    responses.classify(update_id=update.pk, actor=actor, at=at, **form.cleaned_data)
+
+
 @admin.register(SoftwareUpdate)
 class UpdateAdmin(VerbAdmin):
     list_display = (
@@ -113,6 +144,11 @@ class UpdateAdmin(VerbAdmin):
     list_filter = ("update_class", "response", "origin", "kind", "distribution")
     search_fields = ("name", "fixed_version")
     inlines = (ResponseInline,)
+    verbs = (
+        AdminVerb("raise", _("Raise an RFC"), _raise, form=_raise_form, on="all", why_not=RAISE.why_not),
+        AdminVerb("respond", _("Respond"), _respond, form=plain(RespondForm), why_not=_against_response),
+        AdminVerb("classify", _("Change the class"), _classify, form=plain(ClassifyForm), why_not=_against_response),
+    )
 
 
 @admin.register(Fix)

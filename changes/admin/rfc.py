@@ -1,12 +1,13 @@
-"""The admin of cycles, RFCs and rounds: every row to be seen, and the verbs that need no more than a reason."""
+"""The admin of cycles, RFCs and rounds: every row to be seen, and its verbs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from changes.domain import (
     approvals,
@@ -24,8 +25,7 @@ from changes.domain import (
     routing,
     supersedence,
 )
-from changes.domain.rfc_gates import PLANS
-from changes.enums import CloseCode, UpdateClass
+from changes.enums import ModelState
 from changes.models import (
     RFC,
     ApprovalRoute,
@@ -48,9 +48,13 @@ from changes.models import (
     RiskAssessment,
 )
 from changes.queries import board
-from patchflow.kernel.blockers import Blocker
+from changes.web import rfc_forms, rfc_writing
+from changes.web.board import DecideForm
+from changes.web.change_model_forms import ModelForm
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.models import SignOffRound, User
-from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
+from patchflow.kernel.rules import capability, failing, somewhere
+from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin, plain
 
 
 def on_rfc(name: str, label: str, verb: Callable[..., Any], *, transition: str = "", reason: bool = False) -> AdminVerb:
@@ -98,36 +102,41 @@ class GlassInline(ReadOnlyInline):
     fields = ("asked_by", "asked_at", "broken_by", "broken_at", "reviewed_by", "reviewed_at", "justified", "reason")
 
 
-JUSTIFIED = (("yes", "It was justified"), ("no", "It was not justified"))
-OWED = tuple((name, name.replace("_", " ").capitalize()) for name in PLANS)
-
-
 def _comment(rfc: Any, actor: Any, at: Any, said: str) -> None:
     dossiers.comment(rfc_id=rfc.pk, text=said, actor=actor, at=at)
 
 
-def _review_glass(rfc: Any, actor: Any, at: Any, said: str, choice: str) -> None:
-    glass.review(rfc_id=rfc.pk, justified=choice == "yes", finding=said, actor=actor, at=at)
-
-
-def _classify(rfc: Any, actor: Any, at: Any, said: str, choice: str) -> None:
-    clocks.classify(rfc_id=rfc.pk, update_class=choice, reason=said, actor=actor, at=at)
-
-
-def _bring_owed(rfc: Any, actor: Any, at: Any, said: str, choice: str) -> None:
-    rfcs.bring_owed(rfc_id=rfc.pk, name=choice, text=said, actor=actor, at=at)
-
-
-def _close(rfc: Any, actor: Any, at: Any, said: str, choice: str) -> None:
-    rfcs.close(rfc_id=rfc.pk, code=choice, summary=said, actor=actor, at=at)
-
-
-def chosen(name: str, label: str, call: Callable[..., Any], choices: Sequence[tuple[str, Any]]) -> AdminVerb:
-    return AdminVerb(name, label, call, needs_reason=True, choices=choices, why_not=_against(name))
-
-
 def _against_comment(rfc: RFC, actor: User, at: datetime) -> list[Blocker]:
     return dossiers.why_not_add(rfc, actor, dossiers.COMMENT, at=at)
+
+
+def with_form(name: str, label: str | Any, verb: Callable[..., Any], form: Any, **given: Any) -> AdminVerb:
+    """An action that calls a domain verb of an RFC with what the form of its page says."""
+
+    def call(rfc: RFC, actor: User, at: datetime, form: Any) -> Any:
+        return verb(rfc_id=rfc.pk, actor=actor, at=at, **form.cleaned_data)
+
+    return AdminVerb(name, label, call, form=form, why_not=_against(name), **given)
+
+
+def _owed_form(data: Any, rfc: RFC, _actor: User) -> rfc_forms.OwedForm:
+    form = rfc_forms.OwedForm(data)
+    form.offer(rfc)
+    return form
+
+
+def _against_raising(_rfc: None, actor: User, _at: datetime) -> list[Blocker]:
+    return failing([somewhere("rfc.raise")], None, actor)
+
+
+RAISE = AdminVerb(
+    "raise",
+    _("Raise an RFC"),
+    lambda _rfc, actor, at, form: rfc_writing.raise_by(form, actor=actor, at=at),
+    form=lambda data, _rfc, actor: rfc_writing.raise_form(data, (), actor),
+    on="new",
+    why_not=_against_raising,
+)
 
 
 class AttachmentInline(ReadOnlyInline):
@@ -163,6 +172,7 @@ class RFCAdmin(VerbAdmin):
         AttachmentInline,
         ReferenceInline,
     )
+    maker = RAISE
     verbs = (
         on_rfc("submit", "Submit", rfcs.submit, transition="submit"),
         on_rfc("evaluate", "Evaluate", rfcs.evaluate, transition="evaluate"),
@@ -180,19 +190,25 @@ class RFCAdmin(VerbAdmin):
         on_rfc("break_glass", "Break the glass", glass.break_glass, transition="break_glass", reason=True),
         on_rfc("copy", "Copy as a draft", rfcs.copy),
         AdminVerb("comment", "Add to the discussion", _comment, needs_reason=True, why_not=_against_comment),
-        chosen("review_glass", "Review the broken glass", _review_glass, JUSTIFIED),
-        chosen("classify", "Change the class", _classify, UpdateClass.choices),
-        chosen("bring_owed", "Bring an owed document", _bring_owed, OWED),
-        AdminVerb("close", "Close", _close, transition="close", needs_reason=True, choices=CloseCode.choices),
+        with_form("review_glass", _("Review the broken glass"), glass.review, plain(rfc_forms.GlassReviewForm)),
+        with_form("classify", _("Change the class"), clocks.classify, plain(rfc_forms.ClassifyForm)),
+        with_form("bring_owed", _("Bring an owed document"), rfcs.bring_owed, _owed_form, on="one"),
+        with_form("close", _("Close"), rfcs.close, plain(rfc_forms.CloseForm)),
+        AdminVerb(
+            "revise",
+            _("Revise"),
+            lambda rfc, actor, at, form: rfc_writing.revise_by(form, rfc=rfc, actor=actor, at=at),
+            form=rfc_writing.revise_form,
+            on="one",
+            why_not=_against("revise"),
+        ),
     )
 
 
-def _approve(round_: Any, actor: Any, at: Any, said: str) -> None:
-    approvals.decide(round_id=round_.pk, verdict="approve", comment=said, actor=actor, at=at, digest_seen=round_.digest)
-
-
-def _refuse(round_: Any, actor: Any, at: Any, said: str) -> None:
-    approvals.decide(round_id=round_.pk, verdict="refuse", comment=said, actor=actor, at=at, digest_seen=round_.digest)
+def _decide(round_: SignOffRound, actor: User, at: datetime, form: Any, authenticated_at: datetime | None) -> None:
+    approvals.decide(
+        round_id=round_.pk, actor=actor, at=at, authenticated_at=authenticated_at, **form.cleaned_data
+    )  # fmt: skip
 
 
 def _withdraw(round_: Any, actor: Any, at: Any, said: str) -> None:
@@ -204,8 +220,15 @@ def _against_signing(round_: SignOffRound, actor: User, at: datetime) -> list[Bl
 
 
 ROUND_VERBS = (
-    AdminVerb("approve", "Approve", _approve, why_not=_against_signing),
-    AdminVerb("refuse", "Refuse", _refuse, needs_reason=True, why_not=_against_signing),
+    AdminVerb(
+        "decide",
+        _("Decide: approve or refuse"),
+        _decide,
+        form=plain(DecideForm, digest_seen=lambda round_: round_.digest),
+        on="one",
+        why_not=_against_signing,
+        signs=True,
+    ),
     AdminVerb(
         "withdraw",
         "Withdraw the question",
@@ -255,11 +278,40 @@ def _retire(model: Any, actor: Any, at: Any, said: str) -> None:
     change_models.retire(model_id=model.pk, reason=said, actor=actor, at=at)
 
 
+def _revise_model(model: ChangeModel, actor: User, at: datetime, form: ModelForm) -> None:
+    change_models.revise(model_id=model.pk, actor=actor, at=at, **form.content())
+
+
+def _against_revising(model: ChangeModel, actor: User, _at: datetime) -> list[Blocker]:
+    draft = model.state == ModelState.DRAFT
+    state = [] if draft else [Blocker("conflict.state", english("It is %(state)s.", state=label_of(model)))]
+    return failing([capability("change_model.edit")], model, actor) or state
+
+
+DRAFT = AdminVerb(
+    "draft",
+    _("Write a change model"),
+    lambda _none, actor, at, form: change_models.draft(actor=actor, at=at, **form.content()),
+    form=lambda data, _none, _actor: ModelForm(data),
+    on="new",
+    why_not=lambda _none, actor, _at: failing([capability("change_model.edit")], None, actor),
+)
+
+
 @admin.register(ChangeModel)
 class ChangeModelAdmin(VerbAdmin):
     list_display = ("name", "kind", "state", "max_score", "max_hosts", "written_by", "approved_at")
     list_filter = ("state", "kind")
+    maker = DRAFT
     verbs = (
+        AdminVerb(
+            "revise",
+            _("Revise"),
+            _revise_model,
+            form=lambda data, model, _actor: ModelForm(data, model=model),
+            on="one",
+            why_not=_against_revising,
+        ),
         AdminVerb("propose", "Propose to the board", _propose, transition="propose"),
         AdminVerb("withdraw", "Withdraw the approval", _lose_licence, transition="lose_licence", needs_reason=True),
         AdminVerb("retire", "Retire", _retire, transition="retire", needs_reason=True),

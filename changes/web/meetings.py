@@ -342,7 +342,7 @@ ITEM_PAGES: dict[str, VerbPage] = {
 }  # fmt: skip
 
 
-def _barred(meeting: Meeting, actor: Any, states: tuple[S, ...] = LIVE) -> list[Blocker]:
+def against_agenda(meeting: Meeting, actor: Any, states: tuple[S, ...] = LIVE) -> list[Blocker]:
     """Why nothing is done to the agenda now."""
     found = failing([capability("meeting.manage")], meeting, actor)
     if meeting.state not in states:
@@ -351,8 +351,8 @@ def _barred(meeting: Meeting, actor: Any, states: tuple[S, ...] = LIVE) -> list[
     return found
 
 
-def _item_barred(meeting: Meeting, item: AgendaItem, verb: str, page: VerbPage, actor: Any) -> list[Blocker]:
-    found = _barred(meeting, actor, page.states)
+def against_item(meeting: Meeting, item: AgendaItem, verb: str, page: VerbPage, actor: Any) -> list[Blocker]:
+    found = against_agenda(meeting, actor, page.states)
     if not item.is_open:
         found.append(Blocker("conflict.state", english("This item is settled already.")))
     if verb == "conclude" and item.round_id is not None:
@@ -382,7 +382,9 @@ def meeting_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
             return redirect(done if verb == "postpone" else meeting)
     actor: Any = request.user
     barred = (
-        _barred(meeting, actor) if verb == "topic" else workflow.why_not(meeting, verb, actor=actor, at=timezone.now())
+        against_agenda(meeting, actor)
+        if verb == "topic"
+        else workflow.why_not(meeting, verb, actor=actor, at=timezone.now())
     )
     return _verb_page(request, meeting, page, form, meeting.get_absolute_url(), meeting.number, barred)
 
@@ -409,7 +411,7 @@ def meeting_item_verb(request: HttpRequest, pk: int, item: int, verb: str) -> Ht
         else:
             return redirect("changes:meeting-session", pk) if meeting.state == S.IN_SESSION else redirect(meeting)
     back = reverse("changes:meeting-item", args=[pk, item])
-    barred = _item_barred(meeting, found, verb, page, request.user)
+    barred = against_item(meeting, found, verb, page, request.user)
     return _verb_page(request, meeting, page, form, back, found.title, barred)
 
 
@@ -487,7 +489,7 @@ def _sheet(
         "form": form,
         "meeting": meeting,
         "submit_label": _("Save"),
-        "barred": [] if request.method == "POST" else _barred(meeting, request.user),
+        "barred": [] if request.method == "POST" else against_agenda(meeting, request.user),
         "cancel_url": meeting.get_absolute_url(),
         "crumbs": [parts.Crumb(meeting.number, meeting.get_absolute_url()), parts.Crumb(title)],
     }

@@ -18,19 +18,12 @@ from changes.enums import CloseCode, RFCKind, UpdateClass, WayBack
 from changes.models import RFC, ChangeModel
 from cmdb.enums import Environment
 from cmdb.models import Host, HostGroup, ServiceWindow
-from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 from patchflow.web import words
+from patchflow.web.fields import refuse as refuse
 
 Choices = Collection[tuple[int, str]]
 BEFORE_APPROVAL = _("before approval is asked for")
-
-
-def refuse(form: forms.Form, refusal: Refusal) -> None:
-    """Puts the reasons of a refusal beside the fields that they name, else above the form."""
-    for blocker in refusal.blockers:
-        field = blocker.code.rpartition(".")[2]
-        form.add_error(field if field in form.fields else None, blocker.said)
 
 
 class Area(forms.Textarea):
@@ -116,6 +109,9 @@ HOST_MODES = (
 class ContentForm(forms.Form):
     """What an RFC says. Choices of updates, hosts and windows are given by the view: what this person may choose."""
 
+    present: Collection[int] = ()
+    """The hosts from which the choice of hosts starts."""
+
     title = forms.CharField(
         label=_("Title"),
         max_length=200,
@@ -174,6 +170,7 @@ class ContentForm(forms.Form):
     ) -> None:  # fmt: skip
         """`groups`: the groups that can be chosen where the hosts are too many for boxes; None where there are boxes."""
         super().__init__(*args, **kwargs)
+        self.picks = groups is not None
         models = ChangeModel.objects.filter(Q(state="approved") | Q(pk=self.initial.get("change_model_id")))
         chosen: dict[str, list[Any]] = {
             "update_ids": list(updates),
@@ -213,6 +210,9 @@ class ContentForm(forms.Form):
 class ReviseForm(ContentForm):
     reason = forms.CharField(label=_("Why you change it"), required=False, widget=Area(2))
     digest_seen = forms.CharField(widget=forms.HiddenInput)
+
+    many = 0
+    """How many hosts could be chosen, where they are too many for boxes."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

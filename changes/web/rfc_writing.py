@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -28,15 +29,12 @@ from changes.web.rfcs import crumbs_of, visible_rfc
 from cmdb.models import Host
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Refusal
+from patchflow.kernel.models import User
 from patchflow.web.parts import Crumb
 
 SHOWN_HOSTS = 500
 """Hosts offered one by one in a form; more are chosen by group and by name."""
 NAMED = 12
-
-
-class _Looked(Exception):
-    """The person only looked at what would be chosen."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +66,14 @@ def _lift_asked_for(request: HttpRequest) -> Lift | None:
     return None
 
 
-def _updates_asked_for(request: HttpRequest, also: Collection[int] = ()) -> list[SoftwareUpdate]:
-    asked = [int(v) for v in request.GET.getlist("update") + request.POST.getlist("update_ids") if v.isdigit()]
-    asked += also
-    visible = SoftwareUpdate.objects.visible_to(request.user).filter(withdrawn_at__isnull=True)
+def _numbers(values: Any) -> list[int]:
+    return [int(value) for value in values if value.isdigit()]
+
+
+def _updates_offered(actor: User, chosen: Collection[int], data: Any) -> list[SoftwareUpdate]:
+    """The updates asked for, of those that the person may see, and the latest others."""
+    asked = [*chosen, *(_numbers(data.getlist("update_ids")) if data else [])]
+    visible = SoftwareUpdate.objects.visible_to(actor).filter(withdrawn_at__isnull=True)
     found = list(visible.filter(pk__in=asked).order_by("name", "pk"))
     recent = (
         visible.notified().exclude(pk__in=asked).filter(superseded_by__isnull=True).order_by("start_by", "-pk")[:40]
@@ -79,6 +81,82 @@ def _updates_asked_for(request: HttpRequest, also: Collection[int] = ()) -> list
     return [*found, *recent]
 
 
+# --- the forms and their verbs, for pages and admin -----------------------------------------------------------------------------
+def raise_form(data: Any, chosen: Collection[int], actor: User, *, lift: Lift | None = None) -> ContentForm:
+    """The form of a new RFC for the `chosen` updates, or for what lifts hosts to their baseline; `data` is what was posted."""
+    chosen = [*chosen, *(lift.update_ids if lift else [])]
+    updates = _updates_offered(actor, chosen, data)
+    missing = lift.host_ids if lift else sorted(scope.missing_hosts(chosen, actor=actor)) if chosen else []
+    boxes = bool(missing) and len(missing) <= SHOWN_HOSTS
+    form = ContentForm(
+        data,
+        initial={"update_ids": list(chosen), "host_ids": missing},
+        updates=[(u.pk, str(u)) for u in updates],
+        hosts=rfc_forms.host_choices(missing) if boxes else [],
+        groups=None if boxes else rfc_forms.group_choices(actor),
+    )
+    form.present = missing
+    return form
+
+
+def _raised(form: ContentForm, *, actor: User) -> tuple[dict[str, Any], Collection[int]]:
+    """What the form says, as the verb takes it, and the hosts that it means. Raises Invalid."""
+    content = form.content()
+    content.setdefault("update_ids", [])
+    here: Collection[int] = set(form.present) or scope.missing_hosts(content["update_ids"], actor=actor)
+    if (named := form.hosts(here, actor=actor)) is not None:
+        content["host_ids"] = here = named
+    return content, here
+
+
+def raise_by(form: ContentForm, *, actor: User, at: datetime) -> RFC:
+    """Raises what the form says. Raises what `rfcs.raise_rfc` does."""
+    content, _hosts = _raised(form, actor=actor)
+    return rfcs.raise_rfc(actor=actor, at=at, **content)
+
+
+def revise_form(data: Any, rfc: RFC, actor: User) -> ReviseForm:
+    """The form of an RFC as it stands."""
+    present = list(rfc.targets.filter(removed_at__isnull=True).values_list("host_id", flat=True))
+    update_ids = list(rfc.updates.filter(removed_at__isnull=True).values_list("update_id", flat=True))
+    possible = sorted({*present, *scope.missing_hosts(update_ids, actor=actor)})
+    many = len(possible) > SHOWN_HOSTS
+    offered = _updates_offered(actor, (), data)
+    initial = {name: getattr(rfc, name) for name in ContentForm.base_fields if hasattr(rfc, name)} | {
+        "update_ids": update_ids,
+        "host_ids": present,
+        "window_ids": list(rfc.windows.values_list("window_id", flat=True)),
+        "digest_seen": rfc.change_digest,
+    }
+    form = ReviseForm(
+        data,
+        initial=initial,
+        updates=[(u.pk, str(u)) for u in SoftwareUpdate.objects.filter(pk__in=update_ids)]
+        + [(u.pk, str(u)) for u in offered if u.pk not in update_ids],
+        hosts=[] if many else rfc_forms.host_choices(possible),
+        windows=rfc_forms.window_choices(),
+        groups=rfc_forms.group_choices(actor) if many else None,
+    )
+    form.present, form.many = present, len(possible) if many else 0
+    return form
+
+
+def _revised(form: ReviseForm, *, actor: User) -> tuple[dict[str, Any], Collection[int]]:
+    """As `_raised`."""
+    content = form.content()
+    if (named := form.hosts(form.present, actor=actor)) is None:
+        return content, form.present
+    return {**content, "host_ids": named}, named
+
+
+def revise_by(form: ReviseForm, *, rfc: RFC, actor: User, at: datetime) -> RFC:
+    """Writes what the form says. Raises what `revisions.revise` does."""
+    content, _hosts = _revised(form, actor=actor)
+    seen = form.cleaned_data["digest_seen"]
+    return revisions.revise(rfc_id=rfc.pk, actor=actor, at=at, digest_seen=seen, **content)
+
+
+# --- pages ----------------------------------------------------------------------------------------------------------------------
 def _not_raised(actor: Any) -> list[Blocker]:
     """Why an RFC cannot be raised in the form now: its first question would have no answer."""
     if SoftwareUpdate.objects.visible_to(actor).exists():
@@ -93,48 +171,30 @@ def rfc_raise(request: HttpRequest) -> HttpResponse:
     """Raises an RFC: for the updates in the address (`?update=7`), or for those chosen in the form."""
     actor: Any = request.user
     lift = _lift_asked_for(request)
-    updates = _updates_asked_for(request, lift.update_ids if lift else ())
-    chosen = [int(v) for v in request.GET.getlist("update") if v.isdigit()] + (lift.update_ids if lift else [])
-    missing = lift.host_ids if lift else sorted(scope.missing_hosts(chosen, actor=actor)) if chosen else []
-    boxes = bool(missing) and len(missing) <= SHOWN_HOSTS
-    hosts = rfc_forms.host_choices(missing) if boxes else []
-    groups = None if boxes else rfc_forms.group_choices(actor)
-    given: dict[str, Any] = {"updates": [(u.pk, str(u)) for u in updates], "hosts": hosts, "groups": groups}
-    initial = {"update_ids": chosen, "host_ids": missing}
-    form = ContentForm(request.POST or None, initial=initial, **given)
+    form = raise_form(request.POST or None, _numbers(request.GET.getlist("update")), actor, lift=lift)
     picked: Picked | None = None
     if request.method == "POST" and form.is_valid():
-        content = form.content()
-        if not hosts:
-            content.pop("host_ids", None)
-        content.setdefault("update_ids", [])
         try:
-            here = set(missing) or scope.missing_hosts(content["update_ids"], actor=actor)
-            if (named := form.hosts(here, actor=actor)) is not None:
-                content["host_ids"] = named
             if "preview" in request.POST:
-                picked = _picked(named if named is not None else here)
-                raise _Looked
-            rfc = rfcs.raise_rfc(actor=actor, at=timezone.now(), **content)
-        except _Looked:
-            pass
+                picked = _picked(_raised(form, actor=actor)[1])
+            else:
+                rfc = raise_by(form, actor=actor, at=timezone.now())
+                messages.success(request, _("%(number)s is raised as a draft.") % {"number": rfc.number})
+                return redirect(rfc)
         except Refusal as refusal:
             rfc_forms.refuse(form, refusal)
-        else:
-            messages.success(request, _("%(number)s is raised as a draft.") % {"number": rfc.number})
-            return redirect(rfc)
     context = {
         "title": _("Raise an RFC"),
         "phase": 2,
         "form": form,
         "submit_label": _("Raise as a draft"),
         "cancel_url": reverse("changes:rfc-list"),
-        "missing_count": 0 if lift else len(missing),
-        "lifted_count": len(missing) if lift else 0,
-        "picks": groups is not None,
+        "missing_count": 0 if lift else len(form.present),
+        "lifted_count": len(form.present) if lift else 0,
+        "picks": form.picks,
         "picked": picked,
         "lede": _("Targets, windows, class and clock fill themselves from what your hosts miss."),
-        "barred": [] if request.method == "POST" or updates or lift else _not_raised(actor),
+        "barred": [] if request.method == "POST" or "update_ids" in form.fields or lift else _not_raised(actor),
         "crumbs": [Crumb(_("Changes"), reverse("changes:rfc-list")), Crumb(_("Raise an RFC"))],
     }
     status = 400 if form.errors else 200
@@ -147,44 +207,21 @@ def rfc_revise(request: HttpRequest, pk: int) -> HttpResponse:
     """Edits an RFC; says beforehand what the edit will void."""
     rfc = visible_rfc(request, pk)
     actor: Any = request.user
-    present = list(rfc.targets.filter(removed_at__isnull=True).values_list("host_id", flat=True))
-    update_ids = list(rfc.updates.filter(removed_at__isnull=True).values_list("update_id", flat=True))
-    possible = sorted({*present, *scope.missing_hosts(update_ids, actor=actor)})
-    many = len(possible) > SHOWN_HOSTS
-    given: dict[str, Any] = {
-        "updates": [(u.pk, str(u)) for u in SoftwareUpdate.objects.filter(pk__in=update_ids)]
-        + [(u.pk, str(u)) for u in _updates_asked_for(request) if u.pk not in update_ids],
-        "hosts": [] if many else rfc_forms.host_choices(possible),
-        "windows": rfc_forms.window_choices(),
-        "groups": rfc_forms.group_choices(actor) if many else None,
-    }
-    initial = {name: getattr(rfc, name) for name in ContentForm.base_fields if hasattr(rfc, name)} | {
-        "update_ids": update_ids,
-        "host_ids": present,
-        "window_ids": list(rfc.windows.values_list("window_id", flat=True)),
-        "digest_seen": rfc.change_digest,
-    }
-    form = ReviseForm(request.POST or None, initial=initial, **given)
+    form = revise_form(request.POST or None, rfc, actor)
     picked: Picked | None = None
     if request.method == "POST" and form.is_valid():
-        seen, content = form.cleaned_data["digest_seen"], form.content()
         try:
-            if (named := form.hosts(present, actor=actor)) is not None:
-                content["host_ids"] = named
             if "preview" in request.POST:
-                picked = _picked(named if named is not None else present)
-                raise _Looked
-            now = revisions.revise(rfc_id=rfc.pk, actor=actor, at=timezone.now(), digest_seen=seen, **content)
-        except _Looked:
-            pass
+                picked = _picked(_revised(form, actor=actor)[1])
+            else:
+                now = revise_by(form, rfc=rfc, actor=actor, at=timezone.now())
+                messages.success(request, _said_after(rfc, now))
+                found = find_conflicts(now, at=timezone.now())
+                for line in rfc_parts.conflict_statements(found, actor, whole=sees_all(now, actor)):
+                    messages.warning(request, line.text)
+                return redirect(now)
         except Refusal as refusal:
             rfc_forms.refuse(form, refusal)
-        else:
-            messages.success(request, _said_after(rfc, now))
-            found = find_conflicts(now, at=timezone.now())
-            for line in rfc_parts.conflict_statements(found, actor, whole=sees_all(now, actor)):
-                messages.warning(request, line.text)
-            return redirect(now)
     context = {
         "title": _("Revise %(number)s") % {"number": rfc.number},
         "lede": rfc.title,
@@ -196,8 +233,8 @@ def rfc_revise(request: HttpRequest, pk: int) -> HttpResponse:
         "barred": [] if request.method == "POST" else why_not(rfc, "revise", actor=actor, at=timezone.now()),
         "crumbs": crumbs_of(rfc, _("Revise")),
         "voids": rfc.state in (RFCState.AWAITING_APPROVAL, RFCState.AUTHORIZED),
-        "many": len(possible) if many else 0,
-        "picks": many,
+        "many": form.many,
+        "picks": form.picks,
         "picked": picked,
     }
     return render(request, "changes/rfc_form.html", context, status=400 if form.errors else 200)

@@ -9,14 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from changes.enums_identify import LocationKind, Response, UpdateClass
 from changes.feeds import base
-from patchflow.kernel.errors import Refusal
-
-
-def refuse(form: forms.Form, refusal: Refusal) -> None:
-    """Puts the reasons of a refusal beside the fields that they name, else above the form."""
-    for blocker in refusal.blockers:
-        field = blocker.code.rpartition(".")[2]
-        form.add_error(field if field in form.fields else None, blocker.said)
+from patchflow.web.fields import refuse as refuse
 
 
 class RespondForm(forms.Form):

@@ -12,10 +12,12 @@ from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from knox.models import get_token_model
 
 from changes.admin.rfc import ROUND_VERBS
+from changes.queries import board
 from patchflow.kernel import saved_filters, substitutes
 from patchflow.kernel.models import (
     AuditEntry,
@@ -117,6 +119,20 @@ class RoundAdmin(VerbAdmin):
     )
     inlines = (LevelInline, SignOffInline)
     verbs = ROUND_VERBS
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Rounds about what the person may see, and those that ask them."""
+        actor: Any = request.user
+        return board.rounds_visible_to(actor, at=timezone.now()).select_related("opened_by")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """The document names every host: only who sees them all, or is asked, reads it."""
+        actor: Any = request.user
+        whole = obj is None or board.reads_whole(obj, actor, at=timezone.now())
+        return [name for name in super().get_fields(request, obj) if whole or name != "document"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return self.get_fields(request, obj)
 
 
 @admin.register(AuditEntry)

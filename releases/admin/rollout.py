@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.models import User
 from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
-from releases.domain import delays, jobs, partial, rings, rollouts, switches, tasks_by_hand
+from releases.domain import delays, jobs, partial, rings, rollbacks, rollouts, switches, tasks_by_hand
 from releases.models import (
     DelayRequest,
     HandTask,
@@ -25,6 +25,8 @@ from releases.models import (
     Ring,
     Rollout,
 )
+from releases.web.rollout_offers import back_verb
+from releases.web.rollout_parts import summed, tallies
 
 
 def _call(verb: Callable[..., Any], key: str, *, reason: str = "") -> Callable[[Any, User, Any, str], Any]:
@@ -51,6 +53,14 @@ class EventInline(ReadOnlyInline):
     fields = ("attempt", "seq", "at", "stage", "message")
 
 
+def _roll_back(rollout: Rollout, actor: User, at: Any, said: str) -> Rollout:
+    return rollbacks.roll_back(release_id=rollout.release_id, reason=said, actor=actor, at=at)
+
+
+def _against_roll_back(rollout: Rollout, actor: User, _at: Any) -> list[Blocker]:
+    return list(back_verb(rollout, summed(tallies(rollout, actor)), actor).blockers)
+
+
 @admin.register(Rollout)
 class RolloutAdmin(VerbAdmin):
     list_display = ("number", "release", "state", "state_at", "reverses", "started_by", "statement")
@@ -63,6 +73,7 @@ class RolloutAdmin(VerbAdmin):
         AdminVerb("resume", "Resume", _call(rollouts.resume, "rollout_id"), "resume"),
         AdminVerb("halt", "Halt", _call(rollouts.halt, "rollout_id", reason="cause"), "halt", needs_reason=True),
         AdminVerb("stop", "Stop", _call(rollouts.stop, "rollout_id", reason="reason"), "stop", needs_reason=True),
+        AdminVerb("roll_back", _("Roll back"), _roll_back, needs_reason=True, why_not=_against_roll_back),
         AdminVerb(
             "cancel", "Cancel", _call(rollouts.cancel, "rollout_id", reason="reason"), "cancel", needs_reason=True
         ),

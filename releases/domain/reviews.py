@@ -41,14 +41,17 @@ def open_review(*, release_id: int, actor: User, at: datetime) -> PostImplementa
     return review
 
 
+ANSWERS = any_of(capability("review.write"), capability("review.complete"))
+
+
 @workflow.verb("release.review.answered", PostImplementationReview, "review_id")
 def answer(*, review_id: int, answers: Mapping[str, str], actor: User, at: datetime) -> PostImplementationReview:
     """Adds answers to questions of the review; an earlier answer stays as a row. Empty answers are left out."""
     review = workflow.lock(PostImplementationReview, review_id)
-    if refused := failing([any_of(capability("review.write"), capability("review.complete"))], review, actor):
+    if refused := failing([ANSWERS], review, actor):
         raise NotAllowed(refused)
-    if review.state != ReviewState.OPEN:
-        raise Conflict("This review is completed: what was said stays.", code="conflict.state")
+    if over := _over(review):
+        raise Conflict(over)
     if strange := [question for question in answers if question not in review.questions]:
         raise Invalid(english("This review does not ask “%(strange)s”.", strange=strange[0]), code="review.question")
     said = {question: text.strip() for question, text in answers.items() if text.strip()}
@@ -57,6 +60,17 @@ def answer(*, review_id: int, answers: Mapping[str, str], actor: User, at: datet
     if said:
         audit.record(review, "release.review.answered", actor=actor, at=at, detail=dict(said))
     return review
+
+
+def why_not_answer(review: PostImplementationReview, actor: User) -> list[Blocker]:
+    """Why this person cannot answer now, the same as the verb raises."""
+    return failing([ANSWERS], review, actor) or _over(review)
+
+
+def _over(review: PostImplementationReview) -> list[Blocker]:
+    if review.state == ReviewState.OPEN:
+        return []
+    return [Blocker("conflict.state", "This review is completed: what was said stays.")]
 
 
 @workflow.verb("release.review.completed", PostImplementationReview, "review_id")

@@ -100,8 +100,8 @@ def release_amend(request: HttpRequest, pk: int) -> HttpResponse:
         "sign": sign,
         "ask": ask,
         "take_back": take_back,
-        "may_ask": not amendment and bool(late.entries) and not _against(release, actor),
-        "against": _against(release, actor) if not amendment else [],
+        "may_ask": not amendment and bool(late.entries) and not against_proposing(release, actor),
+        "against": against_proposing(release, actor) if not amendment else [],
         "next_url": reverse("changes:rfc-raise"),
         "outside": late.outside[:NAMED],
         "more": max(0, len(late.outside) - NAMED),
@@ -131,7 +131,7 @@ def _act(request: HttpRequest, release: Release, amendment: Amendment | None, fo
     return _("Your decision is written down.")
 
 
-def _against(release: Release, actor: User) -> list[Any]:
+def against_proposing(release: Release, actor: User) -> list[Any]:
     """Why this person cannot propose now."""
     rollout = release.rollouts.open().filter(reverses__isnull=True).first()
     found = failing([capability("release.seal"), not_signer], release, actor)

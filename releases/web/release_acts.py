@@ -192,7 +192,7 @@ def crumbs_of(release: Release, title: Any) -> list[Crumb]:
     ]
 
 
-def _against_judging(run: AcceptanceRun, actor: Any) -> list[Blocker]:
+def against_judging(run: AcceptanceRun, actor: Any) -> list[Blocker]:
     """Why nobody, or not this person, judges the run: either verdict is as possible as the other."""
     return workflow.why_not(run, "fail", actor=actor, at=timezone.now())
 
@@ -213,7 +213,7 @@ def run_judge(request: HttpRequest, pk: int, run: int) -> HttpResponse:
         else:
             messages.success(request, _("The run is judged."))
             return redirect("releases:release-tests", release.pk)
-    against = [] if request.method == "POST" else _against_judging(found, actor)
+    against = [] if request.method == "POST" else against_judging(found, actor)
     context = {
         "title": _("Judge the run"), "lede": str(found), "phase": 3, "form": form, "submit_label": _("Judge"),
         "verb": Verb("judge", _("Judge"), allowed=not against, blockers=against),

@@ -55,6 +55,9 @@ class WindowsForm(forms.Form):
         help_text=_("In your time zone. A host whose turn comes at or after it is refused, with that reason."),
     )
 
+    without = 0
+    """Hosts of the release that have no window."""
+
     def offer(self, windows: Sequence[ServiceWindow]) -> None:
         self.fields["window_ids"].choices = [(w.pk, w.name) for w in windows]  # type: ignore[attr-defined]
 

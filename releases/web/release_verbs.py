@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from changes.queries.holds import hold_blocker, open_hold_of
-from patchflow.kernel import workflow
-from patchflow.kernel.blockers import Blocker, english
+from patchflow.kernel import trial, workflow
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 from patchflow.web.verbs import Verb
@@ -76,11 +76,11 @@ def verbs_of_release(release: Release, *, actor: User, at: datetime) -> list[Ver
         for one in workflow.available(release, actor=actor, at=at)
     ]
     if release.state == ReleaseState.TESTING:
-        found.insert(0, _verb(release, "test", _("Run the tests"), _against_tests(release, actor)))
+        found.insert(0, _verb(release, "test", _("Run the tests"), against_tests(release, actor)))
     if (count := len(owed.owed_hosts(release.pk))) and release.state in AFTER:
         found.append(
             _verb(
-                release, "propose_next", _("Propose the next change"), _against_next(release, actor),
+                release, "propose_next", _("Propose the next change"), against_next(release, actor),
                 reach=ngettext("for %(n)d missed host", "for %(n)d missed hosts", count) % {"n": count},
             )
         )  # fmt: skip
@@ -90,17 +90,25 @@ def verbs_of_release(release: Release, *, actor: User, at: datetime) -> list[Ver
     return sorted(found, key=lambda verb: not verb.primary)
 
 
-def _against_next(release: Release, actor: User) -> list[Blocker]:
+def against_next(release: Release, actor: User) -> list[Blocker]:
+    """Why this person cannot propose the next change now."""
     found = failing([capability("rfc.raise")], None, actor) if not actor.holds_somewhere("rfc.raise") else []
     last = release.next_rfc
     if last is not None and last.state not in owed.OVER:
         said = _("%(rfc)s takes up what is owed already.") % {"rfc": last.number}
         found.append(Blocker("conflict.next_rfc", said, last.get_absolute_url()))
+    elif not owed.owed_hosts(release.pk):
+        found.append(Blocker("release.nothing_owed", english("No host is owed anything.")))
     return found
 
 
-def _against_tests(release: Release, actor: User) -> list[Blocker]:
-    found = failing([capability("acceptance.run")], release, actor) + hold_blocker(release)
+def against_tests(release: Release, actor: User) -> list[Blocker]:
+    """Why this person cannot run the tests now."""
+    found = failing([capability("acceptance.run")], release, actor)
+    if release.state != ReleaseState.TESTING:
+        state = english("It is %(state)s: acceptance runs on a build.", state=label_of(release))
+        return found or [Blocker("conflict.state", state)]
+    found += [*trial.mismatch(release.trial, str(release)), *hold_blocker(release)]
     found += [
         Blocker("acceptance.uncovered", english("No test is planned for %(update)s.", update=u), tone="wait")
         for u in acceptance.uncovered(release)

@@ -16,10 +16,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
-from changes.queries.rfcs import authorized
-from cmdb.enums import Environment
-from cmdb.models import Host
-from cmdb.queries.windows import windows_of
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.rules import capability, failing
@@ -27,13 +23,10 @@ from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Verb
 from releases.domain import acceptance, plans, releases
 from releases.domain.profiles import offline_rule
-from releases.models import HostStep, InstallProfile, Release, ReleaseRFC
-from releases.queries.builds import updates_of
+from releases.models import HostStep, InstallProfile, Release
+from releases.web import builder_forms
 from releases.web import release_forms as shapes
 from releases.web.releases import visible_release
-
-CHOICES = 300
-"""Hosts offered in one list; more are chosen over REST."""
 
 
 def _page(
@@ -72,14 +65,10 @@ def _page(
 def release_compose(request: HttpRequest) -> HttpResponse:
     """A new release from authorized changes."""
     actor: Any = request.user
-    taken = ReleaseRFC.objects.filter(left_at__isnull=True).values_list("rfc_id", flat=True)
-    free = [r for r in authorized(actor) if r.pk not in set(taken)]
-    chosen = request.GET.getlist("rfc")
-    form = shapes.ComposeForm(request.POST or None, initial={"rfc_ids": chosen})
-    form.offer(free)
+    free = builder_forms.free_changes(actor)
     return _page(
         request,
-        form,
+        builder_forms.compose_form(request.POST or None, request.GET.getlist("rfc"), free),
         title=_("Compose a release"),
         lede=_("Its hosts, dates and way back come from the changes."),
         act=releases.compose,
@@ -96,16 +85,7 @@ def release_windows(request: HttpRequest, pk: int) -> HttpResponse:
     """Service windows of its hosts, and between which moments it may start."""
     actor: Any = request.user
     release = visible_release(request, pk)
-    found = windows_of(release.planned_hosts.values_list("host_id", flat=True))
-    windows = sorted({w.pk: w for ws in found.values() for w in ws}.values(), key=lambda w: w.name)
-    initial = {
-        "window_ids": list(release.planned_windows.values_list("window_id", flat=True)) or [w.pk for w in windows],
-        "earliest_at": release.earliest_at,
-        "latest_at": release.latest_at,
-    }
-    form = shapes.WindowsForm(request.POST or None, initial=initial)
-    form.offer(windows)
-    without = release.planned_hosts.exclude(host_id__in=found).count()
+    form = builder_forms.windows_form(request.POST or None, release, actor)
     return _page(
         request,
         form,
@@ -115,8 +95,8 @@ def release_windows(request: HttpRequest, pk: int) -> HttpResponse:
         submit=_("Choose"),
         back=release.get_absolute_url(),
         template="releases/release_windows.html",
-        without=without,
-        windows=windows,
+        without=form.without,
+        windows=form.fields["window_ids"].choices,  # type: ignore[attr-defined]
     )
 
 
@@ -125,11 +105,7 @@ def release_windows(request: HttpRequest, pk: int) -> HttpResponse:
 def release_profile(request: HttpRequest, pk: int) -> HttpResponse:
     actor: Any = request.user
     release = visible_release(request, pk)
-    newest: dict[str, InstallProfile] = {}
-    for profile in InstallProfile.objects.order_by("name", "revision"):
-        newest[profile.name] = profile
-    form = shapes.ProfileForm(request.POST or None, initial={"profile_id": release.profile_id})
-    form.offer(list(newest.values()))
+    form = builder_forms.profile_form(request.POST or None, release, actor)
     return _page(
         request,
         form,
@@ -139,7 +115,7 @@ def release_profile(request: HttpRequest, pk: int) -> HttpResponse:
         submit=_("Choose"),
         back=release.get_absolute_url(),
         template="releases/release_profile.html",
-        profiles=list(newest.values()),
+        profiles=builder_forms.newest_profiles(),
         define_url=f"{reverse('releases:profile-define')}?release={release.pk}",
     )
 
@@ -149,9 +125,7 @@ def release_profile(request: HttpRequest, pk: int) -> HttpResponse:
 def release_way_back(request: HttpRequest, pk: int) -> HttpResponse:
     actor: Any = request.user
     release = visible_release(request, pk)
-    form = shapes.WayBackForm(request.POST or None, initial={"kind": release.way_back})
-    if request.method != "POST":
-        form.hold_to(plans.promised_way_back(release))
+    form = builder_forms.way_back_form(request.POST or None, release, actor)
     return _page(
         request,
         form,
@@ -170,11 +144,7 @@ def release_drop_host(request: HttpRequest, pk: int) -> HttpResponse:
     """Leaves a host out, with the reason."""
     actor: Any = request.user
     release = visible_release(request, pk)
-    hosts = list(
-        Host.objects.within(actor, "release.view").filter(planned_in__release=release).order_by("name")[:CHOICES]
-    )
-    form = shapes.DropHostForm(request.POST or None)
-    form.offer(hosts)
+    form = builder_forms.drop_host_form(request.POST or None, release, actor)
     return _page(
         request,
         form,
@@ -193,14 +163,7 @@ def release_plan_test(request: HttpRequest, pk: int) -> HttpResponse:
     """Plans the test of an update on a test host."""
     actor: Any = request.user
     release = visible_release(request, pk)
-    visible = Host.objects.visible_to(actor).filter(retired_at__isnull=True).order_by("name")
-    test = visible.exclude(ci__environment=Environment.PRODUCTION)
-    hosts = [
-        *test[:CHOICES],
-        *visible.filter(planned_in__release=release, ci__environment=Environment.PRODUCTION)[:CHOICES],
-    ]
-    form = shapes.TestForm(request.POST or None)
-    form.offer(updates_of(release), hosts)
+    form = builder_forms.plan_test_form(request.POST or None, release, actor)
     return _page(
         request,
         form,

@@ -125,6 +125,23 @@ class RingForm(forms.Form):
         )  # fmt: skip
 
 
+class Rings(forms.BaseFormSet):
+    """The rings of a release, one form each."""
+
+    @property
+    def given(self) -> int:
+        """How many rows were filled when the form was opened."""
+        return len(self.initial or ())
+
+    def plans(self) -> list[RingPlan]:
+        """The rings as the verb takes them."""
+        return [ring for row in self if (ring := row.plan())]
+
+    def add_error(self, _field: None, error: Any) -> None:
+        """A reason that concerns them all."""
+        self.non_form_errors().append(error)
+
+
 def initial_plan(ring: RingPlan) -> dict[str, Any]:
     """A ring as the form shows it: shares as they were given, hosts by hand by name."""
     names = Host.objects.filter(pk__in=ring.host_ids).order_by("name").values_list("name", flat=True)

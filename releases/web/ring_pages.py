@@ -6,7 +6,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.forms import formset_factory
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -23,6 +22,7 @@ from releases import confidence
 from releases.domain import plans, ring_plans
 from releases.models import PlannedRing, Release
 from releases.web import ring_forms as shapes
+from releases.web.builder_forms import rings_form
 from releases.web.releases import visible_release
 
 NAMED = 60
@@ -38,19 +38,12 @@ def release_rings(request: HttpRequest, pk: int) -> HttpResponse:
     actor: Any = request.user
     seen = Host.objects.within(actor, "release.view").filter(planned_in__release=release).order_by("name")
     planned = list(release.planned_rings.all())
-    initial = [shapes.initial_ring(r) for r in planned] or [shapes.initial_plan(r) for r in plans.usual_rings(release)]
-    extra = max(shapes.RINGS - len(initial), 1)
-    rows = formset_factory(shapes.RingForm, extra=extra, max_num=20)(request.POST or None, initial=initial)
-    groups = shapes.groups_of(release, actor)
-    for row in rows:
-        row.release = release
-        row.offer(groups)
+    rows = rings_form(request.POST or None, release, actor)
     numbered = list(enumerate(rows))
     problems: list[Any] = []
     if request.method == "POST" and rows.is_valid():
-        wanted = [ring for row in rows if (ring := row.plan())]
         try:
-            plans.plan_rings(release_id=release.pk, rings=wanted, actor=actor, at=timezone.now())
+            plans.plan_rings(release_id=release.pk, rings=rows.plans(), actor=actor, at=timezone.now())
         except Refusal as refusal:
             problems = refusal.blockers
         else:
@@ -62,9 +55,9 @@ def release_rings(request: HttpRequest, pk: int) -> HttpResponse:
         "title": _("Rings of %(number)s") % {"number": release.number},
         "lede": _("The first few hosts prove the release for the next."),
         "rows": rows,
-        "shown": numbered[: len(initial) + 1],
-        "more": numbered[len(initial) + 1 :],
-        "more_open": any(row.is_bound and row.has_changed() for _number, row in numbered[len(initial) + 1 :]),
+        "shown": numbered[: rows.given + 1],
+        "more": numbered[rows.given + 1 :],
+        "more_open": any(row.is_bound and row.has_changed() for _number, row in numbered[rows.given + 1 :]),
         "problems": problems,
         "hosts": count,
         "phase": 3,

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.db.models import Model
+from django.forms import BaseFormSet, BooleanField, DateTimeField, IntegerField
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape
 
-from changes.domain import feeds
-from changes.models import Feed
+from changes.domain import agendas, feeds, meetings
+from changes.models import Feed, Meeting
 from cmdb.domain import exemptions
 from cmdb.models import Exemption
 from patchflow.kernel.models import SignOffLevel, Voter
@@ -31,6 +33,28 @@ TRIED = 6
 """Rows of a list, each in another state or with other reasons against it, on which a verb is pressed."""
 
 
+TYPED = "Because <it>."
+
+
+def as_shown(form: Any) -> dict[str, Any]:
+    """What a browser sends of a form as it is shown, where only what must be said is typed, and the rest left as it is."""
+    parts = (form.management_form, *form.forms) if isinstance(form, BaseFormSet) else (form,)
+    sent = {bound.html_name: _value(bound) for part in parts for bound in part}
+    return {name: value for name, value in sent.items() if value not in (None, "", [])}
+
+
+def _value(bound: Any) -> Any:
+    field, value = bound.field, bound.value()
+    if isinstance(field, BooleanField):
+        return "on" if value else ""
+    if value in (None, "", []) and field.required:
+        if choices := [key for key, _label in getattr(field, "choices", []) if key]:
+            return choices[0]
+        made = {DateTimeField: "2026-11-27T10:00", IntegerField: "1"}
+        return next((text for kind, text in made.items() if isinstance(field, kind)), TYPED)
+    return field.widget.format_value(value)
+
+
 def admin_verbs() -> Iterator[tuple[str, type[Model], AdminVerb]]:
     for model, window in admin.site._registry.items():
         for verb in getattr(window, "verbs", ()):
@@ -40,10 +64,26 @@ def admin_verbs() -> Iterator[tuple[str, type[Model], AdminVerb]]:
 VERBS = {name: (model, verb) for name, model, verb in admin_verbs()}
 
 
+MAKERS: dict[str, Any] = {
+    f"{model._meta.label}.{window.maker.name}": window
+    for model, window in admin.site._registry.items()
+    if getattr(window, "maker", None)
+}
+NEW: dict[str, dict[str, Any]] = {
+    "changes.RFC.raise": {"other_reason": "Because.", "host_mode": "only", "host_names": "*"},
+    "changes.ChangeModel.draft": {"name": "Another"},
+    "changes.Meeting.plan": {},
+    "releases.Release.compose": {},
+    "releases.InstallProfile.define": {"name": "Another"},
+}
+"""What is typed into the forms of what is made new, where more is needed than they ask."""
+
+
 class Pressed:
     """One verb of the site, its list and the form that it asks for, in a world of which nothing is kept."""
 
     def __init__(self, name: str, board: Board) -> None:  # noqa: F811
+        self.name = name
         self.model, self.verb = VERBS[name]
         self.board = board
         self.window: Any = admin.site.get_model_admin(self.model)
@@ -55,19 +95,22 @@ class Pressed:
         return list(page.context["cl"].result_list)[:LOOKED_AT] if page.status_code == 200 else []
 
     def against(self, row: Any) -> str:
-        return self.window.explain(self.verb, row, self.board.people["everything"], timezone.now())
+        """What the page that asks says against it."""
+        rows = [row] if self.verb.on == "all" else row
+        return self.window.explain(self.verb, rows, self.board.people["everything"], timezone.now())
 
     def works(self, client: Client, row: Any) -> bool:
         """Whether the verb, pressed on the row, does something."""
-        answer, left = sent(client, self.place, self.form(row))
+        answer, left = sent(client, self.place, self.form(client, row))
         return answer.status_code == 302 and bool(left)
 
-    def form(self, row: Any) -> dict[str, Any]:
-        choices = [str(value) for value, _label in self.verb.choices]
-        return {
-            "action": self.verb.name, "_selected_action": [str(row.pk)], "confirmed": "1", "reason": "Because <it>.",
-            **({"choice": choices[-1]} if choices else {}),
-        }  # fmt: skip
+    def form(self, client: Client, row: Any) -> dict[str, Any]:
+        """What is sent: the form of the page that asks, filled."""
+        chosen = {"action": self.verb.name, "_selected_action": [str(row.pk)]}
+        filled = {"reason": TYPED} if self.verb.needs_reason else {}
+        if self.verb.form:
+            filled = as_shown(client.post(self.place, chosen).context_data["form"])
+        return {**filled, **chosen, "confirmed": "1"}
 
 
 @pytest.mark.parametrize("name", VERBS)
@@ -82,7 +125,7 @@ def test_what_is_foreseen_is_what_comes(name: str, board: Board) -> None:  # noq
                 for why in [pressed.against(row)]
             }
         for (_state, why), row in list(foreseen.items())[:TRIED]:
-            answer, left = sent(everything, pressed.place, pressed.form(row))
+            answer, left = sent(everything, pressed.place, pressed.form(everything, row))
             done = answer.status_code == 302
             if done == bool(why) or answer.status_code not in (200, 302):
                 wrong.append(f"{row}: {answer.status_code}, foreseen {why!r}, leaves {left}, {told(answer)}")
@@ -101,27 +144,56 @@ def test_verb_has_its_effect_or_says_why_not(name: str, board: Board) -> None:  
         assert (row is None) == (name in WITHOUT_ROW)
         if row is None:
             return
-        answer, left = sent(aud, pressed.place, pressed.form(row))
+        form = pressed.form(everything, row)
+        answer, left = sent(aud, pressed.place, form)
         seen = row in pressed.rows(aud)
     assert not left
     assert (answer.status_code == 200) == seen
     if seen:
         assert "Nothing was changed" in answer.text
         assert told(answer)
-        assert 'value="Because &lt;it&gt;."' in answer.text or not pressed.verb.needs_reason
+        assert escape(TYPED) in answer.text or TYPED not in form.values()
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_maker_makes_one_or_says_why_not(name: str, board: Board) -> None:  # noqa: F811
+    window = MAKERS[name]
+    meta = window.model._meta
+    place = reverse(f"admin:{meta.app_label}_{meta.model_name}_add")
+    with taken_back():
+        everything, aud, root = (entered(p) for p in (board.people["everything"], board.cast.aud, board.cast.root))
+        form = as_shown(everything.get(place).context_data["form"]) | NEW[name] | {"confirmed": "1"}
+        answer, left = sent(everything, place, form)
+        assert (answer.status_code, bool(left)) == (302, True), told(answer)
+        asked = aud.get(place)
+        refused, left = sent(aud, place, form)
+        shut, changed = sent(root, place, form)
+        incomplete, kept = sent(everything, place, {"confirmed": "1", "title": TYPED, "name": TYPED, "place": TYPED})
+    assert "This will be refused: " in asked.text
+    assert (refused.status_code, left) == (200, [])
+    assert told(refused)
+    assert (shut.status_code, changed) == (403, [])
+    assert (incomplete.status_code, kept) == (200, [])
+    assert escape(TYPED) in incomplete.text
 
 
 def test_tables_name_verbs_that_there_are() -> None:
     assert {*UNFORESEEN, *WITHOUT_ROW, *PREPARED} <= set(VERBS)
+    assert set(NEW) == set(MAKERS)
     assert not WITHOUT_ROW.keys() & PREPARED.keys()
 
 
 def told(answer: Any) -> str:
-    return (
-        " ".join(str(why) for _row, why in (answer.context_data or {}).get("shown", []))
-        if answer.status_code == 200
-        else ""
-    )
+    """What an answered page says against it: beside the rows, or in the form."""
+    if answer.status_code != 200 or not answer.context_data:
+        return ""
+    form = answer.context_data["form"]
+    said = [str(why) for _row, why in answer.context_data["shown"]]
+    if isinstance(form, BaseFormSet):
+        said += [str(error) for error in form.non_form_errors()]
+    elif form is not None:
+        said += [str(error) for errors in form.errors.values() for error in errors]
+    return " ".join(said).strip()
 
 
 def a_granted_exemption(board: Board) -> None:  # noqa: F811
@@ -153,14 +225,29 @@ def a_seat_in_every_round(board: Board) -> None:  # noqa: F811
         Voter.objects.create(level=level, user=board.people["everything"], via="cab_member")
 
 
-PREPARED: dict[str, Callable[[Board], None]] = {
+def a_published_meeting(board: Board) -> Meeting:  # noqa: F811
+    meeting = Meeting.objects.filter(state="planned").latest("pk")
+    agendas.add_topic(meeting_id=meeting.pk, title="Soak time", actor=board.cast.che, at=board.at)
+    return meetings.publish(meeting_id=meeting.pk, actor=board.cast.che, at=board.at)
+
+
+def a_meeting_that_has_settled_all(board: Board) -> None:  # noqa: F811
+    meeting = a_published_meeting(board)
+    for item in meeting.items.all():
+        agendas.withdraw(meeting_id=meeting.pk, item_id=item.pk, reason="By mail.", actor=board.cast.che, at=board.at)
+    meetings.open_session(meeting_id=meeting.pk, actor=board.cast.cal, at=board.at)
+    agendas.attend(meeting_id=meeting.pk, presence={board.cast.mia.pk: "present"}, actor=board.cast.cal, at=board.at)
+
+
+PREPARED: dict[str, Callable[[Board], object]] = {
     "cmdb.Exemption.revoke": a_granted_exemption,
+    "changes.Meeting.open": a_published_meeting,
+    "changes.Meeting.minute": a_meeting_that_has_settled_all,
     "changes.Feed.enable": feeds_that_are_off,
     "releases.Release.resume": a_release_on_hold,
     "releases.Rollout.resume": a_paused_rollout,
     "releases.KillSwitch.turn_off": a_switch_that_is_on,
-    "kernel.SignOffRound.approve": a_seat_in_every_round,
-    "kernel.SignOffRound.refuse": a_seat_in_every_round,
+    "kernel.SignOffRound.decide": a_seat_in_every_round,
 }
 """What the small world lacks for these verbs, brought about by verbs."""
 UNFORESEEN = {"cmdb.Connection.show_key": "the host answers, or not, when it is asked"}
@@ -173,8 +260,13 @@ WITHOUT_ROW = {
     "changes.RFC.review_glass": "no glass is broken",
     "changes.RFC.bring_owed": "no emergency owes a document",
     "changes.Cycle.close_unneeded": "every open cycle has RFCs under way",
+    "releases.Release.accept": "no release is deployed and reviewed",
+    "releases.Release.propose_amendment": "no host has come late to a release",
+    "releases.PostImplementationReview.answer": "no review is open",
+    "releases.PostImplementationReview.complete": "no review is open",
+    "releases.Rollout.roll_back": "a host of every rollout is at work, or none was changed",
     "releases.Release.stop": "no release is at rest in the middle of its deployment",
-    "releases.AcceptanceRun.give_up": "no run is under way",
+    "releases.AcceptanceRun.judge": "no run is under way",
     "releases.Rollout.cancel": "no rollout is planned and not started",
     "releases.Ring.propose_partial": "no ring has failed",
 }
