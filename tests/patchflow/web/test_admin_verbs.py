@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.db.models import Model
-from django.forms import BaseFormSet, BooleanField, DateTimeField, IntegerField
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -23,6 +22,7 @@ from patchflow.web.admin import AdminVerb
 from releases.domain import rollouts, standing, switches
 from releases.models import Release, Rollout
 from releases.models.release import CLOSED
+from tests.patchflow.admin_forms import TYPED, as_shown, told
 from tests.patchflow.api.board import Board, board, quiet, taken_back  # noqa: F401 - a fixture
 from tests.patchflow.test_web_duties import entered, sent
 
@@ -31,28 +31,6 @@ LOOKED_AT = 40
 """Rows of a list among which one is sought that a verb may be pressed on."""
 TRIED = 6
 """Rows of a list, each in another state or with other reasons against it, on which a verb is pressed."""
-
-
-TYPED = "Because <it>."
-
-
-def as_shown(form: Any) -> dict[str, Any]:
-    """What a browser sends of a form as it is shown, where only what must be said is typed, and the rest left as it is."""
-    parts = (form.management_form, *form.forms) if isinstance(form, BaseFormSet) else (form,)
-    sent = {bound.html_name: _value(bound) for part in parts for bound in part}
-    return {name: value for name, value in sent.items() if value not in (None, "", [])}
-
-
-def _value(bound: Any) -> Any:
-    field, value = bound.field, bound.value()
-    if isinstance(field, BooleanField):
-        return "on" if value else ""
-    if value in (None, "", []) and field.required:
-        if choices := [key for key, _label in getattr(field, "choices", []) if key]:
-            return choices[0]
-        made = {DateTimeField: "2026-11-27T10:00", IntegerField: "1"}
-        return next((text for kind, text in made.items() if isinstance(field, kind)), TYPED)
-    return field.widget.format_value(value)
 
 
 def admin_verbs() -> Iterator[tuple[str, type[Model], AdminVerb]]:
@@ -181,19 +159,6 @@ def test_tables_name_verbs_that_there_are() -> None:
     assert {*UNFORESEEN, *WITHOUT_ROW, *PREPARED} <= set(VERBS)
     assert set(NEW) == set(MAKERS)
     assert not WITHOUT_ROW.keys() & PREPARED.keys()
-
-
-def told(answer: Any) -> str:
-    """What an answered page says against it: beside the rows, or in the form."""
-    if answer.status_code != 200 or not answer.context_data:
-        return ""
-    form = answer.context_data["form"]
-    said = [str(why) for _row, why in answer.context_data["shown"]]
-    if isinstance(form, BaseFormSet):
-        said += [str(error) for error in form.non_form_errors()]
-    elif form is not None:
-        said += [str(error) for errors in form.errors.values() for error in errors]
-    return " ".join(said).strip()
 
 
 def a_granted_exemption(board: Board) -> None:  # noqa: F811
