@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from cmdb.domain import baselines, connections, discrepancies, exemptions, groups, hosts, items, scans, windows
+from cmdb.enums import QueuedRule
 from cmdb.models import (
     Baseline,
     BaselineItem,
@@ -31,10 +32,12 @@ from cmdb.models import (
     ServiceWindow,
     SupportGroup,
 )
+from cmdb.queries.scans import reason_for, runs_in_sight
+from cmdb.web.forms import RetireWindowForm
 from patchflow.kernel import workflow
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.models import User
-from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
+from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin, plain
 
 
 def _scan(host: Host, actor: User, at: datetime, reason: str) -> None:
@@ -61,8 +64,10 @@ def _retire_group(group: HostGroup, actor: User, at: datetime, reason: str) -> N
     groups.retire(group_id=group.pk, reason=reason, actor=actor, at=at)
 
 
-def _retire_window(window: ServiceWindow, actor: User, at: datetime, reason: str) -> None:
-    windows.retire(window_id=window.pk, reason=reason, actor=actor, at=at)
+def _retire_window(window: ServiceWindow, actor: User, at: datetime, form: RetireWindowForm) -> None:
+    given = form.cleaned_data
+    rule = given["queued"] or QueuedRule.HALT
+    windows.retire(window_id=window.pk, reason=given["reason"], queued=rule, actor=actor, at=at)
 
 
 def _retire_baseline(baseline: Baseline, actor: User, at: datetime, reason: str) -> None:
@@ -195,11 +200,22 @@ class ConnectionAdmin(VerbAdmin):
 
 @admin.register(ScanRun)
 class ScanRunAdmin(VerbAdmin):
-    list_display = ("__str__", "state", "scanner", "requested_by", "requested_at", "ended_at", "reason")
+    """What was written of a run counts all its hosts; shown is what is true of those in sight."""
+
+    list_display = ("__str__", "state", "scanner", "requested_by", "requested_at", "ended_at", "outcome")
     list_filter = ("state", "scanner")
     list_select_related = ("requested_by",)
+    exclude = ("reason",)
+    readonly_fields = ("outcome",)
     inlines = (ResultInline,)
     verbs = (AdminVerb("cancel", _("Cancel"), _cancel, transition="cancel"),)
+
+    def get_queryset(self, request: Any) -> Any:
+        return runs_in_sight(request.user)
+
+    @admin.display(description=_("Outcome"))
+    def outcome(self, run: ScanRun) -> str:
+        return reason_for(run)
 
 
 @admin.register(HostGroup)
@@ -233,7 +249,7 @@ class WindowAdmin(VerbAdmin):
     )
     list_filter = ("recurrence", "zone")
     search_fields = ("name",)
-    verbs = (AdminVerb("retire", _("Retire"), _retire_window, needs_reason=True),)
+    verbs = (AdminVerb("retire", _("Retire"), _retire_window, form=plain(RetireWindowForm)),)
 
 
 @admin.register(Baseline)

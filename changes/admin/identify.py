@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from changes.admin.rfc import RAISE
@@ -25,6 +27,7 @@ from changes.models import (
     Verification,
     Vulnerability,
 )
+from changes.queries.updates import counted
 from changes.rules_identify import may_respond
 from changes.web import rfc_writing
 from changes.web.rfc_forms import ContentForm
@@ -138,9 +141,11 @@ class UpdateAdmin(VerbAdmin):
         "origin",
         "update_class",
         "response",
-        "reach",
+        "missing",
         "start_by",
     )
+    exclude = ("reach",)
+    readonly_fields = ("missing",)
     list_filter = ("update_class", "response", "origin", "kind", "distribution")
     search_fields = ("name", "fixed_version")
     inlines = (ResponseInline,)
@@ -149,6 +154,15 @@ class UpdateAdmin(VerbAdmin):
         AdminVerb("respond", _("Respond"), _respond, form=plain(RespondForm), why_not=_against_response),
         AdminVerb("classify", _("Change the class"), _classify, form=plain(ClassifyForm), why_not=_against_response),
     )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        actor: Any = request.user
+        found: QuerySet[Any] = counted(super().get_queryset(request), actor)  # type: ignore[arg-type]
+        return found
+
+    @admin.display(description=_("Hosts missing it"), ordering="missed")
+    def missing(self, update: Any) -> int:
+        return int(update.missed)
 
 
 @admin.register(Fix)

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from changes.domain import (
@@ -48,7 +50,11 @@ from changes.models import (
     RiskAssessment,
 )
 from changes.queries import board
-from changes.web import rfc_forms, rfc_writing
+from changes.queries.calendar import slots_seen
+from changes.queries.cycles import output_of
+from changes.queries.rfcs import sees_all
+from changes.queries.risk import factors_for
+from changes.web import rfc_forms, rfc_parts, rfc_writing
 from changes.web.board import DecideForm
 from changes.web.change_model_forms import ModelForm
 from patchflow.kernel.blockers import Blocker, english, label_of
@@ -83,12 +89,26 @@ class TargetInline(ReadOnlyInline):
 
 class RevisionInline(ReadOnlyInline):
     model = RFCRevision
-    fields = ("number", "by", "at", "reason", "difference", "voided")
+    fields = ("number", "by", "at", "reason", "said", "voided")
+
+    @admin.display(description=_("Difference"))
+    def said(self, revision: RFCRevision) -> str:
+        """It names hosts: it is read by who sees them all."""
+        if not sees_all(revision.rfc, self.actor):
+            return "–"
+        lines = rfc_parts.differences(revision.difference)
+        return "; ".join(f"{one.field}: {', '.join(one.removed)} → {', '.join(one.added)}" for one in lines)
 
 
 class RiskInline(ReadOnlyInline):
     model = RiskAssessment
-    fields = ("level", "score", "maximum", "factors", "by", "at")
+    fields = ("level", "score", "maximum", "said", "by", "at")
+
+    @admin.display(description=_("Factors"))
+    def said(self, risk: RiskAssessment) -> str:
+        """What counts hosts is read by who sees them all."""
+        whole = sees_all(risk.rfc, self.actor)
+        return " ".join(str(factor["sentence"]) for factor in factors_for(risk, whole=whole))
 
 
 class EvidenceInline(ReadOnlyInline):
@@ -242,7 +262,11 @@ ROUND_VERBS = (
 
 class StepInline(ReadOnlyInline):
     model = PhaseStep
-    fields = ("phase", "key", "state", "owner", "output", "reason", "settled_at")
+    fields = ("phase", "key", "state", "owner", "brought", "reason", "settled_at")
+
+    @admin.display(description=_("Output"))
+    def brought(self, step: PhaseStep) -> str:
+        return output_of(step, self.actor)
 
 
 class EventInline(ReadOnlyInline):
@@ -352,9 +376,19 @@ class HoldAdmin(VerbAdmin):
 
 @admin.register(ChangeSlot)
 class SlotAdmin(VerbAdmin):
-    list_display = ("rfc", "holder", "name", "starts_at", "ends_at", "hosts", "responsible", "released_at")
+    list_display = ("rfc", "holder", "name", "starts_at", "ends_at", "taken", "responsible", "released_at")
     list_filter = ("holder",)
-    list_select_related = ("rfc", "responsible")
+    exclude = ("hosts",)
+    readonly_fields = ("taken",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        actor: Any = request.user
+        return slots_seen(actor).select_related("rfc", "responsible")
+
+    @admin.display(description=_("Hosts"))
+    def taken(self, slot: Any) -> int | str:
+        """How many hosts it takes, for who may see every one of them."""
+        return slot.hosts if slot.whole else "–"
 
 
 def _revoke_key(key: CalendarKey, actor: Any, at: Any, said: str) -> None:

@@ -231,20 +231,22 @@ def _given(form: WindowForm) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Waiting:
-    """The queued hosts that an edit would reach. `token`: of exactly this list; an edit is saved by who has seen it."""
+    """The queued hosts in sight that an edit would reach. `token`: of exactly this list, and of those out of sight (`others`);
+    an edit is saved by who has seen it."""
 
     token: str
     sentence: str
     table: Table | None
     hidden: int = 0
+    others: bool = False
 
 
 SHOWN = 200
-"""Queued hosts by name; the sentence counts all."""
+"""Queued hosts by name; the sentence counts all in sight."""
 
 
 def _waiting(*, actor: User, at: datetime, **given: Any) -> Waiting:
-    """What an edit or an end would do to queued hosts, those in sight by name. Nothing is kept."""
+    """What an edit or an end would do to queued hosts: of those out of sight only that there are some. Nothing is kept."""
     found = windows.look_ahead(actor=actor, at=at, **given)
     if not found:
         return Waiting("", "", None)
@@ -252,10 +254,9 @@ def _waiting(*, actor: User, at: datetime, **given: Any) -> Waiting:
         Host.objects.visible_to(actor).filter(pk__among=[row.host_id for row in found]).values_list("pk", flat=True)
     )
     shown = [row for row in found if row.host_id in mine]
-    counts = counted(found)
-    said = ", ".join(QUEUED_WORDS[word] % {"n": n} for word, n in counts.items())
-    sentence = ngettext("%(n)d host waits for this window", "%(n)d hosts wait for this window", len(found)) % {
-        "n": len(found)
+    said = ", ".join(QUEUED_WORDS[word] % {"n": n} for word, n in counted(shown).items())
+    sentence = ngettext("%(n)d host waits for this window", "%(n)d hosts wait for this window", len(shown)) % {
+        "n": len(shown)
     }
     token = digest([[row.deployment, row.host_id, row.word, str(row.becomes)] for row in found])[:16]
     columns = [
@@ -265,7 +266,10 @@ def _waiting(*, actor: User, at: datetime, **given: Any) -> Waiting:
         Column(_("Result"), lambda q: f"{QUEUED[q.word]}: {here(q.why)}", wide=True),
     ]
     table = Table(columns, shown[:SHOWN], at, _("Hosts that wait for it"))
-    return Waiting(token, f"{sentence}: {said}.", table, len(found) - len(shown[:SHOWN]))
+    return Waiting(
+        token, f"{sentence}: {said}." if shown else "", table if shown else None, max(len(shown) - SHOWN, 0),
+        others=len(found) > len(shown),
+    )  # fmt: skip
 
 
 QUEUED = {
@@ -363,7 +367,7 @@ def window_retire(request: HttpRequest, pk: int) -> HttpResponseBase:
             return redirect("cmdb:window-detail", pk)
         return redirect("cmdb:window-list")
     groups = list(window.groups.all())
-    hosts = sum(group.memberships.count() for group in groups)
+    hosts = Host.objects.visible_to(user).filter(memberships__group__in=groups).distinct().count()
     context = {
         "title": _("Retire “%(window)s”") % {"window": window},
         "barred": retire_barred(window, "window.edit", window, user),

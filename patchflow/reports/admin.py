@@ -135,21 +135,29 @@ class RoundAdmin(VerbAdmin):
         return self.get_fields(request, obj)
 
 
+class TrailAdmin(VerbAdmin):
+    """The whole trail is for auditors of everything; each object shows its own history."""
+
+    view_capability = "audit.view"
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        user: Any = request.user
+        return super().has_view_permission(request, obj) and user.scopes_for(self.view_capability) is None
+
+
 @admin.register(AuditEntry)
-class AuditEntryAdmin(VerbAdmin):
+class AuditEntryAdmin(TrailAdmin):
     list_display = ("effective_at", "verb", "object_label", "actor_name", "outcome", "correlation_id")
     list_filter = ("outcome", "object_type")
     search_fields = ("object_label", "actor_name", "correlation_id")
-    view_capability = "audit.view"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("actor")
 
 
 @admin.register(AuditSeal)
-class AuditSealAdmin(VerbAdmin):
+class AuditSealAdmin(TrailAdmin):
     list_display = ("number", "sealed_at", "count", "root", "hash")
-    view_capability = "audit.view"
 
 
 def _switch_off(hook: Any, actor: Any, at: Any, _said: str) -> None:

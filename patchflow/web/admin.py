@@ -12,7 +12,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
@@ -24,6 +24,19 @@ from patchflow.web.admin_verbs import AdminVerb, Pressed, action, fires, plain
 from patchflow.web.errors import ForNobody
 
 __all__ = ["AdminVerb", "ReadOnlyInline", "VerbAdmin", "fires", "plain"]
+
+
+def in_sight(rows: QuerySet[Any], actor: Any) -> QuerySet[Any]:
+    """Of the rows those that the actor may see; of rows that name a host and know no more, those of hosts in sight."""
+    visible_to = getattr(rows, "visible_to", None)
+    if visible_to:
+        seen: QuerySet[Any] = visible_to(actor)
+        return seen
+    named = next((column for column in rows.model._meta.concrete_fields if column.name == "host"), None)
+    hosts = in_sight(named.related_model._default_manager.all(), actor) if named else None
+    if hosts is None or not hosts.query.where:
+        return rows
+    return rows.filter(Q(host__isnull=True) | Q(host__in=hosts.values("pk")))
 
 
 class VerbAdmin(admin.ModelAdmin):
@@ -67,9 +80,7 @@ class VerbAdmin(admin.ModelAdmin):
         return sorted(super().get_fields(request, obj), key=lambda name: name != "state")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = super().get_queryset(request)
-        visible_to = getattr(rows, "visible_to", None)
-        return visible_to(request.user) if visible_to else rows
+        return in_sight(super().get_queryset(request), request.user)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = {}
@@ -119,11 +130,17 @@ def _list_of(window: VerbAdmin) -> str:
 
 
 class ReadOnlyInline(admin.TabularInline):
-    """Satellite rows, to be seen."""
+    """Satellite rows, to be seen. One is made for each request: `actor` is who looks."""
+
+    actor: Any = None
 
     extra = 0
     can_delete = False
     show_change_link = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        self.actor = request.user
+        return in_sight(super().get_queryset(request), self.actor)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         return [*self.readonly_fields, *(self.fields or ())]

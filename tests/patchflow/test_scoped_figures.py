@@ -11,6 +11,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.django_db
 
 SEEN, UNSEEN = 2, 135
 TOLD = re.compile(rf"(?<![\d#./-])({SEEN + UNSEEN}|{UNSEEN})(?![\d./-])")
+OTHERS = re.compile(rf"{TOLD.pattern}|\btheirs-\d+")
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 ROLES = ("service_owner", "change_manager", "security_officer", "operator", "configuration_manager", "release_manager")
 
@@ -138,6 +140,23 @@ def test_no_page_and_no_rest_address_counts_hosts_out_of_sight(place: Place, cli
         told += [f"{address}: …{said[max(m.start() - 60, 0) : m.end() + 40]}…" for m in TOLD.finditer(said)]
     assert not told, "\n".join(told)
     assert looked > 60, looked
+
+
+def test_no_page_of_the_admin_site_tells_of_hosts_out_of_sight(place: Place, client: Client) -> None:
+    client.force_login(place.una, backend=BACKEND)
+    looked, told = 0, []
+    for model in admin.site._registry:
+        stem = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        rows = client.get(reverse(f"{stem}_changelist"))
+        if rows.status_code != 200:
+            continue
+        found = rows.context["cl"].result_list[:5]
+        for address in (reverse(f"{stem}_changelist"), *(reverse(f"{stem}_change", args=[row.pk]) for row in found)):
+            said = visible_text(client.get(address).content.decode())
+            looked += 1
+            told += [f"{address}: …{said[max(m.start() - 60, 0) : m.end() + 40]}…" for m in OTHERS.finditer(said)]
+    assert not told, "\n".join(told)
+    assert looked > 50, looked
 
 
 def test_who_sees_every_host_reads_of_all(place: Place, client: Client) -> None:
