@@ -12,9 +12,11 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from cmdb.domain import windows
+from cmdb.models import GroupMember
 from patchflow.kernel.models import User
 from releases.models import WindowChange
-from tests.factories.people import Cast
+from tests.factories.cmdb import make_group
+from tests.factories.people import Cast, make_user
 from tests.factories.rollouts import Deployment, make_deployment
 
 pytestmark = pytest.mark.django_db
@@ -59,6 +61,18 @@ def test_an_edit_is_saved_by_who_has_seen_the_list(waiting: Deployment, now: dat
     assert "2 hosts wait for this window: 2 cancelled." in other.content.decode()
     assert client.post(address, {**form, "seen": seen_in(text)}).status_code == 302
     assert WindowChange.objects.get().counts == {"moved": 2}
+
+
+def test_hosts_out_of_sight_are_not_counted(waiting: Deployment) -> None:
+    """Who looks after one of the groups of a window reads of the hosts of that group."""
+    mine, [group] = make_group("mine"), waiting.window.groups.all()
+    waiting.window.groups.add(mine)
+    GroupMember.objects.filter(host=waiting.hosts[1]).update(group=mine)
+    address = f"/windows/{waiting.window.pk}/retire/"
+    una = make_user("una", "configuration_manager", scope=mine.scope_key)
+    for person, count in ((una, 1), (waiting.cast.cora, 2)):
+        assert [reach.count for reach in browser(person).get(address).context["reach"]] == [2, count]
+    assert group.memberships.exists()
 
 
 def test_the_preview_lists_them_and_saves_nothing(waiting: Deployment, now: datetime) -> None:
