@@ -41,7 +41,9 @@ from patchflow.web.parts import Statement, Todo
 class DecideForm(forms.Form):
     """A vote over the digest that was shown."""
 
-    verdict = forms.ChoiceField(label=gettext_lazy("Decision"), choices=Verdict.choices)
+    verdict = forms.ChoiceField(
+        label=gettext_lazy("Decision"), choices=[("", gettext_lazy("choose")), *Verdict.choices]
+    )
     comment = forms.CharField(label=gettext_lazy("Reason"), required=False, widget=rfc_forms.Area(2), max_length=4000)
     digest_seen = forms.CharField(widget=forms.HiddenInput)
 

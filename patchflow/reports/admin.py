@@ -12,6 +12,7 @@ from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from knox.models import get_token_model
@@ -119,6 +120,10 @@ class RoundAdmin(VerbAdmin):
     )
     inlines = (LevelInline, SignOffInline)
     verbs = ROUND_VERBS
+
+    def view_on_site(self, round_: SignOffRound) -> str:
+        """The page that has all evidence on one screen."""
+        return reverse("changes:board-item", args=[round_.pk])
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Rounds about what the person may see, and those that ask them."""

@@ -225,8 +225,6 @@ class BuildAdmin(VerbAdmin):
         "requested_at",
         "finished_at",
         "reason",
-        "attempts",
-        "lease_until",
     )
     list_filter = ("state",)
     search_fields = ("release__number",)
@@ -306,8 +304,6 @@ class AcceptanceRunAdmin(VerbAdmin):
         "started_at",
         "finished_at",
         "reason",
-        "job_key",
-        "attempts",
     )
     list_filter = ("state",)
     inlines = (_inline(AcceptanceStep, "position", "kind", "outcome", "summary", "at"),)

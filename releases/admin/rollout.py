@@ -114,8 +114,6 @@ class JobAdmin(VerbAdmin):
         "code",
         "statement",
         "not_before",
-        "lease_owner",
-        "lease_until",
     )
     list_filter = ("state", "code")
     search_fields = ("job_key", "host__name")
