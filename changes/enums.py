@@ -145,6 +145,7 @@ class RiskLevel(models.TextChoices):
 class EvidenceKind(models.TextChoices):
     ACCEPTANCE = "acceptance", _("acceptance test")
     ROLLBACK_REHEARSAL = "rollback_rehearsal", _("rehearsal of the way back")
+    PLAN_REHEARSAL = "plan_rehearsal", _("rehearsal of the plan")
     MANIFEST = "manifest", _("manifest")
     READINESS = "readiness", _("readiness review")
     DEPLOYMENT = "deployment", _("deployment")

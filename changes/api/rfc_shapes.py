@@ -33,12 +33,20 @@ class RFCTargetSerializer(serializers.ModelSerializer[RFCTarget]):
 
 
 class EvidenceSerializer(serializers.ModelSerializer[Evidence]):
+    """A later row of the same kind supersedes."""
+
     by = serializers.CharField(source="by.username", read_only=True)
+    outdated = serializers.SerializerMethodField(
+        help_text="Of the newest of its kind: why it speaks of something else by now. Empty: it does not."
+    )
 
     class Meta:
         model = Evidence
-        fields = ("id", "kind", "name", "digest", "summary", "passed", "by", "at")
+        fields = ("id", "kind", "name", "digest", "summary", "passed", "by", "at", "outdated")
         read_only_fields = fields
+
+    def get_outdated(self, row: Evidence) -> str:
+        return self.context.get("outdated", {}).get(row.pk, "")
 
 
 class LevelToComeSerializer(serializers.Serializer[Any]):

@@ -58,6 +58,7 @@ from changes.domain import (
 from changes.models import RFC, Attachment, Comment, Reference
 from changes.queries.authorization import authorization_for
 from changes.queries.conflicts import find_conflicts, seen_by
+from changes.queries.evidence import newest
 from changes.queries.fitting import fit_of
 from changes.queries.rfcs import changes_since_signed, demand_all
 from cmdb.models import Host
@@ -234,7 +235,9 @@ class RFCViewSet(VerbViewSet):
             given = parsed(RecordEvidenceSerializer, request)
             row = self.act(evidence.record, request, rfc_id=rfc.pk, **given)
             return Response(EvidenceSerializer(row).data, status=201)
-        return Response(EvidenceSerializer(rfc.evidence.select_related("by"), many=True).data)
+        outdated = {stated.row.pk: stated.outdated for stated in newest(rfc, at=timezone.now())}
+        rows = rfc.evidence.select_related("by")
+        return Response(EvidenceSerializer(rows, many=True, context={"outdated": outdated}).data)
 
     @extend_schema(responses=RFCTargetSerializer(many=True))
     @action(detail=True, methods=["get"], filter_backends=[])

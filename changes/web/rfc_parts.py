@@ -15,9 +15,10 @@ from changes.domain import routing
 from changes.domain.approvals import excluded
 from changes.domain.change_models import licence_blockers
 from changes.enums import TERMINAL, HoldCause, RFCKind, RFCState, RiskLevel
-from changes.models import RFC, Evidence, Hold, RFCTarget, RiskAssessment
+from changes.models import RFC, Hold, RFCTarget, RiskAssessment
 from changes.queries.board import Rung, ladder_of
 from changes.queries.conflicts import Conflict, ConflictKind, seen_by
+from changes.queries.evidence import newest
 from changes.queries.holds import open_hold_of
 from changes.queries.rfcs import history_of, refusal_of
 from changes.queries.risk import LEVELS, CostOfWaiting, Waiting, factors_for
@@ -357,16 +358,19 @@ PLAN_NAMES = (
 )
 
 
-def evidence_statements(rows: Iterable[Evidence], *, now: datetime) -> list[Statement]:
-    """The newest evidence of each kind."""
-    seen: set[str] = set()
+SUMMARY = 300
+"""Characters of a statement that a line of evidence shows."""
+
+
+def evidence_statements(rfc: RFC, *, now: datetime) -> list[Statement]:
+    """The newest evidence of each kind; what speaks of something else by now says so, and is not good."""
     found = []
-    for row in rows:
-        if row.kind in seen:
-            continue
-        seen.add(row.kind)
-        css = {True: "st-good", False: "st-bad", None: "st-open"}[row.passed]
-        text = f"{str(row.get_kind_display()).capitalize()}: {row.summary[:200]}"
+    for stated in newest(rfc, at=now):
+        row = stated.row
+        css = "st-warn" if stated.outdated else {True: "st-good", False: "st-bad", None: "st-open"}[row.passed]
+        text = f"{str(row.get_kind_display()).capitalize()}: {row.summary[:SUMMARY]}"
+        if stated.outdated:
+            text = f"{text} {here(stated.outdated)}"
         found.append(Statement(css, text, words.at(row.at, now=now)))
     return found
 
