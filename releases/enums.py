@@ -29,6 +29,7 @@ verbs(
         "next_proposed": "Next change proposed",
         "cancelled": "Cancelled",
     },
+    release__rfc={"rehearsed": "Plan rehearsed before any release"},
     release__build={"requested": "Build requested", "built": "Built", "failed": "Build failed"},
     release__acceptance={
         "planned": "Acceptance planned",

@@ -171,7 +171,7 @@ class PlanRehearsalSerializer(serializers.ModelSerializer[PlanRehearsal]):
     class Meta:
         model = PlanRehearsal
         fields = (
-            "id", "digest", "seed", "inputs", "starts_at", "end", "cause", "ends_at", "stopped_at", "result", "made_by",
+            "id", "release", "rfc", "digest", "seed", "inputs", "starts_at", "end", "cause", "ends_at", "stopped_at", "result", "made_by",
             "made_at",
         )  # fmt: skip
         read_only_fields = fields

@@ -2,6 +2,7 @@
 
 from patchflow.api import routes
 from releases.api.periodic import PeriodicReviewViewSet
+from releases.api.rehearsals import RehearsalViewSet
 from releases.api.releases import ProfileViewSet, ReleaseViewSet
 from releases.api.reviews import ReviewViewSet
 from releases.api.rollouts import JobViewSet, KillSwitchViewSet, RolloutViewSet
@@ -11,6 +12,7 @@ from releases.api.tasks import HandTaskViewSet
 from releases.api.telling import DelayRequestViewSet, RepresentativeViewSet
 
 routes.register("releases", ReleaseViewSet, basename="release")
+routes.register("rehearsals", RehearsalViewSet, basename="rehearsal")
 routes.register("install-profiles", ProfileViewSet, basename="install-profile")
 routes.register("steps", HostStepViewSet, basename="step")
 routes.register("reviews", ReviewViewSet, basename="review")

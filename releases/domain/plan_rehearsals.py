@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
+from changes.enums import RFCState
+from changes.models import RFC
 from changes.queries.authorization import Authorization
 from cmdb.models import ServiceWindow
 from cmdb.queries.windows import Opening, openings
@@ -25,7 +27,7 @@ from patchflow.kernel.integrity import plain
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 from releases.confidence import USUAL_CONFIDENCE
-from releases.domain import gates, host_batches, host_gates
+from releases.domain import gates, host_batches, host_gates, rehearsal_evidence, releases
 from releases.domain.offline import next_start
 from releases.domain.slips import Answer, NamedGate, answer_of
 from releases.enums import OfflineRule
@@ -40,6 +42,8 @@ from releases.simulated import HORIZON, Course, Gates, Lane, Said, Simulation, T
 
 ONCE = ("machine", "service_state", "audit", "files", "restart", "reach")
 IN_TIME = ("start", "window", "redundancy")
+BUILT = ("files",)
+"""Of those asked once, what can be asked only after a build."""
 NAMED = 1000
 """Hosts that do not fit, by name; the causes count all of them."""
 POINTS = 240
@@ -77,10 +81,11 @@ def rehearse(
     *, release_id: int, actor: User, at: datetime, wanted: Wanted | None = None, starts_at: datetime | None = None
 ) -> PlanRehearsal:
     """Runs the whole plan of a release that has not begun on a simulated clock from `starts_at` (None: from now), and keeps
-    what it came to. Before the seal it runs what a manifest sealed now would say, after it the sealed manifest.
+    what it came to. Before the seal it runs what a manifest sealed now would say, before the build what its updates bring,
+    after the seal the sealed manifest. Its RFCs get the result as evidence.
 
     Raises NotAllowed, Conflict (it has begun), Invalid (rates, minutes, a start in the past), Blocked (no hosts, rings or
-    profile yet). Changes nothing but the row it writes and the release's trail.
+    profile yet). Changes nothing but the row it writes, the evidence, and the trails.
     """
     wanted, starts_at = wanted or Wanted(), starts_at or at
     release = Release.objects.filter(pk=release_id).first()
@@ -91,35 +96,54 @@ def rehearse(
     if release.state not in BEFORE_DEPLOY:
         said = f"It is {release.get_state_display()}: only what has not begun is rehearsed."
         raise Conflict(said, code="conflict.state")
+    demand_supposed(wanted, starts_at, at=at)
+    digest, document = planned_document(release, at=at)
+    row = run_on_paper(release, digest, document, wanted, at=at, starts_at=starts_at)
+    releases.lock_rfcs(release.rfc_ids())
+    release = workflow.lock(Release, release_id)
+    row.release, row.made_by = release, actor
+    row.save()
+    audit.record(release, "release.release.rehearsed", actor=actor, at=at, detail=told_of(row))
+    for rfc in RFC.objects.filter(release_links__release=release).exclude(state=RFCState.DRAFT).order_by("pk"):
+        rehearsal_evidence.push(row, rfc, at=at)
+    return row
+
+
+def demand_supposed(wanted: Wanted, starts_at: datetime, *, at: datetime) -> None:
+    """Raises Invalid with what cannot be supposed."""
     found = wanted.problems()
     if not at <= starts_at <= at + HORIZON:
         found.append(Blocker("rehearsal.starts_at", "It starts now or later, within 400 days."))
     if found:
         raise Invalid(found)
-    digest, document = planned_document(release, at=at)
+
+
+def run_on_paper(
+    of: Planned, digest: str, document: Mapping[str, Any], wanted: Wanted, *, at: datetime, starts_at: datetime
+) -> PlanRehearsal:
+    """What the plan comes to, not saved and without who made it. Raises Blocked where the plan does not say enough."""
     if blockers := _unplanned(document):
         raise Blocked(blockers)
-    told = simulate(release, digest, document, wanted, at=at, starts_at=starts_at)
-    release = workflow.lock(Release, release_id)
-    row = PlanRehearsal.objects.create(
-        release=release, digest=digest, seed=wanted.seed, inputs=asdict(wanted), starts_at=starts_at, end=told.end,
-        cause=told.cause, ends_at=told.ended_at, stopped_at=told.stopped_at, result=_result(told, document),
-        made_by=actor, made_at=at,
+    told = simulate(of, digest, document, wanted, at=at, starts_at=starts_at)
+    return PlanRehearsal(
+        digest=digest, seed=wanted.seed, inputs=asdict(wanted), starts_at=starts_at, end=told.end, cause=told.cause,
+        ends_at=told.ended_at, stopped_at=told.stopped_at, result=_result(told, document), made_at=at,
     )  # fmt: skip
-    audit.record(release, "release.release.rehearsed", actor=actor, at=at, detail={
-        "digest": digest, "inputs": row.inputs, "starts_at": starts_at, "end": row.end, "cause": row.cause,
+
+
+def told_of(row: PlanRehearsal) -> dict[str, Any]:
+    """What the trail says of a rehearsal."""
+    return {
+        "digest": row.digest, "inputs": row.inputs, "starts_at": row.starts_at, "end": row.end, "cause": row.cause,
         "ends_at": row.ends_at, "unfit": row.result["unfit_count"],
-    })  # fmt: skip
-    return row
+    }  # fmt: skip
 
 
 def _unplanned(document: Mapping[str, Any]) -> list[Blocker]:
     """What a plan must say before it can be rehearsed."""
     found = []
     if not document["hosts"]:
-        found.append(
-            Blocker("rehearsal.hosts", "No host would get anything yet: build the release first.", tone="wait")
-        )
+        found.append(Blocker("rehearsal.hosts", "None of its hosts misses one of its updates.", tone="wait"))
     if not document["rings"] or any(host["ring"] is None for host in document["hosts"]):
         found.append(Blocker("rehearsal.rings", "Plan its rings first, for every host.", tone="wait"))
     if not document["profile"]:
@@ -128,15 +152,26 @@ def _unplanned(document: Mapping[str, Any]) -> list[Blocker]:
 
 
 # --- the hosts on paper -------------------------------------------------------------------------------------------------
+class Planned(Protocol):
+    """Whose plan it is: a release, or a change that none carries yet."""
+
+    @property
+    def executor(self) -> str:
+        """Who would act."""
+
+    def rfc_ids(self) -> list[int]:
+        """The changes that it serves."""
+
+
 def simulate(
-    release: Release, digest: str, document: Mapping[str, Any], wanted: Wanted, *, at: datetime, starts_at: datetime
+    of: Planned, digest: str, document: Mapping[str, Any], wanted: Wanted, *, at: datetime, starts_at: datetime
 ) -> Told:
     """The course of the whole plan. A fixed number of queries, and one for each moment that the clock visits."""
     signed = Signed(
         manifest_id=0, digest=digest, intact=True, document=document, hosts={h["host"]: h for h in document["hosts"]},
         back={h["host"]: h for h in document["way_back"]["hosts"]},
     )  # fmt: skip
-    paper = OnPaper.of(release, signed, at=at, starts_at=starts_at)
+    paper = OnPaper.of(of, signed, at=at, starts_at=starts_at)
     lanes = [lane for ring in document["rings"] if (lane := _lane(ring, paper, wanted)).targets]
     notice = timedelta(hours=notice_hours(document["profile"]))
     latest = signed.moment("latest")
@@ -217,9 +252,9 @@ class OnPaper(Gates):
     standing: dict[int, Said | None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, release: Release, signed: Signed, *, at: datetime, starts_at: datetime) -> OnPaper:
+    def of(cls, of: Planned, signed: Signed, *, at: datetime, starts_at: datetime) -> OnPaper:
         """Asks what is asked once, and who has no window from the start on: that no later moment gives them one."""
-        rollout = Rollout(release=release, executor=release.executor, state=RolloutState.RUNNING)
+        rollout = Rollout(executor=of.executor, state=RolloutState.RUNNING)
         rings = {
             ring["ring"]: Ring(rollout=rollout, position=ring["ring"], name=ring["name"], state=RingState.RUNNING)
             for ring in signed.document["rings"]
@@ -227,10 +262,11 @@ class OnPaper(Gates):
         jobs = {host_id: Job(rollout=rollout, host_id=host_id) for host_id in signed.hosts}
         batch = PaperBatch(rollout, next(iter(rings.values())), list(jobs.values()), at)
         batch.signed = signed
-        paper = cls(batch, jobs, rings, authorizations(release.rfc_ids(), at=at))
+        paper = cls(batch, jobs, rings, authorizations(of.rfc_ids(), at=at))
+        once = [name for name in ONCE if name not in BUILT or not signed.document.get("unbuilt")]
         for host_id, entry in signed.hosts.items():
             batch.ring = rings[entry["ring"]]
-            paper.standing[host_id] = paper._asked(ONCE, host_id)
+            paper.standing[host_id] = paper._asked(once, host_id)
         batch.at = starts_at
         for host_id, entry in signed.hosts.items():
             batch.ring = rings[entry["ring"]]
@@ -310,7 +346,7 @@ def _result(told: Told, document: Mapping[str, Any]) -> dict[str, Any]:
     return dict(plain({
         "hosts": len(names), "good": last.good, "bad": last.bad, "unfit_count": len(unfit), "unfit": unfit[:NAMED],
         "causes": [{"code": code, "why": why, "count": n} for (code, why), n in causes.most_common()],
-        "rings": [_ring(lane) for lane in told.lanes],
+        "rings": [_ring(lane) for lane in told.lanes], "unbuilt": bool(document.get("unbuilt")),
         "marks": [[mark.at, mark.good, mark.bad, mark.refused] for mark in thinned(told.marks, POINTS)],
     }))  # fmt: skip
 

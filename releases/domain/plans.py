@@ -87,7 +87,7 @@ def _record(release: Release, actor: User, at: datetime, **detail: Any) -> Relea
 def plan_rings(*, release_id: int, rings: Sequence[RingPlan], actor: User, at: datetime) -> Release:
     """Replaces the rings. Every host of the release must end up in exactly one; a ring without hosts is refused."""
     release = _plannable(release_id, actor)
-    places = distribute(release, rings)
+    places = distribute(candidates(release), rings)
     release.planned_hosts.update(ring=None)
     release.planned_rings.all().delete()
     for number, (ring, place) in enumerate(zip(rings, places, strict=True)):
@@ -181,8 +181,12 @@ def plan_of(row: PlannedRing) -> RingPlan:
 
 
 def usual_rings(release: Release) -> list[RingPlan]:
+    """The rings proposed for the hosts of a release."""
+    return usual_rings_for(release.planned_hosts.count())
+
+
+def usual_rings_for(count: int) -> list[RingPlan]:
     """The rings proposed for this many hosts: a pilot with each class of machine, a tenth, the rest (one for one host)."""
-    count = release.planned_hosts.count()
     if count <= 1:
         return [RingPlan("All", percent=100)]
     first = RingPlan("Pilot", percent=1, diverse=count > DIVERSE_FROM, soak_seconds=3600)

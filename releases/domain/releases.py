@@ -63,7 +63,7 @@ def compose(*, rfc_ids: Sequence[int], actor: User, at: datetime, title: str = "
     if not rfc_ids:
         raise Invalid("Choose at least one authorized RFC.", code="release.rfc_ids")
     is_trial = trial.active()
-    executor = _executor(executor, is_trial=is_trial)
+    executor = executor_for(executor, is_trial=is_trial)
     found = lock_rfcs(list(dict.fromkeys(rfc_ids)))
     joined = _joinable(found, actor=actor, at=at)
     release = Release.objects.create(
@@ -85,7 +85,7 @@ def compose(*, rfc_ids: Sequence[int], actor: User, at: datetime, title: str = "
     return release
 
 
-def _executor(asked: str, *, is_trial: bool) -> str:
+def executor_for(asked: str, *, is_trial: bool) -> str:
     """Who acts for a new release: in trial mode the simulator and nobody else, in production never the simulator."""
     chosen = asked or (SimulatorExecutor.name if is_trial else settings.PATCHFLOW["EXECUTOR"])
     if chosen not in registry.executors:

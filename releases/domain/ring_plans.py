@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import QuerySet
+
 from cmdb.enums import Criticality, Environment
 from cmdb.models import Host, HostGroup
 from cmdb.queries.hosts import machine_classes
@@ -74,21 +76,23 @@ class Candidate:
 
 def candidates(release: Release) -> list[Candidate]:
     """The hosts of the release; what matters most comes last. A fixed number of queries."""
-    rows = release.planned_hosts.order_by("-host__ci__criticality", "-host__name").values_list(
-        "host_id", "host__ci__environment", "host__ci__criticality"
-    )
+    return candidates_among(Host.objects.filter(planned_in__release=release))
+
+
+def candidates_among(hosts: QuerySet[Host]) -> list[Candidate]:
+    """The same of any hosts."""
+    rows = hosts.order_by("-ci__criticality", "-name").values_list("pk", "ci__environment", "ci__criticality")
     ids = [pk for pk, _environment, _criticality in rows]
     groups: dict[int, set[int]] = {pk: set() for pk in ids}
-    members = Host.objects.filter(planned_in__release=release, memberships__isnull=False)
+    members = hosts.filter(memberships__isnull=False)
     for pk, group in members.values_list("pk", "memberships__group_id"):
         groups[pk].add(group)
     looks = machine_classes(ids)
     return [Candidate(pk, env, crit, frozenset(groups[pk]), looks.get(pk, "")) for pk, env, crit in rows]
 
 
-def distribute(release: Release, rings: Sequence[RingPlan]) -> list[list[Candidate]]:
-    """The hosts of each ring. Raises Invalid with every reason."""
-    hosts = candidates(release)
+def distribute(hosts: Sequence[Candidate], rings: Sequence[RingPlan]) -> list[list[Candidate]]:
+    """Which of these hosts are in each ring. Raises Invalid with every reason."""
     known = {one.host_id: one for one in hosts}
     found: list[Blocker] = [] if rings else [Blocker("release.rings", "Plan at least one ring.")]
     for ring in rings:
@@ -131,7 +135,7 @@ def distribute(release: Release, rings: Sequence[RingPlan]) -> list[list[Candida
     return places
 
 
-def _taken(ring: RingPlan, free: list[Candidate], hosts: list[Candidate]) -> list[Candidate]:
+def _taken(ring: RingPlan, free: Sequence[Candidate], hosts: Sequence[Candidate]) -> list[Candidate]:
     if ring.percent is None and not ring.has_rule:
         return []
     fits, of = [one for one in free if _fits(ring, one)], [one for one in hosts if _fits(ring, one)]

@@ -19,10 +19,15 @@ class PlanRehearsalQuerySet(InsertOnlyQuerySet):
 
 
 class PlanRehearsal(InsertOnly):
-    """One run of a plan on paper. `digest`: of the document that was rehearsed, which is the manifest's if it is sealed like
-    this; `inputs`: rates and minutes; `result`: rings with their nights, hosts that do not fit, the course over time."""
+    """One run of a plan on paper, of a release or of an RFC that none carries yet. `digest`: of the document that was rehearsed,
+    which is the manifest's if it is sealed like this; `inputs`: rates and minutes, and the profile that was supposed of an
+    RFC; `result`: rings with their nights, hosts that do not fit, the course over time."""
 
-    release = models.ForeignKey("releases.Release", models.PROTECT, related_name="rehearsals")
+    release = models.ForeignKey("releases.Release", models.PROTECT, related_name="rehearsals", null=True, blank=True)
+    rfc = models.ForeignKey(
+        "changes.RFC", models.PROTECT, related_name="rehearsals", null=True, blank=True,
+        help_text="The change that was rehearsed alone, before any release.",
+    )  # fmt: skip
     digest = models.CharField(max_length=64)
     seed = models.PositiveIntegerField()
     inputs = models.JSONField(default=dict)
@@ -47,7 +52,11 @@ class PlanRehearsal(InsertOnly):
                 | Q(ends_at__isnull=True, stopped_at__isnull=False),
                 name="releases_rehearsal_one_end",
             ),
+            models.CheckConstraint(
+                condition=Q(release__isnull=False, rfc__isnull=True) | Q(release__isnull=True, rfc__isnull=False),
+                name="releases_rehearsal_of_one",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.release} rehearsed {self.made_at:%Y-%m-%d %H:%M}"
+        return f"{self.release or self.rfc} rehearsed {self.made_at:%Y-%m-%d %H:%M}"

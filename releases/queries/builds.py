@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from changes.models import RFCUpdate, SoftwareUpdate
+from changes.models import RFC, RFCUpdate, SoftwareUpdate
 from cmdb.enums import Environment
 from cmdb.models import Host, Installation, PackageVersion, PendingUpdate, Platform
-from releases.models import Release
+from releases.models import BuildClass, Release
 
 
 @dataclass(frozen=True, order=True)
@@ -57,7 +57,33 @@ def host_updates(release: Release, among: Collection[int] | None = None) -> dict
 
 def class_plans(release: Release) -> list[ClassPlan]:
     """The host classes of the release; a host that misses nothing is in none."""
-    per_host = wanted_by_host(release)
+    return _alike(wanted_by_host(release))
+
+
+def class_plans_of(rfc: RFC) -> list[ClassPlan]:
+    """The host classes of an RFC that no release carries yet."""
+    ids = rfc.updates.filter(removed_at__isnull=True).values("update_id")
+    updates = {update.pk: update for update in SoftwareUpdate.objects.filter(pk__in=ids)}
+    hosts = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True).values_list("host_id", flat=True)
+    return _alike(_wanted(updates, {host_id: set(updates) for host_id in hosts}))
+
+
+def unbuilt(plan: ClassPlan) -> BuildClass:
+    """A class before any build: what its updates bring to an exact version, without the packages that come along. Not saved."""
+    packages = [
+        {
+            "name": one.name, "arch": one.arch, "to": one.version, "source": one.source,
+            "source_version": one.source_version, "dependency": False,
+        }
+        for one in plan.wanted
+    ]  # fmt: skip
+    return BuildClass(
+        label=plan.label, platform=plan.platform, distribution=plan.platform.distribution,
+        distribution_release=plan.platform.release, hosts=list(plan.host_ids), packages=packages,
+    )  # fmt: skip
+
+
+def _alike(per_host: Mapping[int, tuple[Wanted, ...]]) -> list[ClassPlan]:
     hosts = Host.objects.in_bulk(per_host)
     alike: dict[tuple[int, tuple[Wanted, ...]], list[int]] = defaultdict(list)
     for host_id, wanted in per_host.items():
@@ -88,8 +114,13 @@ def _representatives(host_ids: list[int]) -> tuple[int, ...]:
 
 def wanted_by_host(release: Release, among: Collection[int] | None = None) -> dict[int, tuple[Wanted, ...]]:
     """Host → the packages it has below an update's fixed version, each with the exact version wanted."""
-    updates = {u.pk: u for u in updates_of(release)}
-    allowed = host_updates(release, among)
+    return _wanted({u.pk: u for u in updates_of(release)}, host_updates(release, among))
+
+
+def _wanted(
+    updates: Mapping[int, SoftwareUpdate], allowed: Mapping[int, Collection[int]]
+) -> dict[int, tuple[Wanted, ...]]:
+    """The same of these updates; `allowed`: host → those that are meant for it."""
     found: dict[int, set[Wanted]] = defaultdict(set)
     for update in updates.values():
         host_ids = [host_id for host_id, ids in allowed.items() if update.pk in ids]

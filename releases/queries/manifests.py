@@ -48,13 +48,15 @@ def built(release: Release) -> Build | None:
     return newest if newest and newest.state == BuildState.BUILT else None
 
 
-def draft_document(release: Release, *, at: datetime) -> dict[str, Any]:
+def draft_document(release: Release, *, at: datetime, classes: list[BuildClass] | None = None) -> dict[str, Any]:
     """What a manifest sealed now would say (schema 1). Sorted, without floats, times in UTC seconds.
 
     `from` is what each host has now; a host that has everything already is left out, for nothing would be done there.
+    `classes`: these instead of the build's, where nothing is built yet.
     """
-    build = built(release)
-    classes = list(build.classes.select_related("platform")) if build else []
+    build = built(release) if classes is None else None
+    if classes is None:
+        classes = list(build.classes.select_related("platform")) if build else []
     hosts = _hosts(release, classes, at=at)
     used = {host["class"] for host in hosts}
     changes = authorizations(release.rfc_ids(), at=at)
@@ -69,7 +71,7 @@ def draft_document(release: Release, *, at: datetime) -> dict[str, Any]:
                 "revision": next_revision(release.pk),
                 "rfcs": sorted(({"rfc": c.number, "digest": c.digest} for c in changes), key=lambda r: r["rfc"]),
                 "updates": _updates(release),
-                "classes": [_class(c) for c in sorted(classes, key=lambda c: c.label) if c.label in used],
+                "classes": class_entries(classes, used),
                 "artifacts": _artifacts(build, ArtifactUse.FORWARD, _wanted(classes, used)),
                 "hosts": hosts,
                 "rings": _rings(release, hosts),
@@ -78,7 +80,7 @@ def draft_document(release: Release, *, at: datetime) -> dict[str, Any]:
                     for w in release.planned_windows.order_by("window_id")
                 ],
                 "start": {"earliest": release.earliest_at, "latest": release.latest_at},
-                "profile": _profile(release.profile, release.executor),
+                "profile": profile_entry(release.profile, release.executor),
                 "steps": steps,
                 "way_back": _way_back(release, build, hosts),
                 **({"trial": True} if release.trial else {}),
@@ -92,6 +94,11 @@ def _updates(release: Release) -> list[dict[str, str]]:
         {"distribution": u.distribution, "release": u.release, "name": u.name, "fixed_version": u.fixed_version}
         for u in updates_of(release)
     ]
+
+
+def class_entries(classes: Iterable[BuildClass], used: set[str]) -> list[dict[str, Any]]:
+    """What a manifest says of those classes that have hosts in it."""
+    return [_class(one) for one in sorted(classes, key=lambda one: one.label) if one.label in used]
 
 
 def _class(one: BuildClass) -> dict[str, Any]:
@@ -135,7 +142,7 @@ def host_entries(
 ) -> list[dict[str, Any]]:
     """What a manifest says of these hosts (host → ring): fingerprint, class, packages from → to, as they are now. Without
     those that have everything already."""
-    classes = set(class_of.values())
+    classes = {one.label: one for one in class_of.values()}.values()
     facts = target_facts(rings, at=at)
     names = {p["name"] for one in classes for p in one.packages}
     present = installed(rings, names)
@@ -186,7 +193,8 @@ def _rings(release: Release, hosts: list[dict[str, Any]]) -> list[dict[str, Any]
     ]  # fmt: skip
 
 
-def _profile(profile: InstallProfile | None, executor: str) -> dict[str, Any]:
+def profile_entry(profile: InstallProfile | None, executor: str) -> dict[str, Any]:
+    """What a manifest says of the profile."""
     if profile is None:
         return {}
     keys = (

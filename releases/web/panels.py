@@ -16,6 +16,7 @@ from changes.models import RFC
 from cmdb.models import ServiceWindow
 from patchflow.web import panels, states
 from patchflow.web.parts import Statement
+from releases.domain.change_rehearsals import REHEARSED
 from releases.domain.plans import PLANNABLE
 from releases.enums import ReleaseState
 from releases.enums_rollout import JobState
@@ -32,12 +33,15 @@ def release_of_rfc(request: HttpRequest, rfc: Any) -> SafeString | None:
     assert isinstance(rfc, RFC)  # noqa: S101  the slot is the RFC's
     actor: Any = request.user
     rows = list(Release.objects.visible_to(actor).filter(links__rfc=rfc).order_by("-id")[:5])
-    waiting = rfc.state == RFCState.AUTHORIZED and not any(r.state != "cancelled" for r in rows)
-    if not rows and not waiting:
+    alone = not any(r.state != "cancelled" for r in rows)
+    waiting = rfc.state == RFCState.AUTHORIZED and alone
+    rehearsed = alone and rfc.state in REHEARSED
+    if not rows and not waiting and not rehearsed:
         return None
     context = {
         "releases": [{"release": r, "manifest": current(r.pk)} for r in rows],
         "rfc": rfc,
+        "rehearsed": rehearsed,
         "may_compose": waiting and actor.holds_somewhere("release.compose"),
     }
     return mark_safe(render_to_string("releases/_of_rfc.html", context, request))  # noqa: S308  a template escapes

@@ -77,6 +77,8 @@ def summary(row: PlanRehearsal, *, now: datetime) -> list[str]:
     lines.append(_("%(good)d of %(hosts)s done") % {"good": good, "hosts": hosts(row.result["hosts"])} + ".")
     if unfit := unfit_line(row):
         lines.append(f"{unfit}.")
+    if row.result.get("unbuilt"):
+        lines.append(_("It was rehearsed before a build: packages and files that only a build finds are not in it."))
     return lines
 
 

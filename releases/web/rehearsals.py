@@ -73,19 +73,21 @@ def release_rehearse(request: HttpRequest, pk: int) -> HttpResponse:
             messages.success(request, _("The plan is rehearsed. Nothing real was touched."))
             return redirect("releases:release-rehearse", release.pk)
     everything = sees_all(release, actor)
-    shown = last_rehearsal(release) if everything else None
-    if shown is not None and not form.is_bound:
-        form = RehearseForm(initial=shown.inputs)
+    last = last_rehearsal(release) if everything else None
+    if last is not None and not form.is_bound:
+        form = RehearseForm(initial=last.inputs)
     context = {
         "title": _("Rehearsal of %(number)s") % {"number": release.number},
         "lede": release.title,
         "phase": 3,
-        "release": release,
+        "subject": release,
+        "subject_label": release.number,
         "form": form,
         "everything": everything,
         "may": not failing([capability("release.plan")], release, actor) and release.state in BEFORE_DEPLOY,
         "begun": release.state not in BEFORE_DEPLOY,
-        **(_shown(release, shown, now) if shown else {}),
+        "refused_why": _("A release manager rehearses the plan."),
+        **(shown(last, stale=_stale(release, last, now), now=now) if last else {}),
         "crumbs": [
             parts.Crumb(_("Releases"), reverse("releases:release-list")), parts.Crumb(release.number, release.get_absolute_url()),
             parts.Crumb(_("Rehearsal")),
@@ -94,20 +96,33 @@ def release_rehearse(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "releases/release_rehearse.html", context, status=400 if form.errors else 200)
 
 
-def _rehearse(release: Release, given: dict[str, Any], *, actor: Any, at: datetime) -> PlanRehearsal:
-    starts_at = given.pop("starts_at")
+def _stale(release: Release, row: PlanRehearsal, now: datetime) -> str:
+    changed = is_stale(release, row, at=now)
+    return _("The plan has changed since it was rehearsed: rehearse it again.") if changed else ""
+
+
+def start_of(given: dict[str, Any], *, at: datetime) -> datetime | None:
+    """Takes the start out of a form's answer."""
+    starts_at: datetime | None = given.pop("starts_at")
     if starts_at is not None and at - timedelta(minutes=1) <= starts_at < at:
-        starts_at = at  # a field of minutes cannot say the seconds of now
+        return at  # a field of minutes cannot say the seconds of now
+    return starts_at
+
+
+def _rehearse(release: Release, given: dict[str, Any], *, actor: Any, at: datetime) -> PlanRehearsal:
+    starts_at = start_of(given, at=at)
     return rehearse(release_id=release.pk, wanted=Wanted(**given), starts_at=starts_at, actor=actor, at=at)
 
 
-def _shown(release: Release, row: PlanRehearsal, now: datetime) -> dict[str, Any]:
+def shown(row: PlanRehearsal, *, stale: str, now: datetime) -> dict[str, Any]:
+    """What a page shows of a rehearsal, and of those before it. `stale`: why it is not of this plan any more."""
     result = row.result
-    older = PlanRehearsal.objects.filter(release=release, pk__lt=row.pk).select_related("made_by").order_by("-pk")
+    same = PlanRehearsal.objects.filter(release=row.release_id, rfc=row.rfc_id, pk__lt=row.pk)
+    older = same.select_related("made_by").order_by("-pk")
     return {
         "row": row,
         "css": CSS[row.end],
-        "stale": is_stale(release, row, at=now),
+        "stale": stale,
         "lines": summary(row, now=now),
         "rings": ring_rows(row),
         "course": course_of(row),

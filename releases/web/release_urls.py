@@ -4,6 +4,7 @@ from django.urls import path
 
 from releases.web import (
     amendments,
+    change_rehearsals,
     manifests,
     periodic,
     rehearsals,
@@ -40,6 +41,7 @@ urlpatterns = [
     ],
     path("releases/<int:pk>/", releases.release_detail, name="release-detail"),
     path("releases/<int:pk>/amend/", amendments.release_amend, name="release-amend"),
+    path("releases/of-rfc/<int:pk>/rehearsal/", change_rehearsals.rfc_rehearse, name="rfc-rehearse"),
     path("releases/<int:pk>/rehearsal/", rehearsals.release_rehearse, name="release-rehearse"),
     path("releases/<int:pk>/tests/", releases.release_tests, name="release-tests"),
     path("releases/<int:pk>/tests/<int:plan>/drop/", release_writing.release_drop_test, name="release-drop-test"),

@@ -35,6 +35,7 @@ from patchflow.notices import webhooks
 from patchflow.notices.models import Delivery
 from releases.domain import (
     amendments,
+    change_rehearsals,
     delays,
     owners,
     periodic,
@@ -745,6 +746,17 @@ def late_comer(scene: Scene, yard: stages.Yard) -> None:
     scene.also("releases:release-detail", "late", pk=release.pk)
 
 
+def rehearsed_alone(scene: Scene, yard: stages.Yard) -> None:
+    """A change on the board, rehearsed before any release carries it, with a host that does not fit."""
+    rfc = made.awaiting(yard.world, host_ids=[host.pk for host in yard.world.hosts])
+    change_rehearsals.rehearse(
+        rfc_id=rfc.pk, profile_id=yard.profile.pk, executor="fake", actor=yard.cast.rex, at=yard.at,
+        wanted=plan_rehearsals.Wanted(away_percent=10, seed=3),
+    )  # fmt: skip
+    scene.things["rfc-rehearse"] = {"pk": rfc.pk}
+    scene.also("changes:board-item", "rehearsed", pk=made.round_of(rfc).pk)
+
+
 def released(scene: Scene, yard: stages.Yard, update: SoftwareUpdate) -> None:
     """A release at every stage before the deployment; the last one is shown by default."""
     old, new = INSTALLED[update.name], FIXED[update.name]
@@ -763,6 +775,7 @@ def released(scene: Scene, yard: stages.Yard, update: SoftwareUpdate) -> None:
     supposed = plan_rehearsals.Wanted(fail_percent=20, away_percent=20, seed=3)
     plan_rehearsals.rehearse(release_id=release.pk, actor=yard.cast.rex, at=yard.at, wanted=supposed)
     scene.also("releases:release-rehearse", "never", pk=planning.pk)
+    rehearsed_alone(scene, stage_yard)
     late_comer(scene, stage_yard)
     plan = planning.acceptance_plans.get()
     scene.things |= {

@@ -37,6 +37,7 @@ OTHERWISE = {
     "changes:model-take-back": "post /change-models/{id}/retire/",
     "releases:release-amend": "post /releases/{id}/propose_amendment/",
     "reports:person-add-service": "post /people/add-service/",
+    "releases:rfc-rehearse": "post /rehearsals/",
     "reports:trial": "post /instance/enter-trial/",
     "changes:rfc-refer": "post /rfcs/{id}/references/",
     "changes:meeting-attendance": "post /meetings/{id}/attend/",

@@ -41,6 +41,7 @@ READS: dict[str, set[str] | None] = {
             "jobs",
             "meetings",
             "platforms",
+            "rehearsals",
             "releases",
             "representatives",
             "reviews",

@@ -86,6 +86,7 @@ WRITES: dict[str, set[str]] = {
     **_posts("releases", "stop", may={RELEASE, OPERATOR}),
     **_posts("releases", "plan_test", "drop_test", "test", "judge", may={TESTER}),
     **_posts("releases", "sign", "sign_amendment", may=BY_RELATION),
+    **_posts("rehearsals", "", may={RELEASE}),
     **_posts("install-profiles", "", may={RELEASE}),
     **_posts("steps", "", may={RELEASE, OPERATOR}),
     **_posts("steps", "approve", "refuse", may={MANAGER, SECURITY}),

@@ -161,14 +161,17 @@ def rows() -> dict[str, int]:
     return {model._meta.label: model._base_manager.count() for model in apps.get_models()}
 
 
-def test_nothing_but_its_own_row_and_the_trail_of_the_release_is_written(yard: Yard) -> None:
+def test_nothing_but_its_own_row_the_evidence_and_the_trails_is_written(yard: Yard) -> None:
     release = stages.scheduling(yard)
     before, trail = rows(), AuditEntry.objects.latest("pk").pk
     row = plan_rehearsals.rehearse(release_id=release.pk, actor=yard.cast.rex, at=yard.at)
     changed = {label for label, count in rows().items() if count != before[label]}
-    assert changed == {"releases.PlanRehearsal", "kernel.AuditEntry"}
-    entries = AuditEntry.objects.filter(pk__gt=trail)
-    assert [(e.verb, e.object_id) for e in entries] == [("release.release.rehearsed", str(release.pk))]
+    assert changed == {"releases.PlanRehearsal", "changes.Evidence", "kernel.AuditEntry"}
+    (rfc_id,) = release.rfc_ids()
+    entries = AuditEntry.objects.filter(pk__gt=trail).order_by("pk")
+    assert [(e.verb, e.object_id) for e in entries] == [
+        ("release.release.rehearsed", str(release.pk)), ("change.rfc.evidence_recorded", str(rfc_id)),
+    ]  # fmt: skip
     assert (row.end, row.result["good"], row.result["unfit_count"]) == ("full", 3, 0)
     assert Release.objects.get(pk=release.pk).state == "scheduling"
 
@@ -219,4 +222,4 @@ def test_what_is_not_planned_yet_is_not_rehearsed(yard: Yard) -> None:
     bare = stages.composed(yard)
     with pytest.raises(Blocked) as refused:
         plan_rehearsals.rehearse(release_id=bare.pk, actor=yard.cast.rex, at=yard.at)
-    assert "rehearsal.hosts" in {b.code for b in refused.value.blockers}
+    assert {b.code for b in refused.value.blockers} == {"rehearsal.rings", "rehearsal.profile"}

@@ -12,9 +12,10 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from patchflow.kernel.models import User
-from releases.domain import plan_rehearsals
+from releases.domain import change_rehearsals, plan_rehearsals
 from releases.domain.plan_rehearsals import Wanted
 from releases.models import PlanRehearsal
+from tests.factories import changes as made
 from tests.factories import releases as stages
 from tests.factories.people import make_user
 from tests.factories.releases import Yard
@@ -115,3 +116,70 @@ def test_the_same_over_rest(yard: Yard) -> None:
     assert "rehearsal.starts_at" in str(late.data)
     api.force_authenticate(yard.cast.aud)
     assert api.post(f"/api/v1/releases/{release.pk}/rehearse/", {}, format="json").status_code == 403
+
+
+# --- evidence of its changes, and a change alone ----------------------------------------------------------------------------
+def awaiting(yard: Yard) -> Any:
+    return made.awaiting(yard.world, host_ids=[host.pk for host in yard.world.hosts])
+
+
+def test_the_change_and_the_board_show_the_rehearsal_and_say_when_it_is_old(yard: Yard) -> None:
+    rfc = awaiting(yard)
+    made.approve(rfc, yard.cast.sam, at=yard.at)
+    board = reverse("changes:board-item", args=[made.round_of(rfc).pk])
+    assert "Rehearsal of the plan:" not in browser(yard.cast.mia).get(board).content.decode()
+    change_rehearsals.rehearse(
+        rfc_id=rfc.pk, profile_id=yard.profile.pk, executor="fake", actor=yard.cast.rex, at=yard.at
+    )
+    for url, person in ((board, yard.cast.mia), (rfc.get_absolute_url(), yard.cast.ann)):
+        shown = browser(person).get(url).content.decode()
+        assert "Rehearsal of the plan: before any release: starts" in shown
+        assert "3 of 3 hosts done, 0 failed, 0 will not fit." in shown
+        assert "The plan has changed since" not in shown
+    yard.world.hosts[0].machine_id = "f" * 32
+    yard.world.hosts[0].save()
+    for url, person in ((board, yard.cast.mia), (rfc.get_absolute_url(), yard.cast.ann)):
+        assert "The plan has changed since: rehearse it again." in browser(person).get(url).content.decode()
+
+
+def test_a_change_is_rehearsed_on_its_page(yard: Yard) -> None:
+    rfc = awaiting(yard)
+    rex, url = browser(yard.cast.rex), reverse("releases:rfc-rehearse", args=[rfc.pk])
+    assert url in rex.get(rfc.get_absolute_url()).content.decode()
+    assert "Not rehearsed yet" in rex.get(url).content.decode()
+    assert rex.post(url, {**FORM, "profile_id": "0"}).status_code == 400
+    assert rex.post(url, {**FORM, "profile_id": str(yard.profile.pk)}).status_code == 302
+    shown = rex.get(url).content.decode()
+    for said in ("Ring by ring", "seed 7", "before a build", "those that are usually proposed"):
+        assert said in shown, said
+    refused = browser(yard.cast.ann)
+    assert "A release manager rehearses the plan" in refused.get(url).content.decode()
+    assert refused.post(url, {**FORM, "profile_id": str(yard.profile.pk)}).status_code in (400, 403)
+    assert browser(yard.cast.eve).get(url).status_code == 404
+    part = make_user("part", "reader", scope=made.make_group("all", at=yard.at).scope_key)
+    yard.world.hosts[2].memberships.all().delete()
+    assert yard.world.hosts[2].name not in browser(part).get(url).content.decode()
+
+
+def test_a_change_alone_over_rest(yard: Yard) -> None:
+    rfc = awaiting(yard)
+    api = APIClient()
+    api.force_authenticate(yard.cast.rex)
+    given = {"rfc_id": rfc.pk, "profile_id": yard.profile.pk, "executor": "fake", "seed": 7}
+    row = api.post("/api/v1/rehearsals/", given, format="json")
+    assert row.status_code == 201, row.data
+    assert (row.data["rfc"], row.data["release"], row.data["end"]) == (rfc.pk, None, "full")
+    (kept,) = api.get(f"/api/v1/rehearsals/?rfc={rfc.pk}").data["results"]
+    assert kept["digest"] == row.data["digest"]
+    (said,) = api.get(f"/api/v1/rfcs/{rfc.pk}/evidence/").data
+    assert (said["kind"], said["passed"], said["outdated"]) == ("plan_rehearsal", True, "")
+    yard.world.hosts[0].machine_id = "f" * 32
+    yard.world.hosts[0].save()
+    (said,) = api.get(f"/api/v1/rfcs/{rfc.pk}/evidence/").data
+    assert said["outdated"] == "The plan has changed since: rehearse it again."
+    part = make_user("part", "release_manager", scope=made.make_group("others", at=yard.at).scope_key)
+    api.force_authenticate(part)
+    assert api.get("/api/v1/rehearsals/").data["results"] == []
+    assert api.post("/api/v1/rehearsals/", given, format="json").status_code == 404
+    api.force_authenticate(yard.cast.ann)
+    assert api.post("/api/v1/rehearsals/", given, format="json").status_code == 403

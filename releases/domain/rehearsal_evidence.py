@@ -1,0 +1,78 @@
+"""What a rehearsed plan says to the RFCs that it serves: the result in one sentence, and whether it still is of the plan."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db.models import Q
+
+from changes.domain import evidence
+from changes.enums import EvidenceKind, RFCState
+from changes.models import RFC, Evidence
+from changes.queries.evidence import standing
+from patchflow.kernel.blockers import english
+from patchflow.kernel.models import User
+from releases.domain import sketches
+from releases.enums import RehearsalEnd, ReleaseState
+from releases.models import InstallProfile, PlanRehearsal, Release
+from releases.models.release import BEFORE_DEPLOY
+from releases.queries.rehearsals import planned_document
+from releases.wording import many
+
+ENDS = {RehearsalEnd.HALTED: "halts", RehearsalEnd.STUCK: "waits without end"}
+GOES = {RehearsalEnd.FULL: True, RehearsalEnd.PARTIAL: None}
+"""All done is good, a part is no verdict; what halts, fails or waits without end is bad."""
+CARRIED_OUT = (RFCState.IMPLEMENTING, RFCState.IN_REVIEW, RFCState.CLOSED, RFCState.REJECTED, RFCState.CANCELLED)
+CHANGED = english("The plan has changed since: rehearse it again.")
+
+
+def push(row: PlanRehearsal, rfc: RFC, *, at: datetime) -> Evidence:
+    """Hands a rehearsal to an RFC as evidence, as the system. The RFC is locked by who calls."""
+    return evidence.record(
+        rfc_id=rfc.pk, kind=EvidenceKind.PLAN_REHEARSAL, digest=row.digest, summary=summary(row), actor=User.bot(), at=at,
+        passed=GOES.get(RehearsalEnd(row.end), False),
+    )  # fmt: skip
+
+
+def summary(row: PlanRehearsal) -> str:
+    """When it would start and end, how many are done, fail and do not fit, and why it stops, if it does."""
+    result, whose = row.result, row.release.number if row.release else "before any release"
+    ends = f"ends {row.ends_at:%d %b %Y %H:%M} UTC" if row.ends_at else ENDS.get(RehearsalEnd(row.end), "fails")
+    counted = [f"{result['good']} of {many(result['hosts'], 'host')} done", f"{result['bad']} failed"]
+    said = (
+        f"{whose}: starts {row.starts_at:%d %b %Y %H:%M} UTC, {ends}; {', '.join(counted)},"
+        f" {result['unfit_count']} will not fit."
+    )
+    before = " Packages and files that only a build finds are not in it." if result["unbuilt"] else ""
+    return f"{said}{before} {row.cause}".strip()
+
+
+@standing(EvidenceKind.PLAN_REHEARSAL)
+def find_outdated(rfc: RFC, row: Evidence, at: datetime) -> str:
+    """Why a rehearsal is not of what is planned for the RFC now. What has begun is not planned any more."""
+    if rfc.state in CARRIED_OUT:
+        return ""
+    rehearsals = PlanRehearsal.objects.filter(Q(rfc=rfc) | Q(release__links__rfc=rfc), digest=row.digest)
+    made = rehearsals.select_related("release").order_by("-pk").first()
+    if made is None:
+        return english("No rehearsal with this digest is kept.")
+    newest = Release.objects.filter(links__rfc=rfc).exclude(state=ReleaseState.CANCELLED).order_by("-pk").first()
+    if made.release is None:
+        return _since_alone(rfc, made, newest, at)
+    if newest is None or newest.pk != made.release_id:
+        number = made.release.number
+        return english("%(release)s is not what carries it now: rehearse it again.", release=number)
+    if newest.state == ReleaseState.COMPLETED:
+        return english("%(release)s is completed: the rest is not rehearsed.", release=newest.number)
+    if newest.state in BEFORE_DEPLOY and planned_document(newest, at=at)[0] != row.digest:
+        return CHANGED
+    return ""
+
+
+def _since_alone(rfc: RFC, made: PlanRehearsal, newest: Release | None, at: datetime) -> str:
+    """The same of an RFC rehearsed alone."""
+    if newest is not None:
+        return english("%(release)s carries it now: rehearse its plan.", release=newest.number)
+    profile = InstallProfile.objects.get(pk=made.inputs["profile"])
+    sketch = sketches.sketch(rfc, profile, executor=made.inputs["executor"], at=at)
+    return "" if sketch.digest == made.digest else CHANGED
