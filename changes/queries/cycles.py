@@ -77,6 +77,11 @@ def columns_of(cycle: Cycle, rfcs: Sequence[RFC], actor: User) -> list[PhaseColu
     ]
 
 
+def cycle_choices() -> list[tuple[str, str]]:
+    """The newest cycles by id and name, for filters of lists."""
+    return [(str(pk), name) for pk, name in Cycle.objects.values_list("pk", "name")[:60]]
+
+
 def open_cycles() -> list[Cycle]:
     """The cycles that are under way, the monthly one first."""
     return sorted(Cycle.objects.open(), key=lambda c: (c.kind != "monthly", c.pk))

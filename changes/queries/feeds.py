@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 
 from changes.enums_identify import FeedRunState
 from changes.models import Feed, FeedRun
@@ -45,6 +46,25 @@ def standing_of(feed: Feed, *, at: datetime) -> str:
     if feed.is_stale(at):
         return "stale"
     return "failed" if feed.problem else "fresh"
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """A feed in use, how it stands, and what its polls of a span came to: run state → runs."""
+
+    feed: Feed
+    standing: str
+    runs: dict[str, int]
+
+
+def polled(actor: User, start: datetime, end: datetime, *, at: datetime) -> list[Polled]:
+    """The feeds in use that the actor may see, with their polls in [start, end). Two queries."""
+    feeds = list(with_last_run(visible_feeds(actor).filter(enabled=True).order_by("name")))
+    runs: dict[int, dict[str, int]] = {feed.pk: {} for feed in feeds}
+    rows = FeedRun.objects.filter(feed__in=list(runs), requested_at__gte=start, requested_at__lt=end).order_by()
+    for feed_id, state, count in rows.values_list("feed_id", "state").annotate(n=Count("pk")):
+        runs[feed_id][state] = count
+    return [Polled(feed, standing_of(feed, at=at), runs[feed.pk]) for feed in feeds]
 
 
 def late(*, at: datetime) -> tuple[int, int]:

@@ -5,7 +5,7 @@ Here the verdict meets the host: which kernel runs (R10), what its own package m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -213,6 +213,39 @@ def reach(update_ids: Iterable[int] | None = None, *, actor: User | None = None)
     return dict(_rows(sql, actor))
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Of all pairs of host and update that were applicable by `moment`: how many, and how many are so no more."""
+
+    moment: datetime
+    pairs: int
+    fixed: int
+
+
+def over_time(update_ids: Iterable[int], moments: Sequence[datetime], *, actor: User | None = None) -> list[Reached]:
+    """How these updates came to the hosts, from the spans of what was installed. One query.
+
+    Of updates that an advisory in force describes. Without kernels: there what runs decides, and that is kept for now only.
+    """
+    if not moments:
+        return []
+    adapted = [connection.ops.adapt_datetimefield_value(moment) for moment in moments]
+    sums = ", ".join(
+        "sum(CASE WHEN since <= %s THEN 1 ELSE 0 END), sum(CASE WHEN still = 0 AND gone <= %s THEN 1 ELSE 0 END)"
+        for _ in moments
+    )
+    sql = f"""SELECT {sums} FROM (
+        SELECT max(i.gone_seen_at) AS gone, sum(CASE WHEN i.gone_seen_at IS NULL THEN 1 ELSE 0 END) AS still,
+          CASE WHEN min(i.installed_seen_at) > min(f.known_at) THEN min(i.installed_seen_at) ELSE min(f.known_at) END AS since
+        {_FROM.replace("AND i.gone_seen_at IS {gone}", "")}
+        WHERE f.update_id IN ({_listed(update_ids)}) AND vf.verdict IN ('applicable', 'applicable_after_channel')
+          AND f.advisory_id IS NOT NULL AND f.withdrawn_at IS NULL AND NOT f.is_kernel
+          AND (i.gone_seen_at IS NULL OR i.gone_seen_at > f.known_at){_VISIBLE}
+        GROUP BY f.update_id, h.id) AS pairs"""  # noqa: S608
+    (row,) = _rows(sql, actor, [value for moment in adapted for value in (moment, moment)])
+    return [Reached(moment, row[2 * n] or 0, row[2 * n + 1] or 0) for n, moment in enumerate(moments)]
+
+
 def hosts_with(verdicts: Iterable[str]) -> RawSQL:
     """The ids of the hosts on which one of these verdicts stands, for `Host.filter(pk__in=…)`: the same view as the lists."""
     wanted = ", ".join(f"'{AppliesVerdict(each).value}'" for each in verdicts)
@@ -221,8 +254,9 @@ def hosts_with(verdicts: Iterable[str]) -> RawSQL:
     return RawSQL(sql.replace(_VISIBLE, "").replace("%", "%%"), [])  # noqa: S611  ours, from whole names and verdicts
 
 
-def _rows(sql: str, actor: User | None) -> list[tuple[Any, ...]]:
-    """Runs our SQL; at its mark, the hosts that `actor` may see. Ours has no parameters, so its percent signs are doubled."""
+def _rows(sql: str, actor: User | None, given: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+    """Runs our SQL; at its mark, the hosts that `actor` may see. Its percent signs are doubled, unless its own parameters
+    are `given`, which stand before the mark."""
     condition, params = "", ()
     if actor is not None and actor.scopes_for("host.view") is not None:
         condition, params = " AND 1 = 0", ()
@@ -230,7 +264,8 @@ def _rows(sql: str, actor: User | None) -> list[tuple[Any, ...]]:
             visible, params = Host.objects.visible_to(actor).values("pk").query.sql_with_params()
             condition = f" AND h.id IN ({visible})"
     with _tuned() as cursor:
-        cursor.execute(sql.replace("%", "%%").replace(_VISIBLE, condition), params * sql.count(_VISIBLE))
+        ours = sql.replace("%", "%%") if given is None else sql
+        cursor.execute(ours.replace(_VISIBLE, condition), (*(given or ()), *params * sql.count(_VISIBLE)))
         return list(cursor.fetchall())
 
 

@@ -18,8 +18,9 @@ from django.views.decorators.http import require_safe
 
 from changes.domain.rfc_gates import owed
 from changes.enums import TERMINAL, RFCKind, RFCState, UpdateClass
-from changes.models import RFC, Cycle
+from changes.models import RFC
 from changes.queries.conflicts import find_conflicts
+from changes.queries.cycles import cycle_choices
 from changes.queries.fitting import Fit, fit_of
 from changes.queries.holds import open_hold_of, open_holds
 from changes.queries.rfcs import changes_since_signed, history_of, in_sight, last_voided, sees_all, targets_seen
@@ -78,10 +79,6 @@ SORTS = {
 }
 
 
-def _cycles() -> list[tuple[str, str]]:
-    return [(str(pk), name) for pk, name in Cycle.objects.values_list("pk", "name")[:60]]
-
-
 @list_page(gettext_lazy("Changes"))
 @login_required
 @require_safe
@@ -101,7 +98,7 @@ def rfc_list(request: HttpRequest) -> HttpResponseBase:
             Filter("state", gettext_lazy("State"), "state", RFCState.choices),
             Filter("kind", gettext_lazy("Kind"), "kind", RFCKind.choices),
             Filter("class", gettext_lazy("Class"), "update_class", UpdateClass.choices),
-            Filter("cycle", gettext_lazy("Cycle"), "cycle_id", _cycles),
+            Filter("cycle", gettext_lazy("Cycle"), "cycle_id", cycle_choices),
             Filter("title", gettext_lazy("Title"), "title__icontains"),
             Filter("by", gettext_lazy("Requested by"), "requested_by__username__iexact"),
         ),

@@ -24,6 +24,7 @@ from changes.enums_identify import Response, SeverityStep, UpdateClass, UpdateOr
 from changes.models import SoftwareUpdate
 from changes.queries.applicability import MISSING, verdict_counts
 from changes.queries.coverage import coverage
+from changes.queries.cycles import cycle_choices
 from changes.queries.updates import carried, counted, relevant
 from changes.rules_identify import may_respond
 from changes.web import update_parts
@@ -95,6 +96,7 @@ def _filters() -> list[Filter]:
             [("over", gettext_lazy("past")), ("running", gettext_lazy("still to come"))],
         ),
         Filter("origin", gettext_lazy("Origin"), "origin", UpdateOrigin.choices),
+        Filter("cycle", gettext_lazy("Cycle"), "cycle_rows__cycle", cycle_choices),
         Filter(
             "missing",
             gettext_lazy("Missing"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery, Value
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 
 from cmdb.enums import ResultState, ScanState
@@ -26,6 +28,45 @@ def _outcome(asked: int, some: int, partly: int) -> str:
     if not some:
         return f"None of {asked} hosts could be scanned."
     return f"{some} of {asked} hosts were scanned, {partly} of them in part."
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """At `moment`: hosts that were there, those with a current scan, and those that were current and read in part only."""
+
+    moment: datetime
+    hosts: int
+    whole: int
+    partly: int
+
+
+def coverage_at(moments: Sequence[datetime], actor: User, *, current: timedelta) -> list[Covered]:
+    """How many of the hosts in sight had been scanned not longer than `current` ago, at each moment. Two queries."""
+    if not moments:
+        return []
+    seen = Host.objects.visible_to(actor)
+    there = seen.aggregate(**{f"h{n}": Count("pk", filter=_there(at)) for n, at in enumerate(moments)})
+    results = ScanResult.objects.filter(
+        host__in=seen, ended_at__gt=min(moments) - current, ended_at__lte=max(moments), state__in=READ
+    )
+    asked: dict[str, Any] = {}
+    for n, at in enumerate(moments):
+        lately = Q(ended_at__gt=at - current, ended_at__lte=at) & _there(at, "host__")
+        asked[f"w{n}"] = Count("host", distinct=True, filter=lately & Q(state=ResultState.SCANNED))
+        asked[f"a{n}"] = Count("host", distinct=True, filter=lately)
+    found = results.aggregate(**asked)
+    return [
+        Covered(at, there[f"h{n}"], found[f"w{n}"], found[f"a{n}"] - found[f"w{n}"]) for n, at in enumerate(moments)
+    ]
+
+
+READ = (ResultState.SCANNED, ResultState.PARTIAL)
+
+
+def _there(at: datetime, path: str = "") -> Q:
+    """Hosts that were known by then and not retired yet."""
+    gone = Q(**{f"{path}retired_at__isnull": True}) | Q(**{f"{path}retired_at__gt": at})
+    return gone & Q(**{f"{path}added_at__lte": at})
 
 
 def runs_in_sight(actor: User) -> QuerySet[ScanRun]:
