@@ -37,7 +37,7 @@ class NotifiedSerializer(serializers.Serializer[Any]):
     missing = serializers.IntegerField(help_text="Hosts in sight that miss it now.")
 
 
-class NoticeSerializer(serializers.Serializer[Any]):
+class CycleNoticeSerializer(serializers.Serializer[Any]):
     released_at = serializers.DateTimeField(allow_null=True)
     notified_at = serializers.DateTimeField(allow_null=True)
     median_seconds = serializers.SerializerMethodField(help_text="From release to notification.")
@@ -130,7 +130,7 @@ class CockpitSerializer(serializers.Serializer[Any]):
     cycle = serializers.IntegerField(source="cycle.pk")
     start = serializers.DateTimeField()
     end = serializers.DateTimeField()
-    notice = NoticeSerializer(allow_null=True)
+    notice = CycleNoticeSerializer(allow_null=True)
     feeds = PolledSerializer(many=True, allow_null=True)
     coverage = CoveredSerializer(many=True, allow_null=True)
     reached = ReachedSerializer(many=True, allow_null=True)
