@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from changes.domain.rfc_gates import owed
-from changes.enums import TERMINAL, RFCKind, RFCState, UpdateClass
+from changes.enums import TERMINAL, EvidenceKind, RFCKind, RFCState, UpdateClass
 from changes.models import RFC
 from changes.queries.conflicts import find_conflicts
 from changes.queries.cycles import cycle_choices
@@ -180,7 +180,9 @@ def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:
         "revisions": list(rfc.revisions.select_related("by")[:8]),
         "clock": rfc_parts.clock_of(rfc),
         "tested_since": risk_now is not None
-        and rfc.evidence.filter(at__gte=risk_now.at, passed__isnull=False).exists(),
+        and rfc.evidence.filter(at__gte=risk_now.at, passed__isnull=False)
+        .exclude(kind=EvidenceKind.PLAN_REHEARSAL)
+        .exists(),
         "conflicts": []
         if rfc.state in TERMINAL
         else rfc_parts.conflict_statements(find_conflicts(rfc, at=now), actor, whole=whole),

@@ -18,9 +18,9 @@ from cmdb.queries.scans import Covered, coverage_at
 from patchflow.kernel.models import User
 from releases.queries.turns import Turn, turns_of
 
-POINTS = 31
-"""Moments of a curve at most: a day each in a month, some days each in what takes longer."""
-DAY = timedelta(days=1)
+POINTS = 32
+"""Moments of a curve at most: a day each in a month, hours in what is shorter, some days each in what takes longer."""
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ class Cockpit:
 
 
 def moments_of(start: datetime, end: datetime) -> list[datetime]:
-    """The moments of a curve: the start, each day (or every so many days) after it, and the end."""
+    """The moments of a curve: the start, each day (or some hours, or some days) after it, and the end."""
     if end <= start:
         return [start]
-    days = -(-(end - start) // DAY)
-    step = max(1, -(-days // (POINTS - 1)))
-    inner = [start + DAY * n for n in range(step, days, step)]
-    return [start, *(moment for moment in inner if moment < end), end]
+    span, most = end - start, POINTS - 1
+    steps = [HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, DAY * max(1, -(-span // (DAY * most)))]
+    step = next(one for one in steps if -(-span // one) <= most)
+    return [start, *(start + step * n for n in range(1, -(-span // step))), end]
 
 
 def cockpit_of(cycle: Cycle, actor: User, *, at: datetime) -> Cockpit:

@@ -27,7 +27,7 @@ from patchflow.web.parts import Count, Point, Statement, Trend
 from releases.queries.turns import Turn
 
 SHOWN = 8
-"""Updates and rounds that the page names; the rest is behind a link."""
+"""Updates and rounds that the page names."""
 C = ClockState
 LOOKS = {
     C.MISSED: ("st-bad", gettext_lazy("missed")),
@@ -148,7 +148,7 @@ def _round(one: Any, now: datetime) -> Statement:
     look = states.look(ROUND, one.round.state)
     said = _("%(rfc)s, round %(n)d: %(state)s") % {"rfc": one.rfc, "n": one.round.number, "state": look.label}
     moment = one.round.closed_at or one.round.opened_at
-    return Statement(look.css, said, words.at(moment, now=now), one.rfc.get_absolute_url())
+    return Statement(look.css, said, words.day(moment, now=now), one.rfc.get_absolute_url())
 
 
 # --- rings and reviews ------------------------------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ def _review(turn: Turn, now: datetime, *, owed: bool) -> Statement:
         )
     if review.completed_at:
         said = _("%(review)s of %(number)s: completed") % {"review": review.name, "number": number}
-        return Statement("st-good", said, words.at(review.completed_at, now=now), review.get_absolute_url())
+        return Statement("st-good", said, words.day(review.completed_at, now=now), review.get_absolute_url())
     said = _("%(review)s of %(number)s: owed") if owed else _("%(review)s of %(number)s: open")
-    since = words.at(review.opened_at, now=now)
+    since = words.day(review.opened_at, now=now)
     return Statement("st-warn", said % {"review": review.name, "number": number}, since, review.get_absolute_url())

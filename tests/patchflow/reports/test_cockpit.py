@@ -65,13 +65,24 @@ def cockpit(cycle: Cycle, user: User, at: datetime) -> Cockpit:
 
 
 # --- curves ---------------------------------------------------------------------------------------------------------------
-def test_a_curve_has_a_point_a_day_and_never_too_many(now: datetime) -> None:
+def test_a_curve_has_a_point_a_day_in_a_month_and_never_too_many(now: datetime) -> None:
+    hour = timedelta(hours=1)
     assert moments_of(now, now) == [now]
-    assert moments_of(now, now + timedelta(hours=3)) == [now, now + timedelta(hours=3)]
-    assert moments_of(now, now + 2 * DAY) == [now, now + DAY, now + 2 * DAY]
-    for days in (29, 30, 31, 100, 400):
+    assert moments_of(now, now + hour / 2) == [now, now + hour / 2]
+    assert moments_of(now, now + 2 * hour) == [now, now + hour, now + 2 * hour]
+    for days, step in (
+        (1, hour),
+        (2, 3 * hour),
+        (7, 6 * hour),
+        (20, DAY),
+        (30, DAY),
+        (31, DAY),
+        (32, 2 * DAY),
+        (400, 13 * DAY),
+    ):
         found = moments_of(now, now + days * DAY)
         assert (found[0], found[-1]) == (now, now + days * DAY)
+        assert found[1] - found[0] == step
         assert len(found) <= POINTS
         assert found == sorted(set(found))
 
