@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import Case, Count, Exists, Max, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce
 
 from cmdb.enums import ResultState, ScanState
@@ -49,17 +49,20 @@ def coverage_at(moments: Sequence[datetime], actor: User, *, current: timedelta)
     results = ScanResult.objects.filter(
         host__in=seen, ended_at__gt=min(moments) - current, ended_at__lte=max(moments), state__in=READ
     )
+    best: dict[str, Any] = {}
     asked: dict[str, Any] = {}
     for n, at in enumerate(moments):
-        lately = Q(ended_at__gt=at - current, ended_at__lte=at) & _there(at, "host__")
-        asked[f"w{n}"] = Count("host", distinct=True, filter=lately & Q(state=ResultState.SCANNED))
-        asked[f"a{n}"] = Count("host", distinct=True, filter=lately)
-    found = results.aggregate(**asked)
-    return [
-        Covered(at, there[f"h{n}"], found[f"w{n}"], found[f"a{n}"] - found[f"w{n}"]) for n, at in enumerate(moments)
-    ]
+        lately = Q(ended_at__gt=at - current, ended_at__lte=at)
+        whole = When(lately & Q(state=ResultState.SCANNED), then=Value(WHOLE))
+        best[f"m{n}"] = Max(Case(whole, When(lately, then=Value(PARTLY)), default=Value(0)))
+        for name, value in (("w", WHOLE), ("p", PARTLY)):
+            asked[f"{name}{n}"] = Count("host", filter=Q(**{f"m{n}": value}) & _there(at, "host__"))
+    each = results.order_by().values("host", "host__added_at", "host__retired_at").annotate(**best)
+    found = each.aggregate(**asked)
+    return [Covered(at, there[f"h{n}"], found[f"w{n}"], found[f"p{n}"]) for n, at in enumerate(moments)]
 
 
+WHOLE, PARTLY = 2, 1
 READ = (ResultState.SCANNED, ResultState.PARTIAL)
 
 

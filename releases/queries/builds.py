@@ -137,7 +137,7 @@ def _missing(update: SoftwareUpdate, host_ids: list[int]) -> list[Installation]:
     if update.fixed_key is None:
         return []  # the build refuses such an update by name
     rows = Installation.objects.open().filter(
-        host_id__in=host_ids,
+        host_id__among=host_ids,
         host__platform__distribution=update.distribution,
         host__platform__release=update.release,
         package_version__source_name=update.name,
