@@ -747,14 +747,14 @@ def late_comer(scene: Scene, yard: stages.Yard) -> None:
 
 
 def rehearsed_alone(scene: Scene, yard: stages.Yard) -> None:
-    """A change on the board, rehearsed before any release carries it, with a host that does not fit."""
-    rfc = made.awaiting(yard.world, host_ids=[host.pk for host in yard.world.hosts])
+    """A change that is evaluated, rehearsed before any release carries it, with hosts that do not answer."""
+    rfc = made.evaluating(yard.world, host_ids=[host.pk for host in yard.world.hosts])
     change_rehearsals.rehearse(
         rfc_id=rfc.pk, profile_id=yard.profile.pk, executor="fake", actor=yard.cast.rex, at=yard.at,
-        wanted=plan_rehearsals.Wanted(away_percent=10, seed=3),
+        wanted=plan_rehearsals.Wanted(away_percent=40, seed=3),
     )  # fmt: skip
     scene.things["rfc-rehearse"] = {"pk": rfc.pk}
-    scene.also("changes:board-item", "rehearsed", pk=made.round_of(rfc).pk)
+    scene.also("changes:rfc-detail", "rehearsed", pk=rfc.pk)
 
 
 def released(scene: Scene, yard: stages.Yard, update: SoftwareUpdate) -> None:
