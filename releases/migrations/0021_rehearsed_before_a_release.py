@@ -9,7 +9,7 @@ from patchflow.kernel.append_only import AppendOnly
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('changes', '0011_evidence_of_rehearsal'),
+        ('changes', '0012_evidence_of_rehearsal'),
         ('releases', '0020_plurals'),
     ]
 
