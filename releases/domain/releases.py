@@ -25,7 +25,7 @@ from releases.enums import BuildState, ReadinessState, ReleaseOutcome, ReleaseSt
 from releases.enums_rollout import RolloutState
 from releases.executors.simulator import SimulatorExecutor
 from releases.models import AcceptanceRun, Build, PlannedHost, ReadinessReview, Release, ReleaseRFC, Rollout
-from releases.queries.manifests import current
+from releases.queries.manifests import carried, current
 from releases.queries.outcomes import outcomes_of
 from releases.queries.releases import Reach, authorizations
 
@@ -330,4 +330,4 @@ def accept(*, release_id: int, actor: User, at: datetime) -> Release:
 def _authorized_anew(release: Release, rfc: RFC) -> bool:
     """Whether the RFC was suspended and authorized again for the rest of its scope, which this release does not carry."""
     ended_before = bool(release.finished_at and rfc.authorized_at and rfc.authorized_at > release.finished_at)
-    return ended_before or not release.links.filter(rfc=rfc, digest=rfc.change_digest).exists()
+    return ended_before or carried(release.pk).get(rfc.number) != rfc.change_digest

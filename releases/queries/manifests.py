@@ -37,6 +37,12 @@ def newest_manifest(release_id: int) -> tuple[int | None, int | None]:
     return rows.values_list("pk", "revision").first() or (None, None)
 
 
+def carried(release_id: int) -> dict[str, str]:
+    """RFC number → the change digest that the newest sealed manifest refines: after a lapse another than the one it joined with."""
+    rows = Manifest.objects.filter(release_id=release_id).order_by("-revision")
+    return {one["rfc"]: one["digest"] for one in rows.values_list("document__rfcs", flat=True).first() or ()}
+
+
 def next_revision(release_id: int) -> int:
     last = current(release_id)
     return last.revision + 1 if last else 1
