@@ -12,6 +12,7 @@ from patchflow.kernel import signoffs, tasks
 from releases.domain import release_gates
 from releases.models import Release
 from tests.factories import changes as made
+from tests.factories import releases as stages
 from tests.factories.changes import World, make_update, make_world
 from tests.factories.releases import Yard
 from tests.walks.conftest import Walk
@@ -122,7 +123,7 @@ def test_who_chooses_an_older_update_knows_it_and_a_withdrawn_one_is_told(walk: 
 
 
 def test_facts_change_after_authorization(walk: Walk, yard: Yard) -> None:
-    """The authorization lapses, the ready release goes back to scheduling, and both come to their end."""
+    """The authorization lapses, the ready release goes back to scheduling, is sealed on the new one, and both come to their end."""
     cast, pk = walk.cast, walk.authorized(yard.world, not_after=(walk.at + timedelta(days=20)).isoformat())
     release = walk.ready(yard, pk)
     type(yard.world.hosts[0].ci).objects.filter(host__in=yard.world.hosts).update(criticality=1)
@@ -133,10 +134,42 @@ def test_facts_change_after_authorization(walk: Walk, yard: Yard) -> None:
     assert "rfc.not_authorized" in walk.refused(cast.rex, f"releases/{release.pk}/seal")
     walk.say(cast.che, f"rfcs/{pk}/request_approval")
     assert walk.signed(pk) == "authorized"
-    assert walk.say(cast.rex, f"releases/{release.pk}/revise", reason="risk was assessed anew")["state"] == "planning"
-    walk.say(cast.rex, f"releases/{release.pk}/cancel", reason="too late for this month")
-    walk.say(cast.ann, f"rfcs/{pk}/cancel", reason="too late for this month")
-    assert (walk.state(pk), walk.unneeded(pk)) == ("cancelled", "completed")
+    before = stages.manifest_of(release).document["rfcs"]
+    walk.say(cast.rex, f"releases/{release.pk}/seal")
+    now = stages.manifest_of(release).document["rfcs"]
+    assert now == [{"rfc": RFC.objects.get(pk=pk).number, "digest": RFC.objects.get(pk=pk).change_digest}] != before
+    release = walk.deployed(yard, stages.sign(yard, Release.objects.get(pk=release.pk)))
+    assert (release.state, release.outcome) == ("deployed", "full")
+    assert walk.reviewed(release) == "completed"
+    assert walk.closed(pk, "successful") == ("closed", "completed")
+
+
+def test_facts_change_while_readiness_is_asked(walk: Walk, yard: Yard) -> None:
+    """Nobody can sign what is no longer authorized; its refusal sends the release to planning, from where it comes to its end."""
+    cast, pk = walk.cast, walk.authorized(yard.world, not_after=(walk.at + timedelta(days=20)).isoformat())
+    yard.world.at = walk.at
+    release = stages.sealed(yard, RFC.objects.get(pk=pk))
+    type(yard.world.hosts[0].ci).objects.filter(host__in=yard.world.hosts).update(criticality=1)
+    walk.say(cast.che, f"rfcs/{pk}/score")
+    assert walk.state(pk) == "evaluating"
+    at, round_ = f"releases/{release.pk}", signoffs.open_round_of(release)
+    assert round_ is not None
+    seen = {"digest_seen": round_.digest}
+    assert "rfc.not_authorized" in walk.refused(cast.gus, f"{at}/sign", verdict="approve", **seen)
+    walk.say(cast.gus, f"{at}/sign", verdict="refuse", comment="Its change has lapsed.", **seen)
+    assert Release.objects.get(pk=release.pk).state == "planning"
+    assert "rfc.not_authorized" in walk.refused(cast.rex, f"{at}/build")
+    walk.say(cast.che, f"rfcs/{pk}/request_approval")
+    assert walk.signed(pk) == "authorized"
+    walk.say(cast.rex, f"{at}/build")
+    stages.work(yard, release)
+    yard.machine(yard.test_host).packages[yard.world.update.name] = yard.old
+    stages.run_tests(yard, release)
+    walk.say(cast.rex, f"{at}/seal")
+    release = walk.deployed(yard, stages.sign(yard, release))
+    assert (release.state, release.outcome) == ("deployed", "full")
+    assert walk.reviewed(release) == "completed"
+    assert walk.closed(pk, "successful") == ("closed", "completed")
 
 
 def test_send_back_after_a_licence_was_lost(walk: Walk, world: World) -> None:

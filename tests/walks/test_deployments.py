@@ -26,6 +26,11 @@ def ended(deployment: Deployment) -> tuple[str, str]:
     return str(release.state), str(release.outcome)
 
 
+def outcomes(deployment: Deployment) -> list[str]:
+    """What the RFC says became of each of its targets."""
+    return list(deployment.rfc.targets.order_by("host_id").values_list("outcome", flat=True))
+
+
 def test_cancelled_while_deploying_is_stopped_instead(walk: Walk, deploying: Deploying) -> None:
     deployment = deploying(hosts=3, rings=[{"hosts": 3, "concurrency": 1}])
     pk, cast = deployment.rfc.pk, walk.cast
@@ -40,8 +45,7 @@ def test_cancelled_while_deploying_is_stopped_instead(walk: Walk, deploying: Dep
     assert (deployment.rollout.state, ended(deployment)) == ("stopped", ("deployed", "partial"))
     assert walk.say(cast.che, f"rfcs/{pk}/stop", reason="no longer wanted")["state"] == "in_review"
     assert walk.reviewed(deployment.release) == "completed"
-    outcomes = list(deployment.rfc.targets.order_by("host_id").values_list("outcome", flat=True))
-    assert (outcomes.count("done"), outcomes.count("owed")) == (1, 2)
+    assert sorted(outcomes(deployment)) == ["done", "owed", "owed"]
     assert walk.closed(pk, "successful_with_issues") == ("closed", "completed")
 
 
@@ -74,26 +78,66 @@ def test_a_lost_host_is_found_again_and_the_record_corrected_by_a_new_row(walk: 
     come(walk, deployment)
     assert ended(deployment) == ("deployed", "partial")
     assert walk.reviewed(deployment.release) == "completed"
-    outcomes = deployment.rfc.targets.order_by("host_id").values_list("outcome", flat=True)
-    assert list(outcomes) == ["done", "owed"]
+    assert outcomes(deployment) == ["done", "owed"]
     assert walk.closed(pk, "successful_with_issues") == ("closed", "completed")
 
 
 def test_the_window_never_comes(walk: Walk, deploying: Deploying) -> None:
-    deployment = deploying(hosts=2, latest=walk.at + timedelta(hours=2))
+    """The first ring is done; the others wait for the next week, which is frozen: at the latest start they are refused."""
+    rings = [{"hosts": 1, "soak_seconds": 10 * 3600}, {"hosts": 2}]
+    deployment = deploying(hosts=3, rings=rings, latest=walk.at + timedelta(days=8))
     pk, cast = deployment.rfc.pk, walk.cast
-    walk.say(cast.otto, "kill-switch/set", on=True, reason="the network is down")
     deployment.start()
     deployment.work()
-    assert deployment.states() == ["pending"] * 2
-    deployment.pass_time(hours=3)
+    deployment.pass_time(hours=11)
+    deployment.work()
+    assert deployment.states() == ["succeeded", "pending", "pending"]
+    assert {job.code for job in deployment.ring(1).jobs.all()} == {"window"}, "each says when its window opens"
+    come(walk, deployment)
+    span = {
+        "starts_at": (walk.at + timedelta(days=1)).isoformat(),
+        "ends_at": (walk.at + timedelta(days=9)).isoformat(),
+    }
+    walk.say(cast.che, "freezes", name="Fair", reason="the fair is on", passes=["emergency"], **span)
+    deployment.pass_time(days=6, hours=14)
+    deployment.work()
+    assert deployment.states() == ["succeeded", "pending", "pending"], "the window is open, and frozen"
+    assert "Fair" in deployment.rollout.statement
+    deployment.pass_time(days=1)
+    deployment.work()
+    assert deployment.states() == ["succeeded", "refused", "refused"]
+    come(walk, deployment)
+    said = {(job["state"], job["reason"]) for job in walk.look(cast.otto, "jobs")["results"]}
+    assert said >= {("refused", "The latest start that was signed has passed.")}
+    assert (deployment.rollout.state, deployment.rollout.reason) == ("halted", "Ring ring 1: none of 2 hosts reported.")
+    walk.say(cast.otto, f"rollouts/{deployment.rollout.pk}/stop", reason="the next release takes them up")
+    deployment.work()
+    come(walk, deployment)
+    assert (deployment.rollout.state, ended(deployment)) == ("stopped", ("deployed", "partial"))
+    assert walk.reviewed(deployment.release) == "completed"
+    assert outcomes(deployment) == ["done", "owed", "owed"]
+    assert walk.state(pk) == "in_review"
+    assert walk.closed(pk, "successful_with_issues") == ("closed", "completed")
+
+
+def test_the_window_comes_for_no_host_at_all(walk: Walk, deploying: Deploying) -> None:
+    """Begun after its last window before the latest start has closed: every host is refused with the date of the next one."""
+    deployment = deploying(hosts=2, latest=walk.at + timedelta(days=2))
+    pk = deployment.rfc.pk
+    deployment.pass_time(hours=8)
+    deployment.start()
     deployment.work()
     assert deployment.states() == ["refused"] * 2
+    assert "comes after the latest start that was signed" in deployment.job().reason
     come(walk, deployment)
-    assert ended(deployment) == ("deployed", "failed")
+    assert (deployment.rollout.state, deployment.rollout.reason) == ("halted", "Ring ring 0: none of 2 hosts reported.")
+    walk.say(walk.cast.otto, f"rollouts/{deployment.rollout.pk}/stop", reason="the next release takes them up")
+    deployment.work()
+    come(walk, deployment)
+    assert (deployment.rollout.state, ended(deployment)) == ("stopped", ("deployed", "failed"))
     assert walk.reviewed(deployment.release) == "completed"
-    assert walk.state(pk) == "in_review"
-    assert walk.closed(pk, "not_needed") == ("closed", "completed")
+    assert outcomes(deployment) == ["owed", "owed"]
+    assert walk.closed(pk, "failed") == ("closed", "completed")
 
 
 def test_taken_back(walk: Walk, deploying: Deploying) -> None:
@@ -136,6 +180,5 @@ def test_a_failed_ring_is_accepted_as_it_is_and_what_it_owes_goes_on(walk: Walk,
     assert deployment.states() == ["succeeded", "failed", "cancelled", "succeeded"]
     assert (deployment.rollout.state, ended(deployment)) == ("completed", ("deployed", "partial"))
     assert walk.reviewed(deployment.release) == "completed"
-    outcomes = list(deployment.rfc.targets.order_by("host_id").values_list("outcome", flat=True))
-    assert outcomes == ["done", "owed", "owed", "done"]
+    assert outcomes(deployment) == ["done", "owed", "owed", "done"]
     assert walk.closed(pk, "successful_with_issues") == ("closed", "completed")
