@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from cmdb.remote.errors import RemoteError
 from patchflow.kernel import garbage
 from releases.executors.simulator import SimulatorExecutor
 from releases.executors.simulator_client import SimulatorClient
@@ -68,7 +69,10 @@ class Command(BaseCommand):
             client = SimulatorClient(where)
             for address, habit in options["switch"]:
                 self._known(habit or "well")
-                client.switch(address, habit or None)
+                try:
+                    client.switch(address, habit or None)
+                except RemoteError as error:
+                    raise CommandError(f"{address} was not switched: {error.reason}") from None
             return
         if options["ledger"] is None:
             raise CommandError("Say with --ledger where the hosts remember what was done.")
