@@ -10,14 +10,16 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 
-from cmdb.remote.errors import Unreachable
-from releases.executors.base import Batch, Stage, StartAnswer
+from cmdb.remote.errors import RemoteError, Unreachable
+from releases.executors.base import Batch, Observed, ObserveSpec, PackageState, Stage, StartAnswer
 from releases.executors.simulator_client import SimulatorClient
 from releases.executors.simulator_journal import JournalLedger, read_journal
 from tests.fakes.simulator import served
@@ -69,8 +71,8 @@ def test_what_it_cannot_read_is_said_and_the_line_stays_open(tmp_path: Path) -> 
 
 
 @contextmanager
-def process(where: str, journal: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "manage.py", "simulator", "--socket", where, "--ledger", str(journal)]
+def process(where: str, journal: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "manage.py", "simulator", "--socket", where, "--ledger", str(journal), *options]
     for stage in ("staging", "installing", "verifying"):
         command += [f"--{stage}", "0.01-0.05"]
     started = subprocess.Popen(
@@ -119,3 +121,80 @@ def test_killed_in_the_middle_it_has_lost_and_doubled_nothing(tmp_path: Path) ->
 
 def _answers(client: SimulatorClient, some: tuple[object, ...]) -> list[StartAnswer]:
     return [job.answer for job in client.start(Batch(orders=some)).jobs]  # type: ignore[arg-type]
+
+
+@pytest.mark.integration
+@pytest.mark.native
+def test_hosts_that_answer_late_are_waited_for_beside_one_another(tmp_path: Path) -> None:
+    """Each answer takes as long as was said, however many hosts it speaks of; who asks meanwhile does not stand in a line."""
+    where, orders = str(tmp_path / "s"), [order(f"JOB-{n}.1", host=f"h{n}") for n in range(50)]
+    with process(where, tmp_path / "hosts.journal", "--latency", "0.5-0.6"):
+        begun = time.monotonic()
+        assert {answer.word for answer in _answers(SimulatorClient(where), tuple(orders))} == {"accepted"}
+        assert time.monotonic() - begun >= 0.5
+        begun, handle = time.monotonic(), SimulatorClient(where).attach(orders)
+        with ThreadPoolExecutor(10) as crowd:
+            seen = list(crowd.map(lambda _n: len(SimulatorClient(where).events(handle)), range(10)))
+        assert (seen, 0.5 <= time.monotonic() - begun < 10 * 0.5) == ([50] * 10, True)
+
+
+def seen_there(seen: Observed | RemoteError) -> str:
+    return seen.code if isinstance(seen, RemoteError) else str(seen.verdict)
+
+
+def switch(where: str, *habits: str) -> subprocess.CompletedProcess[str]:
+    """Changes how hosts of the running process behave, as somebody at a terminal would."""
+    command = [sys.executable, "manage.py", "simulator", "--socket", where]
+    return subprocess.run(
+        [*command, *(word for habit in habits for word in ("--switch", habit))],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+    )
+
+
+@pytest.mark.integration
+@pytest.mark.native
+def test_hosts_of_the_running_process_are_switched_and_back(tmp_path: Path) -> None:
+    """One fails, one lies, one keeps no ledger and does again what comes again, one is away; switched back all do as ordered."""
+    where = str(tmp_path / "s")
+    hosts = {"failing": "fail", "lying": "lie", "forgetting": "forget", "away": "unreachable"}
+    with process(where, tmp_path / "hosts.journal"):
+        client = SimulatorClient(where)
+
+        def ordered(number: int, *there: str) -> dict[str, tuple[str, str]]:
+            """Host → what it told of its job, and what it was found to have done."""
+            batch = [order(f"JOB-{number}.{host}", host=host) for host in there]
+            handle, end = client.start(Batch(orders=tuple(batch))), time.monotonic() + 20
+            specs = [
+                ObserveSpec(job_key=o.job_key, endpoint=o.endpoint, action=o.action, packages=o.packages) for o in batch
+            ]
+            while "running" in (seen := [seen_there(one) for one in client.observe_all(specs)]):
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            told = [str(job.result.outcome) if job.result else "nothing" for job in client.events(handle)]
+            return dict(zip(there, zip(told, seen, strict=True), strict=True))
+
+        assert switch(where, *(f"{host}={habit}" for host, habit in hosts.items())).returncode == 0
+        assert _answers(client, (order("JOB-1.away", host="away"),))[0].word == "unreachable"
+        assert ordered(1, "failing", "lying", "forgetting", "else") == {
+            "failing": ("failed", "failed"), "lying": ("succeeded", "failed"), "forgetting": ("nothing", "succeeded"),
+            "else": ("succeeded", "succeeded"),
+        }  # fmt: skip
+        assert _answers(client, (order("JOB-1.else", host="else"),))[0].word == "already"
+        client.furnish("forgetting", [PackageState(name="openssl", arch="amd64", version="3.0.20", status="installed")])
+        assert ordered(1, "forgetting") == {"forgetting": ("nothing", "succeeded")}
+        assert switch(where, *(f"{host}=" for host in hosts)).returncode == 0
+        assert ordered(2, "failing", "lying", "away") == dict.fromkeys(
+            ("failing", "lying", "away"), ("succeeded", "succeeded")
+        )
+        assert ordered(2, "forgetting") == {"forgetting": ("not_needed", "succeeded")}
+        done = Counter(effect.address for effect in client.effects())
+    assert done == {"failing": 2, "lying": 1, "forgetting": 2, "else": 1, "away": 1}
+
+
+def test_what_cannot_be_switched_is_said(tmp_path: Path) -> None:
+    where = str(tmp_path / "nowhere")
+    for asked, said in (("web01=dance", "There is no habit 'dance'"), ("web01=fail", "nobody listens")):
+        with pytest.raises(CommandError, match=said):
+            call_command("simulator", "--socket", where, "--switch", asked)
