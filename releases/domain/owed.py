@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.db.models import Q
+
 from changes.domain import rfcs
 from changes.enums import RFCState
 from changes.models import RFC
@@ -21,12 +23,13 @@ OVER = (RFCState.CANCELLED, RFCState.REJECTED, RFCState.CLOSED)
 
 
 def owed_hosts(release_id: int) -> list[int]:
-    """Hosts of the way forward whose job has ended without what was approved."""
+    """Hosts of the way forward whose job has ended without what was approved, and those that were taken back."""
     forward = forward_of(release_id)
     if forward is None:
         return []
-    rows = Job.objects.filter(rollout=forward, state__in=MISSED).order_by("host__name")
-    return list(rows.values_list("host_id", flat=True))
+    back = Q(rollout__release=release_id, rollout__reverses__isnull=False) & ~Q(state=JobState.CANCELLED)
+    rows = Job.objects.filter(Q(rollout=forward, state__in=MISSED) | back).order_by("host__name")
+    return list(dict.fromkeys(rows.values_list("host_id", flat=True)))
 
 
 @workflow.verb("release.release.next_proposed", Release, "release_id")

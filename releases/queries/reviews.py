@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from changes.models import SoftwareUpdate
-from releases.enums_rollout import BAD, GOOD
+from releases.enums_rollout import BAD, GOOD, JobState
 from releases.models import Job, PostImplementationReview, Release
 from releases.queries.builds import updates_of
 from releases.queries.manifests import current
@@ -21,15 +21,21 @@ def figures(release: Release, *, at: datetime) -> dict[str, Any]:
     """
     manifest = current(release.pk)
     hosts = manifest.document["hosts"] if manifest else []
-    jobs = _jobs(release)
-    reached = {j.host_id for j in jobs if j.state in GOOD}
+    jobs, back = _jobs(release), taken_back(release)
+    inside = {h["host"] for h in hosts}
+    reached = {j.host_id for j in jobs if j.state in GOOD} - back
     return {
         "taken_at": _text(at),
         "outcome": release.outcome,
         "planned": {"earliest": _text(release.earliest_at), "latest": _text(release.latest_at)},
         "real": {"started": _text(release.started_at), "finished": _text(release.finished_at)},
         "seconds": _seconds(release.started_at, release.finished_at),
-        "hosts": {"manifest": len(hosts), "done": len(reached & {h["host"] for h in hosts}), "jobs": len(jobs)},
+        "hosts": {
+            "manifest": len(hosts),
+            "done": len(reached & inside),
+            "taken_back": len(back & inside),
+            "jobs": len(jobs),
+        },
         "states": dict(sorted(Counter(j.state for j in jobs).items())),
         "rings": _rings(manifest.document if manifest else {}, jobs),
         "failures": dict(Counter(_cause(j) for j in jobs if j.state in BAD).most_common()),
@@ -43,6 +49,12 @@ def figures(release: Release, *, at: datetime) -> dict[str, Any]:
         "exposure": [_exposure(u, release) for u in updates_of(release)],
         "clocks": _clocks(release),
     }
+
+
+def taken_back(release: Release) -> set[int]:
+    """Hosts that its way back has acted on: whatever the way forward had reached there, it is not there any more."""
+    rows = Job.objects.filter(rollout__release=release, rollout__reverses__isnull=False)
+    return set(rows.exclude(state=JobState.CANCELLED).values_list("host_id", flat=True))
 
 
 def _text(at: datetime | None) -> str | None:
