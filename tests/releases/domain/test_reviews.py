@@ -12,7 +12,7 @@ from cmdb.domain import baselines
 from cmdb.models import Baseline
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.reports.queries.waiting import waiting_for
-from releases.domain import advance, jobs, releases, reviews, rollbacks
+from releases.domain import advance, jobs, owed, releases, reviews, rollbacks
 from releases.models import Job, PostImplementationReview, Release, Rollout
 from releases.queries.reviews import figures
 from tests.factories.releases import NEW, OLD, Yard, manifest_of, ready
@@ -132,7 +132,7 @@ def test_the_whole_walk_ends_completed_with_nothing_left_hanging(yard: Yard) -> 
 def test_figures_are_what_the_rows_say(yard: Yard) -> None:
     release = deployed(yard)
     found = review_of(release).figures
-    assert found["hosts"] == {"manifest": 3, "done": 3, "jobs": 3}
+    assert found["hosts"] == {"manifest": 3, "done": 3, "taken_back": 0, "jobs": 3}
     assert found["states"] == {"succeeded": 3}
     assert [(r["name"], r["hosts"], r["succeeded"], r["failed"]) for r in found["rings"]] == [
         ("Pilot", 1, 1, 0),
@@ -248,7 +248,10 @@ def test_a_release_that_was_taken_back_is_reviewed_and_completed_too(yard: Yard)
     assert (release.state, release.outcome) == ("rolled_back", "rolled_back")
     assert told(release) == {"owed"}
     assert all(yard.machine(h).packages == {"openssl": OLD} for h in yard.world.hosts)
-    completed(yard, release)
+    found = completed(yard, release).figures
+    assert found["hosts"] == {"manifest": 3, "done": 0, "taken_back": 3, "jobs": 3}
+    assert found["owed"] == sorted(host.name for host in yard.world.hosts)
+    assert owed.owed_hosts(release.pk) == [host.pk for host in sorted(yard.world.hosts, key=lambda h: h.name)]
     release = releases.accept(release_id=release.pk, actor=yard.cast.rex, at=yard.at)
     assert release.state == "completed"
     assert RFC.objects.get(pk=release.rfc_ids()[0]).outcome == "rolled_back"
