@@ -9,6 +9,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from changes.models import Hold
+from changes.queries.holds import open_hold_of
 from cmdb.domain import windows
 from patchflow.kernel.models import User
 from patchflow.web import states
@@ -177,6 +179,35 @@ def test_a_release_is_put_on_hold_and_resumed_on_its_page(yard: Yard) -> None:
     assert che.post(f"{page}resume/", {"reason": ""}).status_code == 302
     assert "It is not on hold." in che.get(f"{page}resume/").content.decode()
     assert "on hold" not in browser(yard.cast.rex).get(page).content.decode().replace("Put on hold", "")
+
+
+def test_releases_are_held_and_resumed_on_the_list_of_the_admin_site(yard: Yard) -> None:
+    """Both are chosen there; what is on hold already says so and stays, who may not is told why, a reason is asked for."""
+    first, second = composed(yard), composed(yard, rfc_of(yard))
+    che, otto = browser(make_user("adm", "change_manager", "auditor")), browser(yard.cast.otto)
+    place, both = reverse("admin:releases_release_changelist"), [str(first.pk), str(second.pk)]
+
+    def pressed(client: Client, verb: str, reason: str, *rows: str) -> Any:
+        form = {"action": verb, "_selected_action": list(rows), "confirmed": "1", "reason": reason}
+        return client.post(place, form, follow=True)
+
+    def held() -> list[bool]:
+        return [open_hold_of(release) is not None for release in (first, second)]
+
+    assert '<option value="hold">' in text(che.get(place))
+    assert "Give a reason" in text(pressed(che, "hold", "", both[0]))
+    assert "Nothing was changed" in text(pressed(otto, "hold", "mine", *both))
+    assert held() == [False, False]
+    pressed(che, "hold", "wait for vendor", both[0])
+    assert held() == [True, False]
+    assert "It is on hold already." in text(che.post(place, {"action": "hold", "_selected_action": both}))
+    pressed(che, "hold", "wait for vendor", *both)
+    assert held() == [True, True]
+    assert "on hold" in text(otto.get(reverse("releases:release-list")))
+    pressed(che, "resume", "it came", *both)
+    assert held() == [False, False]
+    assert "It is not on hold." in text(che.post(place, {"action": "resume", "_selected_action": both}))
+    assert list(Hold.objects.values_list("reason", "resumed_by__username")) == [("wait for vendor", "adm")] * 2
 
 
 def test_a_dangerous_verb_shows_its_reach_and_asks_for_a_reason(yard: Yard) -> None:
