@@ -5,6 +5,9 @@ from django.utils.translation import gettext_lazy as _
 
 from patchflow.kernel.registry import verbs
 
+SIMULATOR = "simulator"
+"""The executor that touches no host."""
+
 verbs(
     release__release={
         "composed": "Composed",

@@ -104,7 +104,7 @@ class SlotSerializer(serializers.ModelSerializer[ChangeSlot]):
 
     class Meta:
         model = ChangeSlot
-        fields = ("id", "rfc", "holder", "window", "name", "starts_at", "ends_at", "hosts", "responsible", "reserved_at",
+        fields = ("id", "rfc", "holder", "window", "name", "starts_at", "ends_at", "hosts", "simulated", "responsible", "reserved_at",
                   "released_at", "release_reason")  # fmt: skip
         read_only_fields = fields
 

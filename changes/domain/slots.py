@@ -29,11 +29,18 @@ class Span:
 
 @workflow.verb("change.rfc.slots_reserved", RFC, "rfc_id")
 def reserve(
-    *, rfc_id: int, holder: str, spans: Sequence[Span], responsible: User, actor: User, at: datetime
+    *,
+    rfc_id: int,
+    holder: str,
+    spans: Sequence[Span],
+    responsible: User,
+    actor: User,
+    at: datetime,
+    simulated: bool = False,
 ) -> list[ChangeSlot]:
     """Makes `spans` the slots of this change held by `holder`; those that it held before and are not among them are given
-    back. Needs rfc.implement. Raises NotAllowed, Invalid (no holder, a span that ends before it starts), Blocked (a freeze
-    that this kind of change does not pass)."""
+    back. `simulated`: what runs in them touches no host. Needs rfc.implement. Raises NotAllowed, Invalid (no holder, a span
+    that ends before it starts), Blocked (a freeze that this kind of change does not pass)."""
     rfc = _locked(rfc_id, actor)
     if not holder.strip() or any(span.ends_at <= span.starts_at for span in spans):
         raise Invalid("A slot has a holder, and ends after it starts.", code="slot.span")
@@ -63,7 +70,7 @@ def reserve(
     made = [
         ChangeSlot.objects.create(
             rfc=rfc, holder=holder, window_id=span.window_id, name=span.name[:120], starts_at=span.starts_at, ends_at=span.ends_at,
-            hosts=span.hosts, responsible=responsible, reserved_by=actor, reserved_at=at,
+            hosts=span.hosts, simulated=simulated, responsible=responsible, reserved_by=actor, reserved_at=at,
         )
         for span in wanted.values()
     ]  # fmt: skip

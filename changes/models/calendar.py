@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from changes.enums import TERMINAL
@@ -46,6 +47,7 @@ class ChangeSlot(models.Model):
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     hosts = models.PositiveIntegerField(_("hosts"), default=0)
+    simulated = models.BooleanField(default=False, help_text="What runs in it touches no host.")
     responsible = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     reserved_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     reserved_at = models.DateTimeField()
@@ -75,6 +77,11 @@ class ChangeSlot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rfc.number}, {self.name or self.holder}"
+
+    @property
+    def held_by(self) -> str:
+        """Who holds it, and that it touches no host."""
+        return gettext("%(holder)s (simulated)") % {"holder": self.holder} if self.simulated else self.holder
 
 
 class CalendarKey(Audited):

@@ -41,7 +41,7 @@ def slot_entries(*, actor: User, since: datetime, until: datetime, at: datetime)
             starts_at=slot.starts_at,
             ends_at=slot.ends_at,
             url=slot.rfc.get_absolute_url(),
-            detail=", ".join([slot.holder, slot.name, *hosts, str(slot.responsible)]),
+            detail=", ".join([slot.held_by, slot.name, *hosts, str(slot.responsible)]),
         )
 
 

@@ -102,7 +102,7 @@ def _next_release(rfc: RFC, now: datetime) -> Next:
     slot = rfc.slots.filter(released_at__isnull=True).first()
     if slot is None:
         return Next(_("A release manager takes it into a release."), detail)
-    given = {"release": slot.holder, "when": words.at(slot.starts_at, now=now)}
+    given = {"release": slot.held_by, "when": words.at(slot.starts_at, now=now)}
     return Next(_("%(release)s carries it out: the first time reserved for it is %(when)s.") % given, detail)
 
 

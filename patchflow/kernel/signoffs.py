@@ -17,6 +17,7 @@ from django.apps import apps
 from django.conf import settings
 from django.db import models
 from django.db.models import Max
+from django.utils import translation
 
 from patchflow.kernel import audit, substitutes
 from patchflow.kernel.blockers import Blocker, english, label_of
@@ -175,8 +176,10 @@ def open_round(
 
 
 def _named(subject: models.Model) -> str:
-    """The subject with its title, so that whoever is asked knows about what: "REL-2026-00017 · OpenSSL on the web tier"."""
-    name, title = str(subject), str(getattr(subject, "title", ""))
+    """The subject with its title, so that whoever is asked knows about what: "REL-2026-00017 · OpenSSL on the web tier". A
+    subject whose title alone does not say what a voter must know has it `labelled`. In English, as all that is kept."""
+    with translation.override("en"):
+        name, title = str(subject), str(getattr(subject, "labelled", "") or getattr(subject, "title", ""))
     return name if not title or title in name else f"{name} · {title}"
 
 

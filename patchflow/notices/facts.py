@@ -41,6 +41,14 @@ def everything(context: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _plain(value) for name, value in context.items()}
 
 
+def holds(facts: Mapping[str, Any], path: str) -> bool:
+    """Whether the fact at this path is there and true; a notice of earlier days may lack it."""
+    value: Any = facts if path else None
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value is True
+
+
 def give(value: Any) -> Any:
     """What `take` made, as a template wants it: moments as moments, things as things."""
     if isinstance(value, dict):

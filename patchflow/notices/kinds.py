@@ -24,6 +24,7 @@ class Kind:
     `facts`: name → type, all that a wording may say. `by_role`: audience → roles that are told over the scope of the fact
     `about`, beside those whom the verb names. `view`: the capability that a subscriber needs there. `duty`: a question or
     a warning to this person; it cannot be switched off. `open_to_all`: one may subscribe to it without being concerned.
+    `simulated`: the fact, if it has one, that says that no machine is touched; then the title says it first.
     `patch`: it is about updates of machines, and its mail says so before its title. `declared`: False where no app has
     declared it; then it keeps whatever it was told.
     """
@@ -39,6 +40,7 @@ class Kind:
     open_to_all: bool = False
     urgent: bool = False
     patch: bool = False
+    simulated: str = ""
     declared: bool = True
 
     def template(self, audience: str) -> str:

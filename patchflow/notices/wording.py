@@ -12,6 +12,7 @@ from django.conf import settings
 from django.template import Context
 from django.template.loader import get_template
 from django.utils import timezone, translation
+from django.utils.translation import gettext as _
 
 from patchflow.kernel.models import User
 from patchflow.notices import facts as said
@@ -47,7 +48,9 @@ def word(*, kind: str, facts: Mapping[str, Any], voice: Voice, at: datetime, url
     context = {"url": settings.BASE_URL + url if url else "", "at": at, **said.give(dict(facts))}
     with translation.override(voice.language), timezone.override(zone_of(voice.zone)):
         text = template.template.render(Context(context, autoescape=False)).strip()
-    title, _newline, body = text.partition("\n")
+        title, _newline, body = text.partition("\n")
+        if said.holds(facts, find(kind).simulated):
+            title = _("Simulated: %(title)s") % {"title": title}
     return Text(" ".join(title.split())[:200], body.strip())
 
 

@@ -17,6 +17,7 @@ from patchflow.kernel import signoffs, workflow
 from patchflow.kernel.enums import Verdict
 from patchflow.kernel.errors import Conflict, NotAllowed
 from patchflow.kernel.models import SignOffRound
+from releases.api.serializers import SimulatedField
 from releases.domain import jobs, partial, rings, rollbacks, rollouts, switches
 from releases.models import Job, JobEvent, KillSwitch, PermissionSlip, Ring, Rollout, WindowChange
 from releases.queries.rollouts import ring_counts
@@ -52,6 +53,7 @@ class RolloutSerializer(serializers.ModelSerializer[Rollout]):
     reverses = serializers.CharField(source="reverses.number", default=None)
     manifest = serializers.CharField(source="manifest.digest")
     started_by = serializers.CharField(source="started_by.username", default=None)
+    simulated = SimulatedField(source="is_simulated")
     rings = RingSerializer(many=True)
 
     class Meta:
@@ -65,6 +67,7 @@ class RolloutSerializer(serializers.ModelSerializer[Rollout]):
             "state",
             "state_at",
             "executor",
+            "simulated",
             "reason",
             "statement",
             "started_by",
@@ -78,12 +81,14 @@ class JobSerializer(serializers.ModelSerializer[Job]):
     """`statement`: what will happen to this host, or what happened, and why."""
 
     host_name = serializers.CharField(source="host.name")
+    simulated = SimulatedField(source="rollout.is_simulated")
 
     class Meta:
         model = Job
         fields = (
             "id",
             "rollout",
+            "simulated",
             "ring",
             "host",
             "host_name",
@@ -298,7 +303,7 @@ class JobViewSet(VerbViewSet):
     filterset_fields = ("state", "rollout", "ring", "host")
 
     def visible(self) -> QuerySet[Any]:
-        return Job.objects.all().visible_to(self.request.user).select_related("host")  # type: ignore[arg-type]
+        return Job.objects.all().visible_to(self.request.user).select_related("host", "rollout")  # type: ignore[arg-type]
 
     @extend_schema(request=ReasonSerializer, responses=JobSerializer)
     @action(detail=True, methods=["post"])

@@ -32,7 +32,15 @@ from releases.models import (
 
 
 # --- objects ----------------------------------------------------------------------------------------------------------
+class SimulatedField(serializers.BooleanField):
+    """Whether the simulator acts, so that no host is touched."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(read_only=True, help_text="The simulator acts: no host is touched.", **given)
+
+
 class ReleaseSerializer(serializers.ModelSerializer[Release]):
+    simulated = SimulatedField(source="is_simulated")
     rfcs = serializers.SerializerMethodField()
     hold = HoldField()
     composed_by = serializers.CharField(source="composed_by.username", read_only=True)
@@ -44,7 +52,7 @@ class ReleaseSerializer(serializers.ModelSerializer[Release]):
         fields = (
             "id", "number", "title", "kind", "state", "state_at", "outcome", "reason", "executor", "profile", "way_back", "earliest_at",
             "latest_at", "rfcs", "composed_by", "composed_at", "started_by", "started_at", "finished_at", "completed_at", "next_rfc",
-            "trial", "hold",
+            "trial", "simulated", "hold",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -206,12 +214,14 @@ class ReviewAnswerSerializer(serializers.ModelSerializer[ReviewAnswer]):
 
 class ReviewSerializer(serializers.ModelSerializer[PostImplementationReview]):
     release = serializers.CharField(source="release.number", read_only=True)
+    simulated = SimulatedField(source="release.is_simulated")
     answers = ReviewAnswerSerializer(many=True, read_only=True)
 
     class Meta:
         model = PostImplementationReview
         fields = (
-            "id", "release", "name", "state", "questions", "answers", "figures", "lessons", "actions", "opened_at", "completed_at",
+            "id", "release", "simulated", "name", "state",
+            "questions", "answers", "figures", "lessons", "actions", "opened_at", "completed_at",
         )  # fmt: skip
         read_only_fields = fields
 

@@ -22,7 +22,7 @@ from patchflow.kernel.instance import instance_key
 from patchflow.kernel.models import User
 from releases.domain import acceptance, files
 from releases.domain.trials import acting, furnish
-from releases.enums import ArtifactUse, RunState, StepKind, StepOutcome
+from releases.enums import SIMULATOR, ArtifactUse, RunState, StepKind, StepOutcome
 from releases.executors.base import (
     Action,
     ArtifactSpec,
@@ -37,7 +37,6 @@ from releases.executors.base import (
     Stage,
     Verdict,
 )
-from releases.executors.simulator import SimulatorExecutor
 from releases.models import AcceptanceRun, BuildArtifact, BuildClass
 from releases.wording import many
 
@@ -139,7 +138,7 @@ class Rehearsal:
                 StepOutcome.UNKNOWN, f"{self.run.plan.host} has no package of this update: test it on another host."
             )
             return
-        if self.executor.name == SimulatorExecutor.name:
+        if self.executor.name == SIMULATOR:
             furnish(self.executor, self.endpoint.address, self.run.plan.host_id, set(present))
         answer = self.executor.dry_run(self.endpoint, sorted(present.items()))
         allowed = {(p["name"], p["arch"], p["to"]) for c in self.classes for p in c.packages}
@@ -202,7 +201,7 @@ class Rehearsal:
     def files_of(self, specs: Iterable[ArtifactSpec]) -> list[Artifact]:
         """Each file as a signed repository lists it; invented ones as the simulator's own does."""
         host = self.run.plan.host
-        if self.executor.name == SimulatorExecutor.name:
+        if self.executor.name == SIMULATOR:
             assert host.platform_id is not None  # noqa: S101  a test host is of the update's platform
             return files.registered_simulated(specs, platform_id=host.platform_id, actor=User.bot(), at=self.now)
         return files.registered(specs, host_id=host.pk, actor=User.bot(), at=self.now)

@@ -21,9 +21,8 @@ from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 from releases.domain import files, releases
 from releases.domain.trials import acting, furnish
-from releases.enums import ArtifactUse, BuildState, ReleaseState
+from releases.enums import SIMULATOR, ArtifactUse, BuildState, ReleaseState
 from releases.executors.base import ArtifactSpec, DryRun, Executor, PackageChange
-from releases.executors.simulator import SimulatorExecutor
 from releases.models import Build, BuildArtifact, BuildClass, Release
 from releases.queries.builds import ClassPlan, Wanted, class_plans, updates_of
 
@@ -144,7 +143,7 @@ def _ask(plan: ClassPlan, executor: Executor) -> tuple[int, DryRun]:
     for host_id in plan.representatives[:ASKED]:
         try:
             endpoint = endpoint_of(host_id)
-            if executor.name == SimulatorExecutor.name:
+            if executor.name == SIMULATOR:
                 furnish(executor, endpoint.address, host_id, {name for name, _version in wanted})
             return host_id, executor.dry_run(endpoint, wanted)
         except (RemoteError, Refusal) as error:
@@ -159,7 +158,7 @@ def _files_of(plan: ClassPlan, answer: DryRun, host_id: int, executor: str, *, a
     if missing:
         raise BuildFailed(f"{plan.label}: no signed file for {', '.join(f'{c.name} {c.to_version}' for c in missing)}.")
     try:
-        if executor == SimulatorExecutor.name:
+        if executor == SIMULATOR:
             sources = {(w.name, w.version): (w.source, w.source_version) for w in plan.wanted}
             found = files.registered_simulated(
                 specs.values(), platform_id=plan.platform.pk, actor=User.bot(), at=at, sources=sources

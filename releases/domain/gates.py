@@ -22,8 +22,8 @@ from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.registry import gate
 from releases.containment import contained
 from releases.domain.slips import Answer, NamedGate, Slip, ask, halt, passed, wait
-from releases.domain.trials import SIMULATOR, of_trial
-from releases.enums import ReleaseState
+from releases.domain.trials import of_trial
+from releases.enums import SIMULATOR, ReleaseState
 from releases.models import KillSwitch, Release, Ring, Rollout
 from releases.queries.amendments import signature_of
 from releases.queries.manifests import newest_manifest

@@ -21,9 +21,8 @@ from patchflow.kernel.models import User
 from patchflow.kernel.numbers import next_number
 from patchflow.kernel.rules import capability, failing
 from releases.domain import slots
-from releases.enums import BuildState, ReadinessState, ReleaseOutcome, ReleaseState, RunState
+from releases.enums import SIMULATOR, BuildState, ReadinessState, ReleaseOutcome, ReleaseState, RunState
 from releases.enums_rollout import RolloutState
-from releases.executors.simulator import SimulatorExecutor
 from releases.models import AcceptanceRun, Build, PlannedHost, ReadinessReview, Release, ReleaseRFC, Rollout
 from releases.queries.manifests import carried, current
 from releases.queries.outcomes import outcomes_of
@@ -87,14 +86,14 @@ def compose(*, rfc_ids: Sequence[int], actor: User, at: datetime, title: str = "
 
 def executor_for(asked: str, *, is_trial: bool) -> str:
     """Who acts for a new release: in trial mode the simulator and nobody else, in production never the simulator."""
-    chosen = asked or (SimulatorExecutor.name if is_trial else settings.PATCHFLOW["EXECUTOR"])
+    chosen = asked or (SIMULATOR if is_trial else settings.PATCHFLOW["EXECUTOR"])
     if chosen not in registry.executors:
         raise Invalid(english("There is no executor named %(executor)s.", executor=chosen), code="release.executor")
-    if is_trial and chosen != SimulatorExecutor.name:
+    if is_trial and chosen != SIMULATOR:
         raise Invalid(
             english("%(trial)s Only the simulator acts.", trial=English.of(trial.NOTHING)), code="release.executor"
         )
-    if settings.PRODUCTION and not is_trial and chosen == SimulatorExecutor.name:
+    if settings.PRODUCTION and not is_trial and chosen == SIMULATOR:
         raise Invalid("In production the simulator acts in trial mode only.", code="release.executor")
     return str(chosen)
 
@@ -292,6 +291,9 @@ def push_outcomes(release: Release, *, at: datetime) -> None:
             scope.record_outcomes(rfc_id=rfc_id, outcomes=outcomes, actor=User.bot(), at=at)
 
 
+NOBODY_TOUCHED = "Simulated: no host was touched."
+
+
 def push_evidence(
     release: Release, kind: str, *, at: datetime, summary: str, passed: bool | None, digest: str = ""
 ) -> None:
@@ -299,6 +301,7 @@ def push_evidence(
     digest is named."""
     manifest = current(release.pk)
     rests_on = digest or (manifest.digest if manifest else "")
+    summary = f"{summary} {NOBODY_TOUCHED}" if release.is_simulated else summary
     for rfc_id in release.rfc_ids():
         evidence.record(
             rfc_id=rfc_id, kind=kind, digest=rests_on, summary=summary, passed=passed, actor=User.bot(), at=at

@@ -126,7 +126,13 @@ def reserve(release: Release, *, actor: User, at: datetime) -> Fitting:
     found = fit(release, at=at)
     for rfc_id in release.rfc_ids():
         slots.reserve(
-            rfc_id=rfc_id, holder=release.number, spans=found.spans, responsible=actor, actor=User.bot(), at=at
+            rfc_id=rfc_id,
+            holder=release.number,
+            spans=found.spans,
+            responsible=actor,
+            simulated=release.is_simulated,
+            actor=User.bot(),
+            at=at,
         )
     return found
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
 from patchflow.notices.enums import Audience
-from patchflow.notices.kinds import kind
+from patchflow.notices.kinds import kind as declare
 
 TEAM, MANAGEMENT, END_USER = Audience.TEAM, Audience.MANAGEMENT, Audience.END_USER
-RELEASE = {"release.number": str, "release.title": str}
+RELEASE = {"release.number": str, "release.title": str, "release.is_simulated": bool}
 RING = RELEASE | {"ring.name": str, "rollout.number": str}
 RESTART = {"restart.mode": str, "restart.kinds": list, "restart.seconds": int}
 ROLLOUT = RELEASE | {"rollout.number": str, "hosts": int, "changes": list}
@@ -20,6 +21,12 @@ BY_ROLE = {
     END_USER: ("service_owner",),
 }
 EVERYBODY = (TEAM, MANAGEMENT, END_USER)
+
+
+def kind(name: str, label: Any, **options: Any) -> None:
+    """A kind that tells of a release, and says first that it is simulated, where it is."""
+    declare(name, label, simulated="release.is_simulated", **options)
+
 
 kind(
     "rollout_started", _("A deployment has started"),

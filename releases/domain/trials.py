@@ -9,11 +9,9 @@ from cmdb.models import Baseline, Installation
 from patchflow.kernel import registry, trial
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Blocked
+from releases.enums import SIMULATOR
 from releases.executors.base import Batch, Executor, Handle, PackageState
-from releases.executors.simulator import SimulatorExecutor
 from releases.models import Job, Manifest, Release
-
-SIMULATOR = SimulatorExecutor.name
 
 
 class OnlyLooks:

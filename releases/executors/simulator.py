@@ -14,6 +14,7 @@ from pathlib import Path
 from cmdb.remote.connection import Endpoint
 from cmdb.remote.errors import RemoteError, Unreachable
 from patchflow.kernel.json_text import read, text_from
+from releases.enums import SIMULATOR
 from releases.executors.base import (
     ArtifactSpec,
     Batch,
@@ -44,7 +45,7 @@ SILENT = "simulator: the host does not answer"
 class SimulatorExecutor:
     """Answers like a real executor. `clock` gives the present (aware); the same seed and keys give the same course."""
 
-    name = "simulator"
+    name = SIMULATOR
     honours = frozenset({"restart", "countdown_seconds", "steps"})
     needs_connection = True
 

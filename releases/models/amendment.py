@@ -65,6 +65,11 @@ class Amendment(Audited):
     def __str__(self) -> str:
         return f"{self.release} amendment of manifest {self.base.revision}"
 
+    @property
+    def labelled(self) -> str:
+        """What they join, and that it is simulated."""
+        return self.release.labelled
+
     def get_absolute_url(self) -> str:
         return reverse("releases:release-amend", args=[self.release_id])
 

@@ -25,6 +25,7 @@ from patchflow.kernel.models import Audited, User
 from patchflow.kernel.rules import capability
 from patchflow.kernel.signoffs import signers_of_all
 from releases.enums import ReleaseOutcome, ReleaseState
+from releases.models.acting import Acting
 from releases.rules import any_of, not_signer, signed_before, system
 
 S = ReleaseState
@@ -54,7 +55,7 @@ class ReleaseQuerySet(models.QuerySet["Release"]):
         return self.exclude(state__in=CLOSED)
 
 
-class Release(Audited):
+class Release(Acting, Audited):
     """What we do: RFCs, the hosts, rings and windows planned for them, and how far it has come."""
 
     number = models.CharField(max_length=20, unique=True)
@@ -112,6 +113,16 @@ class Release(Audited):
 
     def get_absolute_url(self) -> str:
         return reverse("releases:release-detail", args=[self.pk])
+
+    @property
+    def labelled(self) -> str:
+        """Its title, and that it is simulated: what stands wherever it is named."""
+        return ", ".join(filter(None, [self.title, self.simulated_word]))
+
+    @property
+    def named(self) -> str:
+        """ "REL-2026-00017 · OpenSSL on the web tier"; `labelled`."""
+        return f"{self.number} · {self.labelled}"
 
     # --- questions about this row -----------------------------------------------------------------------------------
     def rfc_ids(self) -> list[int]:

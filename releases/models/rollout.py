@@ -22,6 +22,7 @@ from patchflow.kernel.models import Audited, User
 from patchflow.kernel.rules import capability
 from releases.confidence import LEAST_CONFIDENCE, MOST_CONFIDENCE, USUAL_CONFIDENCE
 from releases.enums_rollout import OPEN_ROLLOUT, RingState, RolloutState
+from releases.models.acting import Acting
 from releases.rules_rollout import advances, either, not_signer, not_starter
 
 S, R = RolloutState, RingState
@@ -44,7 +45,7 @@ class RolloutQuerySet(models.QuerySet["Rollout"]):
         return self.filter(state__in=OPEN_ROLLOUT)
 
 
-class Rollout(Audited):
+class Rollout(Acting, Audited):
     """One carrying out of one manifest, or its way back. `statement`: what the whole waits for now, in a sentence."""
 
     number = models.CharField(max_length=20, unique=True)
@@ -91,6 +92,11 @@ class Rollout(Audited):
     def get_windows_url(self) -> str:
         """The page of what edits of its windows did to its queued hosts."""
         return reverse("releases:rollout-windows", args=[self.pk])
+
+    @property
+    def named(self) -> str:
+        """ "RO-2026-00001 · OpenSSL on the web tier"; the release's `labelled`."""
+        return f"{self.number} · {self.release.labelled}"
 
     @property
     def is_way_back(self) -> bool:
@@ -196,6 +202,11 @@ class Ring(Audited):
 
     def __str__(self) -> str:
         return f"{self.rollout.number} · {self.name}"
+
+    @property
+    def labelled(self) -> str:
+        """What is rolled out, and that it is simulated."""
+        return self.rollout.release.labelled
 
     def get_people_url(self) -> str:
         """Who was told, who knows, who asks for more time."""

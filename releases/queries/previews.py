@@ -105,7 +105,7 @@ def of_targets(rfc: RFC, *, voice: Voice, at: datetime) -> list[Preview]:
     """Of a change that no release carries yet: the representatives of its hosts, as they would be told."""
     rows = [SimpleNamespace(host=host) for host in _targets(rfc)]
     people, nobody = concerned(named_of(rows))
-    release = SimpleNamespace(number=_("the release"), title=rfc.title)
+    release = SimpleNamespace(number=_("the release"), title=rfc.title, is_simulated=rfc.trial)
     ring = SimpleNamespace(name=_("as planned"))
     document = {"windows": [], "profile": EMPTY}
     return _of_people(people, nobody, release, ring, document, EMPTY, _("before its ring starts"), voice=voice, at=at)

@@ -90,7 +90,7 @@ def release_amend(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect("releases:release-amend", pk)
     context = {
         "title": _("Late-comers of %(number)s") % {"number": release.number},
-        "ident": [release.title],
+        "ident": [release.labelled],
         "lede": _(
             "Hosts that came to miss its updates after the manifest was sealed. They join only if the people who sign readiness agree."
         ),

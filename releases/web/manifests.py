@@ -86,7 +86,7 @@ def _page(
         "form": form,
         "phase": 3,
         "title": _("Manifest %(n)d of %(number)s") % {"n": manifest.revision, "number": release.number},
-        "lede": release.title,
+        "lede": release.labelled,
         "intact": intact(manifest),
         "document": document,
         "rings": release_parts.ring_rows(document),

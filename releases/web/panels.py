@@ -66,7 +66,7 @@ def work_in_window(request: HttpRequest, window: Any) -> SafeString | None:
     lines = [
         Statement(
             "st-open" if row.revision == window.revision else "st-warn",
-            f"{row.release.number} · {row.release.title}",
+            row.release.named,
             _said_of(row, window.revision, row.queued, going_on),
             row.release.get_absolute_url(),
         )

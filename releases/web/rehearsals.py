@@ -78,7 +78,7 @@ def release_rehearse(request: HttpRequest, pk: int) -> HttpResponse:
         form = RehearseForm(initial=last.inputs)
     context = {
         "title": _("Rehearsal of %(number)s") % {"number": release.number},
-        "lede": release.title,
+        "lede": release.labelled,
         "phase": 3,
         "subject": release,
         "subject_label": release.number,

@@ -159,7 +159,7 @@ def release_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     against = _against(release, verb, actor) if asks else []
     context = {
         "title": f"{page.title}: {release.number}",
-        "lede": release.title,
+        "lede": release.labelled,
         "phase": release_parts.phase_of(release),
         "form": form,
         "submit_label": page.title,

@@ -18,7 +18,6 @@ from patchflow.web.parts import Next, Statement
 from releases.domain.checklist import Item
 from releases.enums import ReleaseState, RunState
 from releases.enums_steps import Act, Effect, Moment
-from releases.executors.simulator import SimulatorExecutor
 from releases.models import AcceptancePlan, AcceptanceRun, Manifest, PostImplementationReview, Release
 
 PHASE = {
@@ -244,6 +243,8 @@ def review_statements(figures: dict[str, Any]) -> list[Statement]:
             "st-warn" if figures["owed"] else "st-good", _("Hosts still to be updated"), str(len(figures["owed"]))
         ),
     ]
+    if back := hosts.get("taken_back"):
+        found.insert(1, Statement("st-warn", _("Hosts taken back to what they had"), str(back)))
     if figures["seconds"] is not None:
         found.append(
             Statement("st-open", _("From start to end"), words.duration(timedelta(seconds=figures["seconds"])))
@@ -264,4 +265,4 @@ def simulated(release: Release) -> list[str]:
     """What its pages say beside its name where no host is touched for it."""
     if release.trial:
         return [_("trial: simulated, never counts as real")]
-    return [_("simulated")] if release.executor == SimulatorExecutor.name else []
+    return [release.simulated_word] if release.is_simulated else []

@@ -52,7 +52,7 @@ AT_WORK = {ReleaseState.BUILDING, ReleaseState.DEPLOYING, ReleaseState.ROLLING_B
 """States that it leaves by itself: the page asks for itself until then."""
 COLUMNS = (
     Column(gettext_lazy("Release"), "number", url=Release.get_absolute_url, mono=True, sort="number"),
-    Column(gettext_lazy("Title"), "title", url=Release.get_absolute_url, wide=True),
+    Column(gettext_lazy("Title"), "labelled", name="title", url=Release.get_absolute_url, wide=True),
     Column(gettext_lazy("State"), "state", state="releases.release", sort="state"),
     Column(gettext_lazy("Since"), "state_at", age=True, numeric=True, sort="since"),
     Column(gettext_lazy("Kind"), _kind_of, name="kind"),
@@ -195,7 +195,7 @@ def release_tests(request: HttpRequest, pk: int) -> HttpResponseBase:
         "release": release,
         "often": "3s" if any(row.live for row in rows) else "",
         "title": _("Tests of %(number)s") % {"number": release.number},
-        "lede": release.title,
+        "lede": release.labelled,
         "phase": 3,
         "everything": everything,
         "rows": rows,

@@ -41,7 +41,13 @@ COLUMNS = (
         mono=True,
         sort="number",
     ),
-    Column(gettext_lazy("Title"), "release.title", url=PostImplementationReview.get_absolute_url, wide=True),
+    Column(
+        gettext_lazy("Title"),
+        "release.labelled",
+        name="title",
+        url=PostImplementationReview.get_absolute_url,
+        wide=True,
+    ),
     Column(gettext_lazy("Review"), "state", state="releases.postimplementationreview", sort="state"),
     Column(gettext_lazy("Outcome"), "release.outcome", state="releases.outcome"),
     Column(
@@ -133,7 +139,7 @@ def review_detail(request: HttpRequest, pk: int) -> HttpResponse:
     figures = review.figures
     context = {
         "title": _("%(name)s of %(number)s") % {"name": review.name, "number": review.release.number},
-        "lede": review.release.title,
+        "lede": review.release.labelled,
         "phase": 4,
         "review": review,
         "release": review.release,

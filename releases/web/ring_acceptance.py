@@ -72,7 +72,7 @@ def ring_accept_partial(request: HttpRequest, pk: int) -> HttpResponse:
     tally = tallies(ring.rollout, actor).get(ring.pk)
     context = {
         "title": _("Accept ring “%(ring)s” as it is") % {"ring": ring.name},
-        "lede": f"{ring.rollout.number} · {ring.rollout.release.title}",
+        "lede": ring.rollout.named,
         "phase": 4,
         "ring": ring,
         "round": round_,

@@ -146,7 +146,7 @@ def rollout_hosts(request: HttpRequest, pk: int) -> HttpResponseBase:
         return listing.csv(f"{rollout.number}-hosts.csv")
     context = {
         "title": _("Hosts of %(rollout)s") % {"rollout": rollout.number},
-        "lede": rollout.release.title,
+        "lede": rollout.release.labelled,
         "phase": 4,
         "listing": listing,
         "empty_title": _("No host matches"),
@@ -175,7 +175,7 @@ def rollout_log(request: HttpRequest, pk: int) -> HttpResponse:
     back = reverse("releases:rollout-detail", args=[pk])
     context = {
         "title": _("Log of %(rollout)s") % {"rollout": rollout.number},
-        "lede": rollout.release.title,
+        "lede": rollout.release.labelled,
         "phase": 4,
         "rollout": rollout,
         "often": "3s" if not before and rollout.state in OPEN_ROLLOUT else "",

@@ -53,7 +53,7 @@ def rollout_list(request: HttpRequest) -> HttpResponseBase:
         Column(_("Rollout"), "number", url=lambda r: r.get_absolute_url(), mono=True),
         Column(_("State"), "state", state="releases.rollout"),
         Column(_("Release"), "release.number", url=lambda r: r.release.get_absolute_url(), mono=True),
-        Column(_("Title"), "release.title", wide=True),
+        Column(_("Title"), "release.labelled", name="title", wide=True),
         Column(_("Takes back"), "reverses.number", mono=True),
         Column(_("Hosts"), "host_count", numeric=True),
         Column(_("Good"), "good_count", numeric=True),

@@ -107,12 +107,12 @@ def _changes(text: str, actor: User) -> Iterator[Hit]:
 
 def _releases(text: str, actor: User) -> Iterator[Hit]:
     rows = Release.objects.visible_to(actor).filter(_numbered(text, "REL") | Q(title__icontains=text)).order_by("-pk")
-    return _take(rows, "release", text, lambda r: (r.number, r.title))
+    return _take(rows, "release", text, lambda r: (r.number, r.title, r.simulated_word))
 
 
 def _rollouts(text: str, actor: User) -> Iterator[Hit]:
     rows = Rollout.objects.visible_to(actor).filter(_numbered(text, "RO")).select_related("release").order_by("-pk")
-    return _take(rows, "rollout", text, lambda r: (r.number, "", r.release.title))
+    return _take(rows, "rollout", text, lambda r: (r.number, "", r.release.labelled))
 
 
 def _meetings(text: str, actor: User) -> Iterator[Hit]:

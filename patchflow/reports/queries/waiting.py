@@ -37,6 +37,7 @@ from releases.models import (
     PostImplementationReview,
     Release,
     Representative,
+    Ring,
     Rollout,
 )
 
@@ -152,7 +153,7 @@ def _delays(actor: User, at: datetime) -> list[Todo]:
         Todo(
             "st-wait",
             _("Grant or refuse more time"),
-            f"{r.ring} · {r.asked_by}",
+            f"{_ring(r.ring)} · {r.asked_by}",
             r.ring.get_people_url(),
             why=Truncator(r.reason).chars(110),
             due=_span(r.asked_at, at),
@@ -184,6 +185,11 @@ def _glass(actor: User, at: datetime) -> list[Todo]:
     ]
 
 
+def _ring(ring: Ring) -> str:
+    """The ring by its name, and that its rollout is simulated."""
+    return ", ".join(filter(None, [str(ring), ring.rollout.simulated_word]))
+
+
 def _my_hosts(actor: User, at: datetime) -> list[Todo]:
     """Rings about whose hosts the actor was told, and has not said that they know."""
     rows = Representative.objects.filter(user=actor, acknowledged_at__isnull=True, ring__state=RingState.NOTIFIED)
@@ -191,7 +197,7 @@ def _my_hosts(actor: User, at: datetime) -> list[Todo]:
         Todo(
             "st-wait",
             _("Acknowledge"),
-            str(r.ring),
+            _ring(r.ring),
             r.ring.get_people_url(),
             why=ngettext("%(n)d of your hosts is next.", "%(n)d of your hosts are next.", r.hosts) % {"n": r.hosts},
             due=_span(r.told_at, at),
@@ -285,7 +291,7 @@ def _releases(actor: User, at: datetime) -> list[Todo]:
         Todo(
             look("releases.release", r.state).css,
             str(RELEASE_DUE[r.state][1]),
-            f"{r.number} · {r.title}",
+            r.named,
             r.get_absolute_url(),
             why=r.reason,
             due=_span(r.state_at, at, r.latest_at if r.state not in (S.DEPLOYED, S.ROLLED_BACK) else None),
@@ -306,7 +312,7 @@ def _reviews(actor: User, at: datetime) -> list[Todo]:
         Todo(
             "st-wait",
             _("Review"),
-            f"{r.release.number} · {r.release.title}",
+            r.release.named,
             r.get_absolute_url(),
             why=_("What happened, and what we learn from it."),
             due=_span(r.opened_at, at),
@@ -365,7 +371,7 @@ def _halted(actor: User, at: datetime) -> list[Todo]:
         Todo(
             look("releases.rollout", r.state).css,
             _("Look, and decide how it goes on"),
-            f"{r.number} · {r.release.title}",
+            r.named,
             r.get_absolute_url(),
             why=Truncator(r.reason).chars(140),
             due=_span(r.state_at, at),
