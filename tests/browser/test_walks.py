@@ -1,7 +1,8 @@
 """Walks of other kinds than the normal one, by people who only click, type and read, each in a browser of their own.
 
-Standard, emergency, voided, substitute, a meeting of five, a rollout that halts and is taken back. Between their clicks the
-worker's part is done by its own verbs; the hosts are the simulator's. Pictures: `pictures/walks/<test>`.
+Standard, emergency, a rollout that halts and is taken back, each to the closed change; voided, substitute, a meeting of five.
+Between their clicks the worker's part is done by its own verbs; the hosts are the simulator's, or machines in memory.
+Pictures: `pictures/walks/<test>`.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ import time_machine
 from django.utils import timezone
 
 from changes.domain import cycles
-from changes.models import RFC
+from changes.models import RFC, Cycle
 from patchflow.kernel.models import SignOff
 from releases.models import Release
+from tests.browser.releasing import Releasing, closed, reviewed
 from tests.factories import changes as made
 from tests.factories.changes import World
 from tests.factories.people import Cast, make_cast, make_user
+from tests.factories.releases import Yard, make_yard
 from tests.factories.rollouts import Deployment, make_deployment
+from tests.fakes.repository import Repository
 from tests.journeys.browser import PICTURES, BrowserPerson, People, people_of, rows_of
 
 pytestmark = [
@@ -51,11 +55,16 @@ class Office:
 
 
 @pytest.fixture
-def now() -> Iterator[datetime]:
-    """The moment at which the tests play, also for the server; it passes as usual."""
-    at = datetime(2026, 11, 18, 9, 42, tzinfo=UTC)
-    with time_machine.travel(at, tick=True):
-        yield at
+def traveller() -> Iterator[time_machine.Traveller]:
+    """Moves the clock by which the tests play, also for the server; it passes as usual."""
+    with time_machine.travel(datetime(2026, 11, 18, 9, 42, tzinfo=UTC), tick=True) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def now(traveller: time_machine.Traveller) -> datetime:
+    """The moment at which they begin."""
+    return timezone.now().replace(microsecond=0)
 
 
 @pytest.fixture
@@ -89,12 +98,27 @@ def world(office: Office) -> World:
     return world
 
 
-def raise_rfc(people: People, *, kind: str = "normal", model: str = "", plans: dict[str, str] | None = None) -> str:
-    """Ann raises it from the update's page and submits; its number."""
+@pytest.fixture
+def yard(office: Office, tmp_path: Path, settings: Any) -> Iterator[Yard]:
+    """Three hosts that miss an update and a test host, a signed repository, and machines that do what they are ordered."""
+    folder = tmp_path / "keyrings"
+    settings.PATCHFLOW = {
+        **settings.PATCHFLOW, "KEYRINGS": folder, "OUTBOUND_ALLOW": ["127.0.0.1"], "EXECUTOR": "fake"
+    }  # fmt: skip
+    with Repository(at=office.at).served() as repository:
+        yield make_yard(office.cast, office.at, repository, folder, names=("web01", "web02", "db01"))
+
+
+def raise_rfc(
+    people: People, *, kind: str = "normal", model: str = "", plans: dict[str, str] | None = None, without: str = ""
+) -> str:
+    """Ann raises it from the update's page (`without` this host) and submits; its number."""
     ann = people.ann
     ann.go("Updates")
     ann.follow("openssl")
-    ann.follow("Raise an RFC for 3 hosts")
+    ann.follow("Raise an RFC for")
+    if without:
+        ann.tick(without, on=False)
     ann.fill({"Title": f"Update openssl, {kind}", **(PLANS if plans is None else plans)})
     ann.choose("Kind", kind)
     if model:
@@ -131,10 +155,15 @@ def sign(person: BrowserPerson, title: str) -> None:
     person.press("Approve")
 
 
-def test_standard(office: Office, people: People, world: World) -> None:
-    """The licence of its model authorizes it, and the page says so; nobody is asked."""
-    made.licensed_model(world, name="Routine updates")
-    number = raise_rfc(people, kind="standard", model="Routine updates")
+def cycle_of(number: str) -> str:
+    """The state of the cycle of a change."""
+    return str(Cycle.objects.get(rfcs__number=number).state)
+
+
+def test_standard(office: Office, people: People, yard: Yard, traveller: time_machine.Traveller) -> None:
+    """The licence of its model authorizes it, and the page says so; nobody is asked until readiness. It ends closed."""
+    made.licensed_model(yard.world, name="Routine updates")
+    number = raise_rfc(people, kind="standard", model="Routine updates", without="bench (test)")
     ann = people.ann
     assert ann.state() == "authorized"
     ann.sees("Routine updates", "A release manager takes it into a release.")
@@ -142,24 +171,31 @@ def test_standard(office: Office, people: People, world: World) -> None:
         member = getattr(people, name)
         member.home()
         member.sees("Nothing waits for you")
-    people.rex.home()
-    people.rex.follow("Update openssl, standard", within=people.rex.card("Waits for me"))
-    people.rex.follow("Take it into a release")
-    people.rex.press("Compose")
-    assert people.rex.state() == "planning"
-    people.rex.look("release")
-    assert Release.objects.get().rfc_ids() == [RFC.objects.get(number=number).pk]
+    title = "Update openssl, standard"
+    releasing = Releasing(people, yard, traveller, title)
+    releasing.composed()
+    assert releasing.release.rfc_ids() == [RFC.objects.get(number=number).pk]
+    releasing.planned()
+    releasing.tested()
+    releasing.ready("gus")
+    releasing.deployed()
+    reviewed(people, title, "full")
+    closed(people.che, title, "successful")
+    assert cycle_of(number) == "completed"
 
 
-def test_emergency(office: Office, people: People, world: World) -> None:
-    """One person of the emergency board decides; what is owed stands on the page, and keeps the change from closing."""
-    number = raise_rfc(people, kind="emergency", plans={"Back-out plan": "The previous version."})
-    che, cal, ann = people.che, people.cal, people.ann
+def test_emergency(office: Office, people: People, yard: Yard, traveller: time_machine.Traveller) -> None:
+    """One person of the emergency board decides; what is owed stands on the page, and keeps the change from closing until it is
+    brought."""
+    number = raise_rfc(
+        people, kind="emergency", plans={"Back-out plan": "The previous version."}, without="bench (test)"
+    )
+    che, cal, ann, title = people.che, people.cal, people.ann, "Update openssl, emergency"
     to_rfc(che, number)
     che.press("Request approval")
     assert che.state() == "awaiting approval"
     che.look("asked")
-    on_the_board(cal, "Update openssl, emergency")
+    on_the_board(cal, title)
     cal.look("board-item")
     cal.fill({"Reason": "Exploited now."})
     cal.press("Approve")
@@ -167,15 +203,30 @@ def test_emergency(office: Office, people: People, world: World) -> None:
     assert ann.state() == "authorized"
     ann.sees("owes")
     ann.look("authorized-and-owing")
+
+    releasing = Releasing(people, yard, traveller, title)
+    releasing.composed()
+    releasing.planned()
+    releasing.tested()
+    releasing.ready("gus", "cal")
+    releasing.deployed()
+    reviewed(people, title, "full")
+
+    to_rfc(che, number)
+    assert che.state() == "in review"
+    che.look("in-review-and-owing")
+    che.sees("As an emergency it still owes")
+    assert che.main.get_by_role("link", name="Close the change").count() == 0
+    to_rfc(ann, number)
     for document in ("Implementation plan", "Test plan"):
         ann.follow("Bring an owed document")
         ann.field("Document").select_option(label=document)
         ann.fill({"Text": "As it was done that night."})
         ann.press("Bring an owed document")
-    ann.sees("As an emergency it still owes the evidence of a test.")
-    assert "plan" not in ann.card("Owed").inner_text()
     ann.look("brought")
     assert RFC.objects.get(number=number).evidence.filter(kind="document").count() == 2
+    closed(che, title, "successful")
+    assert cycle_of(number) == "completed"
 
 
 def test_voided(office: Office, people: People, world: World) -> None:
@@ -330,6 +381,17 @@ def test_rollout_halted_and_taken_back(office: Office, people: People, tmp_path:
     rex.becomes("completed", seconds=30)
     rex.look("rolled-back")
     assert Release.objects.get(pk=deployment.release.pk).outcome == "rolled_back"
+    reviewed(people, deployment.release.title, "rolled back")
+    che = people.che
+    che.sees("Hosts taken back to what they had", "rolled back")
+    closed(che, deployment.rfc.title, "backed out")
+    che.sees("rolled back, 4 hosts owed")
+    assert cycle_of(deployment.rfc.number) == "completed"
+    che.follow(deployment.release.number)
+    che.press("Propose the next change")
+    assert che.state() == "draft"
+    che.sees("4 hosts")
+    che.look("next-change")
 
 
 def test_a_second_click_while_the_answer_is_on_its_way_raises_nothing_more(people: People, world: World) -> None:

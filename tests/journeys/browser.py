@@ -173,6 +173,12 @@ class People:
         tab.screenshot(path=str(self._folder / f"{self._pictures:02}-{person.name}-{what}.png"), full_page=True)
         tab.set_viewport_size(WINDOW)  # type: ignore[arg-type]
 
+    def log_in_again(self) -> None:
+        """Everybody comes back on another day: who stays away is logged out."""
+        for name, person in self._here.items():
+            person.context.clear_cookies()
+            person.login(self._place.url, self._place.passwords[name])
+
     def complaints(self) -> list[str]:
         """What all browsers complained of."""
         return [line for person in self._here.values() for line in person.complaints]
