@@ -14,8 +14,9 @@ from django.utils.translation import gettext_lazy, ngettext
 from changes.domain import routing
 from changes.domain.approvals import excluded
 from changes.domain.change_models import licence_blockers
-from changes.enums import TERMINAL, HoldCause, RFCKind, RFCState, RiskLevel
-from changes.models import RFC, Hold, RFCTarget, RiskAssessment
+from changes.domain.rfc_gates import owed
+from changes.enums import TERMINAL, EvidenceKind, HoldCause, RFCKind, RFCState, RiskLevel
+from changes.models import RFC, Evidence, Hold, RFCTarget, RiskAssessment
 from changes.queries.board import Rung, ladder_of
 from changes.queries.conflicts import Conflict, ConflictKind, seen_by
 from changes.queries.evidence import newest
@@ -90,7 +91,7 @@ def _next_by_state(rfc: RFC, now: datetime) -> Next:
             detail = _("Nothing runs under it now.")
             return Next(_("A change manager asks for approval of the rest, or stops it."), detail)
         case RFCState.IN_REVIEW:
-            return Next(_("A change manager closes it when the review is there."))
+            return _next_close(rfc)
         case RFCState.CLOSED:
             return Next(_("Nothing more: closed as %(code)s.") % {"code": rfc.get_close_code_display()})
     return _ended(rfc)
@@ -104,6 +105,18 @@ def _next_release(rfc: RFC, now: datetime) -> Next:
         return Next(_("A release manager takes it into a release."), detail)
     given = {"release": slot.held_by, "when": words.at(slot.starts_at, now=now)}
     return Next(_("%(release)s carries it out: the first time reserved for it is %(when)s.") % given, detail)
+
+
+def _next_close(rfc: RFC) -> Next:
+    """What keeps it from being closed: its review, then what an emergency has not brought."""
+    if not rfc.evidence.filter(kind=EvidenceKind.REVIEW).exists():
+        return Next(_("A change manager closes it when the review is there."))
+    if missing := owed(rfc):
+        sentence = ngettext(
+            "One thing that it owes is brought first.", "%(n)d things that it owes are brought first.", len(missing)
+        )
+        return Next(sentence % {"n": len(missing)}, _("Then a change manager closes it."))
+    return Next(_("A change manager closes it: its review is there."))
 
 
 def _ended(rfc: RFC) -> Next:
