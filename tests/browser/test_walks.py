@@ -215,7 +215,7 @@ def test_emergency(office: Office, people: People, yard: Yard, traveller: time_m
     to_rfc(che, number)
     assert che.state() == "in review"
     che.look("in-review-and-owing")
-    che.sees("As an emergency it still owes")
+    che.sees("2 things that it owes are brought first.", "As an emergency it still owes its test plan.")
     assert che.main.get_by_role("link", name="Close the change").count() == 0
     to_rfc(ann, number)
     for document in ("Implementation plan", "Test plan"):
