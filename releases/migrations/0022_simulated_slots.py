@@ -11,8 +11,8 @@ def label(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("releases", "0020_plurals"),
-        ("changes", "0011_simulated_slots"),
+        ("releases", "0021_rehearsed_before_a_release"),
+        ("changes", "0013_simulated_slots"),
     ]
 
     operations = [migrations.RunPython(label, migrations.RunPython.noop, elidable=True)]

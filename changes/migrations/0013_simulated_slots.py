@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('changes', '0010_plurals'),
+        ('changes', '0012_evidence_of_rehearsal'),
     ]
 
     operations = [
