@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from cmdb.models import ConfigurationItem, SupportGroup
+from cmdb.models import ConfigurationItem, Host, SupportGroup
 from cmdb.queries.hosts import supported_services
 from patchflow.kernel.enums import Basis
 from patchflow.kernel.levels import Asked
@@ -26,7 +26,7 @@ class Answering:
 
 def items_of(host_ids: Collection[int], *, services: bool) -> set[int]:
     """Ids of the items of these hosts, or of the services that rest on them."""
-    items = set(ConfigurationItem.objects.filter(host__among=host_ids).values_list("pk", flat=True))
+    items = set(Host.objects.filter(pk__among=host_ids).values_list("ci_id", flat=True))
     if not services:
         return items
     return {pk for found in supported_services(items).values() for pk in found}

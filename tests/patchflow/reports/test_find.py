@@ -129,6 +129,7 @@ def test_nothing_is_found_that_one_may_not_see(estate: Deployment, cast: Cast) -
     assert seen <= {
         "Freeze",
         "Change model",
+        "Approval route",
         "Cycle",
         "Person",
         "Vulnerability",
