@@ -93,11 +93,11 @@ def test_the_admin_site_has_the_verbs_that_need_an_answer(world: World) -> None:
     admin_says(ann, rfc, "ask_break_glass", reason="exploited")
     admin_says(cal, rfc, "break_glass", reason="it is")
     assert RFC.objects.get(pk=rfc.pk).state == "authorized"
-    assert "Which" in admin_says(che, rfc, "review_glass", reason="fine")
-    admin_says(che, rfc, "review_glass", reason="fine", choice="yes")
+    assert "something is missing" in admin_says(che, rfc, "review_glass", finding="fine")
+    admin_says(che, rfc, "review_glass", finding="fine", justified="yes")
     assert rfc.glass.get().justified
-    admin_says(che, rfc, "classify", reason="exploited", choice="critical")
+    admin_says(che, rfc, "classify", reason="exploited", update_class="critical")
     assert RFC.objects.get(pk=rfc.pk).update_class == "critical"
     assert "post-implementation review" in admin_says(
-        che, made.in_review(world), "close", reason="done", choice="successful"
+        che, made.in_review(world), "close", summary="done", code="successful"
     )
