@@ -161,7 +161,9 @@ def route_list(request: HttpRequest) -> HttpResponseBase:
         rows,
         [
             Column(_("Route"), "name", url=ApprovalRoute.get_absolute_url, sort="name"),
-            Column(_("State"), standing, text=lambda r: "retired" if r.retired_at else "in_force", name="state"),
+            Column(
+                _("State"), lambda r: "retired" if r.retired_at else "in_force", state="changes.route", name="state"
+            ),
             Column(
                 _("Asked of"),
                 lambda r: "; ".join(f"{label}: {text}" for label, text in conditions(r, seen)),

@@ -7,12 +7,13 @@ from typing import Any
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
-from rest_framework import serializers, viewsets
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from changes.models import Cycle
 from changes.queries.notice import ClockState
+from patchflow.api.views import ViewSet
 from patchflow.reports.queries.cockpit import cockpit_of
 
 COUNTS = {"type": "object", "additionalProperties": {"type": "integer"}}
@@ -138,7 +139,7 @@ class CockpitSerializer(serializers.Serializer[Any]):
     releases = TurnSerializer(source="turns", many=True, allow_null=True)
 
 
-class CockpitViewSet(viewsets.ViewSet):
+class CockpitViewSet(ViewSet):
     """One cycle on one page: notice, sources, curves, decisions, rings, reviews."""
 
     serializer_class = CockpitSerializer

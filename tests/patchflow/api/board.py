@@ -329,6 +329,7 @@ def _made(at: datetime, folder: Path, repository: Repository) -> Board:
     fields = {
         "host_ids": hosts, "host_id": hosts[0], "group_id": group.pk, "window_ids": [window.pk], "platform_id": platform,
         "update_ids": [SoftwareUpdate.objects.latest("pk").pk], "update_id": SoftwareUpdate.objects.latest("pk").pk,
+        "rfc_id": RFC.objects.filter(state="evaluating").latest("pk").pk,
         "rfc_ids": [RFC.objects.latest("pk").pk], "parent_id": RFC.objects.earliest("pk").pk,
         "profile_id": InstallProfile.objects.latest("pk").pk, "ring_id": Ring.objects.latest("pk").pk,
         "ring": Ring.objects.latest("pk").position, "owner_id": cast.che.pk, "item_id": _open_item(meeting.pk),
