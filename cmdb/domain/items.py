@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from cmdb.domain.permission import demand, said
@@ -21,6 +22,8 @@ from patchflow.kernel.rules import capability, failing
 
 SAID = ("name", "environment", "criticality", "owner_id", "support_group", "min_alive", "min_alive_percent")
 """What people say of an item that is no host."""
+RULED = (ItemKind.SERVICE, ItemKind.CLUSTER)
+"""Kinds of which hosts are kept up while others are changed."""
 BACKWARDS = {
     Link.MEMBERS: RelationKind.MEMBER_OF,
     Link.CARRIES: RelationKind.RUNS_ON,
@@ -40,7 +43,7 @@ def add(*, kind: str, name: str, actor: User, at: datetime, **fields: Any) -> Co
         raise Invalid("Hosts are added as hosts; say which other kind of item it is.", code="invalid.kind")
     item = ConfigurationItem(kind=kind)
     _say(item, {"name": name, **fields})
-    item.save(force_insert=True)
+    _saved(item)
     audit.record(item, "cmdb.item.planned", actor=actor, at=at, after=str(item.state), detail=_content(item))
     return item
 
@@ -56,7 +59,7 @@ def revise(*, item_id: int, actor: User, at: datetime, **fields: Any) -> Configu
         name: {"before": before[name], "after": now} for name, now in _content(item).items() if before[name] != now
     }
     if changed:
-        item.save()
+        _saved(item)
         audit.record(item, "cmdb.item.revised", actor=actor, at=at, detail=changed)
     return item
 
@@ -100,6 +103,14 @@ def _of_people(item_id: int, actor: User) -> ConfigurationItem:
     return item
 
 
+def _saved(item: ConfigurationItem) -> None:
+    try:
+        with transaction.atomic():
+            item.save()
+    except IntegrityError:  # somebody was faster with that name
+        raise Invalid("There is an item of this kind and name already.", code="invalid.name") from None
+
+
 def _content(item: ConfigurationItem) -> dict[str, Any]:
     return {name: getattr(item, name) for name in SAID}
 
@@ -122,9 +133,12 @@ def _say(item: ConfigurationItem, fields: Mapping[str, Any]) -> None:
     if given.get("criticality", Criticality.MEDIUM) not in Criticality.values:
         wrong.append(Blocker("invalid.criticality", "Criticality is a number from 1, the highest, to 4."))
     owner = given.get("owner_id")
-    if owner is not None and not persons().filter(pk=owner).exists():
+    if owner is not None and owner != item.owner_id and not persons().filter(pk=owner).exists():
         wrong.append(Blocker("invalid.owner_id", "This owner does not exist."))
-    if (given.get("min_alive") or 0) < 0 or not 0 <= (given.get("min_alive_percent") or 0) <= 99:
+    ruled = given.get("min_alive") is not None or given.get("min_alive_percent") is not None
+    if ruled and item.kind not in RULED:
+        wrong.append(Blocker("invalid.min_alive", "Only for services and clusters are hosts kept up."))
+    elif (given.get("min_alive") or 0) < 0 or not 0 <= (given.get("min_alive_percent") or 0) <= 99:
         wrong.append(Blocker("invalid.min_alive", "So many hosts stay: a number, or a share below 100 percent."))
     if wrong:
         raise Invalid(wrong)
@@ -133,14 +147,22 @@ def _say(item: ConfigurationItem, fields: Mapping[str, Any]) -> None:
 
 
 # --- relations ------------------------------------------------------------------------------------------------------------------------
+def _in_use(item_id: int, actor: User) -> ConfigurationItem:
+    """The item, locked, a host's too, if it is not retired."""
+    item = workflow.lock(ConfigurationItem, item_id)
+    demand("host.edit", item, actor)
+    if item.state == ItemState.RETIRED:
+        raise Conflict("It is retired: nothing is said of it any more.", code="conflict.retired")
+    return item
+
+
 @workflow.verb("cmdb.item.linked", ConfigurationItem, "item_id")
 def link(*, item_id: int, how: str, names: Collection[str], actor: User, at: datetime) -> list[Relation]:
     """Says how an item hangs together with others (`Link`), named one by one; `web-*` is every host that begins so.
 
     Needs host.edit for all of them. Raises NotAllowed, Invalid (an unknown link or name: then none is written).
     """
-    item = workflow.lock(ConfigurationItem, item_id)
-    demand("host.edit", item, actor)
+    item = _in_use(item_id, actor)
     if how not in Link.values:
         raise Invalid("Say how they hang together.", code="invalid.how")
     others = _named(names, actor)
@@ -158,8 +180,7 @@ def link(*, item_id: int, how: str, names: Collection[str], actor: User, at: dat
 @workflow.verb("cmdb.item.unlinked", ConfigurationItem, "item_id")
 def unlink(*, item_id: int, relation_id: int, actor: User, at: datetime) -> None:
     """Takes one relation of an item back; the trail keeps it. Needs host.edit. Raises Conflict if it is none of its."""
-    item = workflow.lock(ConfigurationItem, item_id)
-    demand("host.edit", item, actor)
+    item = _in_use(item_id, actor)
     row = Relation.objects.filter(Q(source=item) | Q(target=item), pk=relation_id).first()
     if row is None:
         raise Conflict("This relation is gone already.", code="conflict.gone")
@@ -171,6 +192,8 @@ def _named(names: Collection[str], actor: User) -> list[ConfigurationItem]:
     found: dict[int, ConfigurationItem] = {}
     unknown = []
     for name in dict.fromkeys(one.strip() for one in names if one.strip()):
+        if name == "*":
+            raise Invalid("Say how the names begin, as in web-*: all at once are never meant.", code="invalid.names")
         same = (
             rows.filter(kind=ItemKind.HOST, name__startswith=name[:-1])
             if name.endswith("*")

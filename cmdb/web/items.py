@@ -50,12 +50,12 @@ class ItemForm(forms.Form):
     )
     owner_id = forms.TypedChoiceField(
         label=gettext_lazy("Owner"), required=False, coerce=int, empty_value=None,
-        help_text=gettext_lazy("Is asked where an approval route asks owners."),
+        help_text=gettext_lazy("Of a service: is asked where an approval route asks owners of services."),
     )  # fmt: skip
     support_group = forms.ChoiceField(label=gettext_lazy("Support group"), required=False)
     min_alive = forms.IntegerField(
         label=gettext_lazy("Hosts that stay up"), required=False, min_value=0, max_value=100_000,
-        help_text=gettext_lazy("While others are changed. Empty: what the install profile says, at least one."),
+        help_text=gettext_lazy("Of a service or cluster, while others are changed. Empty: what the install profile says, at least one."),
     )  # fmt: skip
     min_alive_percent = forms.IntegerField(
         label=gettext_lazy("Share of its hosts that stay up, in percent"), required=False, min_value=0, max_value=99
@@ -63,7 +63,9 @@ class ItemForm(forms.Form):
 
     def __init__(self, *args: Any, item: ConfigurationItem | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        people = persons().order_by("username")
+        people = list(persons().order_by("username"))
+        if item is not None and item.owner is not None and item.owner not in people:
+            people.append(item.owner)
         fields: dict[str, Any] = self.fields
         fields["owner_id"].choices = [("", _("nobody yet")), *((u.pk, str(u)) for u in people)]
         names = list(SupportGroup.objects.order_by("name").values_list("name", flat=True))
@@ -190,6 +192,8 @@ def _next(item: ConfigurationItem, hosts: int) -> parts.Next:
         detail = _("Nothing is kept up for its sake, and no change reaches it.")
         return parts.Next(_("Somebody must say on which hosts it rests."), detail)
     rests = ngettext("It rests on %(n)d host.", "It rests on %(n)d hosts.", hosts) % {"n": hosts}
+    if item.kind not in items.RULED:
+        return parts.Next(rests, _("A change of these hosts reaches it."))
     stay = item.must_stay(hosts)
     if stay >= hosts:
         return parts.Next(

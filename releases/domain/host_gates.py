@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, transaction
 
-from cmdb.models import ConfigurationItem, ServiceWindow
+from cmdb.models import ServiceWindow
 from cmdb.queries.hosts import ActingFacts
 from patchflow.kernel import registry
 from releases.domain.host_batches import Batch, Target
@@ -176,17 +176,16 @@ def redundancy(target: Target) -> Answer:
                 services=counted,
             )
         if staying < needed and not short:
-            short = _too_few_stay(rule, len(members), staying, needed, asked)
+            short = _too_few_stay(len(members), staying, needed)
     if not short:
         return passed(REDUNDANT, services=counted)
     return wait(short, batch.at + BUSY, services=counted)
 
 
-def _too_few_stay(rule: ConfigurationItem | None, hosts: int, staying: int, needed: int, asked: int) -> str:
-    if rule is not None and needed >= hosts:
-        return f"“{rule.name}” keeps all its hosts: change its rule, or give it another one"
-    if rule is not None and needed > asked:
-        return f"{many(staying, 'host')} of “{rule.name}” would stay without it, and {needed} must"
+def _too_few_stay(hosts: int, staying: int, needed: int) -> str:
+    """Why the host waits. No service is named: who sees the host need not see them; their ids stand in the answer."""
+    if needed >= hosts:
+        return "a service that it supports keeps all its hosts: change its rule, or give it another one"
     if not staying:
         return "the other hosts of a service that it supports are away"
     return f"{many(staying, 'host')} of a service would stay without it, and {needed} must"

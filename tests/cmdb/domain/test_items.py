@@ -138,3 +138,33 @@ def test_only_who_may_edit_every_host_says_something_of_a_service(cast: Cast, no
             items.add(kind="service", name="x", actor=person, at=now)
         with pytest.raises(NotAllowed):
             items.link(item_id=shop.pk, how="runs_on", names=["x"], actor=person, at=now)
+
+
+def test_hosts_are_kept_up_for_services_and_clusters_alone(cast: Cast, now: datetime) -> None:
+    """No gate asks for a database, so none may promise it."""
+    with pytest.raises(Invalid, match="Only for services and clusters"):
+        items.add(kind="database", name="orders", min_alive=2, actor=cast.cora, at=now)
+    orders = items.add(kind="database", name="orders", actor=cast.cora, at=now)
+    with pytest.raises(Invalid):
+        items.revise(item_id=orders.pk, min_alive_percent=50, actor=cast.cora, at=now)
+
+
+def test_a_retired_item_is_not_linked_and_all_hosts_at_once_are_never_meant(cast: Cast, now: datetime) -> None:
+    shop, host = service(cast, now), make_host()
+    with pytest.raises(Invalid, match="how the names begin"):
+        items.link(item_id=shop.pk, how="runs_on", names=["*"], actor=cast.cora, at=now)
+    (row,) = items.link(item_id=shop.pk, how="runs_on", names=[host.name], actor=cast.cora, at=now)
+    items.retire(item_id=shop.pk, reason="Closed.", actor=cast.cora, at=now)
+    with pytest.raises(Conflict):
+        items.link(item_id=shop.pk, how="runs_on", names=[host.name], actor=cast.cora, at=now)
+    with pytest.raises(Conflict):
+        items.unlink(item_id=shop.pk, relation_id=row.pk, actor=cast.cora, at=now)
+
+
+def test_an_owner_who_has_left_stays_until_somebody_names_another(cast: Cast, now: datetime) -> None:
+    shop = service(cast, now, owner_id=cast.mia.pk)
+    cast.mia.is_active = False
+    cast.mia.save()
+    items.revise(item_id=shop.pk, owner_id=cast.mia.pk, criticality=1, actor=cast.cora, at=now)
+    shop.refresh_from_db()
+    assert (shop.owner_id, shop.criticality) == (cast.mia.pk, 1)

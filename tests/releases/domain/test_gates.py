@@ -459,7 +459,7 @@ def test_redundancy_keeps_as_many_as_the_service_asks_itself(make: Make) -> None
     deployment.start()
     deployment.tick()
     assert deployment.states() == ["claimed", "pending", "pending", "pending", "claimed", "claimed", "pending"]
-    assert "because 2 hosts of “mail” would stay without it, and 3 must." in deployment.job(1).statement
+    assert "because 2 hosts of a service would stay without it, and 3 must." in deployment.job(1).statement
     deployment.work()
     for _n in range(3):
         deployment.pass_time(minutes=2)
@@ -473,7 +473,7 @@ def test_a_service_that_keeps_all_its_hosts_waits_until_its_rule_is_changed(make
     deployment.start()
     deployment.tick()
     assert deployment.states() == ["pending"]
-    assert "“alone” keeps all its hosts: change its rule, or give it another one" in deployment.job(0).statement
+    assert "a service that it supports keeps all its hosts: change its rule" in deployment.job(0).statement
     items.revise(item_id=service.pk, min_alive=None, actor=deployment.cast.cora, at=deployment.clock.at)
     deployment.pass_time(minutes=2)
     deployment.work()
