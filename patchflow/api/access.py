@@ -58,6 +58,8 @@ class LoginView(Exact):
         user = authenticate(request._request, username=given["username"], password=given["password"])
         if user is None:
             raise AuthenticationFailed("Name or password is wrong.")
+        if user.must_change_password:
+            raise AuthenticationFailed("This password was told for the first log-in: choose your own on the web first.")
         get_token_model().objects.filter(user=user, expiry__lt=timezone.now()).delete()
         instance, token = get_token_model().objects.create(user=user)
         return Response({"token": token, "expiry": instance.expiry})

@@ -73,11 +73,12 @@ def insert(user: User) -> None:
 
 @verb("access.user.password_changed")
 def change_password(*, password: str, actor: User, at: datetime) -> User:
-    """The actor's own new password, which nobody told them: it opens everything again."""
+    """The actor's own new password, which nobody told them: it opens everything again. Tokens made with the old one end."""
     user = lock(User, actor.pk)
     user.set_password(password)
     user.must_change_password = False
     user.save(update_fields=["password", "must_change_password"])
+    get_token_model().objects.filter(user=user).delete()
     audit.record(user, "access.user.password_changed", actor=actor, at=at)
     return user
 

@@ -13,7 +13,7 @@ EVERYONE = "everyone"
 SYSTEM = "system"
 PERSONAL = frozenset({
     "rfc.approve", "rfc.break_glass", "release.sign", "rollout.accept_partial", "baseline.approve", "exemption.grant",
-    "step.approve", "user.edit", "grant.edit",
+    "step.approve", "user.edit", "grant.edit", "job.attest", "review.complete", "acceptance.judge", "connection.accept_key",
 })  # fmt: skip
 """What a person answers for: decisions on others' work, and who may enter. No program has it, whatever its roles."""
 

@@ -40,7 +40,7 @@ class PersonalMiddleware:
 class FirstLogInMiddleware:
     """Whoever logged in with a password that somebody else told them chooses their own before anything else works.
 
-    Tokens are not concerned: who comes with one has no session.
+    Over REST such a password gives no token (`api.access`).
     """
 
     OPEN = frozenset({

@@ -137,15 +137,21 @@ def test_one_can_leave_without_changing_it(told: str, client: Client) -> None:
     assert client.get("/")["Location"].startswith("/account/login/")
 
 
-def test_a_reactivated_person_chooses_anew_and_a_token_is_not_concerned(
+def test_a_told_password_gives_no_token_and_a_new_one_ends_those_of_the_old(
     cast: Cast, now: datetime, client: Client
 ) -> None:
+    """Whoever told it must not act as the person: over REST as little as on the pages."""
     people.deactivate(user_id=cast.mia.pk, actor=cast.ada, at=now)
-    _mia, password = people.reactivate(user_id=cast.mia.pk, actor=cast.ada, at=now)
-    given = client.post("/api/v1/login/", {"username": "mia", "password": password}, "application/json").json()
-    token = {"Authorization": f"Token {given['token']}"}
-    assert client.get("/api/v1/rfcs/", headers=token).status_code == 200
+    mia, password = people.reactivate(user_id=cast.mia.pk, actor=cast.ada, at=now)
+    refused = client.post("/api/v1/login/", {"username": "mia", "password": password}, "application/json")
+    assert (refused.status_code, "choose your own" in refused.json()["detail"]) == (401, True)
     client.post("/account/login/", {"login": "mia", "password": password})
     assert client.get("/")["Location"] == CHANGE
-    assert client.get("/api/v1/rfcs/", headers=token)["Location"] == CHANGE  # the session is hers as well
+    people.change_password(password="another word of my own", actor=mia, at=now)
+    given = Client().post(
+        "/api/v1/login/", {"username": "mia", "password": "another word of my own"}, "application/json"
+    )
+    token = {"Authorization": f"Token {given.json()['token']}"}
     assert Client().get("/api/v1/rfcs/", headers=token).status_code == 200
+    people.change_password(password="yet another word", actor=mia, at=now)
+    assert Client().get("/api/v1/rfcs/", headers=token).status_code == 401

@@ -28,14 +28,16 @@ def test_every_address_exists() -> None:
 
 
 def test_from_the_log_in_to_the_refusal(world: World) -> None:
-    robot, password = people.add(username="robot", actor=world.cast.ada, at=world.at)
+    robot, told = people.add(username="robot", actor=world.cast.ada, at=world.at)
     grant_role(user_id=robot.pk, role="requester", actor=world.cast.ada, at=world.at)
     client = Client()
 
     def post(path: str, body: dict[str, object] | None = None, **headers: str):
         return client.post(f"/api/v1/{path}", body or {}, "application/json", headers=headers)
 
-    got = post("login/", {"username": "robot", "password": password}).json()
+    assert post("login/", {"username": "robot", "password": told}).status_code == 401
+    people.change_password(password="a word of its own", actor=robot, at=world.at)
+    got = post("login/", {"username": "robot", "password": "a word of its own"}).json()
     assert set(got) == {"token", "expiry"}
     mine = {"Authorization": f"Token {got['token']}"}
     raised = post("rfcs/", {"update_ids": [world.update.pk], **PLANS}, **mine)
