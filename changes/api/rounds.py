@@ -52,9 +52,7 @@ class LevelSerializer(serializers.ModelSerializer[SignOffLevel]):
         read_only_fields = fields
 
     def get_voters(self, level: SignOffLevel) -> list[dict[str, str]]:
-        return [
-            {"user": v.user.get_username(), "via": v.via, "basis": v.basis} for v in level.voters.select_related("user")
-        ]
+        return [{"user": v.user.get_username(), "via": v.via, "basis": v.basis} for v in level.voters.all()]
 
 
 class RoundSerializer(serializers.ModelSerializer[SignOffRound]):
@@ -98,7 +96,9 @@ class RoundViewSet(VerbViewSet):
         now = timezone.now()
         whole = Exists(read_whole(actor, at=now).filter(pk=OuterRef("pk")))
         rounds = rounds_visible_to(actor, at=now).annotate(whole=whole)
-        return rounds.prefetch_related("levels__signoffs__user", "levels__signoffs__on_behalf_of")
+        return rounds.prefetch_related(
+            "levels__voters__user", "levels__signoffs__user", "levels__signoffs__on_behalf_of"
+        )
 
     @extend_schema(request=DecideSerializer, responses=RoundSerializer)
     @action(detail=True, methods=["post"])
