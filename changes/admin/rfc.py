@@ -6,8 +6,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
@@ -52,15 +53,16 @@ from changes.models import (
 from changes.queries import board
 from changes.queries.calendar import slots_seen
 from changes.queries.cycles import output_of
+from changes.queries.evidence import said_of
 from changes.queries.rfcs import sees_all
 from changes.queries.risk import factors_for
 from changes.web import rfc_forms, rfc_parts, rfc_writing
 from changes.web.board import DecideForm
 from changes.web.change_model_forms import ModelForm
-from patchflow.kernel.blockers import Blocker, english, label_of
+from patchflow.kernel.blockers import Blocker, english, here, label_of
 from patchflow.kernel.models import SignOffRound, User
 from patchflow.kernel.rules import capability, failing, somewhere
-from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin, plain
+from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin, in_sight, plain
 
 
 def on_rfc(name: str, label: str, verb: Callable[..., Any], *, transition: str = "", reason: bool = False) -> AdminVerb:
@@ -113,7 +115,12 @@ class RiskInline(ReadOnlyInline):
 
 class EvidenceInline(ReadOnlyInline):
     model = Evidence
-    fields = ("kind", "name", "passed", "summary", "digest", "by", "at")
+    fields = ("kind", "name", "passed", "said", "digest", "by", "at")
+
+    @admin.display(description=_("What it shows"))
+    def said(self, row: Evidence) -> str:
+        """Its sentence; what counts hosts out of sight is left out."""
+        return here(said_of(row, whole=sees_all(row.rfc, self.actor)))
 
 
 class GlassInline(ReadOnlyInline):
@@ -372,6 +379,14 @@ class ApprovalRouteAdmin(VerbAdmin):
 class HoldAdmin(VerbAdmin):
     list_display = ("subject_type", "subject_id", "cause", "reason", "placed_by", "placed_at", "resumed_at")
     list_filter = ("cause",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Holds of what the person sees."""
+        seen = Q(pk__in=())
+        for label in Hold.objects.order_by().values_list("subject_type", flat=True).distinct():
+            subjects = in_sight(apps.get_model(label)._default_manager.all(), request.user)
+            seen |= Q(subject_type=label, subject_id__in=subjects.values("pk"))
+        return super().get_queryset(request).filter(seen)
 
 
 @admin.register(ChangeSlot)

@@ -12,6 +12,7 @@ from changes.domain.rfc_gates import owed
 from changes.enums import CloseCode, EvidenceKind, ReferenceKind, RFCKind, UpdateClass, WayBack
 from changes.models import RFC, Attachment, BreakGlass, Comment, Evidence, Reference, RFCTarget, RFCUpdate
 from changes.queries.conflicts import ConflictKind
+from changes.queries.evidence import said_of
 from changes.queries.rfcs import sees_all
 from changes.queries.risk import factors_for
 from patchflow.api.verbs import BlockerSerializer, ReasonSerializer
@@ -35,6 +36,7 @@ class RFCTargetSerializer(serializers.ModelSerializer[RFCTarget]):
 class EvidenceSerializer(serializers.ModelSerializer[Evidence]):
     """A later row of the same kind supersedes."""
 
+    summary = serializers.SerializerMethodField(help_text="What counts hosts outside your scope is left out.")
     by = serializers.CharField(source="by.username", read_only=True)
     outdated = serializers.SerializerMethodField(
         help_text="Of the newest of its kind: why it speaks of something else by now. Empty: it does not."
@@ -44,6 +46,9 @@ class EvidenceSerializer(serializers.ModelSerializer[Evidence]):
         model = Evidence
         fields = ("id", "kind", "name", "digest", "summary", "passed", "by", "at", "outdated")
         read_only_fields = fields
+
+    def get_summary(self, row: Evidence) -> str:
+        return str(said_of(row, whole=self.context.get("whole", True)))
 
     def get_outdated(self, row: Evidence) -> str:
         return self.context.get("outdated", {}).get(row.pk, "")

@@ -12,6 +12,9 @@ from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 
+OF_SYSTEM = (EvidenceKind.PLAN_REHEARSAL,)
+"""What no person states: it rests on a simulation that the system made and keeps."""
+
 
 @workflow.verb("change.rfc.evidence_recorded", RFC, "rfc_id")
 def record(
@@ -27,6 +30,8 @@ def record(
         raise NotAllowed(refused)
     if kind not in EvidenceKind.values:
         raise Invalid(english("There is no evidence of kind %(kind)s.", kind=repr(kind)), code="evidence.kind")
+    if kind in OF_SYSTEM and not actor.is_bot:
+        raise Invalid("The system itself states this, from what it simulated.", code="evidence.kind")
     if not summary.strip():
         raise Invalid("Say what this evidence shows.", code="evidence.summary")
     if early := _too_early(rfc):

@@ -6,9 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
+from django.db import transaction
+
+from changes.enums import EvidenceKind
 from changes.models import RFC, Evidence
+from patchflow.kernel.blockers import english
 from patchflow.kernel.registry import Registry
 
+logger = structlog.get_logger(__name__)
+COUNTED = (EvidenceKind.PLAN_REHEARSAL, EvidenceKind.MANIFEST, EvidenceKind.DEPLOYMENT, EvidenceKind.REVIEW)
+"""Kinds whose sentences count, or name, hosts."""
 Standing = Callable[[RFC, Evidence, datetime], str]
 standings: Registry[Standing] = Registry("standing of evidence")
 """Kind → a function of (RFC, row, moment) that says why the row no longer counts; empty: it does. An app above that hands
@@ -36,5 +44,22 @@ def newest(rfc: RFC, *, at: datetime) -> list[Stated]:
 
 
 def _outdated(rfc: RFC, row: Evidence, at: datetime) -> str:
+    """What cannot be checked is not called good (law 4), and keeps nobody from the page."""
     asked = standings.get(row.kind)
-    return asked(rfc, row, at) if asked else ""
+    if asked is None:
+        return ""
+    try:
+        with transaction.atomic():
+            return asked(rfc, row, at)
+    except Exception as error:
+        logger.warning("evidence_unchecked", rfc=rfc.number, kind=row.kind, error=str(error))
+        return english("Whether it still holds could not be checked (%(name)s).", name=type(error).__name__)
+
+
+def said_of(row: Evidence, *, whole: bool) -> str:
+    """Its sentence, for who sees every host of the change; what counts hosts of others says so to everybody else."""
+    return (
+        row.summary
+        if whole or row.kind not in COUNTED
+        else english("What counts hosts outside your scope is left out.")
+    )

@@ -20,6 +20,7 @@ from changes.domain import dossiers, evidence, families, rfcs
 from changes.domain.offers import why_not
 from changes.enums import EvidenceKind, ReferenceKind
 from changes.models import RFC
+from changes.queries.rfcs import sees_all
 from changes.web import rfc_forms, rfc_parts
 from changes.web.rfcs import crumbs_of, visible_rfc
 from patchflow.kernel.blockers import Blocker, english
@@ -59,7 +60,9 @@ class EvidenceForm(forms.Form):
 
     kind = forms.ChoiceField(
         label=gettext_lazy("What it is"),
-        choices=[(kind, kind.label) for kind in EvidenceKind if kind != EvidenceKind.DOCUMENT],
+        choices=[
+            (kind, kind.label) for kind in EvidenceKind if kind not in (EvidenceKind.DOCUMENT, *evidence.OF_SYSTEM)
+        ],
     )
     summary = forms.CharField(
         label=gettext_lazy("What it shows"),
@@ -201,7 +204,8 @@ def rfc_evidence(request: HttpRequest, pk: int) -> HttpResponse:
     return _form_page(
         request, rfc, form, _("Evidence"), call, label=_("Add this evidence"), barred=evidence.why_not_record(rfc, actor),
         consequences=[_("It is kept as it is and never edited: the newest of a kind counts, earlier ones stay.")],
-        template="changes/rfc_evidence.html", rows=rfc_parts.evidence_table(rfc.evidence.select_related("by"), now=now),
+        template="changes/rfc_evidence.html",
+        rows=rfc_parts.evidence_table(rfc.evidence.select_related("by"), whole=sees_all(rfc, actor), now=now),
     )  # fmt: skip
 
 

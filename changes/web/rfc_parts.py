@@ -19,7 +19,7 @@ from changes.enums import TERMINAL, EvidenceKind, HoldCause, RFCKind, RFCState, 
 from changes.models import RFC, Evidence, Hold, RFCTarget, RiskAssessment
 from changes.queries.board import Rung, ladder_of
 from changes.queries.conflicts import Conflict, ConflictKind, seen_by
-from changes.queries.evidence import newest
+from changes.queries.evidence import newest, said_of
 from changes.queries.holds import open_hold_of
 from changes.queries.rfcs import history_of, refusal_of
 from changes.queries.risk import LEVELS, CostOfWaiting, Waiting, factors_for
@@ -184,7 +184,8 @@ def _quorum(level: SignOffLevel | LevelSpec, needed: int, asked: int) -> str:
 
 def levels_to_come(rfc: RFC, *, at: datetime) -> tuple[list[Level], list[Blocker]]:
     """The levels that a round would ask if it opened now, and what would keep it from opening."""
-    specs, out = routing.specs_for(rfc, at=at), excluded(rfc)
+    out = excluded(rfc)
+    specs = routing.specs_for(rfc, at=at, out=out)
     levels = []
     for n, spec in enumerate(specs, start=1):
         people = able(spec, out)
@@ -375,13 +376,13 @@ SUMMARY = 300
 """Characters of a statement that a line of evidence shows."""
 
 
-def evidence_statements(rfc: RFC, *, now: datetime) -> list[Statement]:
+def evidence_statements(rfc: RFC, *, whole: bool, now: datetime) -> list[Statement]:
     """The newest evidence of each kind; what speaks of something else by now says so, and is not good."""
     found = []
     for stated in newest(rfc, at=now):
         row = stated.row
         css = "st-warn" if stated.outdated else {True: "st-good", False: "st-bad", None: "st-open"}[row.passed]
-        text = f"{str(row.get_kind_display()).capitalize()}: {row.summary[:SUMMARY]}"
+        text = f"{str(row.get_kind_display()).capitalize()}: {here(said_of(row, whole=whole))[:SUMMARY]}"
         if stated.outdated:
             text = f"{text} {here(stated.outdated)}"
         found.append(Statement(css, text, words.at(row.at, now=now)))
@@ -391,12 +392,12 @@ def evidence_statements(rfc: RFC, *, now: datetime) -> list[Statement]:
 VERDICTS = {True: gettext_lazy("passed"), False: gettext_lazy("failed"), None: ""}
 
 
-def evidence_table(rows: Iterable[Evidence], *, now: datetime) -> Table:
+def evidence_table(rows: Iterable[Evidence], *, whole: bool, now: datetime) -> Table:
     """Every statement, newest first."""
     return Table(
         [
             Column(_("What it is"), lambda row: str(row.get_kind_display()).capitalize(), name="kind"),
-            Column(_("What it shows"), "summary", wide=True),
+            Column(_("What it shows"), lambda row: here(said_of(row, whole=whole)), wide=True, name="summary"),
             Column(_("Verdict"), lambda row: str(VERDICTS[row.passed]), name="verdict"),
             Column(_("By"), lambda row: row.by, name="by"),
             Column(_("Age"), "at", age=True, numeric=True),

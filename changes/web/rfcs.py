@@ -174,7 +174,7 @@ def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:
         "updates": rfc.updates.filter(removed_at__isnull=True),
         "windows": rfc.windows.all(),
         "plans": [(label, getattr(rfc, name)) for name, label in rfc_parts.PLAN_NAMES],
-        "evidence": rfc_parts.evidence_statements(rfc, now=now),
+        "evidence": rfc_parts.evidence_statements(rfc, whole=whole, now=now),
         "since_signed": rfc_parts.differences(since),
         "last_voided": rfc_parts.differences(last_voided(rfc)) if not since else [],
         "revisions": list(rfc.revisions.select_related("by")[:8]),

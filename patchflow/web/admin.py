@@ -23,7 +23,7 @@ from patchflow.kernel.models import User
 from patchflow.web.admin_verbs import AdminVerb, Pressed, action, fires, plain
 from patchflow.web.errors import ForNobody
 
-__all__ = ["AdminVerb", "ReadOnlyInline", "VerbAdmin", "fires", "plain"]
+__all__ = ["AdminVerb", "ReadOnlyInline", "VerbAdmin", "fires", "in_sight", "plain"]
 
 
 def in_sight(rows: QuerySet[Any], actor: Any) -> QuerySet[Any]:
@@ -46,6 +46,8 @@ class VerbAdmin(admin.ModelAdmin):
     verbs: Sequence[AdminVerb] = ()
     maker: AdminVerb | None = None
     view_capability = "admin.view"
+    sight = ""
+    """The row by which these are seen, as `ring__rollout`, where they know none of their own."""
     show_full_result_count = False
     list_per_page = 50
 
@@ -80,7 +82,14 @@ class VerbAdmin(admin.ModelAdmin):
         return sorted(super().get_fields(request, obj), key=lambda name: name != "state")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return in_sight(super().get_queryset(request), request.user)
+        rows = in_sight(super().get_queryset(request), request.user)
+        if not self.sight:
+            return rows
+        model: Any = self.model
+        for part in self.sight.split("__"):
+            model = model._meta.get_field(part).related_model
+        seen = in_sight(model._default_manager.all(), request.user)
+        return rows.filter(**{f"{self.sight}__in": seen.values("pk")})
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = {}

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.models import User
-from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
+from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin, in_sight
 from releases.domain import delays, jobs, partial, rings, rollbacks, rollouts, switches, tasks_by_hand
 from releases.models import (
     DelayRequest,
@@ -86,6 +86,7 @@ def _why_not_retry(ring: Ring, actor: User, at: Any) -> list[Blocker]:
 
 @admin.register(Ring)
 class RingAdmin(VerbAdmin):
+    sight = "rollout"
     list_display = ("rollout", "position", "name", "state", "state_at", "concurrency", "failure_limit", "reason")
     list_filter = ("state",)
     search_fields = ("rollout__number", "name")
@@ -138,10 +139,16 @@ class JobAdmin(VerbAdmin):
 
 @admin.register(PermissionSlip)
 class SlipAdmin(VerbAdmin):
+    sight = "rollout"
     list_display = ("asked_at", "rollout", "job", "verdict", "statement")
     list_filter = ("verdict",)
     search_fields = ("job__job_key", "rollout__number")
     list_select_related = ("rollout", "job")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        jobs = in_sight(Job.objects.all(), request.user)
+        return rows.filter(Q(job__isnull=True) | Q(job__in=jobs.values("pk")))
 
 
 @admin.register(KillSwitch)
@@ -175,6 +182,7 @@ class KillSwitchAdmin(VerbAdmin):
 
 @admin.register(Representative)
 class RepresentativeAdmin(VerbAdmin):
+    sight = "ring__rollout"
     list_display = (
         "ring",
         "user",
@@ -192,6 +200,7 @@ class RepresentativeAdmin(VerbAdmin):
 
 @admin.register(DelayRequest)
 class DelayRequestAdmin(VerbAdmin):
+    sight = "ring__rollout"
     list_display = ("ring", "asked_by", "until", "state", "decided_by", "decided_at")
     list_filter = ("state",)
     list_select_related = ("ring__rollout", "asked_by", "decided_by")

@@ -33,7 +33,7 @@ def figures(release: Release, *, at: datetime) -> dict[str, Any]:
         "hosts": {
             "manifest": len(hosts),
             "done": len(reached & inside),
-            "taken_back": len(back & inside),
+            "taken_back": len(inside & taken_back(release, proven=True)),
             "jobs": len(jobs),
         },
         "states": dict(sorted(Counter(j.state for j in jobs).items())),
@@ -51,10 +51,12 @@ def figures(release: Release, *, at: datetime) -> dict[str, Any]:
     }
 
 
-def taken_back(release: Release) -> set[int]:
-    """Hosts that its way back has acted on: whatever the way forward had reached there, it is not there any more."""
+def taken_back(release: Release, *, proven: bool = False) -> set[int]:
+    """Hosts that its way back was sent to: whatever the way forward had reached there is not known to be there any more. With
+    `proven` those that were seen to have what they had before."""
     rows = Job.objects.filter(rollout__release=release, rollout__reverses__isnull=False)
-    return set(rows.exclude(state=JobState.CANCELLED).values_list("host_id", flat=True))
+    rows = rows.filter(state__in=GOOD) if proven else rows.exclude(state=JobState.CANCELLED)
+    return set(rows.values_list("host_id", flat=True))
 
 
 def _text(at: datetime | None) -> str | None:

@@ -49,7 +49,8 @@ class Turn:
     @property
     def owes_review(self) -> bool:
         """Whether its deployment has ended and nobody has completed its review, as far as the actor may know."""
-        return self.sees_review and self.release.state in (ReleaseState.DEPLOYED, ReleaseState.ROLLED_BACK)
+        done = self.review is not None and self.review.completed_at is not None
+        return self.sees_review and not done and self.release.state in (ReleaseState.DEPLOYED, ReleaseState.ROLLED_BACK)
 
 
 ASIDE = (JobState.REFUSED, JobState.CANCELLED)
