@@ -28,9 +28,9 @@ class ModelLevelSerializer(serializers.Serializer[Any]):
     owners = serializers.ChoiceField(Owners.choices, required=False, allow_blank=True)
     group = serializers.CharField(max_length=80, required=False, allow_blank=True)
     quorum = serializers.ChoiceField(Quorum.choices, required=False)
-    amount = serializers.IntegerField(min_value=1, required=False)
-    working_days = serializers.IntegerField(min_value=1, required=False)
-    hours = serializers.IntegerField(min_value=1, required=False)
+    amount = serializers.IntegerField(min_value=1, max_value=1000, required=False)
+    working_days = serializers.IntegerField(min_value=1, max_value=2000, required=False)
+    hours = serializers.IntegerField(min_value=1, max_value=2000, required=False)
     escalate_to = serializers.CharField(max_length=40, required=False, allow_blank=True)
     veto = serializers.BooleanField(required=False)
 

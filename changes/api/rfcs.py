@@ -60,7 +60,7 @@ from changes.queries.authorization import authorization_for
 from changes.queries.conflicts import find_conflicts, seen_by
 from changes.queries.evidence import newest
 from changes.queries.fitting import fit_of
-from changes.queries.rfcs import changes_since_signed, demand_all
+from changes.queries.rfcs import changes_since_signed, demand_all, sees_all
 from cmdb.models import Host
 from patchflow.api.verbs import EmptySerializer, ReasonSerializer, VerbViewSet, parsed
 from patchflow.kernel.levels import able
@@ -121,8 +121,8 @@ class RFCViewSet(VerbViewSet):
     def levels(self, request: Request, pk: str | None = None) -> Response:
         """The levels that a round would ask if it opened now, one after the other, with who asks for them."""
         rfc, now = self.get_object(), timezone.now()
-        specs = routing.specs_for(rfc, at=now)
         out = approvals.excluded(rfc)
+        specs = routing.specs_for(rfc, at=now, out=out)
         rows = [{"position": n, "spec": spec, "people": able(spec, out)} for n, spec in enumerate(specs, start=1)]
         return Response(LevelToComeSerializer(rows, many=True).data)
 
@@ -237,7 +237,8 @@ class RFCViewSet(VerbViewSet):
             return Response(EvidenceSerializer(row).data, status=201)
         outdated = {stated.row.pk: stated.outdated for stated in newest(rfc, at=timezone.now())}
         rows = rfc.evidence.select_related("by")
-        return Response(EvidenceSerializer(rows, many=True, context={"outdated": outdated}).data)
+        context = {"outdated": outdated, "whole": sees_all(rfc, request.user)}  # type: ignore[arg-type]
+        return Response(EvidenceSerializer(rows, many=True, context=context).data)
 
     @extend_schema(responses=RFCTargetSerializer(many=True))
     @action(detail=True, methods=["get"], filter_backends=[])

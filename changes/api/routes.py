@@ -56,8 +56,10 @@ class ReviseRouteSerializer(serializers.Serializer[Any]):
     classes = serializers.ListField(child=serializers.ChoiceField(UpdateClass.choices), required=False)
     max_criticality = serializers.ChoiceField(Criticality.choices, required=False, allow_null=True)
     environments = serializers.ListField(child=serializers.ChoiceField(Environment.choices), required=False)
-    group_ids = serializers.ListField(child=serializers.IntegerField(), required=False)
-    service_ids = serializers.ListField(child=serializers.IntegerField(), required=False)
+    group_ids = serializers.ListField(child=serializers.IntegerField(min_value=1, max_value=2**63 - 1), required=False)
+    service_ids = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=2**63 - 1), required=False
+    )
     level = ModelLevelSerializer(required=False)
     asked_last = serializers.BooleanField(required=False)
 

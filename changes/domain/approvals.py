@@ -64,7 +64,7 @@ def still_asked(rfc: RFC, voter: Voter) -> bool:
     """Whether who was asked as owner, or from a support group, is that now."""
     match voter.basis:
         case Basis.OWNER:
-            hosts = rfc.targets.filter(removed_at__isnull=True).values_list("host_id", flat=True)
+            hosts = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True).values_list("host_id", flat=True)
             return any(owns(voter.user, list(hosts), services=services) for services in (False, True))
         case Basis.GROUP:
             return (
@@ -90,7 +90,9 @@ def request_approval(*, rfc_id: int, actor: User, at: datetime) -> SignOffRound:
             risk.assess(rfc, actor=actor, at=at)
         workflow.fire(RFC, rfc_id, "request_approval", actor=actor, at=at)
     rfc = workflow.lock(RFC, rfc_id)
-    round_ = signoffs.open_round(subject=rfc, levels=routing.specs_for(rfc, at=at), actor=actor, at=at)
+    round_ = signoffs.open_round(
+        subject=rfc, levels=routing.specs_for(rfc, at=at, out=excluded(rfc)), actor=actor, at=at
+    )
     reminders.ask(round_, at=at)
     return round_
 

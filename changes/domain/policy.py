@@ -21,6 +21,10 @@ from patchflow.kernel.levels import Asked, LevelSpec, voters_by_role
 from patchflow.kernel.roles import grantable, roles_with
 
 Level = dict[str, Any]
+LONGEST = 2000
+"""Hours, or working days, that a level may wait."""
+MOST_PEOPLE = 1000
+"""Signatures that a level may ask."""
 
 
 def default_levels(kind: str) -> list[Level]:
@@ -69,11 +73,14 @@ def _checked(given: Mapping[str, Any]) -> Level:
         raise Invalid("Owners are those of the targets, or of the services.", code="model.levels")
     if group and not SupportGroup.objects.filter(name=group).exists():
         raise Invalid(english("There is no support group “%(group)s”.", group=group), code="model.levels")
-    if quorum not in Quorum.values or amount < 1 or (quorum == Quorum.PERCENT and amount > 100):
+    if quorum not in Quorum.values or not 1 <= amount <= (100 if quorum == Quorum.PERCENT else MOST_PEOPLE):
         raise Invalid("A quorum is first, all, a number, or a share of up to 100 percent.", code="model.levels")
     limit = {k: int(given[k]) for k in ("working_days", "hours") if given.get(k)}
-    if len(limit) != 1 or min(limit.values()) < 1:
-        raise Invalid("A level has a deadline in working days or in hours.", code="model.levels")
+    if len(limit) != 1 or not 1 <= min(limit.values()) <= LONGEST:
+        raise Invalid(
+            english("A level has a deadline in working days or in hours, %(longest)s at most.", longest=LONGEST),
+            code="model.levels",
+        )
     escalate_to = str(given.get("escalate_to", ""))
     if escalate_to and escalate_to not in known:
         raise Invalid(english("There is no role %(escalate_to)s.", escalate_to=repr(escalate_to)), code="model.levels")
@@ -99,22 +106,37 @@ def levels_for(rfc: RFC) -> list[Level]:
 
 
 def level_spec(
-    level: Level, *, over: Sequence[frozenset[str]] | None, at: datetime, hosts: Collection[int] = (), reason: str = ""
+    level: Level,
+    *,
+    over: Sequence[frozenset[str]] | None,
+    at: datetime,
+    hosts: Collection[int] = (),
+    out: Collection[int] = (),
+    reason: str = "",
 ) -> LevelSpec:
     """A level with its voters now and its deadline: by role for all hosts concerned (`over`: their scope keys), owners of
-    `hosts` or of what rests on them, the people of a support group. Who is asked twice is asked by their role."""
+    `hosts` or of what rests on them, the people of a support group. Who is asked twice is asked by their role. `out`: who may
+    not sign, and so answers for nothing."""
     asked: dict[int, Asked] = {}
     for role in level["roles"]:
         for user, via in voters_by_role(role, over):
             asked.setdefault(user.pk, Asked(user, via))
     missing: list[Blocker] = []
     if owners := level.get("owners"):
-        found = answering(hosts, services=owners == Owners.SERVICES, over=over)
+        found = answering(hosts, services=owners == Owners.SERVICES, over=over, out=out)
         missing = _unanswered(level["name"], found.nobody)
         for one in found.asked:
             asked.setdefault(one.user.pk, one)
     if group := level.get("group"):
-        for user in people_of([group], over=over).get(group, []):
+        people = people_of([group], over=over, out=out).get(group, [])
+        if not people:
+            said = english(
+                "Level “%(name)s” asks the support group “%(group)s”, in which nobody may decide about this.",
+                name=level["name"],
+                group=group,
+            )
+            missing.append(Blocker("round.group_missing", said, where=reverse("cmdb:support-list"), tone="wait"))
+        for user in people:
             asked.setdefault(user.pk, Asked(user, group, Basis.GROUP))
     return LevelSpec(
         name=level["name"],

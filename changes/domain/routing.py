@@ -10,6 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
 from changes.domain import policy
 from changes.enums import RFCKind, RiskLevel, UpdateClass
 from changes.models import RFC, ApprovalRoute
@@ -18,6 +21,7 @@ from cmdb.enums import Criticality, Environment, ItemKind
 from cmdb.models import ConfigurationItem, HostGroup
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import Blocker, english
+from patchflow.kernel.enums import Quorum
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.levels import LevelSpec
 from patchflow.kernel.models import User
@@ -115,13 +119,16 @@ def _save(route: ApprovalRoute, fields: Mapping[str, Any], name: str, *, actor: 
         raise Invalid(said[field], code=f"invalid.{field}")
     if ApprovalRoute.objects.in_force().filter(name=route.name).exclude(pk=route.pk).exists():
         raise Invalid("There is a route of this name already.", code="invalid.name")
-    groups = _rows(HostGroup.objects.live().visible_to(actor), fields.get("group_ids"), "group_ids")
-    services = _rows(
-        ConfigurationItem.objects.visible_to(actor).filter(kind=ItemKind.SERVICE),
-        fields.get("service_ids"),
-        "service_ids",
+    groups = _rows(
+        _choosable(HostGroup.objects.visible_to(actor), route, "groups"), fields.get("group_ids"), "group_ids"
     )
-    route.save()
+    items = ConfigurationItem.objects.all().visible_to(actor).filter(kind=ItemKind.SERVICE)
+    services = _rows(_choosable(items, route, "services"), fields.get("service_ids"), "service_ids")
+    try:
+        with transaction.atomic():
+            route.save()
+    except IntegrityError:  # somebody was faster
+        raise Invalid("There is a route of this name already.", code="invalid.name") from None
     if groups is not None:
         route.groups.set(groups)
     if services is not None:
@@ -129,6 +136,12 @@ def _save(route: ApprovalRoute, fields: Mapping[str, Any], name: str, *, actor: 
     detail = {"before": before, **route.content()} if before else route.content()
     audit.record(route, name, actor=actor, at=at, after="in_force", detail=detail)
     return route
+
+
+def _choosable(rows: Any, route: ApprovalRoute, kind: str) -> Any:
+    """Those in use, and those that the route names already."""
+    kept = getattr(route, kind).values("pk") if route.pk else ()
+    return rows.filter(Q(retired_at__isnull=True) | Q(pk__in=kept))
 
 
 def _among(field: str, given: Collection[str], known: Sequence[str]) -> list[str]:
@@ -150,33 +163,36 @@ def _rows(rows: Any, ids: Collection[int] | None, field: str) -> list[Any] | Non
 
 
 # --- asked of a change --------------------------------------------------------------------------------------------------------------
-def specs_for(rfc: RFC, *, at: datetime) -> list[LevelSpec]:
+def specs_for(rfc: RFC, *, at: datetime, out: Collection[int] = ()) -> list[LevelSpec]:
     """The levels that a round about `rfc` asks now, with voters and reasons: routes first, the usual ones of its kind or
-    model, routes last. Routes that put the same question ask it once."""
+    model, routes last. Routes that put the same question ask it once. `out`: who may not sign it."""
     over = rfc.scope_keys()
     hosts = list(rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True).values_list("host_id", flat=True))
-    usual = [policy.level_spec(level, over=over, at=at, hosts=hosts) for level in policy.levels_for(rfc)]
+    usual = [policy.level_spec(level, over=over, at=at, hosts=hosts, out=out) for level in policy.levels_for(rfc)]
     met = routes_met(rfc, at=at)
     first, last = (
-        [_asked(same, over, at) for same in _alike([one for one in met if one.route.asked_last is behind])]
+        [_asked(same, over, at, out) for same in _alike([one for one in met if one.route.asked_last is behind])]
         for behind in (False, True)
     )
     return [*first, *usual, *last]
 
 
 def _alike(met: Sequence[Met]) -> list[list[Met]]:
+    """Routes that put the same question. Of owners it is the same only about the same hosts, or where all of them sign: one of
+    many must not answer for another's."""
     found: dict[str, list[Met]] = {}
     for one in met:
         level = one.route.level
-        found.setdefault(repr([level.get(name) for name in SAYS]), []).append(one)
+        part = sorted(one.host_ids) if level.get("owners") and level["quorum"] != Quorum.ALL else []
+        found.setdefault(repr([[level.get(name) for name in SAYS], part]), []).append(one)
     return list(found.values())
 
 
-def _asked(same: Sequence[Met], over: Sequence[frozenset[str]], at: datetime) -> LevelSpec:
+def _asked(same: Sequence[Met], over: Sequence[frozenset[str]], at: datetime, out: Collection[int]) -> LevelSpec:
     """One question for all routes that put it: about the hosts of each, by the earliest of their deadlines."""
     level = min((one.route.level for one in same), key=lambda level: policy.deadline_of(level, at))
     hosts = sorted({pk for one in same for pk in one.host_ids})
     why = same[0].why
     for one in same[1:]:
         why = english("%(one)s; %(other)s", one=why, other=one.why)
-    return policy.level_spec(level, over=over, at=at, hosts=hosts, reason=why)
+    return policy.level_spec(level, over=over, at=at, hosts=hosts, out=out, reason=why)

@@ -32,14 +32,14 @@ def items_of(host_ids: Collection[int], *, services: bool) -> set[int]:
     return {pk for found in supported_services(items).values() for pk in found}
 
 
-def answering(host_ids: Collection[int], *, services: bool, over: Keys) -> Answering:
-    """The owners of the items who may decide for some of the hosts concerned (`over`), else the people of the items' support
-    groups who may. A fixed number of queries, and one for each person."""
+def answering(host_ids: Collection[int], *, services: bool, over: Keys, out: Collection[int] = ()) -> Answering:
+    """The owners of the items who may decide for some of the hosts concerned (`over`) and are not `out`, else the people of
+    the items' support groups who may. A fixed number of queries, and one for each person."""
     rows = ConfigurationItem.objects.filter(pk__among=items_of(host_ids, services=services))
     items = list(rows.select_related("owner").order_by("name", "pk"))
-    may: dict[int, bool] = {}
+    may: dict[int, bool] = dict.fromkeys(out, False)
     unowned = [one for one in items if one.owner is None or not _may(one.owner, over, may)]
-    groups = people_of({one.support_group for one in unowned if one.support_group}, over=over)
+    groups = people_of({one.support_group for one in unowned if one.support_group}, over=over, out=out)
     asked = {
         one.owner_id: Asked(one.owner, OWNER, Basis.OWNER) for one in items if one.owner and _may(one.owner, over, may)
     }
@@ -56,9 +56,9 @@ def owns(person: User, host_ids: Collection[int], *, services: bool) -> bool:
     return items.filter(owner=person).exists()
 
 
-def people_of(names: Iterable[str], *, over: Keys) -> dict[str, list[User]]:
+def people_of(names: Iterable[str], *, over: Keys, out: Collection[int] = ()) -> dict[str, list[User]]:
     """Name of a support group → its lead and members who may decide for some of the hosts concerned."""
-    may: dict[int, bool] = {}
+    may: dict[int, bool] = dict.fromkeys(out, False)
     rows = SupportGroup.objects.filter(name__in=list(names)).select_related("lead").prefetch_related("members")
     found: dict[str, list[User]] = {}
     for group in rows:

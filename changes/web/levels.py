@@ -42,9 +42,9 @@ def level_fields(prefix: str, *, needed: bool = False) -> dict[str, forms.Field]
         ),
         "group": forms.ChoiceField(label=_("Support group"), choices=groups, required=False),
         "quorum": forms.ChoiceField(label=_("Quorum"), choices=Quorum.choices, required=False),
-        "amount": forms.IntegerField(label=_("How many, or what share"), min_value=1, max_value=100, required=False),
+        "amount": forms.IntegerField(label=_("How many, or what share"), min_value=1, max_value=1000, required=False),
         "veto": forms.BooleanField(label=_("The first refusal ends the round"), required=False),
-        "within": forms.IntegerField(label=_("Within"), min_value=1, required=False),
+        "within": forms.IntegerField(label=_("Within"), min_value=1, max_value=2000, required=False),
         "unit": forms.ChoiceField(label=_("Unit"), choices=UNITS, required=False),
         "escalate_to": forms.ChoiceField(
             label=_("Who is told if nobody answers in time"), choices=everyone, required=False

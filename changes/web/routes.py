@@ -24,8 +24,9 @@ from changes.enums import RFCKind, RFCState, RiskLevel, UpdateClass
 from changes.models import RFC, ApprovalRoute
 from changes.queries.routing import meeting, named_for
 from changes.web.levels import level_fields, level_given, level_initial, level_words
-from changes.web.rfc_forms import Area, ReasonForm, group_choices, refuse
+from changes.web.rfc_forms import Area, ReasonForm, refuse
 from cmdb.enums import Criticality, Environment, ItemKind
+from cmdb.models import HostGroup
 from cmdb.queries.support import items_in_sight
 from patchflow.kernel import audit
 from patchflow.kernel.blockers import Blocker
@@ -83,7 +84,13 @@ class RouteForm(forms.Form):
     def __init__(self, data: Any = None, *, actor: User, route: ApprovalRoute | None = None) -> None:
         super().__init__(data, initial=_initial(route) if route else {})
         services = items_in_sight(actor).filter(kind=ItemKind.SERVICE).order_by("name").values_list("pk", "name")
-        for name, choices in (("group_ids", group_choices(actor)), ("service_ids", list(services))):
+        groups = HostGroup.objects.live().visible_to(actor).order_by("name").values_list("pk", "name")
+        kept: list[list[Any]] = [list(route.groups.all()), list(route.services.all())] if route else [[], []]
+        offered: list[list[tuple[int, str]]] = [
+            [*rows, *((one.pk, one.name) for one in own if one.pk not in dict(rows))]
+            for rows, own in zip((list(groups), list(services)), kept, strict=True)
+        ]
+        for name, choices in zip(("group_ids", "service_ids"), offered, strict=True):
             chosen: Any = self.fields[name]
             chosen.choices = choices
             if not choices:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
@@ -73,10 +73,13 @@ def why_not_ask(levels: Sequence[LevelSpec], excluded: Mapping[int, str]) -> lis
     for spec, people in chosen:
         if len(people) < needed(spec.quorum, spec.amount, len(people)):
             blockers.append(_too_few(spec, len(people), excluded))
-    if not blockers and (short := _first_short(chosen)):
+    needs = [
+        (needed(spec.quorum, spec.amount, len(people)), [one.user.pk for one in people]) for spec, people in chosen
+    ]
+    if not blockers and (short := first_short(needs)) is not None:
         sentence = english(
             "Level “%(name)s” has too few people besides those whom the other levels need: in one round nobody counts twice.",
-            name=short.name,
+            name=levels[short].name,
         )
         blockers.append(Blocker("round.voters_shared", sentence, tone="wait"))
     return blockers
@@ -99,22 +102,21 @@ def _too_few(spec: LevelSpec, people: int, excluded: Mapping[int, str]) -> Block
     return Blocker("round.voters_missing", sentence, tone="wait")
 
 
-def _first_short(chosen: Sequence[tuple[LevelSpec, list[Asked]]]) -> LevelSpec | None:
-    """The first level whose quorum cannot be had beside those before it, since a person counts once in a round; None if all
-    can. Seats are given to people by augmenting paths (Kuhn's matching)."""
-    held_by: dict[int, int] = {}  # person → position of the level that needs them
+def first_short(needs: Sequence[tuple[int, Collection[int]]]) -> int | None:
+    """Of levels as (how many must still sign, who can) the place of the first whose people cannot be had beside those that the
+    ones before it need, since a person counts once in a round; None if all can. Seats are given by augmenting paths (Kuhn)."""
+    held_by: dict[int, int] = {}  # person → place of the level that needs them
 
-    def seat(position: int, tried: set[int]) -> bool:
-        for one in chosen[position][1]:
-            pk = one.user.pk
+    def seat(place: int, tried: set[int]) -> bool:
+        for pk in needs[place][1]:
             if pk not in tried:
                 tried.add(pk)
-                if pk not in held_by or (held_by[pk] != position and seat(held_by[pk], tried)):
-                    held_by[pk] = position
+                if pk not in held_by or (held_by[pk] != place and seat(held_by[pk], tried)):
+                    held_by[pk] = place
                     return True
         return False
 
-    for position, (spec, people) in enumerate(chosen):
-        if not all(seat(position, set()) for _n in range(needed(spec.quorum, spec.amount, len(people)))):
-            return spec
+    for place, (count, _people) in enumerate(needs):
+        if not all(seat(place, set()) for _n in range(count)):
+            return place
     return None

@@ -24,7 +24,7 @@ from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.enums import Basis, RoundState, Verdict
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.integrity import difference, digest, plain
-from patchflow.kernel.levels import LevelSpec, able, needed, why_not_ask
+from patchflow.kernel.levels import LevelSpec, able, first_short, needed, why_not_ask
 from patchflow.kernel.models import SignOff, SignOffLevel, SignOffRound, User, Voter
 from patchflow.kernel.registry import SignOffSubject, signoff_subjects
 from patchflow.kernel.workflow import lock, verb
@@ -148,7 +148,7 @@ def open_round(
         opened_by=actor,
         opened_at=at,
         excluded={str(pk): reason for pk, reason in excluded.items()},
-        not_before=min((spec.deadline_at for spec in levels if spec.deadline_at), default=None),
+        not_before=levels[0].deadline_at,
     )
     for position, spec in enumerate(levels, start=1):
         level = SignOffLevel.objects.create(
@@ -312,7 +312,12 @@ def decide(
     if unsure := unproven(authenticated_at=authenticated_at, at=at):
         raise NotAllowed(unsure)
     level = round_.levels.get(position=round_.position)
-    seat = substitutes.seat_of(level, actor, at=at, taken=substitutes.counted(round_))
+    taken = substitutes.counted(round_)
+    seat = substitutes.seat_of(level, actor, at=at, taken=taken)
+    if verdict == Verdict.APPROVE and (
+        later := _needed_later(round_, taken, {actor.pk, seat.pk if seat else actor.pk})
+    ):
+        raise Blocked(later)
     signed = SignOff.objects.create(
         round=round_,
         level=level,
@@ -342,6 +347,27 @@ def decide(
     return signed
 
 
+def _needed_later(round_: SignOffRound, taken: set[int], using: set[int]) -> list[Blocker]:
+    """Why this approval would leave a level that nobody could complete any more, though somebody else's would not: in one round
+    nobody counts twice, so who is needed at a later level leaves this one to others."""
+    levels = list(round_.levels.filter(position__gte=round_.position).prefetch_related("voters", "signoffs"))
+    rest = []
+    for level in levels:
+        votes = [one.verdict for one in level.signoffs.all()]
+        asked = {voter.user_id for voter in level.voters.all()}
+        open_ = max(needed(level.quorum, level.amount, len(asked)) - votes.count(Verdict.APPROVE), 0)
+        rest.append((open_, asked - taken))
+    after = [(max(rest[0][0] - 1, 0), rest[0][1] - using), *((open_, people - using) for open_, people in rest[1:])]
+    short = first_short(after)
+    if short is None or first_short(rest) is not None:
+        return []
+    said = english(
+        "Level “%(name)s” needs you: in one round nobody counts twice. Leave this level to somebody else who is asked.",
+        name=levels[short].name,
+    )
+    return [Blocker("signoff.needed_later", said)]
+
+
 def _close_if_due(
     round_: SignOffRound, level: SignOffLevel, subject: Any, known: SignOffSubject, *, actor: User, at: datetime
 ) -> None:
@@ -352,6 +378,9 @@ def _close_if_due(
     elif count.passed:
         following = round_.levels.filter(position__gt=level.position).first()
         if following:
+            if following.deadline_at:  # its time begins when it is asked
+                following.deadline_at += at - round_.opened_at
+                following.save(update_fields=["deadline_at"])
             round_.position = following.position
             round_.not_before = following.deadline_at
             round_.save(update_fields=["position", "not_before"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from changes.domain.policy import default_levels
 from changes.models import RFC, ApprovalRoute
 from cmdb.domain import items, support
 from cmdb.models import ConfigurationItem, GroupMember, HostGroup
+from patchflow.kernel import signoffs
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import AuditEntry, RoleGrant, SignOffLevel, SignOffRound, User, Voter
 from tests.factories import changes as made
@@ -226,7 +228,7 @@ def test_who_asked_for_the_change_is_not_asked_as_its_owner(world: World) -> Non
     rfc = made.evaluating(world)
     with pytest.raises(Blocked) as refused:
         approvals.request_approval(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
-    assert [b.code for b in refused.value.blockers] == ["round.voters_missing"]
+    assert [b.code for b in refused.value.blockers] == ["round.owner_missing", "round.voters_missing"]
 
 
 # --- veto, and people who would count twice -----------------------------------------------------------------------------------------
@@ -337,3 +339,75 @@ def test_asking_costs_the_same_for_many_hosts(world: World, django_assert_max_nu
     rfc = made.evaluating(world, host_ids=[h.pk for h in (*world.hosts, *more)])
     with django_assert_max_num_queries(32):
         assert names(rfc, world)[0] == "Owners"
+
+
+# --- what a route must not do --------------------------------------------------------------------------------------------------------
+def test_the_time_of_a_level_begins_when_it_is_asked(world: World) -> None:
+    """Owners within a day, then the ECAB within four hours: signed after five hours, the ECAB still has its four."""
+    person = owner_of(world, *world.hosts)
+    route(world, {**OWNERS, "working_days": 0, "hours": 24}, kinds=["emergency"])
+    rfc = made.submitted(world, kind="emergency")
+    round_ = approvals.request_approval(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
+    later = world.at + timedelta(hours=5)
+    approvals.decide(round_id=round_.pk, verdict="approve", actor=person, at=later)
+    round_.refresh_from_db()
+    ecab = round_.levels.get(position=2)
+    assert ecab.deadline_at == round_.not_before == later + timedelta(hours=4)
+    assert not signoffs.expire(round_id=round_.pk, actor=world.cast.bot, at=later + timedelta(hours=3))
+
+
+def test_one_route_does_not_let_one_owner_answer_for_another(world: World) -> None:
+    """Two routes ask owners, the first to sign: of the databases, and of everything. They stay two questions."""
+    owner_of(world, world.hosts[0])
+    owner_of(world, *world.hosts[1:])
+    first = {**OWNERS, "quorum": "first"}
+    route(world, {**first, "name": "Databases"}, **in_group(world))
+    route(world, {**first, "name": "Everything"})
+    assert names(made.evaluating(world), world)[:2] == ["Databases", "Everything"]
+    route(world, {**OWNERS, "name": "All one"}, classes=["high"])
+    route(world, {**OWNERS, "name": "All two"}, min_risk="low")
+    assert len(names(made.evaluating(world), world)) == 3 + len(USUAL), "where all must sign, it is the same question"
+
+
+def test_an_owner_who_may_not_sign_leaves_the_question_to_the_support_group(world: World) -> None:
+    """ann asked for the change and owns one host: her group is asked in her place, and where that is empty, nobody answers."""
+    ben = owner_of(world, *world.hosts[1:])
+    RoleGrant.objects.create(user=world.cast.ann, role="service_owner", scope="")
+    ConfigurationItem.objects.filter(host=world.hosts[0]).update(owner=world.cast.ann, support_group="DB")
+    route(world, OWNERS)
+    rfc = made.evaluating(world)
+    with pytest.raises(Blocked) as refused:
+        approvals.request_approval(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
+    assert [b.code for b in refused.value.blockers] == ["round.owner_missing"]
+    helper = make_user("helper", "service_owner")
+    support.define(name="DB", members=["helper"], actor=world.cast.cora, at=world.at)
+    approvals.request_approval(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
+    assert {v.user for v in levels_of(rfc)[0].voters.all()} == {ben, helper}
+
+
+def test_a_support_group_without_people_keeps_the_round_from_opening(world: World) -> None:
+    group = support.define(name="Linux", members=["sam"], actor=world.cast.cora, at=world.at)
+    route(world, {**SECURITY, "roles": ["cab_member"], "group": "Linux"})
+    group.members.clear()
+    rfc = made.evaluating(world)
+    with pytest.raises(Blocked) as refused:
+        approvals.request_approval(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
+    assert "round.group_missing" in [b.code for b in refused.value.blockers]
+
+
+@pytest.mark.parametrize("wrong", [{"hours": 70_000_000}, {"hours": 0, "working_days": 5_000_000}, {"amount": 40_000}])
+def test_a_level_beyond_all_measure_is_refused(world: World, wrong: dict[str, Any]) -> None:
+    with pytest.raises(Invalid):
+        route(world, {**SECURITY, **wrong})
+
+
+def test_who_is_needed_at_a_later_level_leaves_an_earlier_one_to_others(world: World) -> None:
+    """mia may sign both; the board needs her, so the first level is olive's."""
+    olive = make_user("olive", "service_owner")
+    RoleGrant.objects.create(user=world.cast.mia, role="service_owner", scope="")
+    rfc = made.awaiting(world)
+    round_ = made.round_of(rfc)
+    with pytest.raises(Blocked) as refused:
+        approvals.decide(round_id=round_.pk, verdict="approve", actor=world.cast.mia, at=world.at)
+    assert [b.code for b in refused.value.blockers] == ["signoff.needed_later"]
+    assert made.approve(rfc, olive, world.cast.cal, world.cast.mia, at=world.at).state == "authorized"
