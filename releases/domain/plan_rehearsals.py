@@ -99,8 +99,11 @@ def rehearse(
     demand_supposed(wanted, starts_at, at=at)
     digest, document = planned_document(release, at=at)
     row = run_on_paper(release, digest, document, wanted, at=at, starts_at=starts_at)
-    releases.lock_rfcs(release.rfc_ids())
+    served = sorted(release.rfc_ids())
+    releases.lock_rfcs(served)
     release = workflow.lock(Release, release_id)
+    if release.state not in BEFORE_DEPLOY or sorted(release.rfc_ids()) != served:
+        raise Conflict("It went on while it was rehearsed: rehearse it again.", code="conflict.state")
     row.release, row.made_by = release, actor
     row.save()
     audit.record(release, "release.release.rehearsed", actor=actor, at=at, detail=told_of(row))
