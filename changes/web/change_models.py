@@ -300,7 +300,7 @@ def model_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
             )
         ],
         "consequences": [consequence],
-        "barred": _barred(model, verb, request.user, timezone.now()),
+        "barred": [] if request.method == "POST" else _barred(model, verb, request.user, timezone.now()),
         "cancel_url": model.get_absolute_url(),
         "crumbs": [
             Crumb(_("Change models"), reverse("changes:model-list")),

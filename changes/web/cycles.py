@@ -173,7 +173,7 @@ def cycle_step(request: HttpRequest, pk: int, key: str) -> HttpResponse:
         "submit_label": _("Save"),
         "cancel_url": cycle.get_absolute_url(),
         "phase": PHASE.get(CycleState(cycle.state)),
-        "barred": _step_barred(cycle, step, request.user),
+        "barred": [] if request.method == "POST" else _step_barred(cycle, step, request.user),
         "crumbs": [
             Crumb(_("Cycles"), reverse("changes:cycle-list")),
             Crumb(cycle.name, cycle.get_absolute_url()),

@@ -145,7 +145,7 @@ def _form_page(
         "form": form,
         "submit_label": label or title,
         "consequences": consequences,
-        "barred": barred,
+        "barred": [] if request.method == "POST" else barred,
         "cancel_url": rfc.get_absolute_url(),
         "crumbs": crumbs_of(rfc, title),
         **more,

@@ -316,7 +316,7 @@ def loss(request: HttpRequest, pk: int, accept: bool) -> HttpResponse:
             ),
             _("The feed is polled again. If the source still leaves them out, you are asked again."),
         ],
-        "barred": _loss_barred(run, accept, actor),
+        "barred": [] if request.method == "POST" else _loss_barred(run, accept, actor),
         "cancel_url": reverse("changes:feed-detail", args=[run.feed_id]),
     }
     template = "web/confirm.html" if accept else "web/form.html"

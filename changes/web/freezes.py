@@ -221,7 +221,7 @@ def freeze_lift(request: HttpRequest, pk: int) -> HttpResponse:
         "reach": [Reach(len(slots_in(freeze, request.user)), _("reserved slots in it"))],
         "consequences": [_("What waits for its end may start at once, within its windows.")],
         "form": form,
-        "barred": [*may_declare(request.user), *gone],
+        "barred": [] if request.method == "POST" else [*may_declare(request.user), *gone],
         "cancel_url": freeze.get_absolute_url(),
         "crumbs": [parts.Crumb(_("Freezes"), reverse("changes:freeze-list")), parts.Crumb(freeze.name)],
     }

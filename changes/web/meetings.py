@@ -434,7 +434,7 @@ def _verb_page(
         "verb": {"label": page.title, "icon": "", "reach": ""},
         "reach": [Reach(left, ngettext("open item", "open items", left), meeting.get_absolute_url())],
         "consequences": page.consequences,
-        "barred": barred,
+        "barred": [] if request.method == "POST" else barred,
         "cancel_url": back,
         "crumbs": [parts.Crumb(meeting.number, meeting.get_absolute_url()), parts.Crumb(str(page.title))],
     }
@@ -489,7 +489,7 @@ def _sheet(
         "form": form,
         "meeting": meeting,
         "submit_label": _("Save"),
-        "barred": against_agenda(meeting, request.user),
+        "barred": [] if request.method == "POST" else against_agenda(meeting, request.user),
         "cancel_url": meeting.get_absolute_url(),
         "crumbs": [parts.Crumb(meeting.number, meeting.get_absolute_url()), parts.Crumb(title)],
     }

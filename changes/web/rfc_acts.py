@@ -140,7 +140,7 @@ def rfc_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
             Reach(hosts, ngettext("host in scope", "hosts in scope", hosts), reverse("changes:rfc-targets", args=[rfc.pk]))
         ],
         "consequences": [*_said_first(rfc, verb), *page.consequences],
-        "barred": why_not(rfc, verb, actor=actor, at=timezone.now()),
+        "barred": [] if request.method == "POST" else why_not(rfc, verb, actor=actor, at=timezone.now()),
         "cancel_url": rfc.get_absolute_url(),
         "crumbs": crumbs_of(rfc, page.title),
     }  # fmt: skip

@@ -230,7 +230,7 @@ def rfc_revise(request: HttpRequest, pk: int) -> HttpResponse:
         "rfc": rfc,
         "submit_label": _("Save"),
         "cancel_url": rfc.get_absolute_url(),
-        "barred": why_not(rfc, "revise", actor=actor, at=timezone.now()),
+        "barred": [] if request.method == "POST" else why_not(rfc, "revise", actor=actor, at=timezone.now()),
         "crumbs": crumbs_of(rfc, _("Revise")),
         "voids": rfc.state in (RFCState.AWAITING_APPROVAL, RFCState.AUTHORIZED),
         "many": form.many,

@@ -313,7 +313,7 @@ def _form(
         "title": title,
         "phase": 3,
         "form": form,
-        "barred": barred,
+        "barred": [] if request.method == "POST" else barred,
         "usual": usual_levels(),
         "submit_label": _("Save"),
         "cancel_url": cancel_url,
@@ -344,7 +344,7 @@ def route_retire(request: HttpRequest, pk: int) -> HttpResponse:
         "reach": [Reach(len(_meets(route, actor, now)), _("changes not yet asked about that meet it"))],
         "consequences": [_("No further round asks this level. Rounds that are open stay as they were asked.")],
         "form": form,
-        "barred": routing.why_not_edit(route, actor),
+        "barred": [] if request.method == "POST" else routing.why_not_edit(route, actor),
         "cancel_url": route.get_absolute_url(),
         "crumbs": [parts.Crumb(_("Approval routes"), reverse("changes:route-list")), parts.Crumb(route.name)],
     }

@@ -284,7 +284,7 @@ def update_classify(request: HttpRequest, pk: int) -> HttpResponse:
         "form": form,
         "submit_label": _("Change the class"),
         "consequences": [_("Its clock keeps counting from the notification; only its end moves.")],
-        "barred": failing([may_respond], update, actor),
+        "barred": [] if request.method == "POST" else failing([may_respond], update, actor),
         "cancel_url": address_of(update),
         "crumbs": [
             Crumb(_("Updates"), reverse("changes:update-list")),

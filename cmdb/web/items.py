@@ -274,7 +274,7 @@ def _form(
         "title": title,
         "phase": 1,
         "form": form,
-        "barred": barred,
+        "barred": [] if request.method == "POST" else barred,
         "cancel_url": cancel_url,
         "crumbs": [parts.Crumb(_("Services"), reverse("cmdb:item-list")), parts.Crumb(title)],
     }
@@ -314,7 +314,7 @@ def item_retire(request: HttpRequest, pk: int) -> HttpResponseBase:
     hosts = len(hosts_under([item.pk])[item.pk])
     context = {
         "title": _("Retire “%(item)s”") % {"item": item},
-        "barred": _why_not_retire(item, user),
+        "barred": [] if request.method == "POST" else _why_not_retire(item, user),
         "phase": 1,
         "verb": Verb("retire", _("Retire"), dangerous=True, reach=item.name, icon="archive"),
         "reach": [Reach(hosts, ngettext("host rests under it", "hosts rest under it", hosts))],

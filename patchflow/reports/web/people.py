@@ -433,7 +433,7 @@ def person_give_token(request: HttpRequest, pk: int) -> HttpResponseBase:
         "title": _("Give a token to %(name)s") % {"name": user.username},
         "lede": _("Whoever has it may over REST what the roles of this account say. It is shown once."),
         "form": form,
-        "barred": _against_token(user, actor, now),
+        "barred": [] if request.method == "POST" else _against_token(user, actor, now),
         "submit_label": _("Give a token"),
         "cancel_url": _place(user),
         "crumbs": _crumbs(parts.Crumb(user.username, _place(user)), parts.Crumb(_("Give a token"))),
