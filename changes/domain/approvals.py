@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from changes.domain import reminders, risk, routing, scope
 from changes.domain.rfc_gates import unplanned
-from changes.enums import ModelState, RFCKind, RFCState, TargetOutcome
+from changes.enums import ModelState, Owners, RFCKind, RFCState, TargetOutcome
 from changes.models import RFC, ChangeModel
 from changes.queries.holds import hold_blocker
 from changes.queries.owners import owns
@@ -65,7 +65,7 @@ def still_asked(rfc: RFC, voter: Voter) -> bool:
     match voter.basis:
         case Basis.OWNER:
             hosts = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True).values_list("host_id", flat=True)
-            return any(owns(voter.user, list(hosts), services=services) for services in (False, True))
+            return owns(voter.user, list(hosts), services=voter.via == Owners.SERVICES)
         case Basis.GROUP:
             return (
                 SupportGroup.objects.filter(name=voter.via).filter(Q(lead=voter.user) | Q(members=voter.user)).exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from changes.enums import Owners
 from cmdb.models import ConfigurationItem, Host, SupportGroup
 from cmdb.queries.hosts import supported_services
 from patchflow.kernel.enums import Basis
@@ -13,7 +14,6 @@ from patchflow.kernel.models import User
 
 Keys = Sequence[frozenset[str]] | None
 RIGHT = "rfc.approve"
-OWNER = "owner"
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,11 @@ def answering(host_ids: Collection[int], *, services: bool, over: Keys, out: Col
     rows = ConfigurationItem.objects.filter(pk__among=items_of(host_ids, services=services))
     items = list(rows.select_related("owner").order_by("name", "pk"))
     may: dict[int, bool] = dict.fromkeys(out, False)
+    via = Owners.SERVICES if services else Owners.TARGETS
     unowned = [one for one in items if one.owner is None or not _may(one.owner, over, may)]
     groups = people_of({one.support_group for one in unowned if one.support_group}, over=over, out=out)
     asked = {
-        one.owner_id: Asked(one.owner, OWNER, Basis.OWNER) for one in items if one.owner and _may(one.owner, over, may)
+        one.owner_id: Asked(one.owner, via, Basis.OWNER) for one in items if one.owner and _may(one.owner, over, may)
     }
     nobody = [one.name for one in unowned if not groups.get(one.support_group)]
     for name in sorted({one.support_group for one in unowned}):

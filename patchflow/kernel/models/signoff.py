@@ -84,7 +84,8 @@ class SignOffLevel(models.Model):
 
 
 class Voter(models.Model):
-    """A person asked at a level, and by what right; frozen at opening. `via`: the role, or the group's name."""
+    """A person asked at a level, and by what right; frozen at opening. `via`: the role, the group's name, or of
+    what they are owner."""
 
     level = models.ForeignKey(SignOffLevel, models.PROTECT, related_name="voters")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")

@@ -411,3 +411,16 @@ def test_who_is_needed_at_a_later_level_leaves_an_earlier_one_to_others(world: W
         approvals.decide(round_id=round_.pk, verdict="approve", actor=world.cast.mia, at=world.at)
     assert [b.code for b in refused.value.blockers] == ["signoff.needed_later"]
     assert made.approve(rfc, olive, world.cast.cal, world.cast.mia, at=world.at).state == "authorized"
+
+
+def test_who_was_asked_as_owner_of_a_service_does_not_sign_as_owner_of_a_host(world: World) -> None:
+    in_service(world)
+    pia = make_user("pia", "service_owner")
+    ConfigurationItem.objects.filter(kind="service").update(owner=pia)
+    route(world, {**OWNERS, "owners": "services"})
+    rfc = made.awaiting(world)
+    ConfigurationItem.objects.filter(kind="service").update(owner=world.cast.cora)
+    ConfigurationItem.objects.filter(host=world.hosts[0]).update(owner=pia)
+    with pytest.raises(NotAllowed) as refused:
+        made.approve(rfc, pia, at=world.at)
+    assert [b.code for b in refused.value.blockers] == ["signoff.right_lost"]

@@ -110,5 +110,5 @@ def test_who_is_asked_as_owner_is_shown_as_such(world: World) -> None:
     found = rest(owner).get(f"/api/v1/rounds/{made.round_of(rfc).pk}/").data["levels"][0]
     assert (found["reason"], found["voters"]) == (
         "route “Owners”",
-        [{"user": "olga", "via": "owner", "basis": "owner"}],
+        [{"user": "olga", "via": "targets", "basis": "owner"}],
     )
