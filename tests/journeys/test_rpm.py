@@ -53,7 +53,7 @@ def test_an_update_of_coupled_packages_from_dnfs_report_to_the_review(walk: Walk
         "nothing else was updated"
     )
     review = walk.che.only("reviews/")
-    assert review["figures"]["hosts"] == {"manifest": 2, "jobs": 2, "done": 2}
+    assert review["figures"]["hosts"] == {"manifest": 2, "jobs": 2, "done": 2, "taken_back": 0}
     answers = dict.fromkeys(review["questions"], "Yes.")
     walk.che.post(f"reviews/{review['id']}/answer/", {"answers": answers})
     walk.che.post(f"reviews/{review['id']}/complete/", {"lessons": "None.", "actions": ""})
