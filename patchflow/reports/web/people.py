@@ -1,4 +1,4 @@
-"""People: who can log in, and with which roles, and the programs that enter by token; for administrators."""
+"""People: who can log in, and with which roles; for administrators. Programs: `programs.py`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -17,15 +16,16 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from patchflow.kernel import access, audit, people, service_accounts
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel import access, audit, people
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import RoleGrant, Substitution, User
 from patchflow.kernel.roles import all_roles, grantable
+from patchflow.reports.web import programs
+from patchflow.reports.web.people_parts import confirm, crumbs, keeper, person, place, refuse
 from patchflow.web import parts, words
 from patchflow.web.tables import Column, Filter, Listing, Table, list_page
 from patchflow.web.verbs import Verb
@@ -50,31 +50,6 @@ class PersonForm(forms.Form):
     )
 
 
-class ServiceForm(forms.Form):
-    """Which program it is."""
-
-    username = forms.CharField(
-        label=gettext_lazy("User name"),
-        max_length=150,
-        help_text=gettext_lazy("It stands in the trail for what the program does, and is never changed."),
-    )
-    name = forms.CharField(label=gettext_lazy("What it is for"), max_length=150, required=False)
-
-
-class TokenForm(forms.Form):
-    """How long it lives."""
-
-    days = forms.TypedChoiceField(
-        label=gettext_lazy("Ends in"),
-        coerce=int,
-        choices=lambda: [(days, _("%(n)d days") % {"n": days}) for days in (7, 30, 90, 180, service_accounts.LONGEST)],
-        initial=90,
-        help_text=gettext_lazy(
-            "A token that has ended opens nothing. Give a new one in time, then revoke the old one."
-        ),
-    )
-
-
 class GrantForm(forms.Form):
     """Which role, and where."""
 
@@ -93,31 +68,6 @@ class DeactivateForm(forms.Form):
     """Why."""
 
     reason = forms.CharField(label=gettext_lazy("Reason"), required=False, max_length=200)
-
-
-def _refuse(form: forms.Form, refusal: Refusal) -> None:
-    for blocker in refusal.blockers:
-        name = blocker.code.rpartition(".")[2]
-        form.add_error(name if name in form.fields else None, blocker.said)
-
-
-def _keeper(request: HttpRequest) -> User:
-    actor: Any = request.user
-    if not actor.holds("user.edit"):
-        raise PermissionDenied(_("People and their roles are kept by administrators."))
-    return actor
-
-
-def _person(request: HttpRequest, pk: int) -> User:
-    return get_object_or_404(people.visible_to(_keeper(request)), pk=pk)
-
-
-def _crumbs(*more: parts.Crumb) -> list[parts.Crumb]:
-    return [parts.Crumb(_("People"), reverse("reports:person-list")), *more]
-
-
-def _place(user: User) -> str:
-    return reverse("reports:person-detail", args=[user.pk])
 
 
 def _state(user: User) -> str:
@@ -161,12 +111,12 @@ def _holding(rows: QuerySet[User], role: str) -> QuerySet[User]:
 @require_safe
 def person_list(request: HttpRequest) -> HttpResponseBase:
     """Everybody who can log in, or could, and every program with an account."""
-    actor, scopes = _keeper(request), access.scopes()
+    actor, scopes = keeper(request), access.scopes()
     listing = Listing(
         request,
         people.visible_to(actor).prefetch_related("role_grants"),
         [
-            Column(_("Person"), "username", url=_place, sort="name"),
+            Column(_("Person"), "username", url=place, sort="name"),
             Column(_("Name"), lambda user: user.get_full_name(), name="full-name"),
             Column(_("What it is"), _kind, name="kind"),
             Column(_("State"), _state, state="kernel.person", name="state"),
@@ -212,17 +162,17 @@ def person_list(request: HttpRequest) -> HttpResponseBase:
 @require_safe
 def person_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
     """A person, or a program with its tokens: roles, where and by whom granted; substitutes; what was done to them, and by them."""
-    user, now = _person(request, pk), timezone.now()
+    user, now = person(request, pk), timezone.now()
     actor: Any = request.user
     context = {
         "title": user.get_full_name() or user.username,
         "ident": [_kind(user), user.username],
         "person_state": _state(user),
         "person": user,
-        "next": _next_of_program(user, now) if user.is_service else _next(user, now),
+        "next": programs.next_of(user, now) if user.is_service else _next(user, now),
         "verbs": _verbs(user, actor, now),
         "roles": _grants(user, actor, now),
-        "tokens": _tokens(user, actor, now),
+        "tokens": programs.tokens(user, actor, now),
         "substitutes": _substitutes(user, now),
         "links": [
             (_("Mail address"), user.email or _("none")),
@@ -233,7 +183,7 @@ def person_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         "acts_url": f"{reverse('reports:audit-list')}?by={user.username}",
         "timeline": audit.history(user)[:8],
         "timeline_url": reverse("reports:audit-object", args=[user._meta.label_lower, user.pk]),
-        "crumbs": _crumbs(parts.Crumb(user.username)),
+        "crumbs": crumbs(parts.Crumb(user.username)),
     }
     return render(request, "reports/person_detail.html", context)
 
@@ -251,40 +201,27 @@ def _next(user: User, now: datetime) -> parts.Next:
     return parts.Next(_("Can log in, and may what the roles below say."), seen)
 
 
-def _next_of_program(user: User, now: datetime) -> parts.Next:
-    limits = _("It never logs in, signs nothing and keeps no people, whatever its roles.")
-    if not user.is_active:
-        return parts.Next(_("Cannot enter; the roles are kept for a return."), limits)
-    tokens = list(service_accounts.tokens_of(user, at=now))
-    if not tokens:
-        return parts.Next(_("Has no token, and cannot enter: give one."), limits)
-    if not user.role_grants.exists():
-        return parts.Next(_("Holds no role, and sees nothing: grant one."), limits)
-    ends = ngettext("Its token ends %(when)s.", "The last of its %(n)d tokens ends %(when)s.", len(tokens))
-    return parts.Next(ends % {"n": len(tokens), "when": words.at(tokens[-1].expiry, now=now)}, limits)
-
-
 def _verbs(user: User, actor: User, now: datetime) -> list[Verb]:
-    def place(name: str) -> str:
+    def verb_url(name: str) -> str:
         return reverse(f"reports:person-{name}", args=[user.pk])
 
     granting = tuple(access.against_granting(user, actor))
     switching = tuple(people.against_switching(user, actor))
     switch = (
-        Verb("deactivate", _("Deactivate"), place("deactivate"), not switching, switching, method="get", icon="ban", dangerous=True)
+        Verb("deactivate", _("Deactivate"), verb_url("deactivate"), not switching, switching, method="get", icon="ban", dangerous=True)
         if user.is_active
-        else Verb("reactivate", _("Reactivate"), place("reactivate"), not switching, switching, method="get", icon="key")
+        else Verb("reactivate", _("Reactivate"), verb_url("reactivate"), not switching, switching, method="get", icon="key")
     )  # fmt: skip
     offered = [
-        Verb("grant", _("Grant a role"), place("grant"), not granting, granting, method="get", icon="plus", primary=not user.is_service),
+        Verb("grant", _("Grant a role"), verb_url("grant"), not granting, granting, method="get", icon="plus", primary=not user.is_service),
         switch,
     ]  # fmt: skip
     if user.is_service:
-        giving = tuple(_against_token(user, actor, now))
+        giving = tuple(programs.against_token(user, actor, now))
         give = Verb(
             "give-token",
             _("Give a token"),
-            place("give-token"),
+            verb_url("give-token"),
             not giving,
             giving,
             method="get",
@@ -293,10 +230,6 @@ def _verbs(user: User, actor: User, now: datetime) -> list[Verb]:
         )
         offered.insert(0, give)
     return offered
-
-
-def _against_token(user: User, actor: User, now: datetime) -> list[Blocker]:
-    return [*service_accounts.against_keeping(actor), *service_accounts.not_now(user, at=now)]
 
 
 def _grants(user: User, actor: User, now: datetime) -> Table:
@@ -316,25 +249,6 @@ def _grants(user: User, actor: User, now: datetime) -> Table:
         list(user.role_grants.select_related("granted_by").order_by("role", "scope")),
         now,
         _("Roles"),
-    )
-
-
-def _tokens(user: User, actor: User, now: datetime) -> Table:
-    may = not service_accounts.against_keeping(actor)
-
-    def revoke(token: Any) -> str:
-        return reverse("reports:person-revoke-token", args=[user.pk, service_accounts.name_of(token)]) if may else ""
-
-    return Table(
-        [
-            Column(_("Begins with"), service_accounts.name_of, mono=True, name="begins"),
-            Column(_("Given"), "created", age=True, numeric=True),
-            Column(_("Ends"), "expiry", numeric=True),
-            Column("", lambda _token: _("Revoke") if may else "", url=revoke),
-        ],
-        list(service_accounts.tokens_of(user, at=now)),
-        now,
-        _("Tokens"),
     )
 
 
@@ -360,13 +274,13 @@ def _substitutes(user: User, now: datetime) -> Table:
 @require_http_methods(["GET", "HEAD", "POST"])
 def person_add(request: HttpRequest) -> HttpResponseBase:
     """A new person; the password for the first log-in is shown on the answer and never again."""
-    actor = _keeper(request)
+    actor = keeper(request)
     form = PersonForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
             user, password = people.add(actor=actor, at=timezone.now(), **form.cleaned_data)
         except Refusal as refusal:
-            _refuse(form, refusal)
+            refuse(form, refusal)
         else:
             return _with_password(request, user, password)
     context = {
@@ -375,88 +289,9 @@ def person_add(request: HttpRequest) -> HttpResponseBase:
         "form": form,
         "submit_label": _("Add"),
         "cancel_url": reverse("reports:person-list"),
-        "crumbs": _crumbs(parts.Crumb(_("Add a person"))),
+        "crumbs": crumbs(parts.Crumb(_("Add a person"))),
     }
     return render(request, "web/form.html", context, status=400 if form.errors else 200)
-
-
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
-def person_add_service(request: HttpRequest) -> HttpResponseBase:
-    """A new account for a program; it enters when it has been given a token."""
-    actor = _keeper(request)
-    form = ServiceForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            user = service_accounts.add(actor=actor, at=timezone.now(), **form.cleaned_data)
-        except Refusal as refusal:
-            _refuse(form, refusal)
-        else:
-            messages.success(
-                request, _("%(who)s is there. Grant it roles, and give it a token.") % {"who": user.username}
-            )
-            return redirect(_place(user))
-    context = {
-        "title": _("Add a service account"),
-        "lede": _("For a program: it enters over REST with a token, never by a log-in, and signs nothing."),
-        "form": form,
-        "submit_label": _("Add"),
-        "cancel_url": reverse("reports:person-list"),
-        "crumbs": _crumbs(parts.Crumb(_("Add a service account"))),
-    }
-    return render(request, "web/form.html", context, status=400 if form.errors else 200)
-
-
-@login_required
-@never_cache
-@require_http_methods(["GET", "HEAD", "POST"])
-def person_give_token(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """A new token for a program; its text is shown on the answer and never again."""
-    user, actor, now = _person(request, pk), _keeper(request), timezone.now()
-    form = TokenForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            row, token = service_accounts.give_token(user_id=user.pk, actor=actor, at=now, **form.cleaned_data)
-        except Refusal as refusal:
-            _refuse(form, refusal)
-        else:
-            crumbs = _crumbs(parts.Crumb(user.username, _place(user)), parts.Crumb(_("Token")))
-            context = {
-                "title": user.username,
-                "token": token,
-                "expiry": row.expiry,
-                "place": _place(user),
-                "crumbs": crumbs,
-            }
-            return render(request, "reports/person_token.html", context)
-    context = {
-        "title": _("Give a token to %(name)s") % {"name": user.username},
-        "lede": _("Whoever has it may over REST what the roles of this account say. It is shown once."),
-        "form": form,
-        "barred": [] if request.method == "POST" else _against_token(user, actor, now),
-        "submit_label": _("Give a token"),
-        "cancel_url": _place(user),
-        "crumbs": _crumbs(parts.Crumb(user.username, _place(user)), parts.Crumb(_("Give a token"))),
-    }
-    return render(request, "web/form.html", context, status=400 if form.errors else 200)
-
-
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
-def person_revoke_token(request: HttpRequest, pk: int, token: str) -> HttpResponseBase:
-    """Ends a token of a program, after asking."""
-    user, actor = _person(request, pk), _keeper(request)
-    if request.method == "POST":
-        service_accounts.revoke_token(user_id=user.pk, token=token, actor=actor, at=timezone.now())
-        messages.success(request, _("The token %(token)s… opens nothing any more.") % {"token": token})
-        return redirect(_place(user))
-    return _confirm(
-        request,
-        user,
-        Verb("revoke-token", _("Revoke"), icon="ban", dangerous=True, blockers=service_accounts.against_keeping(actor)),
-        _("Revoke the token %(token)s… of %(who)s") % {"token": token, "who": user.username},
-        [_("It ends at once: the program that has it is refused from now on."), _("What it did stays.")],
-    )
 
 
 def _with_password(request: HttpRequest, user: User, password: str) -> HttpResponse:
@@ -464,8 +299,8 @@ def _with_password(request: HttpRequest, user: User, password: str) -> HttpRespo
         "title": user.get_full_name() or user.username,
         "person": user,
         "password": password,
-        "place": _place(user),
-        "crumbs": _crumbs(parts.Crumb(user.username, _place(user)), parts.Crumb(_("Password"))),
+        "place": place(user),
+        "crumbs": crumbs(parts.Crumb(user.username, place(user)), parts.Crumb(_("Password"))),
     }
     return render(request, "reports/person_password.html", context)
 
@@ -474,24 +309,24 @@ def _with_password(request: HttpRequest, user: User, password: str) -> HttpRespo
 @require_http_methods(["GET", "HEAD", "POST"])
 def person_grant(request: HttpRequest, pk: int) -> HttpResponseBase:
     """A role, everywhere or for a group of hosts."""
-    user, actor = _person(request, pk), _keeper(request)
+    user, actor = person(request, pk), keeper(request)
     form = GrantForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
             grant = access.grant_role(user_id=user.pk, actor=actor, at=timezone.now(), **form.cleaned_data)
         except Refusal as refusal:
-            _refuse(form, refusal)
+            refuse(form, refusal)
         else:
             said = {"who": user.username, "role": _role(grant), "where": _where(grant, access.scopes())}
             messages.success(request, _("%(who)s is %(role)s now: %(where)s.") % said)
-            return redirect(_place(user))
+            return redirect(place(user))
     context = {
         "title": _("Grant a role to %(name)s") % {"name": user.username},
         "form": form,
         "barred": access.against_granting(user, actor),
         "submit_label": _("Grant"),
-        "cancel_url": _place(user),
-        "crumbs": _crumbs(parts.Crumb(user.username, _place(user)), parts.Crumb(_("Grant a role"))),
+        "cancel_url": place(user),
+        "crumbs": crumbs(parts.Crumb(user.username, place(user)), parts.Crumb(_("Grant a role"))),
     }
     return render(request, "web/form.html", context, status=400 if form.errors else 200)
 
@@ -500,14 +335,14 @@ def person_grant(request: HttpRequest, pk: int) -> HttpResponseBase:
 @require_http_methods(["GET", "HEAD", "POST"])
 def person_revoke(request: HttpRequest, pk: int, grant: int) -> HttpResponseBase:
     """Takes a role away, after asking."""
-    user, actor = _person(request, pk), _keeper(request)
+    user, actor = person(request, pk), keeper(request)
     held = get_object_or_404(user.role_grants, pk=grant)
     if request.method == "POST":
         access.revoke_role(user_id=user.pk, role=held.role, scope=held.scope, actor=actor, at=timezone.now())
         messages.success(request, _("%(who)s is %(role)s no longer.") % {"who": user.username, "role": _role(held)})
-        return redirect(_place(user))
+        return redirect(place(user))
     said = {"role": _role(held), "who": user.username, "where": _where(held, access.scopes())}
-    return _confirm(
+    return confirm(
         request,
         user,
         Verb("revoke", _("Revoke"), icon="minus", dangerous=True, blockers=access.against_granting(user, actor)),
@@ -523,13 +358,13 @@ def person_revoke(request: HttpRequest, pk: int, grant: int) -> HttpResponseBase
 @require_http_methods(["GET", "HEAD", "POST"])
 def person_deactivate(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Shuts a person out, after asking."""
-    user, actor = _person(request, pk), _keeper(request)
+    user, actor = person(request, pk), keeper(request)
     form = DeactivateForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         people.deactivate(user_id=user.pk, actor=actor, at=timezone.now(), **form.cleaned_data)
         messages.success(request, _("%(who)s can no longer log in.") % {"who": user.username})
-        return redirect(_place(user))
-    return _confirm(
+        return redirect(place(user))
+    return confirm(
         request,
         user,
         Verb("deactivate", _("Deactivate"), icon="ban", dangerous=True, blockers=people.against_switching(user, actor)),
@@ -547,12 +382,12 @@ def person_deactivate(request: HttpRequest, pk: int) -> HttpResponseBase:
 @require_http_methods(["GET", "HEAD", "POST"])
 def person_reactivate(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Lets a person in again, with a new password that is shown once."""
-    user, actor = _person(request, pk), _keeper(request)
+    user, actor = person(request, pk), keeper(request)
     if request.method == "POST":
         back, password = people.reactivate(user_id=user.pk, actor=actor, at=timezone.now())
-        return _with_password(request, back, password) if password else redirect(_place(user))
+        return _with_password(request, back, password) if password else redirect(place(user))
     kept = _held(user, access.scopes()) or _("none")
-    return _confirm(
+    return confirm(
         request,
         user,
         Verb("reactivate", _("Reactivate"), icon="key", blockers=people.against_switching(user, actor)),
@@ -563,17 +398,3 @@ def person_reactivate(request: HttpRequest, pk: int) -> HttpResponseBase:
         ],
         harmless=True,
     )
-
-
-def _confirm(
-    request: HttpRequest, user: User, verb: Verb, title: str, consequences: list[str], **more: Any
-) -> HttpResponse:
-    context = {
-        "title": title,
-        "verb": verb,
-        "consequences": consequences,
-        "cancel_url": _place(user),
-        "crumbs": _crumbs(parts.Crumb(user.username, _place(user)), parts.Crumb(str(verb.label))),
-        **more,
-    }
-    return render(request, "web/confirm.html", context)

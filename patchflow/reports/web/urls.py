@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from patchflow.reports.web import audit, home, notices, people, trial, webhooks
+from patchflow.reports.web import audit, home, notices, people, programs, trial, webhooks
 
 app_name = "reports"
 urlpatterns = [
@@ -24,12 +24,12 @@ urlpatterns = [
     path("webhooks/<int:pk>/messages/<int:message>/again/", webhooks.webhook_again, name="webhook-again"),
     path("people/", people.person_list, name="person-list"),
     path("people/add/", people.person_add, name="person-add"),
-    path("people/add-service/", people.person_add_service, name="person-add-service"),
+    path("people/add-service/", programs.add_service, name="person-add-service"),
     path("people/<int:pk>/", people.person_detail, name="person-detail"),
     path("people/<int:pk>/grant/", people.person_grant, name="person-grant"),
     path("people/<int:pk>/roles/<int:grant>/revoke/", people.person_revoke, name="person-revoke"),
-    path("people/<int:pk>/give-token/", people.person_give_token, name="person-give-token"),
-    path("people/<int:pk>/tokens/<slug:token>/revoke/", people.person_revoke_token, name="person-revoke-token"),
+    path("people/<int:pk>/give-token/", programs.give_token, name="person-give-token"),
+    path("people/<int:pk>/tokens/<slug:token>/revoke/", programs.revoke_token, name="person-revoke-token"),
     path("people/<int:pk>/deactivate/", people.person_deactivate, name="person-deactivate"),
     path("people/<int:pk>/reactivate/", people.person_reactivate, name="person-reactivate"),
     path("settings/", notices.own_settings, name="settings"),
