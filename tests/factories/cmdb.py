@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
-from cmdb.models import ConfigurationItem, Connection, GroupMember, Host, HostGroup, Platform
+from cmdb.models import ConfigurationItem, Connection, GroupMember, Host, HostGroup, Platform, Relation
 from cmdb.remote.connection import Endpoint
 from cmdb.scanners.base import Fingerprint, HostReport, InstalledPackage, Origin, PendingUpdate, RestartEvidence
 from patchflow.kernel.models import User
@@ -125,3 +125,11 @@ def make_report(
         "facts": {"cpus": 8, "memory_mib": 16384, "uptime_s": 1200, "vendor": "QEMU", "pretty_name": "Debian 12"},
     }
     return HostReport(**{**told, **fields})
+
+
+def make_service(name: str, hosts: Iterable[Host], at: datetime, **rule: int) -> ConfigurationItem:
+    """A service that runs on these hosts; `rule`: how many of them stay."""
+    service = ConfigurationItem.objects.create(kind="service", name=name, **rule)
+    for one in hosts:
+        Relation.objects.create(source=service, target=one.ci, kind="runs_on", since_at=at)
+    return service

@@ -22,6 +22,7 @@ from releases.domain.host_batches import Batch
 from releases.domain.host_gates import ask_hosts
 from releases.domain.slips import Answer, Slip, ask, never, passed, wait
 from releases.models import Job, Manifest, PermissionSlip, Release
+from tests.factories.cmdb import make_service
 from tests.factories.rollouts import Deployment, seal
 
 Make = Callable[..., Deployment]
@@ -403,8 +404,8 @@ def test_a_window_shorter_than_the_work_refuses(make: Make) -> None:
 
 def test_redundancy_never_takes_all_hosts_of_a_service_at_once(make: Make) -> None:
     deployment = make(hosts=3, rings=[{"hosts": 3, "concurrency": 3}])
-    _service("mail", deployment.hosts[:2], deployment.clock.at)
-    _service("alone", deployment.hosts[2:], deployment.clock.at)
+    make_service("mail", deployment.hosts[:2], deployment.clock.at)
+    make_service("alone", deployment.hosts[2:], deployment.clock.at)
     deployment.start()
     assert deployment.tick() == 2
     assert deployment.states() == ["claimed", "pending", "claimed"], (
@@ -434,7 +435,7 @@ def test_redundancy_keeps_as_many_as_the_profile_asks(make: Make) -> None:
 
 def test_redundancy_refuses_what_no_waiting_opens(make: Make) -> None:
     deployment = make(hosts=2, rings=[{"hosts": 2, "concurrency": 2}], profile={"min_alive": 2})
-    _service("mail", deployment.hosts, deployment.clock.at)
+    make_service("mail", deployment.hosts, deployment.clock.at)
     deployment.start()
     deployment.tick()
     assert deployment.states() == ["refused", "refused"]
@@ -443,7 +444,7 @@ def test_redundancy_refuses_what_no_waiting_opens(make: Make) -> None:
 
 def test_redundancy_does_not_count_on_a_host_that_failed(make: Make) -> None:
     deployment = make(hosts=2, rings=[{"hosts": 2, "concurrency": 1, "failure_limit": 2}])
-    _service("mail", deployment.hosts, deployment.clock.at)
+    make_service("mail", deployment.hosts, deployment.clock.at)
     deployment.habit(0, "fail")
     deployment.start()
     deployment.work()
@@ -454,8 +455,8 @@ def test_redundancy_does_not_count_on_a_host_that_failed(make: Make) -> None:
 def test_redundancy_keeps_as_many_as_the_service_asks_itself(make: Make) -> None:
     """Whatever the profile says that asks for less; another service of the same rollout keeps its usual one."""
     deployment = make(hosts=7, rings=[{"hosts": 7, "concurrency": 7}])
-    _service("mail", deployment.hosts[:4], deployment.clock.at, min_alive=2, min_alive_percent=75)
-    _service("shop", deployment.hosts[4:], deployment.clock.at)
+    make_service("mail", deployment.hosts[:4], deployment.clock.at, min_alive=2, min_alive_percent=75)
+    make_service("shop", deployment.hosts[4:], deployment.clock.at)
     deployment.start()
     deployment.tick()
     assert deployment.states() == ["claimed", "pending", "pending", "pending", "claimed", "claimed", "pending"]
@@ -469,7 +470,7 @@ def test_redundancy_keeps_as_many_as_the_service_asks_itself(make: Make) -> None
 
 def test_a_service_that_keeps_all_its_hosts_waits_until_its_rule_is_changed(make: Make) -> None:
     deployment = make(hosts=1, rings=[{"hosts": 1}])
-    service = _service("alone", deployment.hosts, deployment.clock.at, min_alive=1)
+    service = make_service("alone", deployment.hosts, deployment.clock.at, min_alive=1)
     deployment.start()
     deployment.tick()
     assert deployment.states() == ["pending"]
@@ -478,13 +479,6 @@ def test_a_service_that_keeps_all_its_hosts_waits_until_its_rule_is_changed(make
     deployment.pass_time(minutes=2)
     deployment.work()
     assert deployment.states() == ["succeeded"]
-
-
-def _service(name: str, hosts: list[Host], at: datetime, **rule: int) -> ConfigurationItem:
-    service = ConfigurationItem.objects.create(kind="service", name=name, **rule)
-    for one in hosts:
-        Relation.objects.create(source=service, target=one.ci, kind="runs_on", since_at=at)
-    return service
 
 
 @pytest.mark.parametrize("age", [None, timedelta(days=8)])
