@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from releases import confidence
+from releases import confidence, diversity
 from releases.enums_rollout import BAD, GOOD, LIVE, REPORTED, JobState, RingState, RolloutState
 
 
 @dataclass(frozen=True, slots=True)
 class RingView:
     """A ring as it stands: `counts` job state → number; `due`: pending jobs whose time has come; `bound_percent`: what the
-    lower bound of the share of success must reach at this confidence, 0 where it is not asked; `waits`: why it does not start
-    yet although its people were told."""
+    lower bound of the share of success must reach at this confidence, 0 where it is not asked; `classes`: class of machine
+    that is asked → good hosts of it so far, of which `class_hosts` are needed; `waits`: why it does not start yet although
+    its people were told."""
 
     id: int
     name: str
@@ -25,6 +26,8 @@ class RingView:
     soak_until: datetime | None = None
     confidence_percent: int = confidence.USUAL_CONFIDENCE
     bound_percent: int = 0
+    class_hosts: int = 0
+    classes: Mapping[str, int] = field(default_factory=dict)
     accepted_partly: bool = False
     waits: str = ""
     due: int = 0
@@ -231,7 +234,19 @@ def _unproven(ring: RingView) -> str:
             f"{ring.good} of {ring.reported} that reported succeeded, which proves {low} % with {sure} % confidence; "
             f"{bound} % are asked, and with {failed} failed they take {count} hosts that reported"
         )
-    return ""
+    return _untried(ring)
+
+
+def _untried(ring: RingView) -> str:
+    """Which classes of machine too few hosts have succeeded of, in this ring and those before it."""
+    untried = diversity.short_of(ring.classes, ring.class_hosts)
+    if not untried:
+        return ""
+    good = [f"{label} ({ring.classes[label]} of {ring.class_hosts})" for label in untried]
+    return (
+        f"too few good hosts so far of {len(untried)} of {len(ring.classes)} classes of machine that are asked for the next "
+        f"rings: {diversity.named(good)}"
+    )
 
 
 def _soaking(ring: RingView, now: datetime) -> list[Action]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
-from releases import planning
+from releases import diversity, planning
 from releases.enums_rollout import JobState, RingState, RolloutState
 
 HORIZON = timedelta(days=400)
@@ -32,11 +32,13 @@ Offline = Callable[[int], datetime | str]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A host on paper: what will become of it when it is let through, and how long it then takes."""
+    """A host on paper: what will become of it when it is let through, and how long it then takes. `machine`: its class, where
+    classes are asked for and it is known."""
 
     host_id: int
     course: Course
     takes: timedelta
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ class Lane:
     bound_percent: int
     soak: timedelta
     targets: Sequence[Target]
+    class_hosts: int = 0
+    classes_asked: Sequence[str] = ()
     state: str = RingState.PENDING
     notified_at: datetime | None = None
     started_at: datetime | None = None
@@ -87,6 +91,8 @@ class Lane:
     soak_until: datetime | None = None
     ended_at: datetime | None = None
     counts: Counter[str] = field(default_factory=Counter)
+    tried: Counter[str] = field(default_factory=Counter)
+    """Class of machine → good hosts."""
     nights: Counter[tuple[str, datetime, datetime]] = field(default_factory=Counter)
     ready: list[tuple[datetime, int, Target]] = field(default_factory=list)
     waiting: list[tuple[datetime, int, Target]] = field(default_factory=list)
@@ -182,8 +188,17 @@ class Simulation:
             id=lane.number, name=lane.name, state=lane.state, concurrency=lane.concurrency,
             failure_limit=lane.failure_limit, success_percent=lane.success_percent, soak_until=lane.soak_until,
             confidence_percent=lane.confidence_percent, bound_percent=lane.bound_percent, waits=waits,
+            class_hosts=lane.class_hosts, classes=self._tried(lane),
             due=self._due(lane), counts={state: n for state, n in lane.counts.items() if n},
         )  # fmt: skip
+
+    def _tried(self, lane: Lane) -> dict[str, int]:
+        if not lane.classes_asked:
+            return {}
+        so_far: Counter[str] = Counter()
+        for one in self.lanes[: self.lanes.index(lane) + 1]:
+            so_far += one.tried
+        return diversity.tried(lane.classes_asked, so_far)
 
     def _due(self, lane: Lane) -> int:
         while lane.waiting and lane.waiting[0][0] <= self.now:
@@ -298,6 +313,7 @@ class Simulation:
             lane.counts[JobState.SUCCEEDED if good else JobState.FAILED] += 1
             lane.last_at = at
             if good:  # a host that failed is not counted on
+                lane.tried[target.machine] += 1
                 self.gates.back(target.host_id)
         self._mark()
 

@@ -256,24 +256,6 @@ def machine_kinds(host_ids: Iterable[int]) -> dict[int, str]:
     return {pk: kind for pk, kind in told.items() if kind in known}
 
 
-def machine_classes(host_ids: Iterable[int]) -> dict[int, str]:
-    """Host id → its class of machine: platform, and make and model (of a virtual one what it runs on). Two queries."""
-    ids = list(host_ids)
-    told: dict[int, dict[str, tuple[bool, datetime, Any]]] = defaultdict(dict)
-    facts = Fact.objects.filter(host_id__among=ids, key__in=["vendor", "product", "virtualization"])
-    for pk, key, value, locked, seen_at in facts.values_list("host_id", "key", "value", "locked_by_id", "seen_at"):
-        said = (locked is not None, seen_at, value)
-        told[pk][key] = max(told[pk].get(key, said), said, key=lambda row: row[:2])
-    found = {}
-    for host in Host.objects.filter(pk__among=ids).select_related("platform"):
-        values = {key: str(row[2]) for key, row in told[host.pk].items() if row[2] not in ("", "none", None)}
-        model = " ".join(values[key] for key in ("vendor", "product") if key in values) or values.get(
-            "virtualization", ""
-        )
-        found[host.pk] = " · ".join(part for part in (str(host.platform) if host.platform else "", model) if part)
-    return found
-
-
 def history_of(host: Host) -> QuerySet[AuditEntry]:
     """The entries about the host and its item, newest first."""
     about = Q(object_type=host._meta.label_lower, object_id=str(host.pk))

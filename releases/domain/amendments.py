@@ -155,8 +155,9 @@ def _place(document: dict[str, Any], rollout: Rollout | None, count: int) -> dic
         return last
     sure = last.get("confidence_percent", confidence.USUAL_CONFIDENCE)
     bound = last.get("bound_percent", 0)
+    like = {name: value for name, value in last.items() if name != "classes"}  # nothing follows it that it could try
     return {
-        **last, "ring": last["ring"] + 1, "name": LATE_RING, "failure_limit": share(FAILURE_PERCENT, count),
+        **like, "ring": last["ring"] + 1, "name": LATE_RING, "failure_limit": share(FAILURE_PERCENT, count),
         "bound_percent": bound if confidence.proves(count, count, bound, confidence=sure) else 0,
     }  # fmt: skip
 

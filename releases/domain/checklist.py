@@ -17,6 +17,7 @@ from cmdb.queries.hosts import target_facts
 from patchflow.kernel import registry
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.levels import able, needed
+from releases.diversity import trial_of, untriable
 from releases.domain import readiness
 from releases.domain.profiles import find_unkept
 from releases.enums import ReadinessState, ReleaseState
@@ -159,6 +160,9 @@ def _planned(release: Release, document: dict[str, Any], *, at: datetime) -> Ite
         yield Blocker("readiness.profile", "No install profile is chosen.", tone="wait")
     yield from find_unkept(document["profile"], release.executor)
     yield from find_unapproved(document)
+    for ring in document["rings"]:
+        if (trial := trial_of(ring)) and trial.must:
+            yield from untriable(ring["name"], trial)
     revisions = {w.pk: w for w in ServiceWindow.objects.filter(pk__in=[w["window"] for w in document["windows"]])}
     for window in document["windows"]:
         now = revisions.get(window["window"])

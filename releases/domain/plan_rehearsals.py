@@ -27,6 +27,7 @@ from patchflow.kernel.integrity import plain
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 from releases.confidence import USUAL_CONFIDENCE
+from releases.diversity import trial_of
 from releases.domain import gates, host_batches, host_gates, rehearsal_evidence, releases
 from releases.domain.offline import next_start
 from releases.domain.slips import Answer, NamedGate, answer_of
@@ -183,18 +184,22 @@ def simulate(
 
 def _lane(ring: Mapping[str, Any], paper: OnPaper, wanted: Wanted) -> Lane:
     hosts = [host for host in paper.batch.signed.hosts.values() if host["ring"] == ring["ring"]]
+    trial = trial_of(ring)
     return Lane(
         number=ring["ring"], name=ring["name"], concurrency=ring["concurrency"], failure_limit=ring["failure_limit"],
         success_percent=ring["success_percent"], confidence_percent=ring.get("confidence_percent", USUAL_CONFIDENCE),
         bound_percent=ring.get("bound_percent", 0), soak=timedelta(seconds=ring["soak_seconds"]),
-        targets=[_target(host["host"], paper.batch.minutes[host["class"]], wanted) for host in hosts],
+        class_hosts=trial.least if trial else 0, classes_asked=trial.asked if trial else (),
+        targets=[
+            _target(host["host"], paper.batch.minutes[host["class"]], wanted, host.get("machine", "")) for host in hosts
+        ],
         denied={
             host["host"]: (said.code, said.why) for host in hosts if (said := paper.standing[host["host"]]) is not None
         },
     )  # fmt: skip
 
 
-def _target(host_id: int, allowed: int, wanted: Wanted) -> Target:
+def _target(host_id: int, allowed: int, wanted: Wanted, machine: str) -> Target:
     """What will become of this host: the same for the same seed, whatever else is in the plan."""
     chance = random.Random(f"{wanted.seed}:{host_id}")  # noqa: S311  a course, not a secret
     drawn, course = chance.randrange(100), "well"
@@ -205,7 +210,7 @@ def _target(host_id: int, allowed: int, wanted: Wanted) -> Target:
         drawn -= rate
     least = wanted.minutes_least or max(1, allowed // 4)
     most = max(least, wanted.minutes_most or allowed * 3 // 4)
-    return Target(host_id, _course(course), timedelta(minutes=chance.randint(least, most)))
+    return Target(host_id, _course(course), timedelta(minutes=chance.randint(least, most)), machine)
 
 
 def _course(name: str) -> Course:

@@ -22,8 +22,8 @@ from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 from releases.domain.profiles import profile_problems
+from releases.domain.ring_plans import Candidate, candidates, distribute, find_untriable, numbers, provable
 from releases.domain.ring_plans import RingPlan as RingPlan
-from releases.domain.ring_plans import candidates, distribute, numbers, provable
 from releases.domain.steps import find_profile_problems
 from releases.enums import ReleaseState, RestartMode
 from releases.executors.base import HealthCheck
@@ -111,7 +111,7 @@ def move_hosts(
     """Moves hosts into the ring with this number: those of `wanted`, by id, name, group, environment or present ring.
 
     `count_seen`: how many a person was shown; if others match by now it is refused. A ring must not be left empty, nor
-    with fewer hosts than its bound takes. Raises Invalid, Conflict.
+    with fewer hosts than its bound takes, nor without the classes of machine that it must try. Raises Invalid, Conflict.
     """
     release = _plannable(release_id, actor)
     target = release.planned_rings.filter(number=ring).first()
@@ -152,6 +152,7 @@ def _renumber(release: Release) -> None:
     """After hosts have moved: shares become numbers anew, the usual bound is chosen anew."""
     every = {one.host_id: one for one in candidates(release)}
     found: list[Blocker] = []
+    planned: list[tuple[RingPlan, list[Candidate]]] = []
     for row in release.planned_rings.all():
         place = [every[pk] for pk in row.hosts.values_list("host_id", flat=True)]
         if not place:
@@ -159,7 +160,9 @@ def _renumber(release: Release) -> None:
             continue
         plan = plan_of(row)
         found += provable(plan, len(place))
+        planned.append((plan, place))
         PlannedRing.objects.filter(pk=row.pk).update(**{k: v for k, v in numbers(plan, place).items() if k != "rule"})
+    found += find_untriable([p.name for p, _ in planned], [p.asks for p, _ in planned], [hosts for _, hosts in planned])
     if found:
         raise Invalid(found)
 
@@ -168,7 +171,7 @@ def plan_of(row: PlannedRing) -> RingPlan:
     """The plan by which a ring was made, as it would be given again."""
     rule: dict[str, Any] = {
         "hosts": [], "percent": None, "environments": [], "groups": [], "criticalities": [], "diverse": False,
-        "bound": row.bound_percent, **row.rule,
+        "bound": row.bound_percent, "class_hosts": None, **row.rule,
     }  # fmt: skip
     return RingPlan(
         name=row.name, host_ids=rule["hosts"], percent=rule["percent"], environments=rule["environments"],
@@ -176,7 +179,7 @@ def plan_of(row: PlannedRing) -> RingPlan:
         concurrency=row.concurrency, concurrency_percent=row.concurrency_percent,
         failure_limit=None if row.failure_percent else row.failure_limit, failure_percent=row.failure_percent,
         success_percent=row.success_percent, confidence_percent=row.confidence_percent, bound_percent=rule["bound"],
-        soak_seconds=row.soak_seconds,
+        class_hosts=rule["class_hosts"], soak_seconds=row.soak_seconds,
     )  # fmt: skip
 
 

@@ -10,10 +10,10 @@ from django.db.models import QuerySet
 
 from cmdb.enums import Criticality, Environment
 from cmdb.models import Host, HostGroup
-from cmdb.queries.hosts import machine_classes
+from cmdb.queries.machines import machine_classes
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Invalid
-from releases import confidence
+from releases import confidence, diversity
 from releases.models import PlannedRing, Release
 from releases.models.plan import share
 
@@ -31,6 +31,8 @@ class RingPlan:
     taken first, also beyond the share. At once: a number or `concurrency_percent`; failures that halt: a number or
     `failure_percent` (neither: 5 %, at least one). `bound_percent`: what the lower bound of the share of success must reach
     with `confidence_percent`; None: the usual of the environment, if so many hosts can prove it; 0: not asked.
+    `class_hosts`: good hosts of each class of machine that production hosts of later rings have, in this ring and those
+    before it; None: the usual, of those classes that these rings have; 0: not asked.
     `soak_seconds`: how long it is watched before the next ring.
     """
 
@@ -48,7 +50,15 @@ class RingPlan:
     success_percent: int = 95
     confidence_percent: int = confidence.USUAL_CONFIDENCE
     bound_percent: int | None = None
+    class_hosts: int | None = None
     soak_seconds: int = 86400
+
+    @property
+    def asks(self) -> diversity.Rule:
+        """What it asks of classes of machine."""
+        if self.class_hosts is None:
+            return diversity.Rule(diversity.USUAL_CLASS_HOSTS)
+        return diversity.Rule(self.class_hosts, must=self.class_hosts > 0)
 
     @property
     def has_rule(self) -> bool:
@@ -59,19 +69,25 @@ class RingPlan:
         return {
             "hosts": list(self.host_ids), "percent": self.percent, "environments": list(self.environments),
             "groups": list(self.group_ids), "criticalities": list(self.criticalities), "diverse": self.diverse,
-            "bound": self.bound_percent,
+            "bound": self.bound_percent, "class_hosts": self.class_hosts,
         }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A host of the release as a rule sees it. `look`: its class of machine."""
+    """A host of the release as a rule sees it. `look`: what is known of its class of machine; `known`: whether that is all."""
 
     host_id: int
     environment: str
     criticality: int
     groups: frozenset[int]
     look: str
+    known: bool = False
+
+    @property
+    def machine(self) -> diversity.Machine:
+        """As those see it who ask what was tried for it, or what it tries."""
+        return diversity.Machine(self.look if self.known else "", self.environment == Environment.PRODUCTION)
 
 
 def candidates(release: Release) -> list[Candidate]:
@@ -88,7 +104,7 @@ def candidates_among(hosts: QuerySet[Host]) -> list[Candidate]:
     for pk, group in members.values_list("pk", "memberships__group_id"):
         groups[pk].add(group)
     looks = machine_classes(ids)
-    return [Candidate(pk, env, crit, frozenset(groups[pk]), looks.get(pk, "")) for pk, env, crit in rows]
+    return [Candidate(pk, env, crit, frozenset(groups[pk]), looks[pk].label, looks[pk].known) for pk, env, crit in rows]
 
 
 def distribute(hosts: Sequence[Candidate], rings: Sequence[RingPlan]) -> list[list[Candidate]]:
@@ -130,6 +146,8 @@ def distribute(hosts: Sequence[Candidate], rings: Sequence[RingPlan]) -> list[li
         )
     for ring, place in zip(rings, places, strict=True):
         found += provable(ring, len(place))
+    if not found:
+        found += find_untriable([ring.name for ring in rings], [ring.asks for ring in rings], places)
     if found:
         raise Invalid(found)
     return places
@@ -172,6 +190,7 @@ def _problems(ring: RingPlan) -> list[Blocker]:
         or not 1 <= ring.success_percent <= 100
         or not least <= ring.confidence_percent <= most
         or not 0 <= (ring.bound_percent or 0) <= 99
+        or not 0 <= (ring.class_hosts or 0) <= diversity.MOST_CLASS_HOSTS
         or any(not 1 <= one <= 100 for one in shares)
         or ring.soak_seconds < 0
     ):
@@ -221,6 +240,19 @@ def provable(ring: RingPlan, hosts: int) -> list[Blocker]:
     ]
 
 
+def find_untriable(
+    names: Sequence[str], rules: Sequence[diversity.Rule], places: Sequence[Sequence[Candidate]]
+) -> list[Blocker]:
+    """Where classes must be tried of which the rings so far have no hosts: such a plan would only ever fail."""
+    found = diversity.trials(rules, [[one.machine for one in place] for place in places])
+    return [
+        blocker
+        for name, trial in zip(names, found, strict=True)
+        if trial is not None and trial.must
+        for blocker in diversity.untriable(name, trial)
+    ]
+
+
 # --- numbers ----------------------------------------------------------------------------------------------------------
 def numbers(ring: RingPlan, place: Sequence[Candidate]) -> Mapping[str, Any]:
     """The columns of the planned ring."""
@@ -231,7 +263,7 @@ def numbers(ring: RingPlan, place: Sequence[Candidate]) -> Mapping[str, Any]:
         "failure_limit": share(by_share, len(place)) if by_share else ring.failure_limit, "failure_percent": by_share,
         "success_percent": ring.success_percent, "confidence_percent": ring.confidence_percent,
         "bound_percent": usual_bound(ring, place) if ring.bound_percent is None else ring.bound_percent,
-        "soak_seconds": ring.soak_seconds, "rule": ring.rule(),
+        "class_hosts": ring.asks.least, "soak_seconds": ring.soak_seconds, "rule": ring.rule(),
     }  # fmt: skip
 
 
@@ -269,7 +301,7 @@ class Coverage:
 def coverage(release: Release, ring: PlannedRing) -> Coverage:
     """How many classes of machine of the whole release are in the ring."""
     rows = dict(release.planned_hosts.values_list("host_id", "ring_id"))
-    looks = machine_classes(rows)
+    looks = {pk: one.label for pk, one in machine_classes(rows).items()}
     every = set(looks.values())
     present = {look for pk, look in looks.items() if rows[pk] == ring.pk}
     return Coverage(len(present), len(every), tuple(sorted(every - present)))

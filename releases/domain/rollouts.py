@@ -19,6 +19,7 @@ from patchflow.kernel.models import User
 from patchflow.kernel.numbers import next_number
 from patchflow.kernel.rules import capability, failing
 from releases.confidence import USUAL_CONFIDENCE
+from releases.diversity import trial_of
 from releases.domain import announcements
 from releases.enums_rollout import LIVE, JobState, RolloutState
 from releases.models import Job, Manifest, Release, Ring, Rollout
@@ -110,11 +111,13 @@ def make(
 
 def numbers_of(ring: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of a ring, as a manifest names them."""
+    trial = trial_of(ring)
     return {
         "position": ring["ring"], "name": ring["name"], "concurrency": ring["concurrency"],
         "failure_limit": ring["failure_limit"], "success_percent": ring["success_percent"],
         "confidence_percent": ring.get("confidence_percent", USUAL_CONFIDENCE),
         "bound_percent": ring.get("bound_percent", 0), "soak_seconds": ring["soak_seconds"],
+        "class_hosts": trial.least if trial else 0, "classes_asked": list(trial.asked) if trial else [],
     }  # fmt: skip
 
 

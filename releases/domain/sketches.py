@@ -16,6 +16,7 @@ from releases.domain.plans import usual_rings_for
 from releases.domain.ring_plans import Candidate, RingPlan, candidates_among, distribute, numbers
 from releases.models import InstallProfile
 from releases.queries.builds import class_plans_of, unbuilt
+from releases.queries.classes import with_trials
 from releases.queries.manifests import SCHEMA, class_entries, host_entries, profile_entry
 from releases.queries.steps import written_down
 
@@ -45,10 +46,12 @@ def sketch(rfc: RFC, profile: InstallProfile, *, executor: str, at: datetime) ->
     steps, steps_of_host = written_down(profile, [entry["host"] for entry in entries])
     if steps:
         entries = [{**entry, "steps": steps_of_host[entry["host"]]} for entry in entries]
+    lanes = [_ring(number, ring, place) for number, (ring, place) in enumerate(zip(rings, places, strict=True))]
+    lanes, entries = with_trials(lanes, entries, {number: ring.asks for number, ring in enumerate(rings)})
     document = plain({
         "schema": SCHEMA, "rfcs": [{"rfc": rfc.number}], "unbuilt": True, "artifacts": [], "hosts": entries, "steps": steps,
         "updates": _updates(rfc), "classes": class_entries(classes, {entry["class"] for entry in entries}),
-        "rings": [_ring(number, ring, place) for number, (ring, place) in enumerate(zip(rings, places, strict=True))],
+        "rings": lanes,
         "windows": [
             {"window": window.pk, "revision": window.revision, "name": window.name[:120]} for window in _windows(rfc, ring_of)
         ],

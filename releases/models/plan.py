@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from patchflow.kernel.models import Audited
 from releases.confidence import LEAST_CONFIDENCE, MOST_CONFIDENCE, USUAL_CONFIDENCE
+from releases.diversity import Rule
 from releases.enums import OfflineRule, RestartMode
 
 
@@ -89,7 +90,8 @@ class PlannedRing(models.Model):
 
     Where a share was given (`concurrency_percent`, `failure_percent`) the number is worked out of the ring's hosts, again
     when the manifest is sealed. `bound_percent`: what the lower bound of the share of success must reach, with
-    `confidence_percent`; 0: not asked. `rule`: how its hosts were chosen, as it was asked.
+    `confidence_percent`; 0: not asked. `class_hosts`: good hosts of each class of machine that later rings have, before the
+    next one starts; 0: not asked. `rule`: how its hosts were chosen, as it was asked.
     """
 
     release = models.ForeignKey("releases.Release", models.CASCADE, related_name="planned_rings")
@@ -104,6 +106,7 @@ class PlannedRing(models.Model):
     success_percent = models.PositiveSmallIntegerField(default=95)
     confidence_percent = models.PositiveSmallIntegerField(default=USUAL_CONFIDENCE)
     bound_percent = models.PositiveSmallIntegerField(default=0)
+    class_hosts = models.PositiveSmallIntegerField(default=0)
     soak_seconds = models.PositiveIntegerField(default=86400)
     rule = models.JSONField(default=dict, help_text="How its hosts were chosen: groups, environments, share, by hand.")
 
@@ -145,6 +148,11 @@ class PlannedRing(models.Model):
     def halts_at(self, hosts: int) -> int:
         """The failures at which it halts, of so many hosts."""
         return share(self.failure_percent, hosts) if self.failure_percent else self.failure_limit
+
+    @property
+    def asks(self) -> Rule:
+        """What it asks of classes of machine: a must where somebody said the number, else the usual."""
+        return Rule(self.class_hosts, must=bool(self.class_hosts) and self.rule.get("class_hosts") is not None)
 
 
 def share(percent: int, hosts: int) -> int:

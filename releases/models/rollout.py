@@ -160,7 +160,8 @@ class Rollout(Acting, Audited):
 
 class Ring(Audited):
     """A lane of hosts. `concurrency` at once; `failure_limit` failures halt; `success_percent` of those that reported, and
-    a share of success that is proven to be `bound_percent` at least (0: not asked)."""
+    a share of success that is proven to be `bound_percent` at least (0: not asked), and `class_hosts` good hosts so far of
+    each class of machine in `classes_asked` (none: not asked)."""
 
     rollout = models.ForeignKey(Rollout, models.PROTECT, related_name="rings")
     position = models.PositiveSmallIntegerField(help_text="The ring's number in the manifest.")
@@ -170,6 +171,8 @@ class Ring(Audited):
     success_percent = models.PositiveSmallIntegerField()
     confidence_percent = models.PositiveSmallIntegerField(default=USUAL_CONFIDENCE)
     bound_percent = models.PositiveSmallIntegerField(default=0)
+    class_hosts = models.PositiveSmallIntegerField(default=0)
+    classes_asked = models.JSONField(default=list, help_text="Classes of machine of which good hosts are asked.")
     soak_seconds = models.PositiveIntegerField()
     state = state_field(RingState)
     state_at = models.DateTimeField()

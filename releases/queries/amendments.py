@@ -9,10 +9,12 @@ from typing import Any
 
 from changes.queries.applicability import hosts_missing
 from cmdb.models import Host
+from cmdb.queries.machines import MachineClass, machine_classes
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.models import SignOffRound, User
 from patchflow.kernel.signoffs import passed_round_of
 from releases.amending import only_joiners
+from releases.diversity import trial_of
 from releases.enums import AmendmentState
 from releases.models import Amendment, BuildClass, Manifest, Release
 from releases.queries.builds import updates_of, wanted_by_host
@@ -20,6 +22,8 @@ from releases.queries.manifests import host_entries
 from releases.queries.releases import authorizations
 from releases.queries.rollouts import Signed, signed
 from releases.queries.steps import written_down
+
+UNKNOWN = MachineClass("", known=False)
 
 
 @dataclass(frozen=True)
@@ -55,11 +59,18 @@ def late_comers(release: Release, base: Manifest, *, actor: User, at: datetime) 
             said = f"{hosts[host_id].name}: what it needs was not built and tested here."
             refused[host_id] = Blocker("amendment.class", said)
     steps, steps_of_host = written_down(release.profile, class_of)
+    rings = [trial for ring in base.document["rings"] if (trial := trial_of(ring))]
+    machines = machine_classes(class_of) if rings else {}
     good = []
     for entry in host_entries(dict.fromkeys(class_of), class_of, at=at):
         entry.pop("ring")
         entry |= {"steps": steps_of_host[entry["host"]]} if steps else {}
-        if why := _against(entry, base.document):
+        machine = machines.get(entry["host"], UNKNOWN)
+        entry |= {"machine": machine.label} if machine.known else {}
+        why = _against(entry, base.document)
+        if any(trial.must for trial in rings):
+            why = why or _untried(entry["name"], machine, base.document)
+        if why:
             refused[entry["host"]] = why
         else:
             good.append(entry)
@@ -92,6 +103,19 @@ def _against(entry: dict[str, Any], document: dict[str, Any]) -> Blocker | None:
         said = f"{entry['name']}: no file was signed by which {missing[0]['name']} {missing[0]['from']} comes back."
         return Blocker("amendment.way_back", said)
     return None
+
+
+def _untried(name: str, machine: MachineClass, document: dict[str, Any]) -> Blocker | None:
+    """Where every class of machine must be tried, nobody joins of one that the manifest does not have: no ring tries it."""
+    if machine.known and machine.label in {host.get("machine") for host in document["hosts"]}:
+        return None
+    if machine.known:
+        said = english(
+            "%(name)s is of a class of machine that no ring tries: %(machine)s.", name=name, machine=machine.label
+        )
+        return Blocker("amendment.untried", said)
+    said = english("%(name)s: its class of machine is not known; scan it, or say what it is.", name=name)
+    return Blocker("amendment.untried", said, tone="unknown")
 
 
 def _outside(release: Release, known: Collection[int], actor: User) -> list[str]:

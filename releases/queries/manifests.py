@@ -19,6 +19,7 @@ from patchflow.kernel.models import SignOffRound
 from releases.enums import ArtifactUse, BuildState
 from releases.models import Build, BuildClass, InstallProfile, Manifest, Release
 from releases.queries.builds import updates_of
+from releases.queries.classes import with_trials
 from releases.queries.releases import authorizations
 from releases.queries.steps import written_down
 
@@ -69,6 +70,8 @@ def draft_document(release: Release, *, at: datetime, classes: list[BuildClass] 
     steps, steps_of_host = written_down(release.profile, [host["host"] for host in hosts])
     if steps:
         hosts = [{**host, "steps": steps_of_host[host["host"]]} for host in hosts]
+    rules = {ring.number: ring.asks for ring in release.planned_rings.all()}
+    rings, hosts = with_trials(_rings(release, hosts), hosts, rules)
     return dict(
         plain(
             {
@@ -80,7 +83,7 @@ def draft_document(release: Release, *, at: datetime, classes: list[BuildClass] 
                 "classes": class_entries(classes, used),
                 "artifacts": _artifacts(build, ArtifactUse.FORWARD, _wanted(classes, used)),
                 "hosts": hosts,
-                "rings": _rings(release, hosts),
+                "rings": rings,
                 "windows": [
                     {"window": w.window_id, "revision": w.revision, "name": w.name}
                     for w in release.planned_windows.order_by("window_id")

@@ -20,9 +20,10 @@ from patchflow.kernel.blockers import English, english_n
 from patchflow.kernel.integrity import digest_as_read
 from patchflow.kernel.models import User
 from patchflow.kernel.sums import SERVER, TextHash, version_of
-from releases.enums_rollout import LIVE, JobState, RolloutState
-from releases.models import Job, Manifest, Rollout
+from releases.enums_rollout import LIVE, JobState, RingState, RolloutState
+from releases.models import Job, Manifest, Ring, Rollout
 from releases.planning import RingView, RolloutView
+from releases.queries.classes import tried_so_far
 from releases.queries.telling import waits_of
 
 KEPT = 4
@@ -119,9 +120,13 @@ def due_counts(rollout_id: int, *, now: datetime) -> dict[int, int]:
 
 
 def view_of(rollout: Rollout, *, now: datetime, is_open: bool, expired: bool = False) -> RolloutView:
-    """The snapshot from which `next_actions` decides. Five queries, and two for a ring that was told."""
+    """The snapshot from which `next_actions` decides. Five queries, two for a ring that was told, one for a ring that is judged
+    by the classes of machine that it tried."""
     counts, due = ring_counts(rollout.pk), due_counts(rollout.pk, now=now)
     waits = waits_of(rollout, signed(rollout.manifest_id).document["profile"], now=now)
+    lanes = list(rollout.rings.order_by("position"))
+    judged = [ring.pk for ring in lanes if ring.classes_asked and _is_judged(ring, counts.get(ring.pk, {}))]
+    classes = tried_so_far(lanes, signed(rollout.manifest_id).hosts, of=judged)
     rings = tuple(
         RingView(
             id=ring.pk,
@@ -133,14 +138,22 @@ def view_of(rollout: Rollout, *, now: datetime, is_open: bool, expired: bool = F
             soak_until=ring.soak_until,
             confidence_percent=ring.confidence_percent,
             bound_percent=ring.bound_percent,
+            class_hosts=ring.class_hosts,
+            classes=classes.get(ring.pk, dict.fromkeys(ring.classes_asked, 0)),
             accepted_partly=ring.accepted_partly,
             waits=waits.get(ring.pk, ""),
             due=due.get(ring.pk, 0),
             counts=counts.get(ring.pk, {}),
         )
-        for ring in rollout.rings.order_by("position")
+        for ring in lanes
     )
     return RolloutView(rollout.pk, rollout.state, is_open, rings, expired)
+
+
+def _is_judged(ring: Ring, counts: Mapping[str, int]) -> bool:
+    """Whether all its hosts have ended, so that what it has proven may be asked now."""
+    at_work = any(counts.get(state) for state in (JobState.PENDING, *LIVE))
+    return ring.state in (RingState.RUNNING, RingState.SOAKING) and not at_work
 
 
 def live_jobs(**which: Any) -> QuerySet[Job]:

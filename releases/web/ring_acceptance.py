@@ -25,6 +25,7 @@ from releases.domain import owed, partial
 from releases.enums_rollout import GOOD
 from releases.models import Job, Ring, Rollout
 from releases.web import release_forms
+from releases.web.class_lines import ring_lines
 from releases.web.rollout_forms import ReasonForm
 from releases.web.rollout_parts import proof_lines, tallies
 
@@ -70,6 +71,7 @@ def ring_accept_partial(request: HttpRequest, pk: int) -> HttpResponse:
     back = reverse("releases:rollout-detail", args=[ring.rollout_id])
     against = partial.why_not_propose(ring, actor)
     tally = tallies(ring.rollout, actor).get(ring.pk)
+    classes = ring_lines(ring.rollout, list(ring.rollout.rings.order_by("position"))).get(ring.pk, [])
     context = {
         "title": _("Accept ring “%(ring)s” as it is") % {"ring": ring.name},
         "lede": ring.rollout.named,
@@ -89,7 +91,7 @@ def ring_accept_partial(request: HttpRequest, pk: int) -> HttpResponse:
         "count": count,
         "more": max(0, count - SHOWN),
         "good": jobs.filter(state__in=GOOD).count(),
-        "proof": proof_lines(ring, tally) if tally else [],
+        "proof": proof_lines(ring, tally, classes) if tally else [],
         "owed": len(owed.owed_hosts(ring.rollout.release_id)) if ring.accepted_partly else 0,
         "next_url": reverse("releases:release-propose-next", args=[ring.rollout.release_id]),
         "next_rfc": ring.rollout.release.next_rfc,

@@ -19,6 +19,7 @@ from patchflow.web import parts, states, words
 from releases import confidence
 from releases.enums_rollout import BAD, GOOD, LIVE, REPORTED, JobState, RingState, RolloutState
 from releases.models import Job, PermissionSlip, Ring, Rollout
+from releases.web.class_lines import ring_lines
 
 DRAWN = 240
 """Cells drawn for each ring, those in trouble first, then those at work; the others are in the list of the hosts."""
@@ -139,7 +140,9 @@ def lanes(
 ) -> list[LaneView]:
     """A lane for each ring, with at most `DRAWN` cells; two queries for each ring."""
     views = []
-    for ring in rollout.rings.order_by("position"):
+    rings = list(rollout.rings.order_by("position"))
+    classes = ring_lines(rollout, rings)
+    for ring in rings:
         tally = found.get(ring.pk, Tally({}))
         rows = Job.objects.filter(ring=ring).visible_to(actor)
         if chosen:
@@ -157,7 +160,7 @@ def lanes(
             _("Ring %(n)d · %(name)s") % {"n": ring.position, "name": ring.name},
             look.css,
             str(look.label),
-            figures(ring, tally, at),
+            figures(ring, tally, at, classes.get(ring.pk, [])),
             cells,
         )
         address = reverse("releases:rollout-hosts", args=[rollout.pk])
@@ -166,7 +169,7 @@ def lanes(
     return views
 
 
-def figures(ring: Ring, tally: Tally, at: datetime) -> list[str]:
+def figures(ring: Ring, tally: Tally, at: datetime, classes: Sequence[str]) -> list[str]:
     """What a ring has reached, and what decides about it."""
     lines = [
         ngettext(
@@ -180,7 +183,7 @@ def figures(ring: Ring, tally: Tally, at: datetime) -> list[str]:
         _("%(bad)d failed or out of sight; the rollout halts at %(limit)d")
         % {"bad": tally.bad, "limit": ring.failure_limit}
     )
-    lines += proof_lines(ring, tally)
+    lines += proof_lines(ring, tally, classes)
     if ring.state == RingState.SOAKING and ring.soak_until:
         left = max(0, int((ring.soak_until - at).total_seconds() // 60))
         lines.append(ngettext("watched for %(n)d minute more", "watched for %(n)d minutes more", left) % {"n": left})
@@ -189,11 +192,14 @@ def figures(ring: Ring, tally: Tally, at: datetime) -> list[str]:
     return lines
 
 
-def proof_lines(ring: Ring, tally: Tally) -> list[str]:
-    """What the hosts that reported prove, as an interval; and what is asked of it."""
-    reported, sure = tally.number(*REPORTED), ring.confidence_percent
-    if not reported:
-        return []
+def proof_lines(ring: Ring, tally: Tally, classes: Sequence[str]) -> list[str]:
+    """What the hosts that reported prove, as an interval; what is asked of it; and which `classes` of machine were tried."""
+    reported = tally.number(*REPORTED)
+    return [*(_share_lines(ring, tally, reported) if reported else []), *classes]
+
+
+def _share_lines(ring: Ring, tally: Tally, reported: int) -> list[str]:
+    sure = ring.confidence_percent
     between = confidence.interval(tally.good, reported, confidence=sure)
     lines = [
         ngettext(

@@ -148,10 +148,11 @@ class Deployment:
 def make_deployment(
     cast: Cast, at: datetime, folder: Path, *, hosts: int = 3, rings: Sequence[dict[str, Any]] = (), earliest: datetime | None = None,
     latest: datetime | None = None, habits: Habits = QUICK, window: dict[str, Any] | None = None, profile: dict[str, Any] | None = None,
-    names: Sequence[str] = (), steps: Sequence[HostStep] = (),
+    names: Sequence[str] = (), steps: Sequence[HostStep] = (), machines: Sequence[str] = (),
 ) -> Deployment:  # fmt: skip
     """`rings`: dicts with `hosts` (how many) and any of a ring's numbers; default one ring with all hosts. `profile`: fields of
-    the sealed profile that differ from the usual. `names`: of its hosts. `steps`: of the manifest, on every host."""
+    the sealed profile that differ from the usual. `names`: of its hosts. `steps`: of the manifest, on every host.
+    `machines`: the class of machine of each host, as the manifest names it."""
     world = changes.make_world(cast, at - timedelta(days=1), hosts=hosts, names=names)
     hosts = len(world.hosts)
     rfc = changes.implementing(world, host_ids=[host.pk for host in world.hosts], window_ids=[])
@@ -170,6 +171,8 @@ def make_deployment(
     document["profile"] |= profile or {}
     if steps:
         _carry(document, steps)
+    for host, machine in zip(document["hosts"], machines, strict=False):
+        host["machine"] = machine
     manifest = seal(release, document, cast, at)
     verify_files(document, cast, at)
     return Deployment(cast, world, rfc, release, manifest, opened, clock, simulator, world.hosts)
@@ -381,6 +384,7 @@ def at_size(deployment: Deployment, total: int = 10_000) -> Rollout:
         Ring(
             rollout=rollout, position=n, name=name, concurrency=max(1, share // 20), failure_limit=max(1, share // 10),
             success_percent=95, bound_percent=80, soak_seconds=3600, state=states[n], state_at=at, started_at=at,
+            class_hosts=1, classes_asked=["debian-12-amd64 · server · kvm"] if states[n] == "running" else [],
         )
         for n, (name, share) in enumerate(RINGS_AT_SIZE)
     ])  # fmt: skip

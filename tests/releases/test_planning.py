@@ -92,6 +92,21 @@ def test_a_ring_that_proves_too_little_is_not_promoted() -> None:
     assert kinds(actions(worse)) == [FailRing, Halt]
 
 
+def test_a_ring_that_did_not_try_a_class_of_machine_is_not_promoted() -> None:
+    """All succeeded, and still: of one class that follows no host did."""
+    asked = {"class_hosts": 1, "classes": {"arm": 0, "kvm": 9}, "counts": {"succeeded": 9}}
+    found = actions(ring(**asked))
+    assert kinds(found) == [FailRing, Halt]
+    assert found[0].cause == (
+        "Ring r1: too few good hosts so far of 1 of 2 classes of machine that are asked for the next rings: arm (0 of 1)."
+    )
+    assert actions(ring(**{**asked, "classes": {"arm": 1, "kvm": 8}})) == [SoakRing(1)]
+    assert kinds(actions(ring(**{**asked, "class_hosts": 2, "classes": {"arm": 1, "kvm": 8}}))) == [FailRing, Halt]
+    assert kinds(actions(ring(1, "soaking", soak_until=NOW, **asked))) == [FailRing, Halt]
+    assert actions(ring(1, "soaking", soak_until=NOW, accepted_partly=True, **asked)) == [PassRing(1)]
+    assert kinds(actions(ring(**{**asked, "counts": {"succeeded": 8, "pending": 1}}))) == [Claim]
+
+
 def test_a_watched_ring_passes_after_its_time_and_fails_by_what_shows_later() -> None:
     good = {"succeeded": 4}
     assert actions(ring(1, "soaking", counts=good, soak_until=NOW + timedelta(seconds=1))) == []
@@ -156,7 +171,8 @@ counts = st.dictionaries(st.sampled_from([s.value for s in JobState]), st.intege
 views = st.builds(
     RingView, id=st.just(1), name=st.just("r"), state=st.sampled_from([s.value for s in RingState]), concurrency=st.integers(1, 4),
     failure_limit=st.integers(1, 4), success_percent=st.integers(1, 100), soak_until=st.sampled_from([None, NOW, NOW + timedelta(1)]),
-    accepted_partly=st.booleans(), due=st.integers(0, 6), counts=counts,
+    accepted_partly=st.booleans(), due=st.integers(0, 6), counts=counts, class_hosts=st.integers(0, 2),
+    classes=st.dictionaries(st.sampled_from("ab"), st.integers(0, 3)),
 )  # fmt: skip
 
 
@@ -167,6 +183,10 @@ def test_nothing_is_let_through_past_a_limit(rings: list[RingView], state: str, 
     with every ring before it passed or left out."""
     rings = [RingView(**{**{f: getattr(r, f) for f in RingView.__slots__}, "id": n}) for n, r in enumerate(rings)]
     found = next_actions(RolloutView(1, state, is_open, tuple(rings), expired), NOW)
+    for action in found:
+        if isinstance(action, SoakRing | PassRing) and not rings[action.ring_id].accepted_partly:
+            judged = rings[action.ring_id]
+            assert all(good >= judged.class_hosts for good in judged.classes.values()), "an untried class was promoted"
     claims = [a for a in found if isinstance(a, Claim)]
     assert len(claims) <= 1
     for claim in claims:

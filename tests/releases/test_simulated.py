@@ -38,11 +38,12 @@ class Open(Gates):
 
 
 def lane(number: int, hosts: Sequence[int], *, courses: dict[int, Course] | None = None, **given: Any) -> Lane:
+    machines = given.pop("machines", {})
     numbers: dict[str, Any] = {
         "concurrency": 2, "failure_limit": 2, "success_percent": 50, "confidence_percent": 95, "bound_percent": 0,
         "soak": HOUR, **given,
     }  # fmt: skip
-    targets = [Target(host, (courses or {}).get(host, "well"), TEN) for host in hosts]
+    targets = [Target(host, (courses or {}).get(host, "well"), TEN, machines.get(host, "")) for host in hosts]
     return Lane(number=number, name=f"ring {number}", targets=targets, **numbers)
 
 
@@ -123,3 +124,16 @@ def test_the_course_over_time_ends_with_what_the_rings_say() -> None:
     last = told.marks[-1]
     assert (last.good, last.bad, last.refused) == (7, 1, 0)
     assert [mark.at for mark in told.marks] == sorted({mark.at for mark in told.marks})
+
+
+def test_a_class_of_machine_that_was_not_tried_halts_it_on_paper_too() -> None:
+    """Over both rings: the class of host 2 is tried by it alone, and it fails within the limit."""
+    asked = {"class_hosts": 1, "classes_asked": ["arm", "kvm"], "machines": {1: "kvm", 2: "arm", 10: "kvm"}}
+    rings = (lane(0, [1]), lane(1, [2, 10], **asked), lane(2, [20]))
+    assert run(*rings).end == "full"
+    rings = (lane(0, [1]), lane(1, [2, 10], courses={2: "fails"}, **asked), lane(2, [20]))
+    told = run(*rings)
+    assert (told.end, told.lanes[2].state) == ("halted", "pending")
+    assert "of 1 of 2 classes of machine that are asked for the next rings: arm (0 of 1)" in told.cause
+    alone = (lane(0, [1], machines={1: "arm"}), lane(1, [2, 10], courses={2: "fails"}, **asked), lane(2, [20]))
+    assert run(*alone).end == "partial"  # the ring before has tried it

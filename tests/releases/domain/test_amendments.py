@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from cmdb.models import Host
+from cmdb.models import Fact, Host
 from patchflow.kernel import signoffs, workflow
 from patchflow.kernel.errors import Blocked, Conflict, NotAllowed
 from patchflow.kernel.models import AuditEntry, SignOffRound
+from releases.diversity import Trial
 from releases.domain import advance, amendments, releases, rollouts
 from releases.domain.gates import ask_whole
 from releases.models import Amendment, Job, Manifest, Release, Rollout
@@ -253,3 +254,29 @@ def test_it_is_adopted_by_its_round_alone(late: Late) -> None:
             Amendment, amendment.pk, "adopt", actor=late.yard.cast.gus, at=late.yard.at + timedelta(minutes=1),
             manifest_id=stages.manifest_of(late.release).pk,
         )  # fmt: skip
+
+
+def test_where_every_class_must_be_tried_nobody_joins_of_another(late: Late) -> None:
+    """Also not of an unknown one; of a class that the manifest has a host joins as before, and its class is signed with it."""
+    base = current(late.release.pk)
+    assert base is not None
+    kvm = "debian-12-amd64 · server · kvm"
+    trial = Trial(1, True, (kvm,)).entry()
+    base.document["rings"][0]["classes"] = trial
+    for host in base.document["hosts"]:
+        host["machine"] = kvm
+
+    def found() -> Any:
+        return late_comers(late.release, base, actor=late.yard.cast.rex, at=late.yard.at)
+
+    assert [b.code for b in found().refused.values()] == ["amendment.untried"]
+    for key, value in (("machine_kind", "server"), ("virtualization", "vmware")):
+        Fact.objects.create(host=late.host, key=key, value=value, source="ssh", seen_at=late.yard.at)
+    (why,) = found().refused.values()
+    assert why.sentence.endswith("is of a class of machine that no ring tries: debian-12-amd64 · server · vmware.")
+    Fact.objects.filter(host=late.host, key="virtualization").update(value="kvm")
+    (entry,) = found().entries
+    assert entry["machine"] == kvm
+    Fact.objects.filter(host=late.host, key="virtualization").update(value="vmware")
+    base.document["rings"][0]["classes"] = {**trial, "must": False}
+    assert [entry["host"] for entry in found().entries] == [late.host.pk]

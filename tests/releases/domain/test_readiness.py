@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from django.db import connection, transaction
 from changes.domain import agendas, approvals, holds, meetings, reminders
 from changes.models import RFC, Cycle, Evidence, Verification
 from cmdb.domain import windows
+from cmdb.models import Fact
 from patchflow.kernel import append_only, signoffs, workflow
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.integrity import digest
@@ -398,3 +400,33 @@ def test_a_vote_on_a_manifest_settles_its_agenda_item_in_the_same_moment(yard: Y
     readiness.decide(round_id=round_.pk, verdict="approve", comment="", actor=yard.cast.gus, at=yard.at)
     item.refresh_from_db()
     assert (item.state, item.outcome) == ("decided", "passed")
+
+
+def test_the_manifest_names_the_classes_that_rings_try_and_a_must_that_lapsed_is_not_sealed(yard: Yard) -> None:
+    """Facts change between plan and seal: what is signed is what they say then, and a must that cannot be met is refused."""
+    for host in yard.world.hosts:
+        for key, value in (("machine_kind", "server"), ("virtualization", "kvm")):
+            Fact.objects.create(host=host, key=key, value=value, source="ssh", seen_at=yard.at)
+    release = scheduling(yard)
+    kvm = "debian-12-amd64 · server · kvm"
+    document = draft_document(release, at=yard.at)
+    assert [ring.get("classes") for ring in document["rings"]] == [
+        {"least": 1, "must": False, "asked": [kvm], "untried": [], "unknown": 0}, None,
+    ]  # fmt: skip
+    assert {host["machine"] for host in document["hosts"]} == {kvm}
+    pilot, rest = [plans.plan_of(ring) for ring in release.planned_rings.all()]
+    given = {"release_id": release.pk, "actor": yard.cast.rex, "at": yard.at}
+    plans.plan_rings(rings=[replace(pilot, class_hosts=0), rest], **given)
+    plain = draft_document(release, at=yard.at)
+    assert not any("classes" in ring for ring in plain["rings"])
+    assert not any("machine" in host for host in plain["hosts"])
+    plans.plan_rings(rings=[replace(pilot, class_hosts=1), rest], **given)
+    last = release.planned_rings.get(number=1).hosts.first().host  # type: ignore[union-attr]
+    Fact.objects.filter(host=last, key="virtualization").update(value="vmware")
+    with pytest.raises(Blocked) as refused:
+        manifests.seal(**given)
+    assert codes(refused.value) == {"release.rings.untried"}
+    Fact.objects.filter(host=last, key="virtualization").update(value="kvm")
+    manifests.seal(**given)
+    said = manifest_of(release).document["rings"][0]["classes"]
+    assert said == {"least": 1, "must": True, "asked": [kvm], "untried": [], "unknown": 0}

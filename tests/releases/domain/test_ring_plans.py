@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from cmdb.models import Fact, GroupMember, Host
 from patchflow.kernel.errors import Conflict, Invalid
+from releases.diversity import Trial
 from releases.domain import plans, ring_plans
 from releases.domain.plans import RingPlan, Wanted
 from releases.models import PlannedHost, PlannedRing, Release
+from releases.queries.classes import planned_trials
 from releases.queries.manifests import _rings
+from releases.web.class_lines import planned_lines
 from tests.factories.changes import make_group, make_host
 from tests.factories.people import Cast
 
@@ -79,6 +84,61 @@ def test_a_diverse_ring_has_a_host_of_every_class_beyond_its_share(release: Rele
     assert {"h08", "h09"} < set(found["Pilot"])
     pilot = release.planned_rings.get(name="Pilot")
     assert ring_plans.coverage(release, pilot) == ring_plans.Coverage(3, 3, ())
+
+
+def known(*numbers: int, runs_on: str = "kvm") -> None:
+    """Says of these hosts what machines they are."""
+    for n in numbers:
+        host = Host.objects.get(ci__name=f"h{n:02d}")
+        for key, value in (("machine_kind", "server"), ("virtualization", runs_on)):
+            Fact.objects.create(host=host, key=key, value=value, source="ssh", seen_at=AT)
+
+
+def test_classes_of_later_rings_are_asked_where_they_can_be_tried_and_said_where_not(
+    release: Release, cast: Cast
+) -> None:
+    """Test hosts are KVM but one; production has KVM, VMware, and one host of which nobody knows."""
+    known(*range(3), *range(4, 20))
+    known(3, *range(20, 23), runs_on="vmware")
+    rest = [RingPlan("Early", percent=50), RingPlan("Rest", percent=100)]
+    plan(release, cast, RingPlan("Pilot", host_ids=[Host.objects.get(name="h00").pk]), *rest)
+    kvm, vmware = "debian-12-amd64 · server · kvm", "debian-12-amd64 · server · vmware"
+    early = {h.host.name for h in release.planned_rings.get(number=1).hosts.all()}
+    with CaptureQueriesContext(connection) as asked:
+        found = planned_trials(release)
+    assert len(asked) == 7
+    assert (found[0], found[2]) == (Trial(1, False, (kvm,), ((vmware, 3),), unknown=1), None)
+    assert set(found[1].asked) <= {kvm, vmware}  # type: ignore[union-attr]
+    assert "h23" in early  # who is not known is asked for by the pilot alone
+    assert planned_lines(found[0]) == [
+        "Before the next ring starts, 1 class of machine that later rings have in production must be tried (1 good host of each).",
+        f"1 class cannot be tried, for want of hosts so far: {vmware} × 3. Move a host of it into this ring or an earlier one.",
+        "Of 1 production host that follows the class is not known: nothing is tried for it. Scan it, or say what it is.",
+    ]
+    assert [ring.class_hosts for ring in release.planned_rings.all()] == [1, 1, 1]
+
+
+def test_as_a_must_it_is_refused_with_what_is_missing_until_hosts_are_moved(release: Release, cast: Cast) -> None:
+    known(*range(20))
+    known(20, 21, 22, runs_on="vmware")
+    rings = [RingPlan("Pilot", environments=["test"], class_hosts=1), RingPlan("Rest", percent=100)]
+    with pytest.raises(Invalid) as refused:
+        plan(release, cast, *rings)
+    assert codes(refused) == ["release.rings.untried", "release.rings.class_unknown"]
+    assert "(debian-12-amd64 · server · vmware × 3): move hosts of it" in str(refused.value)
+    known(23, runs_on="vmware")
+    with pytest.raises(Invalid) as refused:
+        plan(release, cast, *rings)
+    assert codes(refused) == ["release.rings.untried"]
+    tried = Host.objects.get(name="h23").pk
+    plan(release, cast, RingPlan("Pilot", environments=["test"], host_ids=[tried], class_hosts=1), rings[1])
+    again = [plans.plan_of(ring) for ring in release.planned_rings.all()]
+    assert [ring.class_hosts for ring in again] == [1, None]
+    with pytest.raises(Invalid) as refused:  # nor may the one that tries it be moved away
+        plans.move_hosts(release_id=release.pk, ring=1, wanted=Wanted(host_ids=[tried]), actor=cast.rex, at=AT)
+    assert codes(refused) == ["release.rings.untried"]
+    plan(release, cast, RingPlan("Pilot", environments=["test"], class_hosts=0), rings[1])
+    assert planned_trials(release)[0] is None
 
 
 def test_shares_become_numbers_and_the_usual_bound_follows_the_environment(release: Release, cast: Cast) -> None:

@@ -49,6 +49,7 @@ def test_ten_thousand_hosts_cost_no_more_queries_than_four_hundred(
     assert f'code=unhealthy">{failed}<' in page
     assert "Estimate: done" in text
     assert "hosts more in the list" in text
+    assert "not yet tried: debian-12-amd64 · server · kvm" in text
     listed, _list = queries(client, f"{many.get_absolute_url()}hosts/?state=failed&code=unhealthy")
     assert listed < 25
     lines, log = queries(client, f"{many.get_absolute_url()}log/")
