@@ -131,7 +131,17 @@ class ReleaseAdmin(VerbAdmin):
     search_fields = ("number", "title")
     inlines = (
         _inline(ReleaseRFC, "rfc", "digest", "joined_at", "left_at"),
-        _inline(PlannedRing, "number", "name", "concurrency", "failure_limit", "success_percent", "soak_seconds"),
+        _inline(
+            PlannedRing,
+            "number",
+            "name",
+            "concurrency",
+            "failure_limit",
+            "success_percent",
+            "bound_percent",
+            "class_hosts",
+            "soak_seconds",
+        ),
     )
     maker = COMPOSE
     verbs = (

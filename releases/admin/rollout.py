@@ -40,7 +40,10 @@ def _call(verb: Callable[..., Any], key: str, *, reason: str = "") -> Callable[[
 
 class RingInline(ReadOnlyInline):
     model = Ring
-    fields = ("position", "name", "state", "concurrency", "failure_limit", "success_percent", "soak_until", "reason")
+    fields = (
+        "position", "name", "state", "concurrency", "failure_limit", "success_percent", "bound_percent", "class_hosts",
+        "soak_until", "reason",
+    )  # fmt: skip
 
 
 class SlipInline(ReadOnlyInline):

@@ -39,6 +39,8 @@ class RingSerializer(serializers.ModelSerializer[Ring]):
             "success_percent",
             "confidence_percent",
             "bound_percent",
+            "class_hosts",
+            "classes_asked",
             "soak_seconds",
             "soak_until",
             "accepted_partly",

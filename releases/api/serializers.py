@@ -14,6 +14,7 @@ from patchflow.api.verbs import BlockerSerializer
 from patchflow.kernel.enums import Verdict
 from releases.amending import joined
 from releases.confidence import LEAST_CONFIDENCE, MOST_CONFIDENCE, USUAL_CONFIDENCE
+from releases.diversity import MOST_CLASS_HOSTS
 from releases.enums import OfflineRule, ReleaseOutcome, RestartMode
 from releases.models import (
     AcceptancePlan,
@@ -263,6 +264,11 @@ class RingSerializer(serializers.Serializer[Any]):
     bound_percent = serializers.IntegerField(
         min_value=0, max_value=99, allow_null=True, default=None,
         help_text="What the lower bound of the share of success must reach; null: the usual of the environment; 0: not asked.",
+    )  # fmt: skip
+    class_hosts = serializers.IntegerField(
+        min_value=0, max_value=MOST_CLASS_HOSTS, allow_null=True, default=None,
+        help_text="Good hosts in the rings so far of each class of machine that later rings have in production; null: one of "
+        "each class that these rings have; 0: not asked.",
     )  # fmt: skip
     soak_seconds = serializers.IntegerField(min_value=0, default=86400)
 

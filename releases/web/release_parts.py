@@ -15,10 +15,12 @@ from changes.web import rfc_parts
 from patchflow.kernel.signoffs import open_round_of
 from patchflow.web import words
 from patchflow.web.parts import Next, Statement
+from releases.diversity import trial_of
 from releases.domain.checklist import Item
 from releases.enums import ReleaseState, RunState
 from releases.enums_steps import Act, Effect, Moment
 from releases.models import AcceptancePlan, AcceptanceRun, Manifest, PostImplementationReview, Release
+from releases.web.class_lines import planned_lines
 
 PHASE = {
     ReleaseState.DEPLOYING,
@@ -178,6 +180,7 @@ class RingRow:
     failure_limit: int
     success_percent: int
     soak: str
+    classes: list[str]
 
 
 def step_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -205,6 +208,7 @@ def ring_rows(document: dict[str, Any]) -> list[RingRow]:
             r["failure_limit"],
             r["success_percent"],
             words.duration(timedelta(seconds=r["soak_seconds"])) if r["soak_seconds"] else _("not"),
+            planned_lines(trial_of(r)),
         )
         for r in document["rings"]
     ]

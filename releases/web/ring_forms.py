@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from changes.web.rfc_forms import Area
 from cmdb.enums import Criticality, Environment
 from cmdb.models import Host, HostGroup
-from releases import confidence
+from releases import confidence, diversity
 from releases.domain.plans import RingPlan, plan_of
 from releases.models import PlannedRing
 
@@ -75,9 +75,16 @@ class RingForm(forms.Form):
         required=False,
     )
 
+    class_hosts = forms.IntegerField(
+        label=_("Good hosts of each class of machine"),
+        min_value=0,
+        max_value=diversity.MOST_CLASS_HOSTS,
+        required=False,
+    )
+
     FIRST = ("name", "percent", "concurrency", "failures", "soak_hours", "soak_minutes")
     RULE = ("hosts", "environments", "group_ids", "criticalities", "diverse")
-    PROOF = ("success_percent", "bound_percent", "confidence_percent")
+    PROOF = ("success_percent", "bound_percent", "confidence_percent", "class_hosts")
 
     release: Any = None
 
@@ -121,7 +128,7 @@ class RingForm(forms.Form):
             failure_limit=failures.number, failure_percent=failures.percent,
             success_percent=given.get("success_percent") or 95, bound_percent=given.get("bound_percent"),
             confidence_percent=given.get("confidence_percent") or confidence.USUAL_CONFIDENCE,
-            soak_seconds=hours * 3600 + minutes * 60,
+            class_hosts=given.get("class_hosts"), soak_seconds=hours * 3600 + minutes * 60,
         )  # fmt: skip
 
 
@@ -153,7 +160,7 @@ def initial_plan(ring: RingPlan) -> dict[str, Any]:
         "concurrency": f"{ring.concurrency_percent} %" if ring.concurrency_percent else str(ring.concurrency),
         "failures": f"{by_share} %" if by_share else str(ring.failure_limit),
         "success_percent": ring.success_percent, "bound_percent": ring.bound_percent,
-        "confidence_percent": ring.confidence_percent, "soak_hours": ring.soak_seconds // 3600,
+        "confidence_percent": ring.confidence_percent, "class_hosts": ring.class_hosts, "soak_hours": ring.soak_seconds // 3600,
         "soak_minutes": ring.soak_seconds % 3600 // 60,
     }  # fmt: skip
 

@@ -19,10 +19,13 @@ from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 from patchflow.web.verbs import Verb
 from releases import confidence
+from releases.diversity import Trial
 from releases.domain import plans, ring_plans
 from releases.models import PlannedRing, Release
+from releases.queries.classes import planned_trials
 from releases.web import ring_forms as shapes
 from releases.web.builder_forms import rings_form
+from releases.web.class_lines import planned_lines
 from releases.web.releases import visible_release
 
 NAMED = 60
@@ -51,6 +54,7 @@ def release_rings(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect(release)
     count = release.planned_hosts.count()
     against = [] if request.method == "POST" else plans.why_not_plan(release, actor)
+    trials = planned_trials(release) if planned else {}
     context = {
         "title": _("Rings of %(number)s") % {"number": release.number},
         "lede": _("The first few hosts prove the release for the next."),
@@ -63,7 +67,7 @@ def release_rings(request: HttpRequest, pk: int) -> HttpResponse:
         "phase": 3,
         "names": list(seen.values_list("name", flat=True)[:NAMED]) if count <= NAMED else [],
         "hosts_url": reverse("releases:release-hosts", args=[release.pk]) if planned else "",
-        "proofs": [(ring, proof_of(release, ring)) for ring in planned],
+        "proofs": [(ring, proof_of(release, ring, trials.get(ring.number))) for ring in planned],
         "usual": not planned,
         "cancel_url": release.get_absolute_url(),
         "verb": Verb("rings", _("Plan rings"), allowed=not against, blockers=against),
@@ -76,8 +80,9 @@ def release_rings(request: HttpRequest, pk: int) -> HttpResponse:
     )
 
 
-def proof_of(release: Release, ring: PlannedRing) -> list[str]:
-    """What the ring could prove, were all its hosts good; how many the usual bound would take; which classes it stands for."""
+def proof_of(release: Release, ring: PlannedRing, trial: Trial | None) -> list[str]:
+    """What the ring could prove, were all its hosts good; how many the usual bound would take; which classes it stands for,
+    and which it tries for the next rings."""
     count, sure = ring.hosts.count(), ring.confidence_percent
     most = confidence.lower_bound(count, count, confidence=sure)
     lines = [
@@ -106,7 +111,7 @@ def proof_of(release: Release, ring: PlannedRing) -> list[str]:
             )
         if covered.missing:
             lines.append(_("Not in it: %(names)s.") % {"names": ", ".join(covered.missing[:4])})
-    return lines
+    return [*lines, *planned_lines(trial)]
 
 
 @login_required

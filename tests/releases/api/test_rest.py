@@ -54,6 +54,9 @@ def test_a_release_goes_all_the_way_to_ready_over_rest(
     assert made.status_code == 201
     pk = made.data["id"]
     at = f"releases/{pk}/"
+    pilot = {"name": "Pilot", "percent": 1, "class_hosts": 1}
+    refused = post(rex, at + "rings/", rings=[pilot, {"name": "All", "percent": 100}])
+    assert (refused.status_code, "release.rings.class_unknown" in str(refused.data)) == (400, True)
     assert post(rex, at + "rings/", rings=[{"name": "All", "percent": 100}]).status_code == 200
     assert post(rex, at + "windows/", window_ids=[yard.window.pk], latest_at="2026-11-30T00:00:00Z").status_code == 200
     assert post(rex, at + "profile/", profile_id=yard.profile.pk).status_code == 200

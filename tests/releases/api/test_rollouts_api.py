@@ -45,6 +45,7 @@ def test_a_rollout_is_read_and_moved(make: Make) -> None:
         deployment.release.number,
         ["failed"],
     )
+    assert [(r["class_hosts"], r["classes_asked"]) for r in body["rings"]] == [(0, [])]
     assert client.get(f"{address}counts/").json() == [
         {"ring": deployment.ring().pk, "counts": {"failed": 1, "pending": 1}}
     ]

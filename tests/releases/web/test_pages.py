@@ -117,6 +117,10 @@ def test_the_builder_walks_from_rings_to_tests(yard: Yard) -> None:
     assert rex.post(at + "rings/", rings).status_code == 302
     assert [(r.name, r.hosts.count()) for r in release.planned_rings.all()] == [("Pilot", 1), ("Rest", 2)]
     assert release.planned_rings.first().hosts.get().host == yard.world.hosts[1]
+    planned = text(rex.get(at + "rings/"))
+    assert "Of 2 production hosts that follow the class is not known: nothing is tried for them." in planned
+    refused = rex.post(at + "rings/", {**rings, "form-0-class_hosts": "1"})
+    assert (refused.status_code, "of 2 hosts there it is not known: scan them" in text(refused)) == (400, True)
     assert rex.get(at + "windows/").status_code == 200
     assert (
         rex.post(at + "windows/", {"window_ids": [yard.window.pk], "latest_at": "2036-11-30T00:00"}).status_code == 302
@@ -225,6 +229,9 @@ def test_the_manifest_is_read_and_signed_on_its_page(yard: Yard) -> None:
     manifest = manifest_of(release)
     shown = text(page(yard.cast.gus, "manifest-detail", release.pk, 1))
     assert manifest.digest in shown
+    assert (
+        "Of 2 production hosts that follow the class is not known" in shown
+    )  # the signer sees what nothing is tried for
     assert all(h.name in shown for h in yard.world.hosts)
     assert 'name="verdict"' in shown
     assert 'name="verdict"' not in text(page(yard.cast.rex, "manifest-detail", release.pk, 1))
