@@ -75,12 +75,17 @@ class RolloutMachine(RuleBasedStateMachine):
     @initialize(
         first=st.integers(1, 2), second=st.integers(1, 3), limit=st.integers(1, 2), soak=st.sampled_from([1800, 0]),
         habits=st.lists(st.sampled_from([*HABITS, None, None]), min_size=5, max_size=5), turns=st.integers(0, 6),
+        asked=st.sampled_from([[], ["kvm"], ["arm", "kvm"]]),
     )  # fmt: skip
-    def begun(self, first: int, second: int, limit: int, soak: int, habits: list[Any], turns: int) -> None:
+    def begun(
+        self, first: int, second: int, limit: int, soak: int, habits: list[Any], turns: int, asked: list[str]
+    ) -> None:
         numbers = {"failure_limit": limit, "soak_seconds": soak}
+        asked = asked[-first:]  # one host, one class
+        tried = {"classes": {"least": 1, "must": False, "asked": asked, "untried": [], "unknown": 0}} if asked else {}
         self.d = make_deployment(
-            self.cast, self.started, self.folder, hosts=first + second,
-            rings=[{"hosts": first, **numbers}, {"hosts": second, **numbers}],
+            self.cast, self.started, self.folder, hosts=first + second, machines=["kvm", "arm", "kvm", "arm", "kvm"],
+            rings=[{"hosts": first, **numbers, **tried}, {"hosts": second, **numbers}],
         )  # fmt: skip
         for number in range(first + second):
             self.d.habit(number, habits[number])
@@ -232,6 +237,18 @@ class RolloutMachine(RuleBasedStateMachine):
             begun = Job.objects.filter(ring=second, claimed_at__isnull=False)
             assert not begun.exists(), "the second ring began before the first had proven it"
         assert Job.objects.filter(host__in=self.d.hosts, state__in=LIVE).values("host").count() <= len(self.d.hosts)
+
+    @invariant()
+    def what_follows_was_tried(self) -> None:
+        """Nothing of the second ring begins before each class that was asked has a good host in the first, or people said so."""
+        if not hasattr(self, "d"):
+            return
+        first, second = self.lanes()
+        if second.started_at is None or first.accepted_partly or first.state == "skipped":
+            return
+        hosts = {host["host"]: host["machine"] for host in self.d.manifest.document["hosts"]}
+        good = Job.objects.filter(ring=first, state__in=["succeeded", "not_needed"]).values_list("host_id", flat=True)
+        assert set(first.classes_asked) <= {hosts[pk] for pk in good}, "a class was not tried, and the next ring began"
 
     @invariant()
     def the_witness_agrees(self) -> None:
