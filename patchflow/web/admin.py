@@ -20,10 +20,10 @@ from django.utils.translation import gettext as _
 from patchflow.kernel import trail, workflow
 from patchflow.kernel.blockers import said
 from patchflow.kernel.models import User
-from patchflow.web.admin_verbs import AdminVerb, Pressed, action, fires, plain
+from patchflow.web.admin_verbs import AdminVerb, Ahead, Partly, Pressed, action, confirmed_on, fires, plain
 from patchflow.web.errors import ForNobody
 
-__all__ = ["AdminVerb", "ReadOnlyInline", "VerbAdmin", "fires", "in_sight", "plain"]
+__all__ = ["AdminVerb", "Ahead", "Partly", "ReadOnlyInline", "VerbAdmin", "fires", "in_sight", "plain"]
 
 
 def in_sight(rows: QuerySet[Any], actor: Any) -> QuerySet[Any]:
@@ -96,6 +96,14 @@ class VerbAdmin(admin.ModelAdmin):
         for verb in self.verbs:
             actions[verb.name] = (action(verb), verb.name, verb.label)
         return actions
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """The list; or a verb of it that is confirmed on the rows that its page has shown."""
+        if request.method == "POST" and "chosen" in request.POST:
+            if not self.has_view_permission(request):
+                raise PermissionDenied(_("You may not see this."))
+            return confirmed_on(self, request) or redirect(request.get_full_path())
+        return super().changelist_view(request, extra_context)
 
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None

@@ -67,7 +67,10 @@ class Desk:
         asked = client.post(place, chosen)
         assert asked.status_code == 200, f"{person} does not find {row}"
         shown = as_shown(asked.context_data["form"]) if verb.form else {}
-        return client.post(place, {**shown, **typed, **chosen, "confirmed": "1"}), place
+        kept = {"action": name, "chosen": asked.context_data["sealed"], "confirmed": "1"}
+        if ahead := asked.context_data["ahead"]:
+            kept["seen"] = ahead.token
+        return client.post(place, {**shown, **typed, **kept}), place
 
 
 def _place(model: type[Model], page: str) -> str:
