@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db.models import Q
 
 from patchflow.kernel import audit
-from patchflow.kernel.blockers import english
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import SignOffLevel, SignOffRound, Substitution, User
 from patchflow.kernel.registry import signoff_subjects
@@ -68,19 +68,36 @@ def end(*, substitution_id: int, actor: User, at: datetime) -> Substitution:
     """Ends a substitution at once; what was signed stays. Raises NotAllowed, Conflict (over already)."""
     found = lock(Substitution, substitution_id)
     _demand(found.user, actor)
-    if found.ended_at is not None or found.ends_at <= at:
-        raise Conflict("It is over already.", code="conflict.state")
+    if _is_over(found, at):
+        raise Conflict(_OVER)
     found.ended_by, found.ended_at = actor, at
     found.save(update_fields=["ended_by", "ended_at"])
     audit.record(found, "access.substitute.ended", actor=actor, at=at, before="named", after="ended")
     return found
 
 
+_OVER = Blocker("conflict.state", "It is over already.")
+_OTHER = Blocker("substitute.other", "A person names their own substitute; for another, an administrator does.")
+
+
+def _is_over(one: Substitution, at: datetime) -> bool:
+    return one.ended_at is not None or one.ends_at <= at
+
+
+def why_not_end(one: Substitution, actor: User, *, at: datetime) -> list[Blocker]:
+    """Why this person cannot end it now, the same as the verb raises."""
+    if _is_anothers(one.user, actor):
+        return [_OTHER]
+    return [_OVER] if _is_over(one, at) else []
+
+
+def _is_anothers(user: User, actor: User) -> bool:
+    return actor.pk != user.pk and bool(failing([capability("grant.edit")], None, actor))
+
+
 def _demand(user: User, actor: User) -> None:
-    if actor.pk != user.pk and failing([capability("grant.edit")], None, actor):
-        raise NotAllowed(
-            "A person names their own substitute; for another, an administrator does.", code="substitute.other"
-        )
+    if _is_anothers(user, actor):
+        raise NotAllowed(_OTHER)
 
 
 def decides(person: User) -> bool:

@@ -19,6 +19,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from patchflow.kernel import audit, queue, trial, workflow
+from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Conflict, NotAllowed
 from patchflow.kernel.faults import fault
 from patchflow.kernel.instance import instance_key
@@ -210,13 +211,22 @@ def send_again(*, delivery_id: int, actor: User, at: datetime) -> Delivery:
         raise NotAllowed(refused)
     delivery = workflow.lock(Delivery, delivery_id)
     if delivery.state != DeliveryState.FAILED:
-        raise Conflict("This notice has not failed: nothing is to be sent again.", code="conflict.state")
+        raise Conflict(_NOT_FAILED)
     delivery.state, delivery.attempts, delivery.not_before, delivery.error = DeliveryState.QUEUED, 0, None, ""
     delivery.save(update_fields=["state", "attempts", "not_before", "error"])
     detail = {"delivery": delivery.pk, "to": delivery.user.get_username(), "title": delivery.title}
     audit.record(audit.named("notices"), "notices.sent_again", actor=actor, at=at, detail=detail)
     queue.enqueue(DELIVER, delivery_id=delivery.pk)
     return delivery
+
+
+_NOT_FAILED = Blocker("conflict.state", "This notice has not failed: nothing is to be sent again.")
+
+
+def why_not_send_again(delivery: Delivery, actor: User) -> list[Blocker]:
+    """Why this person does not send it again now, the same as the verb raises."""
+    refused = failing([capability("notice.oversee")], None, actor)
+    return refused or ([] if delivery.state == DeliveryState.FAILED else [_NOT_FAILED])
 
 
 @sweep("notices")

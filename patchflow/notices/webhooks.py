@@ -219,9 +219,17 @@ def _demand(actor: User) -> None:
         raise NotAllowed(refused)
 
 
+_OFF = Blocker("webhook.off", "This webhook is switched off: switch it on first.")
+
+
 def _is_on(hook: Webhook) -> None:
     if hook.disabled_at is not None:
-        raise Conflict("This webhook is switched off: switch it on first.", code="webhook.off")
+        raise Conflict(_OFF)
+
+
+def why_not_test(hook: Webhook, actor: User) -> list[Blocker]:
+    """Why this person sends it no test now, the same as the verb raises."""
+    return failing([capability("webhook.manage")], None, actor) or ([_OFF] if hook.disabled_at is not None else [])
 
 
 @workflow.verb("notices.webhook_switched", Webhook, "webhook_id")

@@ -60,6 +60,12 @@ class WebhookForm(forms.Form):
     )
 
 
+def webhook_form(data: Any, hook: Webhook) -> WebhookForm:
+    """A webhook as the form shows it."""
+    given = {"name": hook.name, "url": hook.url, "kind_names": hook.kinds, "roles": hook.roles}
+    return WebhookForm(data, initial=given)
+
+
 def _refuse(form: forms.Form, refusal: Refusal) -> None:
     for blocker in refusal.blockers:
         name = blocker.code.rpartition(".")[2]
@@ -296,8 +302,7 @@ def _with_secret(request: HttpRequest, hook: Webhook, secret: str, now: datetime
 def webhook_revise(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Another address, other notices."""
     hook, actor = _hook(request, pk), _keeper(request)
-    given = {"name": hook.name, "url": hook.url, "kind_names": hook.kinds, "roles": hook.roles}
-    form = WebhookForm(request.POST or None, initial=given)
+    form = webhook_form(request.POST or None, hook)
     if request.method == "POST" and form.is_valid():
         try:
             webhooks.revise(webhook_id=hook.pk, actor=actor, at=timezone.now(), **form.cleaned_data)

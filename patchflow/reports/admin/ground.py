@@ -1,4 +1,4 @@
-"""Admin of the ground: people, rounds, deliveries, the trail. The kernel is below the web toolkit, so its windows are here."""
+"""The admin of rounds, saved filters, the trail and deliveries."""
 
 from __future__ import annotations
 
@@ -19,52 +19,21 @@ from knox.models import get_token_model
 
 from changes.admin.rfc import ROUND_VERBS
 from changes.queries import board
-from patchflow.kernel import saved_filters, substitutes
+from patchflow.kernel import saved_filters
 from patchflow.kernel.models import (
     AuditEntry,
     AuditSeal,
-    RoleGrant,
     SavedFilter,
     SignOff,
     SignOffLevel,
     SignOffRound,
-    Substitution,
-    User,
 )
-from patchflow.notices import webhooks
-from patchflow.notices.models import Delivery, Webhook
+from patchflow.notices import delivery
+from patchflow.notices.models import Delivery
 from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
 
 for _of_a_library in (Group, EmailAddress, get_token_model()):
     admin.site.unregister(_of_a_library)  # their windows are no `VerbAdmin`: they would be second doors
-
-
-class GrantInline(ReadOnlyInline):
-    model = RoleGrant
-    fk_name = "user"
-    fields = ("role", "scope", "granted_by", "granted_at")
-
-
-@admin.register(User)
-class UserAdmin(VerbAdmin):
-    list_display = ("username", "first_name", "last_name", "email", "is_active", "is_service", "last_login")
-    list_filter = ("is_active", "is_service")
-    search_fields = ("username", "email", "last_name")
-    fields = (
-        "username",
-        "first_name",
-        "last_name",
-        "email",
-        "is_active",
-        "is_service",
-        "must_change_password",
-        "time_zone",
-        "language",
-        "last_login",
-        "date_joined",
-    )
-    inlines = (GrantInline,)
-    view_capability = "user.edit"
 
 
 class LevelInline(ReadOnlyInline):
@@ -75,17 +44,6 @@ class LevelInline(ReadOnlyInline):
 class SignOffInline(ReadOnlyInline):
     model = SignOff
     fields = ("level", "user", "on_behalf_of", "verdict", "comment", "decided_at")
-
-
-def _end(substitution: Any, actor: Any, at: Any, _said: str) -> None:
-    substitutes.end(substitution_id=substitution.pk, actor=actor, at=at)
-
-
-@admin.register(Substitution)
-class SubstitutionAdmin(VerbAdmin):
-    list_display = ("user", "substitute", "starts_at", "ends_at", "ended_at", "named_by")
-    list_select_related = ("user", "substitute", "named_by")
-    verbs = (AdminVerb("end", _("End it"), _end),)
 
 
 def _remove(saved: Any, actor: Any, at: Any, _said: str) -> None:
@@ -165,16 +123,8 @@ class AuditSealAdmin(TrailAdmin):
     list_display = ("number", "sealed_at", "count", "root", "hash")
 
 
-def _switch_off(hook: Any, actor: Any, at: Any, _said: str) -> None:
-    webhooks.switch(webhook_id=hook.pk, off=True, actor=actor, at=at)
-
-
-@admin.register(Webhook)
-class WebhookAdmin(VerbAdmin):
-    list_display = ("name", "url", "made_by", "made_at", "disabled_at")
-    list_select_related = ("made_by",)
-    view_capability = "webhook.manage"
-    verbs = (AdminVerb("switch_off", _("Switch it off"), _switch_off),)
+def _send_again(row: Any, actor: Any, at: Any, _said: str) -> None:
+    delivery.send_again(delivery_id=row.pk, actor=actor, at=at)
 
 
 @admin.register(Delivery)
@@ -182,3 +132,11 @@ class DeliveryAdmin(VerbAdmin):
     list_display = ("notice", "user", "channel", "state", "sent_at", "attempts", "error")
     list_filter = ("state", "channel")
     list_select_related = ("notice", "user")
+    verbs = (
+        AdminVerb(
+            "send_again",
+            _("Send again"),
+            _send_again,
+            why_not=lambda row, actor, _at: delivery.why_not_send_again(row, actor),
+        ),
+    )
