@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -25,7 +26,7 @@ from cmdb.web.host_verbs import tried
 from cmdb.web.hosts import who
 from cmdb.web.standing import Below, counts_of, hosts_of, interval_of
 from patchflow.kernel import audit, signoffs, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.rules import capability, failing
 from patchflow.web import parts
 from patchflow.web.accounts import authenticated_at, confirmed
@@ -144,6 +145,18 @@ def _may_sign(baseline: Baseline, round_: Any, user: Any, now: Any) -> bool:
     return bool(round_ and round_.is_open and not signoffs.why_not_sign(round_, baseline, user, at=now))
 
 
+def against_asking(baseline: Baseline, user: Any) -> list[Blocker]:
+    """Why this person does not put it to the vote now."""
+    if refused := failing([capability("baseline.propose")], baseline, user):
+        return refused
+    if baseline.state != BaselineState.PROPOSED:
+        said = english("It is %(state)s; only a proposed baseline is put to the vote.", state=label_of(baseline))
+        return [Blocker("conflict", said)]
+    if signoffs.open_round_of(baseline):
+        return [Blocker("round.open_already", english("It is asked about already."), tone="wait")]
+    return []
+
+
 def _verbs(baseline: Baseline, user: Any, now: Any) -> list[Verb]:
     offered = workflow.available(baseline, actor=user, at=now)
     hidden = ["propose"] + (["adopt"] if not baseline.source_digest else [])
@@ -154,7 +167,7 @@ def _verbs(baseline: Baseline, user: Any, now: Any) -> list[Verb]:
         hidden=hidden,
     )
     if baseline.state == BaselineState.PROPOSED and signoffs.open_round_of(baseline) is None:
-        refused = failing([capability("baseline.propose")], baseline, user)
+        refused = against_asking(baseline, user)
         url = reverse("cmdb:baseline-ask", args=[baseline.pk])
         shown.append(Verb("ask", _("Put to the vote"), url, not refused, refused, icon="send", primary=True))
     if baseline.state == BaselineState.DRAFT:
@@ -171,7 +184,11 @@ def baseline_propose(request: HttpRequest) -> HttpResponseBase:
     user = who(request)
     asked = {"host_id": request.GET.get("host", ""), "name": request.GET.get("name", "")}
     form = ProposeBaselineForm(posted(request), viewer=user, initial=asked)
-    if request.method == "POST" and form.is_valid() and (made := tried(form, _propose, form=form, user=user)):
+    if (
+        request.method == "POST"
+        and form.is_valid()
+        and (made := tried(form, propose, form=form, user=user, now=timezone.now()))
+    ):
         messages.success(request, _("Proposed. A security officer is asked."))
         return redirect("cmdb:baseline-detail", made.pk)
     context = {
@@ -192,7 +209,8 @@ def _no_host() -> Blocker:
     return Blocker("baseline.no_host", _("A baseline is taken from a scanned host, and there is none yet."), where)
 
 
-def _propose(*, form: ProposeBaselineForm, user: Any) -> Baseline:
+def propose(*, form: ProposeBaselineForm, user: Any, now: datetime) -> Baseline:
+    """Proposes what the chosen host has installed now."""
     given = form.cleaned_data
     host = Host.objects.live().visible_to(user).get(pk=given["host_id"])
     rows = Installation.objects.open().filter(host=host, package_version__platform=host.platform)
@@ -210,7 +228,7 @@ def _propose(*, form: ProposeBaselineForm, user: Any) -> Baseline:
         group_id=given["group_id"],
         items=items,
         actor=user,
-        at=timezone.now(),
+        at=now,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zoneinfo
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -307,6 +308,13 @@ class SettleBelowForm(SettleForm):
     field_order: tuple[str, ...] = ("how", "cause", "reason")
 
 
+class HandOverForm(ReasonForm):
+    """Handing a host that stays below its baseline to problem management: with the cause."""
+
+    cause = forms.ChoiceField(label=_("Why it stays below"), choices=[("", _("choose")), *BelowCause.choices])
+    field_order = ("cause", "reason")
+
+
 class ExemptionForm(ReasonForm):
     """Leaving a finding of one host for now."""
 
@@ -319,6 +327,12 @@ class ExemptionForm(ReasonForm):
     )
     days = forms.IntegerField(label=_("For how many days"), min_value=1, max_value=180, initial=30)
     field_order = ("kind", "subject", "reason", "compensating_control", "days")
+
+    def given(self, now: datetime) -> dict[str, Any]:
+        """What the verb takes: an end in place of days."""
+        said = dict(self.cleaned_data)
+        expires_at = now + timedelta(days=said.pop("days"))
+        return {**said, "expires_at": expires_at}
 
 
 def platforms() -> list[tuple[int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -25,6 +26,7 @@ from cmdb.web.host_verbs import retire_barred, tried
 from cmdb.web.hosts import who
 from cmdb.web.standing import interval_of
 from patchflow.kernel import audit
+from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 from patchflow.web import parts, verbs
 from patchflow.web.tables import Column, Filter, Listing, list_page
@@ -150,26 +152,14 @@ def group_revise(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 def _edit(request: HttpRequest, group: HostGroup | None) -> HttpResponseBase:
-    user, initial = who(request), {}
-    if group is not None:
-        names = (
-            "name",
-            "description",
-            "kind",
-            "rule_environment",
-            "rule_criticality",
-            "rule_distribution",
-            "rule_release",
-        )
-        initial = {name: getattr(group, name) for name in names}
-        initial["host_ids"] = list(group.memberships.values_list("host_id", flat=True))
-    form = GroupForm(posted(request), viewer=user, initial=initial, kept=group.kind if group else "")
+    user = who(request)
+    form = form_of(posted(request), group, user)
     preview = None
     if request.method == "POST" and form.is_valid():
         if "preview" in request.POST:
             found = matching(form.rule).filter(pk__in=Host.objects.visible_to(user)).order_by("name")
             preview = {"count": found.count(), "names": list(found.values_list("name", flat=True)[:20])}
-        elif saved := tried(form, _save, form=form, group=group, user=user):
+        elif saved := tried(form, save, form=form, now=timezone.now(), group=group, user=user):
             messages.success(request, _("Saved."))
             return redirect("cmdb:group-detail", saved.pk)
     title = _("Edit “%(group)s”") % {"group": group} if group else _("Make a group")
@@ -184,8 +174,19 @@ def _edit(request: HttpRequest, group: HostGroup | None) -> HttpResponseBase:
     return render(request, "cmdb/group_form.html", context, status=400 if form.errors else 200)
 
 
-def _save(*, form: GroupForm, group: HostGroup | None, user: Any) -> HostGroup:
-    given, now = form.cleaned_data, timezone.now()
+def form_of(data: Any, group: HostGroup | None, viewer: User) -> GroupForm:
+    """The form of a group as it is, or of a new one."""
+    names = ("name", "description", "kind", "rule_environment", "rule_criticality", "rule_distribution", "rule_release")
+    initial: dict[str, Any] = {}
+    if group is not None:
+        initial = {name: getattr(group, name) for name in names}
+        initial["host_ids"] = list(group.memberships.values_list("host_id", flat=True))
+    return GroupForm(data, viewer=viewer, initial=initial, kept=group.kind if group else "")
+
+
+def save(*, form: GroupForm, group: HostGroup | None, user: Any, now: datetime) -> HostGroup:
+    """The verbs behind a valid form: a new group, or another text, rule and members of one."""
+    given = form.cleaned_data
     plain = {"name": given["name"], "description": given["description"]}
     by_rule = given["kind"] == GroupKind.RULE
     if group is None:

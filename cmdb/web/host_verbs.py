@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -164,6 +163,14 @@ def host_accept_key(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("cmdb:host-connect", pk)
 
 
+def reach_form(data: Any, connection: Connection, viewer: User) -> ReachForm:
+    """How a host is reached, as the form shows it."""
+    names = ("address", "port", "user", "become", "key_kind", "key_reference")
+    initial = {name: getattr(connection, name) for name in names}
+    initial["jump_host_id"] = connection.jump.host_id if connection.jump else None
+    return ReachForm(data, viewer=viewer, but=connection.host_id, initial=initial)
+
+
 @login_required
 def host_reach(request: HttpRequest, pk: int) -> HttpResponse:
     """How the host is reached, changed."""
@@ -171,10 +178,7 @@ def host_reach(request: HttpRequest, pk: int) -> HttpResponse:
     connection = host_page.connection_of(host)
     if connection is None or connection.is_local:
         return redirect("cmdb:host-detail", pk)
-    names = ("address", "port", "user", "become", "key_kind", "key_reference")
-    initial = {name: getattr(connection, name) for name in names}
-    initial["jump_host_id"] = connection.jump.host_id if connection.jump else None
-    form = ReachForm(posted(request), viewer=who(request), but=host.pk, initial=initial)
+    form = reach_form(posted(request), connection, who(request))
     if request.method == "POST" and form.is_valid():
         given = {"host_id": pk, "actor": who(request), "at": timezone.now(), **form.cleaned_data}
         if tried(form, connections.revise, **given):
@@ -194,14 +198,18 @@ def host_scan(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("cmdb:scan-detail", run.pk)
 
 
+def revise_form(data: Any, host: Host) -> ReviseHostForm:
+    """What people say of a host, as the form shows it."""
+    item = host.ci
+    initial = {"name": host.name, "fqdn": host.fqdn, "environment": item.environment, "criticality": item.criticality}
+    return ReviseHostForm(data, initial={**initial, "owner_id": item.owner_id, "support_group": item.support_group})
+
+
 @login_required
 def host_revise(request: HttpRequest, pk: int) -> HttpResponse:
     """What people say of the host."""
     host = visible_host(request, pk)
-    item = host.ci
-    initial = {"name": host.name, "fqdn": host.fqdn, "environment": item.environment, "criticality": item.criticality}
-    initial |= {"owner_id": item.owner_id, "support_group": item.support_group}
-    form = ReviseHostForm(posted(request), initial=initial)
+    form = revise_form(posted(request), host)
     if request.method == "POST" and form.is_valid():
         given = {"host_id": pk, "actor": who(request), "at": timezone.now(), **form.cleaned_data}
         if tried(form, hosts.revise, **given):
@@ -216,9 +224,8 @@ def host_exempt(request: HttpRequest, pk: int) -> HttpResponse:
     host = visible_host(request, pk)
     form = ExemptionForm(posted(request), initial={"subject": request.GET.get("subject", "")})
     if request.method == "POST" and form.is_valid():
-        given, now = dict(form.cleaned_data), timezone.now()
-        given["expires_at"] = now + timedelta(days=given.pop("days"))
-        if tried(form, exemptions.request, host_id=pk, actor=who(request), at=now, **given):
+        now = timezone.now()
+        if tried(form, exemptions.request, host_id=pk, actor=who(request), at=now, **form.given(now)):
             messages.success(request, _("Asked for. A security officer decides."))
             return redirect("cmdb:host-detail", pk)
     lede = _("A security officer decides. The finding stays visible and counts as exempt until the day it ends.")

@@ -181,22 +181,17 @@ def window_revise(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 def _edit(request: HttpRequest, window: ServiceWindow | None) -> HttpResponseBase:
     user, now = who(request), timezone.now()
-    initial: dict[str, Any] = {"from_on": timezone.localdate(), "zone": user.time_zone or "UTC"}
-    if window is not None:
-        initial = {field: getattr(window, field) for field in windows.FIELDS}
-        initial["group_ids"] = [group.pk for group in window.groups.all()]
-        initial["queued"] = QueuedRule.HALT
-    form = WindowForm(posted(request), viewer=user, initial=initial, editing=window is not None)
+    form = form_of(posted(request), window, user)
     ahead = request.method == "POST" and "preview" in request.POST
     preview = _ahead(form, window, user, now) if ahead or window else None
     waiting = None
     if request.method == "POST" and window and form.is_valid():
-        waiting = tried(form, _waiting, window_id=window.pk, actor=user, at=now, **_given(form))
+        waiting = tried(form, waiting_for, window_id=window.pk, actor=user, at=now, **given_of(form))
     if ahead and request.headers.get("HX-Request"):
         return render(request, "cmdb/_window_ahead.html", {"preview": preview, "waiting": waiting, "now": now})
     seen = waiting is None or waiting.token in ("", request.POST.get("seen"))
     if request.method == "POST" and not ahead and form.is_valid() and seen:
-        given = _given(form)
+        given = given_of(form)
         if window:
             saved = tried(form, windows.revise, window_id=window.pk, actor=user, at=now, **given)
         else:
@@ -222,7 +217,18 @@ def _edit(request: HttpRequest, window: ServiceWindow | None) -> HttpResponseBas
     return render(request, "cmdb/window_form.html", context, status=400 if form.errors and not ahead else 200)
 
 
-def _given(form: WindowForm) -> dict[str, Any]:
+def form_of(data: Any, window: ServiceWindow | None, viewer: User) -> WindowForm:
+    """The form of a window as it is, or of a new one."""
+    initial: dict[str, Any] = {"from_on": timezone.localdate(), "zone": viewer.time_zone or "UTC"}
+    if window is not None:
+        initial = {field: getattr(window, field) for field in windows.FIELDS}
+        initial["group_ids"] = [group.pk for group in window.groups.all()]
+        initial["queued"] = QueuedRule.HALT
+    return WindowForm(data, viewer=viewer, initial=initial, editing=window is not None)
+
+
+def given_of(form: WindowForm) -> dict[str, Any]:
+    """What a valid one says, as the verbs take it; where nothing is said of queued hosts, they stand still."""
     given = dict(form.cleaned_data)
     if "queued" in given:
         given["queued"] = given["queued"] or QueuedRule.HALT
@@ -240,12 +246,20 @@ class Waiting:
     hidden: int = 0
     others: bool = False
 
+    @property
+    def lines(self) -> list[tuple[str, str, str]]:
+        """Of each that is shown: its name, its address, what becomes of it."""
+        return [
+            (one.host, one.url, f"{QUEUED[one.word]}: {here(one.why)}")
+            for one in (self.table.source if self.table else ())
+        ]
+
 
 SHOWN = 200
 """Queued hosts by name; the sentence counts all in sight."""
 
 
-def _waiting(*, actor: User, at: datetime, **given: Any) -> Waiting:
+def waiting_for(*, actor: User, at: datetime, **given: Any) -> Waiting:
     """What an edit or an end would do to queued hosts: of those out of sight only that there are some. Nothing is kept."""
     found = windows.look_ahead(actor=actor, at=at, **given)
     if not found:
@@ -355,7 +369,7 @@ def window_retire(request: HttpRequest, pk: int) -> HttpResponseBase:
     form = RetireWindowForm(posted(request))
     rule = request.POST.get("queued") or QueuedRule.HALT
     waiting = (
-        tried(form, _waiting, window_id=pk, actor=user, at=now, ends=True, queued=rule)
+        tried(form, waiting_for, window_id=pk, actor=user, at=now, ends=True, queued=rule)
         if _may_end(window, user)
         else None
     )
