@@ -11,15 +11,12 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from changes.admin.rfc import RAISE
-from changes.domain import feeds, polls, responses
+from changes.domain import responses
 from changes.models import (
     RFC,
     Advisory,
     Artifact,
-    Feed,
-    FeedRun,
     Fix,
-    QuarantinedDocument,
     RepositoryIndex,
     Revision,
     SoftwareUpdate,
@@ -36,55 +33,6 @@ from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import failing
 from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin, plain
-
-
-def _poll(feed: Any, actor: Any, at: Any, said: str) -> None:
-    feeds.poll(feed_id=feed.pk, actor=actor, at=at)
-
-
-def _enable(feed: Any, actor: Any, at: Any, said: str) -> None:
-    feeds.enable(feed_id=feed.pk, actor=actor, at=at)
-
-
-def _disable(feed: Any, actor: Any, at: Any, said: str) -> None:
-    feeds.disable(feed_id=feed.pk, actor=actor, at=at)
-
-
-def _accept(run: Any, actor: Any, at: Any, said: str) -> None:
-    polls.accept_loss(run_id=run.pk, reason=said, actor=actor, at=at)
-
-
-def _refuse(run: Any, actor: Any, at: Any, said: str) -> None:
-    polls.refuse_loss(run_id=run.pk, reason=said, actor=actor, at=at)
-
-
-@admin.register(Feed)
-class FeedAdmin(VerbAdmin):
-    list_display = ("name", "kind", "location", "enabled", "records", "last_good_at", "problem")
-    list_filter = ("kind", "enabled")
-    verbs = (
-        AdminVerb("poll", "Poll now", _poll),
-        AdminVerb("enable", "Switch on", _enable),
-        AdminVerb("disable", "Switch off", _disable),
-    )
-
-
-@admin.register(FeedRun)
-class FeedRunAdmin(VerbAdmin):
-    list_display = ("feed", "state", "requested_at", "documents", "new", "changed", "vanished", "quarantined")
-    list_filter = ("state", "feed")
-    list_select_related = ("feed",)
-    verbs = (
-        AdminVerb("accept_loss", "Accept the loss", _accept, transition="accept_loss", needs_reason=True),
-        AdminVerb("refuse_loss", "Refuse the loss", _refuse, transition="refuse_loss", needs_reason=True),
-    )
-
-
-@admin.register(QuarantinedDocument)
-class QuarantinedAdmin(VerbAdmin):
-    list_display = ("document_name", "feed", "error", "last_seen_at", "settled_at")
-    list_filter = ("feed",)
-    list_select_related = ("feed",)
 
 
 class RevisionInline(ReadOnlyInline):

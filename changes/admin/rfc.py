@@ -14,36 +14,24 @@ from django.utils.translation import gettext_lazy as _
 
 from changes.domain import (
     approvals,
-    calendar_keys,
-    change_models,
     clocks,
-    cycles,
     dossiers,
-    freezes,
+    evidence,
+    families,
     glass,
     holds,
     offers,
     rfcs,
     risk,
-    routing,
     supersedence,
 )
-from changes.enums import ModelState
 from changes.models import (
     RFC,
-    ApprovalRoute,
     Attachment,
     BreakGlass,
-    CalendarKey,
-    ChangeModel,
-    ChangeSlot,
     Comment,
-    Cycle,
-    CycleEvent,
     Evidence,
-    FreezeWindow,
     Hold,
-    PhaseStep,
     Reference,
     RFCRevision,
     RFCTarget,
@@ -51,21 +39,19 @@ from changes.models import (
     RiskAssessment,
 )
 from changes.queries import board
-from changes.queries.calendar import slots_seen
-from changes.queries.cycles import output_of
 from changes.queries.evidence import said_of
 from changes.queries.rfcs import sees_all
 from changes.queries.risk import factors_for
+from changes.web import dossiers as dossier_forms
 from changes.web import rfc_forms, rfc_parts, rfc_writing
 from changes.web.board import DecideForm
-from changes.web.change_model_forms import ModelForm
-from patchflow.kernel.blockers import Blocker, english, here, label_of
+from patchflow.kernel.blockers import Blocker, here
 from patchflow.kernel.models import SignOffRound, User
-from patchflow.kernel.rules import capability, failing, somewhere
+from patchflow.kernel.rules import failing, somewhere
 from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin, in_sight, plain
 
 
-def on_rfc(name: str, label: str, verb: Callable[..., Any], *, transition: str = "", reason: bool = False) -> AdminVerb:
+def on_rfc(name: str, label: Any, verb: Callable[..., Any], *, transition: str = "", reason: bool = False) -> AdminVerb:
     """An action that calls a domain verb of an RFC."""
 
     def call(rfc: Any, actor: Any, at: Any, said: str) -> None:
@@ -133,11 +119,15 @@ def _comment(rfc: Any, actor: Any, at: Any, said: str) -> None:
     dossiers.comment(rfc_id=rfc.pk, text=said, actor=actor, at=at)
 
 
+def _set_parent(rfc: RFC, actor: User, at: datetime, form: dossier_forms.ParentForm) -> None:
+    families.set_parent(rfc_id=rfc.pk, parent_id=form.parent_id(actor), actor=actor, at=at)
+
+
 def _against_comment(rfc: RFC, actor: User, at: datetime) -> list[Blocker]:
     return dossiers.why_not_add(rfc, actor, dossiers.COMMENT, at=at)
 
 
-def with_form(name: str, label: str | Any, verb: Callable[..., Any], form: Any, **given: Any) -> AdminVerb:
+def with_form(name: str, label: Any, verb: Callable[..., Any], form: Any, **given: Any) -> AdminVerb:
     """An action that calls a domain verb of an RFC with what the form of its page says."""
 
     def call(rfc: RFC, actor: User, at: datetime, form: Any) -> Any:
@@ -201,25 +191,49 @@ class RFCAdmin(VerbAdmin):
     )
     maker = RAISE
     verbs = (
-        on_rfc("submit", "Submit", rfcs.submit, transition="submit"),
-        on_rfc("evaluate", "Evaluate", rfcs.evaluate, transition="evaluate"),
-        on_rfc("score", "Assess the risk again", risk.score),
-        on_rfc("request_approval", "Request approval", approvals.request_approval, transition="request_approval"),
-        on_rfc("send_back", "Send back", rfcs.send_back, transition="send_back", reason=True),
-        on_rfc("reject", "Reject", rfcs.reject, transition="reject", reason=True),
-        on_rfc("cancel", "Cancel", rfcs.cancel, transition="cancel", reason=True),
-        on_rfc("lapse", "Withdraw authorization", rfcs.lapse, transition="lapse", reason=True),
-        on_rfc("stop", "Stop", rfcs.stop, transition="stop", reason=True),
-        on_rfc("hold", "Put on hold", holds.place, reason=True),
-        on_rfc("resume", "Resume", holds.resume, reason=True),
-        on_rfc("move", "Move to the newer updates", supersedence.move, reason=True),
-        on_rfc("ask_break_glass", "Ask to break the glass", glass.ask, reason=True),
-        on_rfc("break_glass", "Break the glass", glass.break_glass, transition="break_glass", reason=True),
-        on_rfc("copy", "Copy as a draft", rfcs.copy),
-        AdminVerb("comment", "Add to the discussion", _comment, needs_reason=True, why_not=_against_comment),
+        on_rfc("submit", _("Submit"), rfcs.submit, transition="submit"),
+        on_rfc("evaluate", _("Evaluate"), rfcs.evaluate, transition="evaluate"),
+        on_rfc("score", _("Assess the risk again"), risk.score),
+        on_rfc("request_approval", _("Request approval"), approvals.request_approval, transition="request_approval"),
+        on_rfc("send_back", _("Send back"), rfcs.send_back, transition="send_back", reason=True),
+        on_rfc("reject", _("Reject"), rfcs.reject, transition="reject", reason=True),
+        on_rfc("cancel", _("Cancel"), rfcs.cancel, transition="cancel", reason=True),
+        on_rfc("lapse", _("Withdraw authorization"), rfcs.lapse, transition="lapse", reason=True),
+        on_rfc("stop", _("Stop"), rfcs.stop, transition="stop", reason=True),
+        on_rfc("hold", _("Put on hold"), holds.place, reason=True),
+        on_rfc("resume", _("Resume"), holds.resume, reason=True),
+        on_rfc("move", _("Move to the newer updates"), supersedence.move, reason=True),
+        on_rfc("ask_break_glass", _("Ask to break the glass"), glass.ask, reason=True),
+        on_rfc("break_glass", _("Break the glass"), glass.break_glass, transition="break_glass", reason=True),
+        on_rfc("copy", _("Copy as a draft"), rfcs.copy),
+        AdminVerb("comment", _("Add to the discussion"), _comment, needs_reason=True, why_not=_against_comment),
         with_form("review_glass", _("Review the broken glass"), glass.review, plain(rfc_forms.GlassReviewForm)),
         with_form("classify", _("Change the class"), clocks.classify, plain(rfc_forms.ClassifyForm)),
         with_form("bring_owed", _("Bring an owed document"), rfcs.bring_owed, _owed_form, on="one"),
+        AdminVerb(
+            "evidence",
+            _("Add evidence"),
+            lambda rfc, actor, at, form: evidence.record(rfc_id=rfc.pk, actor=actor, at=at, **form.cleaned_data),
+            form=plain(dossier_forms.EvidenceForm),
+            on="one",
+            why_not=lambda rfc, actor, _at: evidence.why_not_record(rfc, actor),
+        ),
+        AdminVerb(
+            "refer",
+            _("Add a reference"),
+            lambda rfc, actor, at, form: dossiers.refer(rfc_id=rfc.pk, actor=actor, at=at, **form.cleaned_data),
+            form=plain(dossier_forms.ReferenceForm),
+            on="one",
+            why_not=lambda rfc, actor, at: dossiers.why_not_add(rfc, actor, dossiers.ATTACH, at=at),
+        ),
+        AdminVerb(
+            "parent",
+            _("Set its parent"),
+            _set_parent,
+            form=lambda data, rfc, _actor: dossier_forms.parent_form(data, rfc),
+            on="one",
+            why_not=_against("parent"),
+        ),
         with_form("close", _("Close"), rfcs.close, plain(rfc_forms.CloseForm)),
         AdminVerb(
             "revise",
@@ -258,121 +272,13 @@ ROUND_VERBS = (
     ),
     AdminVerb(
         "withdraw",
-        "Withdraw the question",
+        _("Withdraw the question"),
         _withdraw,
         needs_reason=True,
         why_not=lambda round_, actor, _at: approvals.why_not_withdraw(round_, actor),
     ),
 )
 """The verbs of a sign-off round, for the window on rounds (`patchflow.reports.admin`)."""
-
-
-class StepInline(ReadOnlyInline):
-    model = PhaseStep
-    fields = ("phase", "key", "state", "owner", "brought", "reason", "settled_at")
-
-    @admin.display(description=_("Output"))
-    def brought(self, step: PhaseStep) -> str:
-        return output_of(step, self.actor)
-
-
-class EventInline(ReadOnlyInline):
-    model = CycleEvent
-    fields = ("kind", "at", "by", "cause")
-
-
-def _close_unneeded(cycle: Any, actor: Any, at: Any, said: str) -> None:
-    cycles.close_unneeded(cycle_id=cycle.pk, reason=said, actor=actor, at=at)
-
-
-@admin.register(Cycle)
-class CycleAdmin(VerbAdmin):
-    list_display = ("name", "kind", "state", "opened_at", "decision_on", "closed_at")
-    list_filter = ("state", "kind")
-    inlines = (StepInline, EventInline)
-    verbs = (
-        AdminVerb(
-            "close_unneeded", "Close as not needed", _close_unneeded, transition="close_unneeded", needs_reason=True
-        ),
-    )
-
-
-def _propose(model: Any, actor: Any, at: Any, said: str) -> None:
-    change_models.propose(model_id=model.pk, actor=actor, at=at)
-
-
-def _lose_licence(model: Any, actor: Any, at: Any, said: str) -> None:
-    change_models.withdraw(model_id=model.pk, reason=said, actor=actor, at=at)
-
-
-def _retire(model: Any, actor: Any, at: Any, said: str) -> None:
-    change_models.retire(model_id=model.pk, reason=said, actor=actor, at=at)
-
-
-def _revise_model(model: ChangeModel, actor: User, at: datetime, form: ModelForm) -> None:
-    change_models.revise(model_id=model.pk, actor=actor, at=at, **form.content())
-
-
-def _against_revising(model: ChangeModel, actor: User, _at: datetime) -> list[Blocker]:
-    draft = model.state == ModelState.DRAFT
-    state = [] if draft else [Blocker("conflict.state", english("It is %(state)s.", state=label_of(model)))]
-    return failing([capability("change_model.edit")], model, actor) or state
-
-
-DRAFT = AdminVerb(
-    "draft",
-    _("Write a change model"),
-    lambda _none, actor, at, form: change_models.draft(actor=actor, at=at, **form.content()),
-    form=lambda data, _none, _actor: ModelForm(data),
-    on="new",
-    why_not=lambda _none, actor, _at: failing([capability("change_model.edit")], None, actor),
-)
-
-
-@admin.register(ChangeModel)
-class ChangeModelAdmin(VerbAdmin):
-    list_display = ("name", "kind", "state", "max_score", "max_hosts", "written_by", "approved_at")
-    list_filter = ("state", "kind")
-    maker = DRAFT
-    verbs = (
-        AdminVerb(
-            "revise",
-            _("Revise"),
-            _revise_model,
-            form=lambda data, model, _actor: ModelForm(data, model=model),
-            on="one",
-            why_not=_against_revising,
-        ),
-        AdminVerb("propose", "Propose to the board", _propose, transition="propose"),
-        AdminVerb("withdraw", "Withdraw the approval", _lose_licence, transition="lose_licence", needs_reason=True),
-        AdminVerb("retire", "Retire", _retire, transition="retire", needs_reason=True),
-    )
-
-
-def _lift(freeze: Any, actor: Any, at: Any, said: str) -> None:
-    freezes.lift(freeze_id=freeze.pk, reason=said, actor=actor, at=at)
-
-
-@admin.register(FreezeWindow)
-class FreezeAdmin(VerbAdmin):
-    list_display = ("name", "starts_at", "ends_at", "passes", "declared_by", "lifted_at")
-    verbs = (AdminVerb("lift", "Lift at once", _lift, needs_reason=True),)
-
-
-def _retire_route(route: Any, actor: Any, at: Any, said: str) -> None:
-    routing.retire(route_id=route.pk, reason=said, actor=actor, at=at)
-
-
-def _why_not_route(route: Any, actor: Any, _at: Any) -> list[Blocker]:
-    return routing.why_not_edit(route, actor)
-
-
-@admin.register(ApprovalRoute)
-class ApprovalRouteAdmin(VerbAdmin):
-    list_display = ("name", "kinds", "min_risk", "classes", "environments", "written_by", "retired_at")
-    list_filter = ("min_risk",)
-    list_select_related = ("written_by",)
-    verbs = (AdminVerb("retire", "Retire", _retire_route, needs_reason=True, why_not=_why_not_route),)
 
 
 @admin.register(Hold)
@@ -387,32 +293,3 @@ class HoldAdmin(VerbAdmin):
             subjects = in_sight(apps.get_model(label)._default_manager.all(), request.user)
             seen |= Q(subject_type=label, subject_id__in=subjects.values("pk"))
         return super().get_queryset(request).filter(seen)
-
-
-@admin.register(ChangeSlot)
-class SlotAdmin(VerbAdmin):
-    list_display = ("rfc", "holder", "name", "starts_at", "ends_at", "taken", "responsible", "released_at")
-    list_filter = ("holder",)
-    exclude = ("hosts",)
-    readonly_fields = ("taken",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        actor: Any = request.user
-        return slots_seen(actor).select_related("rfc", "responsible")
-
-    @admin.display(description=_("Hosts"))
-    def taken(self, slot: Any) -> int | str:
-        """How many hosts it takes, for who may see every one of them."""
-        return slot.hosts if slot.whole else "–"
-
-
-def _revoke_key(key: CalendarKey, actor: Any, at: Any, said: str) -> None:
-    calendar_keys.revoke_of(key_id=key.pk, reason=said, actor=actor, at=at)
-
-
-@admin.register(CalendarKey)
-class CalendarKeyAdmin(VerbAdmin):
-    list_display = ("user", "made_at", "revoked_at")
-    fields = ("user", "made_at", "revoked_at")
-    list_select_related = ("user",)
-    verbs = (AdminVerb("revoke", "Revoke", _revoke_key, needs_reason=True),)

@@ -165,12 +165,29 @@ def begin(*, meeting_id: int, item_id: int, actor: User, at: datetime) -> Agenda
 def begin_next(*, meeting_id: int, actor: User, at: datetime) -> AgendaItem:
     """Puts the first open item after the present one before the board; the consent block comes as a whole, not one by one."""
     meeting = managed(meeting_id, actor, MeetingState.IN_SESSION)
+    item = _following(meeting)
+    if item is None:
+        raise Blocked(_DONE)
+    return begin(meeting_id=meeting_id, item_id=item.pk, actor=actor, at=at)
+
+
+_DONE = Blocker("agenda.done", "No item is left to talk about.")
+
+
+def _following(meeting: Meeting) -> AgendaItem | None:
     here = meeting.current.position if meeting.current else 0
     rows = meeting.items.filter(state=AgendaItemState.OPEN, consent=False).exclude(pk=meeting.current_id or 0)
-    item = rows.filter(position__gte=here).order_by("position").first() or rows.order_by("position").first()
-    if item is None:
-        raise Blocked("No item is left to talk about.", code="agenda.done")
-    return begin(meeting_id=meeting_id, item_id=item.pk, actor=actor, at=at)
+    return rows.filter(position__gte=here).order_by("position").first() or rows.order_by("position").first()
+
+
+def why_not_begin_next(meeting: Meeting, actor: User) -> list[Blocker]:
+    """Why this person cannot go on to the next item now, the same as the verb raises."""
+    try:
+        demand(meeting, actor)
+        in_state(meeting, MeetingState.IN_SESSION)
+    except Refusal as refusal:
+        return refusal.blockers
+    return [] if _following(meeting) else [_DONE]
 
 
 @workflow.verb("change.meeting.item_pulled", Meeting, "meeting_id")
@@ -178,14 +195,28 @@ def pull(*, meeting_id: int, item_id: int, actor: User, at: datetime, reason: st
     """Takes an item out of the consent block, so that it is talked about. Any member may; it does not go back."""
     meeting = workflow.lock(Meeting, meeting_id)
     item = meeting.items.select_related("round").filter(pk=item_id).first()
+    _may_pull(meeting, item, actor)
+    assert item is not None  # noqa: S101
+    _pull(meeting, item, reason.strip(), actor=actor, at=at)
+    return item
+
+
+def _may_pull(meeting: Meeting, item: AgendaItem | None, actor: User) -> None:
     asked = item is not None and item.round is not None and item.round.levels.filter(voters__user=actor).exists()
     if not asked and not meeting.attendees.filter(user=actor).exists():
         raise NotAllowed("Only members of the board pull an item out.", code="agenda.not_member")
     in_state(meeting, *LIVE)
     if item is None or not item.consent or not item.is_open or item.round is None:
         raise Conflict("It does not stand in the consent block.", code="agenda.not_in_block")
-    _pull(meeting, item, reason.strip(), actor=actor, at=at)
-    return item
+
+
+def why_not_pull(item: AgendaItem, actor: User) -> list[Blocker]:
+    """Why this person cannot pull it out of the consent block now, the same as the verb raises."""
+    try:
+        _may_pull(item.meeting, item, actor)
+    except Refusal as refusal:
+        return refusal.blockers
+    return []
 
 
 def _pull(meeting: Meeting, item: AgendaItem, reason: str, *, actor: User, at: datetime) -> None:

@@ -14,8 +14,9 @@ from changes.domain import approvals
 from changes.domain.agendas import LIVE, in_state
 from changes.enums_meeting import AgendaItemState
 from changes.models import AgendaItem, Meeting
+from changes.queries.meetings import consents_asked
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import Blocker, english
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.enums import Verdict
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import SignOff, User
@@ -62,6 +63,15 @@ def consent(
     if signed:
         _note(meeting_id=meeting_id, rounds=[s.round_id for s in signed], comment=comment, actor=actor, at=at)
     return Consent(signed, refused)
+
+
+def why_not(meeting: Meeting, actor: User, *, at: datetime) -> list[Blocker]:
+    """Why this member has nothing to sign in the consent block now."""
+    if meeting.state not in LIVE:
+        return [Blocker("conflict.state", english("The meeting is %(state)s.", state=label_of(meeting)))]
+    if consents_asked(meeting, actor, at=at):
+        return []
+    return [Blocker("agenda.no_vote", "No item of the consent block waits for your vote.")]
 
 
 @workflow.verb("change.meeting.consented", Meeting, "meeting_id")

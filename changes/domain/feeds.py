@@ -99,18 +99,12 @@ def _switch(enabled: bool, feed_id: int, actor: User, at: datetime) -> Feed:
 def poll(*, feed_id: int, actor: User, at: datetime) -> FeedRun:
     """Asks for a poll now; the run is due work. Raises Conflict while one is under way, Blocked while one is held."""
     feed = workflow.lock(Feed, feed_id)
-    if failing([may_manage_feeds], feed, actor) and (refused := failing([may_poll_feeds], feed, actor)):
+    if refused := _may_not_poll(feed, actor):
         raise NotAllowed(refused)
-    if feed.runs.filter(state__in=[FeedRunState.QUEUED, FeedRunState.RUNNING]).exists():
-        raise Conflict("A poll of this feed is under way already.", code="conflict.feed_polled")
-    if held := feed.runs.filter(state=FeedRunState.HELD).first():
-        sentence = english(
-            "Run %(pk)s would lose %(vanished)s of %(known_before)s records: a person decides about that first.",
-            pk=held.pk,
-            vanished=held.vanished,
-            known_before=held.known_before,
-        )
-        raise Blocked(Blocker("feed.held", sentence, where=f"/feeds/{feed.pk}/", tone="wait"))
+    if under_way := _under_way(feed):
+        raise Conflict(under_way)
+    if held := _held(feed):
+        raise Blocked(held)
     run = FeedRun.objects.create(feed=feed, requested_by=actor, requested_at=at)
     Feed.objects.filter(pk=feed.pk).update(last_tried_at=at)
     audit.record(feed, "change.feed.requested", run, actor=actor, at=at)
@@ -135,6 +129,34 @@ def sweep_feeds(*, now: datetime) -> int:
         queue.enqueue("changes.tasks.run_feed", run_id=pk)
         count += 1
     return count
+
+
+def why_not_poll(feed: Feed, actor: User) -> list[Blocker]:
+    """Why this person cannot ask for a poll now, the same as the verb raises."""
+    return _may_not_poll(feed, actor) or _under_way(feed) or _held(feed)
+
+
+def _may_not_poll(feed: Feed, actor: User) -> list[Blocker]:
+    return failing([may_poll_feeds], feed, actor) if failing([may_manage_feeds], feed, actor) else []
+
+
+def _under_way(feed: Feed) -> list[Blocker]:
+    if not feed.runs.filter(state__in=[FeedRunState.QUEUED, FeedRunState.RUNNING]).exists():
+        return []
+    return [Blocker("conflict.feed_polled", "A poll of this feed is under way already.", tone="wait")]
+
+
+def _held(feed: Feed) -> list[Blocker]:
+    run = feed.runs.filter(state=FeedRunState.HELD).first()
+    if run is None:
+        return []
+    sentence = english(
+        "Run %(pk)s would lose %(vanished)s of %(known_before)s records: a person decides about that first.",
+        pk=run.pk,
+        vanished=run.vanished,
+        known_before=run.known_before,
+    )
+    return [Blocker("feed.held", sentence, where=f"/feeds/{feed.pk}/", tone="wait")]
 
 
 # --- checks ----------------------------------------------------------------------------------------------------------------

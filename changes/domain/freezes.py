@@ -9,9 +9,13 @@ from changes.enums import RFCKind
 from changes.models import FreezeWindow
 from changes.models.freeze import emergency_only
 from patchflow.kernel import audit, workflow
+from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
+
+DECLARES = capability("freeze.declare")
+_OVER = Blocker("conflict.state", "It is over already.")
 
 
 @workflow.verb("change.freeze.declared", FreezeWindow)
@@ -55,8 +59,8 @@ def lift(*, freeze_id: int, reason: str, actor: User, at: datetime) -> FreezeWin
     if not reason.strip():
         raise Invalid("Say why.", code="invalid.reason")
     freeze = workflow.lock(FreezeWindow, freeze_id)
-    if freeze.lifted_at is not None or freeze.ends_at <= at:
-        raise Conflict("It is over already.", code="conflict.state")
+    if _is_over(freeze, at):
+        raise Conflict(_OVER)
     freeze.lifted_by, freeze.lifted_at, freeze.lift_reason = actor, at, reason.strip()
     freeze.save(update_fields=["lifted_by", "lifted_at", "lift_reason"])
     audit.record(
@@ -65,6 +69,15 @@ def lift(*, freeze_id: int, reason: str, actor: User, at: datetime) -> FreezeWin
     return freeze
 
 
+def why_not_lift(freeze: FreezeWindow, actor: User, at: datetime) -> list[Blocker]:
+    """Every reason against lifting it now, the same as the verb raises."""
+    return [*failing([DECLARES], None, actor), *([_OVER] if _is_over(freeze, at) else [])]
+
+
+def _is_over(freeze: FreezeWindow, at: datetime) -> bool:
+    return freeze.lifted_at is not None or freeze.ends_at <= at
+
+
 def _demand(actor: User) -> None:
-    if refused := failing([capability("freeze.declare")], None, actor):
+    if refused := failing([DECLARES], None, actor):
         raise NotAllowed(refused)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.apps import apps
 from django.db.models import F, Prefetch
@@ -14,9 +15,10 @@ from changes.enums_meeting import AgendaItemState, MeetingKind
 from changes.models import RFC, AgendaItem, Meeting
 from changes.queries.board import RFC_LABEL, counted
 from patchflow.kernel.enums import RoundState, Verdict
-from patchflow.kernel.models import SignOff, SignOffLevel, SignOffRound
+from patchflow.kernel.models import SignOff, SignOffLevel, SignOffRound, User
 from patchflow.kernel.registry import signoff_subjects
 from patchflow.kernel.signoffs import Tally
+from patchflow.kernel.substitutes import absent_for
 
 TALK, CONSENT = 10, 2
 """Minutes proposed for an item that is talked about, and for one in the consent block."""
@@ -88,6 +90,21 @@ class Line:
     level: SignOffLevel | None
     asked: frozenset[int]
     counted: frozenset[int]
+
+    def asks(self, actor: User, seats: Collection[int]) -> bool:
+        """Whether a vote of this person is still missing, `seats` being theirs (`seats_of`)."""
+        return not self.asked.isdisjoint(seats) and actor.pk not in self.counted
+
+
+def seats_of(actor: User, *, at: datetime) -> set[int]:
+    """For whom this person decides: themselves, and those who are away."""
+    return {actor.pk, *absent_for(actor, at=at)}
+
+
+def consents_asked(meeting: Meeting, actor: User, *, at: datetime) -> list[Line]:
+    """The items of the consent block on which a vote of this person is missing."""
+    seats = seats_of(actor, at=at)
+    return [line for line in consent_block(agenda_of(meeting)) if line.asks(actor, seats)]
 
 
 def agenda_of(meeting: Meeting) -> list[Line]:

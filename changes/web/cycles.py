@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -143,6 +144,16 @@ class StepForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["owner_id"].queryset = persons()  # type: ignore[attr-defined]
 
+    def settle(self, step: PhaseStep, *, actor: User, at: datetime) -> PhaseStep:
+        """The verb that was chosen, of three."""
+        given = self.cleaned_data
+        common: dict[str, Any] = {"cycle_id": step.cycle_id, "key": step.key, "actor": actor, "at": at}
+        if given["act"] == "done":
+            return phase_steps.complete_step(output=given["text"], **common)
+        if given["act"] == "waived":
+            return phase_steps.waive_step(reason=given["text"], **common)
+        return phase_steps.assign_step(owner_id=given["owner_id"].pk if given["owner_id"] else 0, **common)
+
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -152,15 +163,8 @@ def cycle_step(request: HttpRequest, pk: int, key: str) -> HttpResponse:
     step = get_object_or_404(cycle.steps, key=key)
     form = StepForm(request.POST or None, initial={"act": "done", "owner_id": step.owner_id})
     if request.method == "POST" and form.is_valid():
-        given = form.cleaned_data
-        common: dict[str, Any] = {"cycle_id": cycle.pk, "key": key, "actor": request.user, "at": timezone.now()}
         try:
-            if given["act"] == "done":
-                phase_steps.complete_step(output=given["text"], **common)
-            elif given["act"] == "waived":
-                phase_steps.waive_step(reason=given["text"], **common)
-            else:
-                phase_steps.assign_step(owner_id=given["owner_id"].pk if given["owner_id"] else 0, **common)
+            form.settle(step, actor=request.user, at=timezone.now())  # type: ignore[arg-type]
         except Refusal as refusal:
             rfc_forms.refuse(form, refusal)
         else:
@@ -173,7 +177,7 @@ def cycle_step(request: HttpRequest, pk: int, key: str) -> HttpResponse:
         "submit_label": _("Save"),
         "cancel_url": cycle.get_absolute_url(),
         "phase": PHASE.get(CycleState(cycle.state)),
-        "barred": [] if request.method == "POST" else _step_barred(cycle, step, request.user),
+        "barred": [] if request.method == "POST" else step_barred(cycle, step, request.user),
         "crumbs": [
             Crumb(_("Cycles"), reverse("changes:cycle-list")),
             Crumb(cycle.name, cycle.get_absolute_url()),
@@ -183,8 +187,8 @@ def cycle_step(request: HttpRequest, pk: int, key: str) -> HttpResponse:
     return render(request, "web/form.html", context, status=400 if form.errors else 200)
 
 
-def _step_barred(cycle: Cycle, step: PhaseStep, actor: Any) -> list[Blocker]:
-    """Why nothing is done to a step now."""
+def step_barred(cycle: Cycle, step: PhaseStep, actor: Any) -> list[Blocker]:
+    """Why nothing is done to a step of this cycle now."""
     found = failing([capability("cycle.manage")], cycle, actor)
     if step.state != StepState.OPEN:
         found.append(Blocker("conflict.state", english("This step is settled already.")))

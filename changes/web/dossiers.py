@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from changes.domain import dossiers, evidence, families, rfcs
 from changes.domain.offers import why_not
 from changes.enums import EvidenceKind, ReferenceKind
-from changes.models import RFC
+from changes.models import RFC, Attachment
 from changes.queries.rfcs import sees_all
 from changes.web import rfc_forms, rfc_parts
 from changes.web.rfcs import crumbs_of, visible_rfc
@@ -91,6 +91,9 @@ class EvidenceForm(forms.Form):
         error_messages={"invalid": gettext_lazy("A SHA-256 has 64 hexadecimal digits.")},
     )
 
+    def clean_digest(self) -> str:
+        return str(self.cleaned_data["digest"]).lower()
+
 
 class ParentForm(forms.Form):
     """The parent by its number, as people say it."""
@@ -98,6 +101,22 @@ class ParentForm(forms.Form):
     number = forms.CharField(
         label=gettext_lazy("Parent"), required=False, max_length=20, help_text=gettext_lazy("For example RFC-2026-00012. Empty: none.")
     )  # fmt: skip
+
+    def parent_id(self, actor: User) -> int | None:
+        """The parent among what the person sees; 0 is none of these, None nobody."""
+        number = self.cleaned_data["number"].strip()
+        rows = RFC.objects.visible_to(actor).filter(number__iexact=number)
+        return rows.values_list("pk", flat=True).first() or 0 if number else None
+
+
+def parent_form(data: Any, rfc: RFC) -> ParentForm:
+    return ParentForm(data, initial={"number": rfc.parent.number if rfc.parent else ""})
+
+
+def against_file(file: Attachment, actor: User, at: datetime) -> list[Blocker]:
+    """Why this person does not withdraw a file now."""
+    gone = [Blocker("attachment.withdrawn", english("It is withdrawn already."))] if file.withdrawn_at else []
+    return [*dossiers.why_not_add(file.rfc, actor, dossiers.ATTACH, at=at), *gone]
 
 
 def dossier_of(rfc: RFC, *, actor: User, now: datetime) -> dict[str, Any]:
@@ -198,8 +217,7 @@ def rfc_evidence(request: HttpRequest, pk: int) -> HttpResponse:
     form = EvidenceForm(request.POST or None)
 
     def call() -> None:
-        given = {**form.cleaned_data, "digest": form.cleaned_data["digest"].lower()}
-        evidence.record(rfc_id=rfc.pk, actor=actor, at=timezone.now(), **given)
+        evidence.record(rfc_id=rfc.pk, actor=actor, at=timezone.now(), **form.cleaned_data)
 
     return _form_page(
         request, rfc, form, _("Evidence"), call, label=_("Add this evidence"), barred=evidence.why_not_record(rfc, actor),
@@ -213,13 +231,10 @@ def rfc_evidence(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def rfc_parent(request: HttpRequest, pk: int) -> HttpResponse:
     rfc, actor = visible_rfc(request, pk), _actor(request)
-    form = ParentForm(request.POST or None, initial={"number": rfc.parent.number if rfc.parent else ""})
+    form = parent_form(request.POST or None, rfc)
 
     def call() -> None:
-        number = form.cleaned_data["number"].strip()
-        rows = RFC.objects.visible_to(actor).filter(number__iexact=number)
-        parent_id = rows.values_list("pk", flat=True).first() or 0 if number else None
-        families.set_parent(rfc_id=rfc.pk, parent_id=parent_id, actor=actor, at=timezone.now())
+        families.set_parent(rfc_id=rfc.pk, parent_id=form.parent_id(actor), actor=actor, at=timezone.now())
 
     title = _("Parent of %(number)s") % {"number": rfc.number}
     barred = why_not(rfc, "parent", actor=actor, at=timezone.now())
@@ -242,9 +257,7 @@ def rfc_withdraw_file(request: HttpRequest, pk: int, attachment: int) -> HttpRes
     file = get_object_or_404(rfc.attachments, pk=attachment)
     title = _("Withdraw “%(file)s”") % {"file": file.name}
     said = [_("Nobody can open it any more. Its name, its SHA-256 and your reason stay in the record.")]
-    barred = _not_added(rfc, actor, dossiers.ATTACH)
-    if file.withdrawn_at:
-        barred.append(Blocker("attachment.withdrawn", english("It is withdrawn already.")))
+    barred = against_file(file, actor, timezone.now())
     return _form_page(request, rfc, form, title, call, label=_("Withdraw the file"), consequences=said, barred=barred)
 
 

@@ -23,7 +23,7 @@ from changes.enums import RFCKind
 from changes.models import ChangeSlot, FreezeWindow
 from changes.web.rfc_forms import Area, MomentField, ReasonForm, refuse
 from patchflow.kernel import audit
-from patchflow.kernel.blockers import Blocker, english
+from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.rules import capability, failing
 from patchflow.web import parts, words, wordtags
@@ -212,8 +212,7 @@ def freeze_lift(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             messages.success(request, _("Lifted."))
             return redirect(freeze)
-    over = freeze.standing(timezone.now()) in ("lifted", "over")
-    gone = [Blocker("conflict.state", english("It is over already."))] if over else []
+    now = timezone.now()
     context = {
         "title": _("Lift “%(freeze)s”") % {"freeze": freeze},
         "phase": 3,
@@ -221,7 +220,7 @@ def freeze_lift(request: HttpRequest, pk: int) -> HttpResponse:
         "reach": [Reach(len(slots_in(freeze, request.user)), _("reserved slots in it"))],
         "consequences": [_("What waits for its end may start at once, within its windows.")],
         "form": form,
-        "barred": [] if request.method == "POST" else [*may_declare(request.user), *gone],
+        "barred": [] if request.method == "POST" else freezes.why_not_lift(freeze, request.user, now),  # type: ignore[arg-type]
         "cancel_url": freeze.get_absolute_url(),
         "crumbs": [parts.Crumb(_("Freezes"), reverse("changes:freeze-list")), parts.Crumb(freeze.name)],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -9,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from changes.enums_meeting import MeetingKind, Presence
 from changes.models import AgendaItem, Meeting
+from changes.queries.meetings import Line
 from changes.web.rfc_forms import Area, MomentField
 from patchflow.kernel.people import persons
 from patchflow.web.fields import PersonField
@@ -52,9 +54,16 @@ class ArrangeForm(forms.Form):
         super().__init__(*args)
         self.items = items
         for item in items:
-            self.fields[f"place{item.pk}"] = forms.IntegerField(min_value=1, max_value=999, initial=item.position)
-            self.fields[f"minutes{item.pk}"] = forms.IntegerField(min_value=1, max_value=240, initial=item.minutes)
-            self.fields[f"consent{item.pk}"] = forms.BooleanField(required=False, initial=item.consent)
+            t = {"t": item.title}
+            self.fields[f"place{item.pk}"] = forms.IntegerField(
+                label=_("Place of %(t)s") % t, min_value=1, max_value=999, initial=item.position
+            )
+            self.fields[f"minutes{item.pk}"] = forms.IntegerField(
+                label=_("Length of %(t)s in minutes") % t, min_value=1, max_value=240, initial=item.minutes
+            )
+            self.fields[f"consent{item.pk}"] = forms.BooleanField(
+                label=_("%(t)s by consent") % t, required=False, initial=item.consent
+            )
             if item.round_id is None or item.pulled_by_id or not item.is_open:
                 self.fields[f"consent{item.pk}"].disabled = True
 
@@ -69,6 +78,30 @@ class ArrangeForm(forms.Form):
         given = self.cleaned_data
         order = sorted(self.items, key=lambda item: (given[f"place{item.pk}"], item.position))
         return [{"id": i.pk, "minutes": given[f"minutes{i.pk}"], "consent": given[f"consent{i.pk}"]} for i in order]
+
+
+class ConsentForm(forms.Form):
+    """The consent block as one member is asked about it: a tick for each item, over the digest that was shown."""
+
+    comment = forms.CharField(label=_("Comment"), required=False, widget=Area(2), max_length=4000)
+
+    def __init__(self, lines: Sequence[Line], *args: Any) -> None:
+        super().__init__(*args)
+        for line in lines:
+            pk, round_ = line.item.pk, line.item.round
+            if round_ is not None:
+                self.fields[f"i{pk}"] = forms.BooleanField(label=line.item.title, required=False, initial=True)
+                self.fields[f"d{pk}"] = forms.CharField(widget=forms.HiddenInput, required=False, initial=round_.digest)
+        self.order_fields([name for name in self.fields if name != "comment"])
+
+    def ticked(self) -> dict[int, str]:
+        """Item → the digest that was shown, of what was ticked; also of what has left the block meanwhile: it is refused."""
+        seen = {int(k[1:]): str(v) for k, v in self.data.items() if k[:1] == "d" and k[1:].isdigit()}
+        return {pk: digest for pk, digest in seen.items() if self.data.get(f"i{pk}")}
+
+
+class PullForm(forms.Form):
+    reason = forms.CharField(label=_("Reason"), required=False, widget=Area(2), max_length=2000)
 
 
 class AttendanceForm(forms.Form):

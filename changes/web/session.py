@@ -19,15 +19,15 @@ from changes.domain import agendas, approvals, consent
 from changes.enums_meeting import MeetingState
 from changes.models import AgendaItem, Meeting
 from changes.queries.board import rounds_visible_to
-from changes.queries.meetings import consent_block
+from changes.queries.meetings import consent_block, seats_of
 from changes.web import rfc_forms
 from changes.web.board import DecideForm, evidence_of, tally_of, written_down
+from changes.web.meeting_forms import ConsentForm
 from changes.web.meetings import LIVE, Row, rows_of, visible_meeting
 from patchflow.kernel.blockers import said as reasons_of
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import SignOffRound
 from patchflow.kernel.rules import capability, failing
-from patchflow.kernel.substitutes import absent_for
 from patchflow.web.accounts import authenticated_at, confirmed
 
 
@@ -120,7 +120,7 @@ def _frame(request: HttpRequest, meeting: Meeting, item: AgendaItem) -> dict[str
     talk = [r for r in rows if r.line.item.pk not in block]
     walked = [r for r in talk if r.url] or [r for r in rows if r.url]
     place = next((n for n, r in enumerate(walked) if r.line.item.pk == item.pk), None)
-    seats = {actor.pk, *absent_for(actor, at=timezone.now())}
+    seats = seats_of(actor, at=timezone.now())
     live = meeting.state in LIVE
     may = not failing([capability("meeting.manage")], meeting, actor) and live
     spoken = [r for r in rows if not r.line.item.is_open]
@@ -134,10 +134,10 @@ def _frame(request: HttpRequest, meeting: Meeting, item: AgendaItem) -> dict[str
         "previous": walked[place - 1].url if place else "",
         "following": _after(walked, place),
         "consents": [
-            {"row": r, "mine": bool(r.line.asked & seats) and actor.pk not in r.line.counted} for r in rows
+            {"row": r, "mine": r.line.asks(actor, seats)} for r in rows
             if r.line.item.pk in block
         ],
-        "block_mine": sum(bool(r.line.asked & seats) and actor.pk not in r.line.counted for r in rows if r.line.item.pk in block),
+        "block_mine": sum(r.line.asks(actor, seats) for r in rows if r.line.item.pk in block),
         "in_block": item.pk in block,
         "may_pull": live and item.pk in block,
         "may_manage": may,
@@ -162,8 +162,7 @@ def meeting_consent(request: HttpRequest, pk: int) -> HttpResponse:
     """One act: this member's own vote for each item of the block that is ticked."""
     actor: Any = request.user
     meeting = visible_meeting(request, pk)
-    seen = {int(k[1:]): str(v) for k, v in request.POST.items() if k[:1] == "d" and k[1:].isdigit()}
-    ticked = {pk_: digest for pk_, digest in seen.items() if f"i{pk_}" in request.POST}
+    ticked = ConsentForm((), request.POST).ticked()
     titles = dict(meeting.items.values_list("pk", "title"))
     if not ticked:
         messages.warning(request, _("No item was ticked: nothing is signed."))
