@@ -14,6 +14,7 @@ from patchflow.api.verbs import VerbViewSet, parsed
 from releases.api.serializers import AnswersSerializer, CompleteReviewSerializer, ReviewSerializer
 from releases.domain import reviews
 from releases.models import PostImplementationReview
+from releases.queries.reviews import with_hosts_seen
 
 
 class ReviewViewSet(VerbViewSet):
@@ -23,8 +24,9 @@ class ReviewViewSet(VerbViewSet):
     filterset_fields = ("state",)
 
     def visible(self) -> QuerySet[Any]:
-        rows = PostImplementationReview.objects.visible_to(self.request.user)  # type: ignore[arg-type]
-        return rows.select_related("release").prefetch_related("answers__answered_by")
+        actor: Any = self.request.user
+        rows = PostImplementationReview.objects.visible_to(actor)
+        return with_hosts_seen(rows.select_related("release").prefetch_related("answers__answered_by"), actor)
 
     @extend_schema(request=AnswersSerializer, responses=ReviewSerializer)
     @action(detail=True, methods=["post"], url_path="answer", url_name="answer")

@@ -30,6 +30,7 @@ from releases.models import (
     Release,
     ReviewAnswer,
 )
+from releases.queries.reviews import figures_seen
 
 
 # --- objects ----------------------------------------------------------------------------------------------------------
@@ -217,6 +218,11 @@ class ReviewSerializer(serializers.ModelSerializer[PostImplementationReview]):
     release = serializers.CharField(source="release.number", read_only=True)
     simulated = SimulatedField(source="release.is_simulated")
     answers = ReviewAnswerSerializer(many=True, read_only=True)
+    figures = serializers.SerializerMethodField()
+
+    def get_figures(self, review: PostImplementationReview) -> dict[str, Any]:
+        """What was counted; of missed hosts the names of those in sight."""
+        return figures_seen(review, self.context["request"].user)
 
     class Meta:
         model = PostImplementationReview
