@@ -261,7 +261,11 @@ class RolloutViewSet(VerbViewSet):
         """Takes every changed host of the release back to what it had; answers with the rollout that does it."""
         rollout = self.get_object()
         back = self.act(
-            rollbacks.roll_back, request, release_id=rollout.release_id, **parsed(ReasonSerializer, request)
+            rollbacks.roll_back,
+            request,
+            release_id=rollout.release_id,
+            rollout_id=rollout.pk,
+            **parsed(ReasonSerializer, request),
         )
         return self.answer(back.pk, status=201)
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from patchflow.kernel import queue, workflow
-from patchflow.kernel.blockers import english
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Blocked
 from patchflow.kernel.models import User
 from releases.domain import releases, rollouts
@@ -16,17 +16,20 @@ from releases.queries.rollouts import Signed, at_work, forward_of, live_jobs, si
 
 
 @workflow.verb("release.rollout.rolled_back", Release, "release_id")
-def roll_back(*, release_id: int, reason: str, actor: User, at: datetime) -> Rollout:
+def roll_back(*, release_id: int, reason: str, actor: User, at: datetime, rollout_id: int | None = None) -> Rollout:
     """Starts the way back of a release: every host that may have been changed goes to what it had, ring by ring, at once.
 
-    What is still open of the rollout is stopped by the same verb. Raises Blocked (hosts are at work; nothing was touched;
-    the manifest has no way back), NotAllowed (role; who signed does not start).
+    What is still open of the rollout is stopped by the same verb. `rollout_id`: the rollout that is meant; any but the one
+    that would be taken back (`queries.rollouts.forward_of`) is refused, with the one that is. Raises Blocked (hosts are at
+    work; nothing was touched; the manifest has no way back), NotAllowed (role; who signed does not start).
     """
     reason = rollouts.said(reason)
     workflow.demand_role(workflow.lock(Release, release_id), "roll_back", actor=actor)
     forward = forward_of(release_id)
     if forward is None:
         raise Blocked("Nothing was rolled out.", code="rollback.nothing")
+    if rollout_id is not None and (other := another_than(forward, rollout_id)):
+        raise Blocked(other)
     forward = workflow.lock(Rollout, forward.pk)
     if live := live_jobs(rollout__release_id=release_id).count():
         raise Blocked(
@@ -47,6 +50,16 @@ def roll_back(*, release_id: int, reason: str, actor: User, at: datetime) -> Rol
     back = workflow.fire(Rollout, back.pk, "start", actor=actor, at=at, reason=reason)
     queue.enqueue(rollouts.ADVANCE, rollout_id=back.pk)
     return back
+
+
+def another_than(forward: Rollout | None, rollout_id: int) -> list[Blocker]:
+    """Why this rollout is not the one that is taken back, if it is not; with the one that is."""
+    if forward is not None and forward.pk == rollout_id:
+        return []
+    if forward is None:
+        return [Blocker("rollback.nothing", "Nothing was rolled out.")]
+    said = english("What is taken back is what %(rollout)s did: roll that back.", rollout=forward.number)
+    return [Blocker("rollback.another", said, forward.get_absolute_url())]
 
 
 def _lanes(forward: Rollout, document: Signed) -> list[rollouts.Lane]:

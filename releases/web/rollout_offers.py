@@ -13,8 +13,10 @@ from patchflow.kernel.blockers import Blocker, english, english_n, label_of
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 from patchflow.web.verbs import Verb
+from releases.domain.rollbacks import another_than
 from releases.enums_rollout import LIVE, TOUCHED, JobState, RingState, RolloutState
 from releases.models import Job, Ring, Rollout
+from releases.queries.rollouts import forward_of
 from releases.web.rollout_parts import Tally
 
 ICONS = {
@@ -61,7 +63,9 @@ def back_verb(rollout: Rollout, tally: Tally, actor: User) -> Verb:
     """Taking back what the rollout did, with the hosts that it would reach."""
     touched = tally.number(*TOUCHED)
     blockers = failing([capability("rollout.roll_back")], rollout, actor)
-    if not touched:
+    if other := another_than(forward_of(rollout.release_id), rollout.pk):
+        blockers += other
+    elif not touched:
         blockers.append(Blocker("rollback.nothing", _("No host was changed.")))
     if tally.at_work:
         live = english_n(

@@ -212,7 +212,9 @@ def rollout_roll_back(request: HttpRequest, pk: int) -> HttpResponse:
     touched = tally.number(*TOUCHED)
 
     def act(reason: str) -> None:
-        rollbacks.roll_back(release_id=rollout.release_id, reason=reason, actor=_actor(request), at=timezone.now())
+        rollbacks.roll_back(
+            release_id=rollout.release_id, rollout_id=rollout.pk, reason=reason, actor=_actor(request), at=timezone.now()
+        )  # fmt: skip
 
     return _confirmed(
         request,
