@@ -5,25 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.models import User
-from patchflow.kernel.rules import capability, failing, somewhere
-from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin, plain
+from patchflow.kernel.rules import failing, somewhere
+from patchflow.web.admin import AdminVerb, VerbAdmin, plain
+from releases.admin.parts import inline
 from releases.domain import (
     acceptance,
     builds,
     manifests,
     owed,
-    periodic,
     plans,
     releases,
-    reviews,
+    rollbacks,
     standing,
-    steps,
 )
 from releases.domain import amendments as amending
 from releases.models import (
@@ -34,32 +32,21 @@ from releases.models import (
     Build,
     BuildArtifact,
     BuildClass,
-    HostStep,
-    InstallProfile,
     Manifest,
-    PeriodicAction,
-    PeriodicRecord,
-    PeriodicRemark,
-    PeriodicReview,
     PlannedRing,
-    PostImplementationReview,
     ReadinessReview,
     Release,
     ReleaseRFC,
-    ReviewAnswer,
-    ReviewDefinition,
 )
 from releases.queries.amendments import open_amendment
+from releases.queries.rollouts import forward_of
 from releases.web import amendments, builder_forms, release_verbs
 from releases.web import release_forms as shapes
 from releases.web.amendment_parts import late_of
 from releases.web.release_acts import against_judging
-from releases.web.reviews import AnswersForm
 from releases.web.ring_forms import Rings
-
-
-def _inline(of: type[Model], *shown: str) -> type[ReadOnlyInline]:
-    return type(f"{of.__name__}Inline", (ReadOnlyInline,), {"model": of, "fields": shown})
+from releases.web.rollout_offers import back_verb
+from releases.web.rollout_parts import summed, tallies
 
 
 def _release(verb: Any, *, reason: bool) -> Any:
@@ -124,14 +111,22 @@ COMPOSE = AdminVerb(
 )
 
 
+def against_roll_back(release: Release, actor: User, at: Any) -> list[Blocker]:
+    """What stands against the way back of a release: of its rollout, which the page of that says."""
+    rollout = forward_of(release.pk)
+    if rollout is None:
+        return [Blocker("rollback.nothing", english("Nothing was rolled out."))]
+    return list(back_verb(rollout, summed(tallies(rollout, actor)), actor).blockers)
+
+
 @admin.register(Release)
 class ReleaseAdmin(VerbAdmin):
     list_display = ("number", "title", "kind", "state", "state_at", "outcome", "executor")
     list_filter = ("state", "kind", "outcome", "executor")
     search_fields = ("number", "title")
     inlines = (
-        _inline(ReleaseRFC, "rfc", "digest", "joined_at", "left_at"),
-        _inline(
+        inline(ReleaseRFC, "rfc", "digest", "joined_at", "left_at"),
+        inline(
             PlannedRing,
             "number",
             "name",
@@ -182,6 +177,14 @@ class ReleaseAdmin(VerbAdmin):
             on="one",
             why_not=_against_proposing,
         ),
+        AdminVerb(
+            "roll_back",
+            _("Roll back: takes back what its rollout did"),
+            _release(rollbacks.roll_back, reason=True),
+            needs_reason=True,
+            on="one",
+            why_not=against_roll_back,
+        ),
         AdminVerb("accept", _("Complete"), _release(releases.accept, reason=False), transition="accept"),
         AdminVerb(
             "propose_next",
@@ -192,32 +195,34 @@ class ReleaseAdmin(VerbAdmin):
         ),
         AdminVerb(
             "revise",
-            "Revise: back to planning, voids signatures",
+            _("Revise: back to planning, voids signatures"),
             _release(releases.revise, reason=True),
             "revise",
             True,
         ),
         AdminVerb(
-            "void", "Void the readiness", _release(releases.void, reason=True), transition="void", needs_reason=True
+            "void", _("Void the readiness"), _release(releases.void, reason=True), transition="void", needs_reason=True
         ),
         AdminVerb(
             "stop",
-            "Stop: ends a deployment at rest",
+            _("Stop: ends a deployment at rest"),
             _by_form(releases.stop),
             transition="stop",
             form=plain(shapes.StopForm),
         ),
-        AdminVerb("cancel", "Cancel", _release(releases.cancel, reason=True), transition="cancel", needs_reason=True),
+        AdminVerb(
+            "cancel", _("Cancel"), _release(releases.cancel, reason=True), transition="cancel", needs_reason=True
+        ),
         AdminVerb(
             "hold",
-            "Put on hold",
+            _("Put on hold"),
             _release(standing.place, reason=True),
             needs_reason=True,
             why_not=lambda release, actor, _at: standing.why_not_place(release, actor),
         ),
         AdminVerb(
             "resume",
-            "Resume",
+            _("Resume"),
             _release(standing.resume, reason=True),
             needs_reason=True,
             why_not=lambda release, actor, _at: standing.why_not_resume(release, actor),
@@ -239,8 +244,8 @@ class BuildAdmin(VerbAdmin):
     list_filter = ("state",)
     search_fields = ("release__number",)
     inlines = (
-        _inline(BuildClass, "label", "representative", "requested", "packages"),
-        _inline(BuildArtifact, "artifact", "use"),
+        inline(BuildClass, "label", "representative", "requested", "packages"),
+        inline(BuildArtifact, "artifact", "use"),
     )
 
 
@@ -316,7 +321,7 @@ class AcceptanceRunAdmin(VerbAdmin):
         "reason",
     )
     list_filter = ("state",)
-    inlines = (_inline(AcceptanceStep, "position", "kind", "outcome", "summary", "at"),)
+    inlines = (inline(AcceptanceStep, "position", "kind", "outcome", "summary", "at"),)
     verbs = (
         AdminVerb(
             "judge",
@@ -332,103 +337,3 @@ class AcceptanceRunAdmin(VerbAdmin):
 class ReadinessReviewAdmin(VerbAdmin):
     list_display = ("name", "manifest", "state", "opened_by", "opened_at", "closed_at", "reason")
     list_filter = ("state",)
-
-
-def _answer(review: PostImplementationReview, actor: User, at: Any, form: AnswersForm) -> None:
-    reviews.answer(review_id=review.pk, answers=form.given(), actor=actor, at=at)
-
-
-def _complete(review: PostImplementationReview, actor: User, at: Any, form: shapes.CompleteForm) -> None:
-    reviews.complete(review_id=review.pk, actor=actor, at=at, **form.cleaned_data)
-
-
-@admin.register(PostImplementationReview)
-class ReviewAdmin(VerbAdmin):
-    list_display = ("release", "name", "state", "opened_at", "completed_by", "completed_at")
-    list_filter = ("state",)
-    inlines = (_inline(ReviewAnswer, "question", "answer", "answered_by", "answered_at"),)
-    verbs = (
-        AdminVerb(
-            "answer",
-            _("Answer its questions"),
-            _answer,
-            form=lambda data, review, _actor: AnswersForm(review, data),
-            on="one",
-            why_not=lambda review, actor, _at: reviews.why_not_answer(review, actor),
-        ),
-        AdminVerb("complete", _("Complete the review"), _complete, "complete", form=plain(shapes.CompleteForm)),
-    )
-
-
-DEFINE = AdminVerb(
-    "define",
-    _("Define a profile"),
-    lambda _none, actor, at, form: plans.define_profile(actor=actor, at=at, **form.cleaned_data),
-    form=lambda data, _none, _actor: shapes.DefineProfileForm(data),
-    on="new",
-    why_not=lambda _none, actor, _at: failing([capability("release.plan")], None, actor),
-)
-
-
-@admin.register(InstallProfile)
-class InstallProfileAdmin(VerbAdmin):
-    list_display = ("name", "revision", "restart", "max_minutes_each", "max_minutes_total", "defined_by", "defined_at")
-    search_fields = ("name",)
-    maker = DEFINE
-
-
-def _step(verb: Any) -> Any:
-    def call(obj: HostStep, actor: User, at: Any, said: str) -> None:
-        verb(step_id=obj.pk, actor=actor, at=at, comment=said)
-
-    return call
-
-
-@admin.register(HostStep)
-class HostStepAdmin(VerbAdmin):
-    list_display = (
-        "name",
-        "revision",
-        "state",
-        "moment",
-        "kind",
-        "target",
-        "limit_seconds",
-        "on_failure",
-        "written_by",
-        "decided_by",
-    )
-    list_filter = ("state", "moment", "kind")
-    search_fields = ("name", "target")
-    verbs = (
-        AdminVerb("approve", "Approve", _step(steps.approve), transition="approve"),
-        AdminVerb("refuse", "Refuse", _step(steps.refuse), transition="refuse", needs_reason=True),
-        AdminVerb(
-            "retire", "Retire: rollouts that carry it halt", _step(steps.retire), transition="retire", needs_reason=True
-        ),
-    )
-
-
-@admin.register(ReviewDefinition)
-class ReviewDefinitionAdmin(VerbAdmin):
-    list_display = ("slot", "kind", "name", "configured_by", "configured_at")
-
-
-def _conclude(obj: PeriodicReview, actor: User, at: Any, said: str) -> None:
-    periodic.complete(review_id=obj.pk, conclusion=said, actor=actor, at=at)
-
-
-@admin.register(PeriodicReview)
-class PeriodicReviewAdmin(VerbAdmin):
-    list_display = ("kind", "state", "starts_at", "ends_at", "due_at", "owner", "completed_by", "completed_at")
-    list_filter = ("kind", "state")
-    inlines = (
-        _inline(PeriodicRecord, "figures", "digest", "taken_at", "taken_by"),
-        _inline(PeriodicRemark, "text", "said_by", "said_at"),
-        _inline(PeriodicAction, "text", "owner", "due_on", "settled_by", "settled_at", "outcome"),
-    )
-    verbs = (
-        AdminVerb(
-            "complete", "Complete, with what follows from it", _conclude, transition="complete", needs_reason=True
-        ),
-    )

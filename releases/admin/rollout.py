@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
@@ -12,30 +11,20 @@ from django.utils.translation import gettext_lazy as _
 
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.models import User
-from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin, in_sight
-from releases.domain import delays, jobs, partial, rings, rollbacks, rollouts, switches, tasks_by_hand
+from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin, in_sight, plain
+from releases.admin.parts import call_of
+from releases.domain import delays, jobs, partial, rings, rollbacks, rollouts, switches
 from releases.models import (
-    DelayRequest,
-    HandTask,
     Job,
     JobEvent,
     KillSwitch,
     PermissionSlip,
-    Representative,
     Ring,
     Rollout,
 )
 from releases.web.rollout_offers import back_verb
 from releases.web.rollout_parts import summed, tallies
-
-
-def _call(verb: Callable[..., Any], key: str, *, reason: str = "") -> Callable[[Any, User, Any, str], Any]:
-    """A call of an admin verb: one domain verb on one row; `reason` names the argument that takes what was said."""
-
-    def call(obj: Any, actor: User, at: Any, said: str) -> None:
-        verb(**{key: obj.pk}, actor=actor, at=at, **({reason: said} if reason else {}))
-
-    return call
+from releases.web.telling import DelayForm
 
 
 class RingInline(ReadOnlyInline):
@@ -57,7 +46,9 @@ class EventInline(ReadOnlyInline):
 
 
 def _roll_back(rollout: Rollout, actor: User, at: Any, said: str) -> Rollout:
-    return rollbacks.roll_back(release_id=rollout.release_id, reason=said, actor=actor, at=at)
+    return rollbacks.roll_back(
+        release_id=rollout.release_id, rollout_id=rollout.pk, reason=said, actor=actor, at=at
+    )  # fmt: skip
 
 
 def _against_roll_back(rollout: Rollout, actor: User, _at: Any) -> list[Blocker]:
@@ -72,15 +63,28 @@ class RolloutAdmin(VerbAdmin):
     list_select_related = ("release", "reverses", "started_by")
     inlines = (RingInline,)
     verbs = (
-        AdminVerb("pause", "Pause", _call(rollouts.pause, "rollout_id", reason="reason"), "pause", needs_reason=True),
-        AdminVerb("resume", "Resume", _call(rollouts.resume, "rollout_id"), "resume"),
-        AdminVerb("halt", "Halt", _call(rollouts.halt, "rollout_id", reason="cause"), "halt", needs_reason=True),
-        AdminVerb("stop", "Stop", _call(rollouts.stop, "rollout_id", reason="reason"), "stop", needs_reason=True),
-        AdminVerb("roll_back", _("Roll back"), _roll_back, needs_reason=True, why_not=_against_roll_back),
         AdminVerb(
-            "cancel", "Cancel", _call(rollouts.cancel, "rollout_id", reason="reason"), "cancel", needs_reason=True
+            "pause", _("Pause"), call_of(rollouts.pause, "rollout_id", reason="reason"), "pause", needs_reason=True
+        ),
+        AdminVerb("resume", _("Resume"), call_of(rollouts.resume, "rollout_id"), "resume"),
+        AdminVerb("halt", _("Halt"), call_of(rollouts.halt, "rollout_id", reason="cause"), "halt", needs_reason=True),
+        AdminVerb("stop", _("Stop"), call_of(rollouts.stop, "rollout_id", reason="reason"), "stop", needs_reason=True),
+        AdminVerb(
+            "roll_back",
+            _("Roll back: takes back what it did"),
+            _roll_back,
+            needs_reason=True,
+            on="one",
+            why_not=_against_roll_back,
+        ),
+        AdminVerb(
+            "cancel", _("Cancel"), call_of(rollouts.cancel, "rollout_id", reason="reason"), "cancel", needs_reason=True
         ),
     )
+
+
+def _ask_delay(ring: Ring, actor: User, at: Any, form: DelayForm) -> None:
+    delays.ask(ring_id=ring.pk, actor=actor, at=at, **form.cleaned_data)
 
 
 def _why_not_retry(ring: Ring, actor: User, at: Any) -> list[Blocker]:
@@ -95,15 +99,23 @@ class RingAdmin(VerbAdmin):
     search_fields = ("rollout__number", "name")
     list_select_related = ("rollout",)
     verbs = (
-        AdminVerb("retry", "Retry failed hosts", _call(rings.retry_ring, "ring_id"), why_not=_why_not_retry),
+        AdminVerb("retry", _("Retry failed hosts"), call_of(rings.retry_ring, "ring_id"), why_not=_why_not_retry),
         AdminVerb(
             "propose_partial",
-            "Propose to accept it as it is",
-            _call(partial.propose, "ring_id", reason="reason"),
+            _("Propose to accept it as it is"),
+            call_of(partial.propose, "ring_id", reason="reason"),
             needs_reason=True,
             why_not=lambda ring, actor, _at: partial.why_not_propose(ring, actor),
         ),
-        AdminVerb("skip", "Leave out", _call(rings.skip, "ring_id", reason="reason"), "skip", needs_reason=True),
+        AdminVerb("skip", _("Leave out"), call_of(rings.skip, "ring_id", reason="reason"), "skip", needs_reason=True),
+        AdminVerb(
+            "ask_delay",
+            _("Ask for more time"),
+            _ask_delay,
+            form=plain(DelayForm),
+            on="one",
+            why_not=lambda ring, actor, _at: delays.why_not_ask(ring, actor),
+        ),
     )
 
 
@@ -126,15 +138,15 @@ class JobAdmin(VerbAdmin):
     verbs = (
         AdminVerb(
             "cancel",
-            "Leave this host out",
-            _call(jobs.cancel, "job_id", reason="reason"),
+            _("Leave this host out"),
+            call_of(jobs.cancel, "job_id", reason="reason"),
             needs_reason=True,
             why_not=lambda job, actor, _at: jobs.why_not_cancel(job, actor),
         ),
         AdminVerb(
             "look",
-            "Look again",
-            _call(jobs.look_again, "job_id"),
+            _("Look again"),
+            call_of(jobs.look_again, "job_id"),
             why_not=lambda job, actor, _at: jobs.why_not_look(job, actor),
         ),
     )
@@ -162,14 +174,14 @@ class KillSwitchAdmin(VerbAdmin):
     verbs = (
         AdminVerb(
             "turn_on",
-            "Turn on: start nothing anywhere",
+            _("Turn on: start nothing anywhere"),
             lambda _o, actor, at, said: switches.set_kill_switch(on=True, reason=said, actor=actor, at=at),
             needs_reason=True,
             why_not=lambda switch, actor, _at: switches.why_not(switch, actor, on=True),
         ),
         AdminVerb(
             "turn_off",
-            "Turn off",
+            _("Turn off"),
             lambda _o, actor, at, said: switches.set_kill_switch(on=False, reason=said, actor=actor, at=at),
             needs_reason=True,
             why_not=lambda switch, actor, _at: switches.why_not(switch, actor, on=False),
@@ -181,57 +193,3 @@ class KillSwitchAdmin(VerbAdmin):
         if user.holds_somewhere("kill_switch.set"):
             switches.at_hand()
         return super().get_queryset(request)
-
-
-@admin.register(Representative)
-class RepresentativeAdmin(VerbAdmin):
-    sight = "ring__rollout"
-    list_display = (
-        "ring",
-        "user",
-        "via",
-        "hosts",
-        "told_at",
-        "reminded_at",
-        "passed_on_at",
-        "reported_at",
-        "acknowledged_at",
-    )
-    list_filter = ("via",)
-    list_select_related = ("ring__rollout", "user")
-
-
-@admin.register(DelayRequest)
-class DelayRequestAdmin(VerbAdmin):
-    sight = "ring__rollout"
-    list_display = ("ring", "asked_by", "until", "state", "decided_by", "decided_at")
-    list_filter = ("state",)
-    list_select_related = ("ring__rollout", "asked_by", "decided_by")
-    verbs = (
-        AdminVerb(
-            "grant",
-            _("Grant more time"),
-            _call(delays.grant, "request_id", reason="comment"),
-            "grant",
-            needs_reason=True,
-        ),
-        AdminVerb(
-            "refuse",
-            _("Refuse more time"),
-            _call(delays.refuse, "request_id", reason="comment"),
-            "refuse",
-            needs_reason=True,
-        ),
-    )
-
-
-def _could_not(obj: HandTask, actor: User, at: Any, said: str) -> None:
-    tasks_by_hand.give_up(task_id=obj.pk, remark=said, actor=actor, at=at)
-
-
-@admin.register(HandTask)
-class HandTaskAdmin(VerbAdmin):
-    list_display = ("job_key", "state", "begin_by", "begun_by", "finish_by", "ended_by", "attested_by", "remark")
-    list_filter = ("state",)
-    search_fields = ("job_key", "job__host__name")
-    verbs = (AdminVerb("could_not", "Could not be done", _could_not, transition="give_up", needs_reason=True),)

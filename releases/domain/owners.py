@@ -12,7 +12,7 @@ from typing import Any
 from django.db import transaction
 
 from patchflow.kernel import audit, registry, workflow
-from patchflow.kernel.blockers import english, label_of
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.errors import Conflict, NotAllowed
 from patchflow.kernel.levels import voters_by_role
 from patchflow.kernel.models import User
@@ -92,18 +92,30 @@ def acknowledge(*, ring_id: int, actor: User, at: datetime, comment: str = "") -
     ring = workflow.lock(Ring, ring_id)
     row = Representative.objects.select_for_update().filter(ring=ring, user=actor).first()
     if row is None:
-        raise NotAllowed("You were not told as a representative of this ring's hosts.", code="ring.not_representative")
-    if ring.state not in (RingState.NOTIFIED, RingState.RUNNING):
-        raise Conflict(
-            english("The ring is %(state)s: nothing is to be acknowledged.", state=label_of(ring)),
-            code="conflict.state",
-        )
+        raise NotAllowed(_NOT_TOLD)
+    if over := _is_over(ring):
+        raise Conflict(over)
     if row.acknowledged_at is None:
         row.acknowledged_at, row.comment = at, comment.strip()
         row.save(update_fields=["acknowledged_at", "comment"])
         detail = {"hosts": row.hosts, "comment": row.comment}
         audit.record(ring, "release.ring.acknowledged", actor=actor, at=at, detail=detail)
     return row
+
+
+_NOT_TOLD = Blocker("ring.not_representative", "You were not told as a representative of this ring's hosts.")
+
+
+def _is_over(ring: Ring) -> list[Blocker]:
+    if ring.state in (RingState.NOTIFIED, RingState.RUNNING):
+        return []
+    said = english("The ring is %(state)s: nothing is to be acknowledged.", state=label_of(ring))
+    return [Blocker("conflict.state", said)]
+
+
+def why_not_acknowledge(row: Representative, actor: User) -> list[Blocker]:
+    """Why this person does not acknowledge what this row tells: it tells another, or it is over."""
+    return _is_over(row.ring) if row.user_id == actor.pk else [_NOT_TOLD]
 
 
 @workflow.verb("release.ring.silence_answered", Ring, "ring_id")

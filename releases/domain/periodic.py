@@ -129,7 +129,7 @@ def settle_action(
     if action is None:
         raise Conflict("This action does not exist.", code="conflict.gone")
     if action.settled_at is not None:
-        raise Conflict("It is settled already.", code="conflict.state")
+        raise Conflict(_SETTLED)
     if not outcome.strip():
         raise Invalid("Say what came of it.", code="invalid.outcome")
     action.settled_at, action.settled_by, action.dropped, action.outcome = at, actor, dropped, outcome.strip()[:500]
@@ -137,6 +137,15 @@ def settle_action(
     detail = {"action": action.pk, "dropped": dropped, "outcome": action.outcome}
     audit.record(review, "release.periodic.action_settled", actor=actor, at=at, detail=detail)
     return action
+
+
+_SETTLED = Blocker("conflict.state", "It is settled already.")
+
+
+def why_not_settle(action: PeriodicAction, actor: User) -> list[Blocker]:
+    """Why this person cannot say what came of it now, the same as the verb raises."""
+    refused = [] if action.owner_id == actor.pk else failing([writes], action.review, actor)
+    return refused or ([_SETTLED] if action.settled_at else [])
 
 
 def _take_turns(kind: str) -> None:

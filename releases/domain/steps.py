@@ -33,6 +33,18 @@ UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,200}")
 TEXTS = ("name", "description", "target", "body", "secret_file", "expect")
 
 
+def why_not_propose(name: str, actor: User) -> list[Blocker]:
+    """Why this person writes no further revision of the step of that name now."""
+    return failing([WRITE], None, actor) or _waits(HostStep.objects.filter(name=name).order_by("-revision").first())
+
+
+def _waits(newest: HostStep | None) -> list[Blocker]:
+    if newest is None or newest.state != StepState.PROPOSED:
+        return []
+    said = english("Revision %(revision)s waits for its review: retire it, or wait.", revision=newest.revision)
+    return [Blocker("step.proposed", said, tone="wait")]
+
+
 @workflow.verb("release.step.proposed")
 def propose(
     *, name: str, moment: str, kind: str, actor: User, at: datetime, group_id: int | None = None, **values: Any
@@ -53,11 +65,8 @@ def propose(
     if problems:
         raise Invalid(problems)
     earlier = HostStep.objects.select_for_update().filter(name=step.name).order_by("-revision").first()
-    if earlier is not None and earlier.state == StepState.PROPOSED:
-        raise Conflict(
-            english("Revision %(revision)s waits for its review: retire it, or wait.", revision=earlier.revision),
-            code="step.proposed",
-        )
+    if waits := _waits(earlier):
+        raise Conflict(waits)
     step.revision = earlier.revision + 1 if earlier else 1
     step.digest = digest(step.content())
     step.save(force_insert=True)

@@ -266,7 +266,7 @@ def _verb(request: HttpRequest, label: str, against: Sequence[Blocker]) -> Verb:
     return Verb("act", label, allowed=not blockers, blockers=blockers)
 
 
-def _against(review: PeriodicReview, actor: Any) -> list[Blocker]:
+def against(review: PeriodicReview, actor: Any) -> list[Blocker]:
     """Why this person adds nothing to the review now."""
     if refused := failing([periodic.writes], review, actor):
         return refused
@@ -323,7 +323,7 @@ def periodic_assign(request: HttpRequest, pk: int) -> HttpResponse:
         said: dict[str, Any] = {"review_id": pk, "owner_id": form.cleaned_data["owner_id"].pk}
         if _tried(form, periodic.assign, actor=request.user, at=timezone.now(), **said):
             return redirect(review)
-    return _form(request, review, form, _("Give it to a person"), _("Give"), _against(review, request.user))
+    return _form(request, review, form, _("Give it to a person"), _("Give"), against(review, request.user))
 
 
 @login_required
@@ -335,7 +335,7 @@ def periodic_act(request: HttpRequest, pk: int) -> HttpResponse:
         said = {**form.cleaned_data, "owner_id": form.cleaned_data["owner_id"].pk}
         if _tried(form, periodic.raise_action, review_id=pk, actor=request.user, at=timezone.now(), **said):
             return redirect(f"{review.get_absolute_url()}#actions")
-    return _form(request, review, form, _("Raise an action"), _("Raise"), _against(review, request.user))
+    return _form(request, review, form, _("Raise an action"), _("Raise"), against(review, request.user))
 
 
 @login_required

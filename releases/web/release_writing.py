@@ -222,7 +222,7 @@ def _profiles_of(actor: Any) -> Any:
     return InstallProfile.objects.all() if actor.holds_somewhere("release.view") else InstallProfile.objects.none()
 
 
-def _initial(profile: InstallProfile) -> dict[str, Any]:
+def initial_of(profile: InstallProfile) -> dict[str, Any]:
     """A profile as the form shows it: checks and steps one a line."""
     plain = {name: getattr(profile, name) for name in shapes.DefineProfileForm.base_fields}
     checks = [
@@ -287,7 +287,7 @@ def profile_define(request: HttpRequest) -> HttpResponse:
     actor: Any = request.user
     like = request.GET.get("like", "")
     rows = _profiles_of(actor)
-    initial = _initial(get_object_or_404(rows, pk=int(like))) if like.isdigit() else None
+    initial = initial_of(get_object_or_404(rows, pk=int(like))) if like.isdigit() else None
     form = shapes.DefineProfileForm(request.POST or None, initial=initial)
     chosen = request.GET.get("release", "")
     back = reverse("releases:release-profile", args=[chosen]) if chosen.isdigit() else reverse("releases:profile-list")

@@ -169,14 +169,19 @@ def initial_ring(ring: PlannedRing) -> dict[str, Any]:
     return initial_plan(plan_of(ring))
 
 
-class MoveForm(forms.Form):
-    """Into which ring the hosts go that match. `seen`: how many they were when the page was shown."""
+class IntoForm(forms.Form):
+    """Into which ring hosts go that were named one by one."""
 
     into = forms.TypedChoiceField(label=_("Into ring"), coerce=int)
-    seen = forms.IntegerField(widget=forms.HiddenInput)
 
     def offer(self, rings: list[tuple[int, str]]) -> None:
         self.fields["into"].choices = rings  # type: ignore[attr-defined]
+
+
+class MoveForm(IntoForm):
+    """Into which ring the hosts go that match. `seen`: how many they were when the page was shown."""
+
+    seen = forms.IntegerField(widget=forms.HiddenInput)
 
 
 class FindForm(forms.Form):

@@ -164,7 +164,7 @@ def slot_configure(request: HttpRequest, slot: str) -> HttpResponse:
     if slot not in ReviewSlot.values or failing([capability("settings.edit")], None, actor):
         raise Http404
     form = SlotForm(
-        request.POST if request.method == "POST" else None, initial=_initial(slot, request.GET.get("kind", ""))
+        request.POST if request.method == "POST" else None, initial=initial_of(slot, request.GET.get("kind", ""))
     )
     if request.method == "POST" and form.is_valid():
         try:
@@ -184,7 +184,8 @@ def slot_configure(request: HttpRequest, slot: str) -> HttpResponse:
     return render(request, "web/form.html", context, status=400 if form.errors else 200)
 
 
-def _initial(slot: str, kind: str) -> dict[str, Any]:
+def initial_of(slot: str, kind: str) -> dict[str, Any]:
+    """The review that stands in a slot for a kind, as the form shows it."""
     kind = kind if kind in RFCKind.values else ""
     found = readiness.definition(slot, kind or RFCKind.NORMAL)
     said: dict[str, Any] = {"kind": kind, "name": found.name, "questions": "\n".join(map(str, found.questions))}

@@ -243,22 +243,28 @@ VERBS: dict[str, tuple[Any, Any, type[forms.Form], Any]] = {
 """Verb → what it is called, what it does, its form, what follows from it."""
 
 
+def form_of(verb: str, data: Any, task: HandTask) -> forms.Form:
+    """The form of a verb of this task."""
+    shape = VERBS[verb][2]
+    return AttestForm(data or None, task=task) if shape is AttestForm else shape(data)
+
+
+def content_of(form: forms.Form) -> dict[str, Any]:
+    """What a valid one says, as the verb takes it."""
+    return form.content() if isinstance(form, AttestForm) else form.cleaned_data
+
+
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def task_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     """A form over one verb of a task."""
     task = visible_task(request, pk)
     actor: Any = request.user
-    label, call, shape, consequence = VERBS[verb]
-    form = (
-        AttestForm(request.POST or None, task=task)
-        if shape is AttestForm
-        else shape(request.POST if request.method == "POST" else None)
-    )
+    label, call, _shape, consequence = VERBS[verb]
+    form = form_of(verb, request.POST if request.method == "POST" else None, task)
     if request.method == "POST" and form.is_valid():
-        content = form.content() if isinstance(form, AttestForm) else form.cleaned_data
         try:
-            call(task_id=task.pk, actor=actor, at=timezone.now(), **content)
+            call(task_id=task.pk, actor=actor, at=timezone.now(), **content_of(form))
         except Refusal as refusal:
             release_forms.refuse(form, refusal)
         else:
