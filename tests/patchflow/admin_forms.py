@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.forms import BaseFormSet, BooleanField, DateTimeField, IntegerField
+from django.forms import BaseFormSet, BooleanField, DateField, DateTimeField, IntegerField, TimeField
 
 TYPED = "Because <it>."
 
@@ -21,9 +21,9 @@ def _value(bound: Any) -> Any:
     if isinstance(field, BooleanField):
         return "on" if value else ""
     if value in (None, "", []) and field.required:
-        if choices := [key for key, _label in getattr(field, "choices", []) if key]:
+        if choices := [key for key, _label in getattr(field, "choices", []) if key not in ("", None)]:
             return choices[0]
-        made = {DateTimeField: "2026-11-27T10:00", IntegerField: "1"}
+        made = {DateTimeField: "2026-11-27T10:00", DateField: "2026-11-27", TimeField: "02:00", IntegerField: "1"}
         return next((text for kind, text in made.items() if isinstance(field, kind)), TYPED)
     return field.widget.format_value(value)
 

@@ -6,127 +6,22 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from changes.models import RFC, Meeting
-from patchflow.kernel import signoffs
-from patchflow.kernel.models import AuditEntry, SignOffRound, User
-from releases.domain import acceptance_work
-from releases.models import AcceptanceRun, PostImplementationReview, Release, Rollout
+from patchflow.kernel.models import AuditEntry
+from releases.models import Rollout
 from tests.factories import releases as stages
-from tests.factories.changes import PLANS
 from tests.factories.releases import Yard
-from tests.releases.domain.test_reviews import rolled_out
 from tests.walks.conftest import Walk
-from tests.walks.desk import Desk
+from tests.walks.process import Process, local, question
 from tests.walks.test_kinds import stage_one
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def desk(walk: Walk) -> Desk:
-    return Desk(walk.cast)
-
-
-def local(at: Any) -> str:
-    """A moment as it is typed into a form."""
-    return f"{timezone.localtime(at):%Y-%m-%dT%H:%M}"
-
-
-def question(subject: Any) -> SignOffRound:
-    """The open round about it."""
-    round_ = signoffs.open_round_of(subject)
-    assert round_ is not None
-    return round_
-
-
-class Process:
-    """The steps that the walks have in common; each is pressed at the site by whoever does it."""
-
-    def __init__(self, walk: Walk, desk: Desk, yard: Yard) -> None:
-        self.walk, self.desk, self.yard, self.cast = walk, desk, yard, walk.cast
-
-    def raised(self, **typed: Any) -> RFC:
-        """ann raises it from the row of the update, and submits it."""
-        given = {
-            "host_ids": [h.pk for h in self.yard.world.hosts],
-            **PLANS,
-            "not_after": local(self.walk.at + timedelta(days=20)),
-        }
-        self.desk.press(self.cast.ann, "raise", self.yard.world.update, **{**given, **typed})
-        rfc: RFC = self.desk.press(self.cast.ann, "submit", RFC.objects.latest("pk"))
-        return rfc
-
-    def asked(self, rfc: RFC) -> SignOffRound:
-        """che evaluates it and asks the board."""
-        self.desk.press(self.cast.che, "evaluate", rfc)
-        self.desk.press(self.cast.che, "request_approval", rfc)
-        return question(rfc)
-
-    def authorized(self, rfc: RFC) -> RFC:
-        round_ = self.asked(rfc)
-        for person in (self.cast.sam, self.cast.cal, self.cast.mia):
-            self.desk.decide(person, round_)
-        return RFC.objects.get(pk=rfc.pk)
-
-    def sealed(self, rfc: RFC) -> Release:
-        """rex composes, plans and has it built, tia tests, rex seals."""
-        desk, rex, tia, at = self.desk, self.cast.rex, self.cast.tia, self.walk.at
-        self.yard.world.at = at
-        release = desk.make(rex, Release, rfc_ids=[rfc.pk], title="At the admin site")
-        desk.press(rex, "rings", release)
-        desk.press(
-            rex, "windows", release, window_ids=[self.yard.window.pk], earliest_at=local(at),
-            latest_at=local(at + timedelta(days=14)),
-        )  # fmt: skip
-        desk.press(rex, "profile", release, profile_id=self.yard.profile.pk)
-        desk.press(tia, "plan_test", release, update_id=self.yard.world.update.pk, host_id=self.yard.test_host.pk)
-        desk.press(rex, "build", release)
-        assert stages.work(self.yard, release).state == "built"
-        release = desk.press(tia, "test", release)
-        self._tested(release)
-        found: Release = desk.press(rex, "seal", Release.objects.get(pk=release.pk))
-        return found
-
-    def _tested(self, release: Release) -> None:
-        """The workers do what was asked for."""
-        for _turn in range(20):
-            for run in AcceptanceRun.objects.filter(plan__release=release):
-                AcceptanceRun.objects.filter(pk=run.pk).update(not_before=None)
-                acceptance_work.advance(run_id=run.pk, owner="test", now=self.yard.at)
-        assert {run.state for run in AcceptanceRun.objects.filter(plan__release=release)} == {"passed"}
-
-    def signed(self, release: Release, *people: User) -> Release:
-        round_ = question(release)
-        for person in people or (self.cast.gus,):
-            self.desk.decide(person, round_)
-        return Release.objects.get(pk=release.pk)
-
-    def nights_pass(self, release: Release) -> Release:
-        """The dispatcher does the rest."""
-        done = rolled_out(self.yard, release)
-        self.walk.come(Rollout.objects.filter(release=release).latest("pk").ended_at or self.walk.at)
-        return done
-
-    def reviewed(self, release: Release) -> Release:
-        """rex answers, che completes, rex accepts."""
-        desk, review = self.desk, PostImplementationReview.objects.get(release=release)
-        answers = {f"q{n}": "Yes." for n in range(len(review.questions))}
-        desk.press(self.cast.rex, "answer", review, **answers)
-        desk.press(self.cast.che, "complete", review, lessons="Tell the help desk first.")
-        found: Release = desk.press(self.cast.rex, "accept", release)
-        return found
-
-    def closed(self, rfc: RFC, code: str) -> tuple[str, str]:
-        """che closes it; its state and its cycle's."""
-        now = self.desk.press(self.cast.che, "close", rfc, code=code, summary="As reviewed.")
-        return str(now.state), str(now.cycle.state)
-
-
-@pytest.fixture
-def process(walk: Walk, desk: Desk, yard: Yard) -> Process:
-    return Process(walk, desk, yard)
+def process(walk: Walk, yard: Yard) -> Process:
+    return Process(walk, yard)
 
 
 def states(subject: Any) -> list[tuple[str, str]]:
