@@ -51,6 +51,17 @@ def post(
 ) -> Answer:
     """Posts `body`. The name is resolved once, every address that it has is judged, and the connection goes to the judged one;
     a redirect is an answer like any other and is not followed. Raises NotPosted."""
+    return _sent("POST", address, body, headers, allow_private=allow_private, resolver=resolver)
+
+
+def knock(address: str, *, allow_private: bool, resolver: Resolver = resolve) -> Answer:
+    """Asks whether anybody answers there, as carefully as `post`; whatever the answer is. Raises NotPosted."""
+    return _sent("GET", address, b"", {}, allow_private=allow_private, resolver=resolver)
+
+
+def _sent(
+    method: str, address: str, body: bytes, headers: Mapping[str, str], *, allow_private: bool, resolver: Resolver
+) -> Answer:
     url = checked(address)
     port = url.port or (443 if url.scheme == "https" else 80)
     try:
@@ -67,9 +78,9 @@ def post(
     try:
         with httpx2.Client(timeout=timeout, trust_env=False, follow_redirects=False) as client:
             request = client.build_request(
-                "POST",
+                method,
                 url.copy_with(host=addresses[0]),
-                content=body,
+                content=body or None,
                 headers={**headers, "Host": url.netloc.decode("ascii"), "User-Agent": "Patchflow"},
                 extensions={"sni_hostname": url.host},
             )
