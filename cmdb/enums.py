@@ -54,6 +54,12 @@ verbs(
         "members_changed": "Members changed",
         "retired": "Group retired",
     },
+    cmdb__point={
+        "added": "Distribution point added",
+        "revised": "Distribution point revised",
+        "checked": "Distribution point checked",
+        "retired": "Distribution point retired",
+    },
     cmdb__window={"added": "Window added", "revised": "Window revised", "retired": "Window retired"},
     cmdb__baseline={
         "drafted": "Baseline drafted",
@@ -260,3 +266,24 @@ class DiscrepancyState(models.TextChoices):
     EXPLAINED = "explained", _("explained")
     CORRECTED = "corrected", _("corrected")
     HANDED_OVER = "handed_to_problem_management", _("handed to problem management")
+
+
+class PointState(models.TextChoices):
+    IN_SERVICE = "in_service", _("in service")
+    RETIRED = "retired", _("retired")
+
+
+class PointAnswer(models.TextChoices):
+    """Whether a distribution point answers; what was asked too long ago, or could not be asked, is unknown."""
+
+    ANSWERING = "answering", _("answering")
+    SILENT = "silent", _("not answering")
+    UNKNOWN = "unknown", _("unknown")
+
+
+class WhenSilent(models.TextChoices):
+    """What the hosts of a distribution point do while nobody knows that it answers."""
+
+    WAIT = "wait", _("wait until it answers")
+    DIRECT = "direct", _("download directly")
+    TRY = "try", _("try it all the same")

@@ -8,6 +8,7 @@ from cmdb.models.fields import VersionKeyField
 from cmdb.models.group import GroupMember, HostGroup
 from cmdb.models.host import Fact, Host, HostIdentity
 from cmdb.models.item import ConfigurationItem, Relation
+from cmdb.models.point import DistributionPoint
 from cmdb.models.scan import ScanResult, ScanRun
 from cmdb.models.software import Installation, PackageVersion, PendingUpdate, Platform
 from cmdb.models.standing import BaselineStanding
@@ -21,6 +22,7 @@ __all__ = [
     "ConfigurationItem",
     "Connection",
     "Discrepancy",
+    "DistributionPoint",
     "Exemption",
     "Fact",
     "GroupMember",

@@ -36,6 +36,7 @@ BOT = {SYSTEM}
 SIGNERS = {"cab_chair", "cab_member", "readiness_approver"}
 MAY: dict[str, dict[str, set[str]]] = {
     "cmdb.configurationitem": {"retire": {CONFIG}},
+    "cmdb.distributionpoint": {"retire": {CONFIG}},
     "cmdb.baseline": {
         "propose": {CONFIG, RELEASE} | BOT,
         "approve": {SECURITY},
