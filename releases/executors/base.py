@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 from cmdb.remote.connection import Endpoint
 from cmdb.remote.errors import RemoteError
+from cmdb.remote.proxies import proxy_address
 
 
 class Action(StrEnum):
@@ -130,11 +131,28 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """Through which distribution point the host downloads; `throttle_kib`: KiB in a second at most, 0: as fast as it goes.
+
+    Raises ValueError for an address that is not as `proxy_address` writes it: it reaches root on the host.
+    """
+
+    point: str
+    address: str
+    throttle_kib: int = 0
+
+    def __post_init__(self) -> None:
+        if self.address != proxy_address(self.address) or self.throttle_kib < 0:
+            raise ValueError(f"{self.address!r} cannot be used as a proxy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobOrder:
     """One attempt on one host. `fence` grows with every claim of the job: an older one is answered "stale".
 
     `packages` is the whole set that may change, dependencies included; `artifacts` every file that may be installed.
-    `machine_id` empty: any machine behind the pinned host key; otherwise another machine is refused.
+    `machine_id` empty: any machine behind the pinned host key; otherwise another machine is refused. `way` is no part of
+    what is signed, nor of what must be the same when the order is given again: the host keeps the first one that it got.
     """
 
     job_key: str
@@ -149,6 +167,7 @@ class JobOrder:
     timeouts: Timeouts = field(default_factory=Timeouts)
     machine_id: str = ""
     refresh: bool = True
+    way: Way | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from releases.executors.base import Action, JobEvent, JobOrder, Stage, Step
+from releases.executors.onhost import ways
 from releases.executors.onhost.steps import begins, ended, named
 from releases.wording import many
 
@@ -105,6 +106,8 @@ def plan_for(order: JobOrder, *, habit: Habit, habits: Habits, chance: random.Ra
         return short(Stage.REFUSED, LOCKED, "another process holds the package manager")
     if habit == "vanish":
         return Plan(stages=tuple(head), effect="none", applied=staged, silent=staged)
+    if order.way is not None:
+        head.append((0, Stage.ACCEPTED.value, f"simulator: downloads {ways.named(asdict(order.way))}"))
     head.append((staged, Stage.STAGED.value, f"simulator: {many(len(order.artifacts), 'file')} at hand, as signed"))
     if order.action is Action.STAGE:
         end = (staged, Stage.STAGED_ONLY.value, "simulator: staged only")

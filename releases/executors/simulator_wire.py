@@ -22,14 +22,16 @@ from releases.executors.base import (
     Step,
     Timeouts,
     Verdict,
+    Way,
 )
-from releases.executors.wire import parts_of, progress_heard, result_heard, states_heard
+from releases.executors.wire import parts_of, progress_heard, result_heard, states_heard, way_said
 
 Said = dict[str, Any]
 
 
 def order_sent(order: JobOrder) -> Said:
-    return {"key": order.job_key, "fence": order.fence, "address": order.endpoint.address, **parts_of(order)}
+    place = {"key": order.job_key, "fence": order.fence, "address": order.endpoint.address}
+    return {**place, **parts_of(order), **way_said(order)}
 
 
 def order_received(said: Mapping[str, Any]) -> JobOrder:
@@ -45,7 +47,7 @@ def order_received(said: Mapping[str, Any]) -> JobOrder:
     )
 
 
-ALIKE = ("action", "packages", "artifacts", "restart", "health", "steps", "timeouts")
+ALIKE = ("action", "packages", "artifacts", "restart", "health", "steps", "timeouts", "way")
 
 
 @functools.lru_cache(maxsize=1000)
@@ -59,6 +61,7 @@ def _made(alike: bytes) -> dict[str, Any]:
         "health": tuple(HealthCheck(**check) for check in said["health"]),
         "steps": tuple(Step(**step) for step in said["steps"]),
         "timeouts": Timeouts(**said["timeouts"]),
+        "way": Way(**said["way"]) if said["way"] else None,
     }
 
 

@@ -32,6 +32,7 @@ from releases.executors.wire import (
     result_heard,
     states_heard,
     text_heard,
+    way_said,
 )
 
 ON_HOST = "releases.executors.onhost"
@@ -120,7 +121,12 @@ class SshExecutor:
     def _start(self, order: JobOrder) -> StartAnswer:
         try:
             said = self._ask(
-                order.endpoint, verb="start", key=order.job_key, fence=order.fence, order=order_said(order)
+                order.endpoint,
+                verb="start",
+                key=order.job_key,
+                fence=order.fence,
+                order=order_said(order),
+                **way_said(order),
             )
             return StartAnswer(word=_word(said, StartWord), reason=text_heard(said["reason"]))
         except UNREADABLE as error:

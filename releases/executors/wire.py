@@ -50,7 +50,7 @@ def _names_of(kind: Any) -> tuple[str, ...]:
 
 
 def order_said(order: JobOrder) -> dict[str, Any]:
-    """All of the order but key, fence and endpoint: what must be the same when an order is given again."""
+    """All of the order but key, fence, endpoint and way: what must be the same when an order is given again."""
     return {name: as_told(part) for name, part in parts_of(order).items()}
 
 
@@ -69,6 +69,11 @@ def parts_of(order: JobOrder) -> dict[str, Any]:
     if order.steps:  # an order without any is said as before there were steps: a host may have it already
         parts["steps"] = order.steps
     return parts
+
+
+def way_said(order: JobOrder) -> dict[str, Any]:
+    """The order's way as a field of the question, where it has one: a host that downloads directly is asked as ever."""
+    return {"way": as_told(order.way)} if order.way is not None else {}
 
 
 def checks_said(checks: tuple[HealthCheck, ...]) -> list[dict[str, Any]]:

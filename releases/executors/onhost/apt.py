@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import urllib.parse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import dpkg, look
+from . import dpkg, look, ways
 from .packaging import Manager, Plan, Refused, first_meaning, run
 
 if TYPE_CHECKING:
@@ -27,10 +28,12 @@ MEANING = (
     (r"Could not get lock|Unable to acquire the dpkg frontend lock|dpkg frontend lock was locked", "locked", False),
     (r"dpkg was interrupted|Unmet dependencies\. Try 'apt --fix-broken", "unfinished", False),
     (r"don't have enough free space|No space left on device", "disk_full", False),
-    (r"Hash Sum mismatch|unexpected size|NO_PUBKEY|BADSIG|EXPKEYSIG|REVKEYSIG|is not signed|no longer has a Release|"
+    (r"Hash Sum mismatch|unexpected size|NO_PUBKEY|BADSIG|EXPKEYSIG|REVKEYSIG|is not signed|"
      r"not valid yet|is expired|invalid since|signatures (?:were|couldn't)|"
         r"not be authenticated|GPG error|Splitting up",
         "repository_untrusted", True),
+    (r"Cannot initiate the connection|\b407 +Proxy", "repository_unreachable", False),
+    (r"no longer has a Release", "repository_untrusted", True),  # also said of what was not reached at all
     (r"[Hh]eld packages were changed", "held", True),
     (r"Packages were downgraded", "downgrade", True),
     (r"Packages need to be removed|Essential packages were removed|remove is disabled", "removal", True),
@@ -56,10 +59,23 @@ class Apt(Manager):
     torn = staticmethod(dpkg.torn)
     restart_needed = staticmethod(dpkg.restart_needed)
 
+    def __init__(self) -> None:
+        self._fetching: list[str] = []
+        """What apt is told beside the rest wherever it fetches something."""
+
+    def go_through(self, way: dict[str, Any], folder: str) -> None:
+        self.way = way
+        path = os.path.join(folder, "way.conf")
+        with open(path, "w") as file:
+            file.write(ways.apt_settings(way))
+        self._fetching = ["-c", path]
+
     def refresh(self, log: str | None = None) -> None:
         """Fetches the lists. A list that cannot be had or verified refuses, though apt itself would go on with old ones."""
         patience = ["-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10"]
-        status, text = run(["apt-get", "update", "-q", "-eany", *patience], log, seconds=600)
+        status, text = run(
+            ["apt-get", "update", "-q", "-eany", *patience, *self._fetching], log, seconds=600, without=self.aside
+        )
         doubtful = re.search(r"^(Err:|W: (Failed to fetch|GPG error|An error occurred|Some index files))", text, re.M)
         if status or doubtful:
             raise self.meaning(text, "repository_untrusted")
@@ -90,7 +106,8 @@ class Apt(Manager):
 
     def fetch(self, packages: Packages, archives: str, downgrade: bool, log: str, seconds: float) -> None:
         try:
-            status, text = run(install_words(packages, archives, downgrade, "--download-only"), log, seconds=seconds)
+            words = install_words(packages, archives, downgrade, "--download-only", *self._fetching)
+            status, text = run(words, log, seconds=seconds, without=self.aside)
         except subprocess.TimeoutExpired:
             raise Refused("repository_unreachable", "the download did not end in time", False) from None
         if status:

@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import look, rpmdb
+from . import look, rpmdb, ways
 from .packaging import Manager, Plan, Refused, first_meaning, run
 from .solver import MARK
 
@@ -68,7 +68,9 @@ class Dnf(Manager):
         host's own configuration names: without it the first contact with a signed list fails for ever."""
         self._last = (None, None)
         patience = ["--setopt=*.skip_if_unavailable=0", "--setopt=retries=1", "--setopt=timeout=10"]
-        status, text = run(["dnf", "-y", "makecache", "--refresh", *patience], log, seconds=600)
+        if self.way:
+            patience += [f"--setopt=*.{name}={value}" for name, value in ways.dnf_settings(self.way).items()]
+        status, text = run(["dnf", "-y", "makecache", "--refresh", *patience], log, seconds=600, without=self.aside)
         if status:
             raise self.meaning(text, "repository_untrusted")
 
@@ -151,6 +153,8 @@ class Dnf(Manager):
         wish = {
             "verb": "solve", "packages": list(packages), "archives": archives, "downgrade": downgrade, "download": download,
         }  # fmt: skip
+        if download and self.way:
+            wish["settings"] = ways.dnf_settings(self.way)
         if self._last[0] == wish:
             return self._last[1]
         told, _ = self._asked(wish, log, seconds, shown="dnf: download" if download else "dnf: what would be done")
@@ -186,7 +190,7 @@ class Dnf(Manager):
         folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         argv = [python(), "-c", code, folder]
         given = json.dumps(dict(wish, key=os.path.basename(os.path.dirname(log or "")))).encode()
-        status, text = run(argv, log, seconds, given, shown)
+        status, text = run(argv, log, seconds, given, shown, self.aside)
         lines = [line for line in text.splitlines() if line.startswith(MARK)]
         if lines:
             told = json.loads(lines[-1][len(MARK) :])

@@ -7,7 +7,7 @@ import os
 import tempfile
 from typing import Any
 
-from . import families, look, work
+from . import families, look, ways, work
 from .advice import advised
 from .ledger import ROOT, Ledger, held, write
 from .packaging import Manager, Refused
@@ -39,6 +39,8 @@ def start(request: dict[str, Any], shipped: str) -> dict[str, Any]:
             other = at_work(root, shipped)
             if other and other != ledger.key:
                 return {"word": "busy", "reason": f"job {other} lives on this host"}
+            if request.get("way"):
+                write(ledger.path("way.json"), json.dumps(ways.checked(request["way"])))
             write(ledger.path("order.json"), json.dumps(order))
             write(os.path.join(root, "current"), ledger.key)
             ledger.append("accepted", f"{order['action']} of {len(order['packages'])} packages")

@@ -3,7 +3,7 @@
 <root>/lock                  held by the one job at work (flock)
 <root>/current               the key of the last job that was accepted
 <root>/store/<sha256>.*      files staged for later, checked again when used
-<root>/jobs/<key>/           order.json fence journal.jsonl begun cancel log result.json work.lock gate.lock
+<root>/jobs/<key>/           order.json way.json fence journal.jsonl begun cancel log result.json work.lock gate.lock
 /var/cache/patchflow/<key>/  the job's own folder for packages, gone when it ends
 """
 
@@ -50,6 +50,12 @@ class Ledger:
     @property
     def order(self) -> Any:
         return json.loads(read(self.path("order.json")))
+
+    @property
+    def way(self) -> dict[str, Any] | None:
+        """Through which distribution point it downloads, if through one."""
+        text = read(self.path("way.json"))
+        return json.loads(text) if text else None
 
     @property
     def result(self) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import look
+from . import look, ways
 
 if TYPE_CHECKING:  # an older Python over there cannot evaluate these
     # name, arch, from_version and to_version of a package; what (name, arch) goes from and to.
@@ -45,6 +45,17 @@ class Manager:
 
     name = ""
     suffix = ""
+    way: dict[str, Any] | None = None
+    """The distribution point through which lists and files are fetched; None: as the host itself would."""
+
+    def go_through(self, way: dict[str, Any], folder: str) -> None:
+        """Fetches through this point from now on; `folder` takes a file of settings where the manager wants one."""
+        self.way = way
+
+    @property
+    def aside(self) -> Sequence[str]:
+        """Variables that its programs do not get to see, as they would lead past the point."""
+        return ways.ASIDE if self.way else ()
 
     # ------------------------------------------------------------- what is so
 
@@ -136,10 +147,17 @@ class Manager:
 
 
 def run(
-    argv: list[str], log: str | None = None, seconds: float | None = None, given: bytes = b"", shown: str = ""
+    argv: list[str],
+    log: str | None = None,
+    seconds: float | None = None,
+    given: bytes = b"",
+    shown: str = "",
+    without: Iterable[str] = (),
 ) -> tuple[int, str]:
-    """(exit status, all that was said). With `seconds` the program is killed then: only for what changes nothing."""
-    env = dict(os.environ, NEEDRESTART_MODE="l", APT_LISTCHANGES_FRONTEND="none", **look.WORDS)
+    """(exit status, all that was said). With `seconds` the program is killed then: only for what changes nothing. `without`
+    these variables."""
+    kept = {name: value for name, value in os.environ.items() if name not in without}
+    env = dict(kept, NEEDRESTART_MODE="l", APT_LISTCHANGES_FRONTEND="none", **look.WORDS)
     env.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     if log is None:
         done = subprocess.run(

@@ -37,8 +37,9 @@ def main():  # type: () -> None
 MARK = "patchflow-dnf:"
 
 
-def opened(archives="", repositories=True):  # type: (str, bool) -> Any
-    """dnf as the host has it configured, plugins (versionlock) included; without any repository where asked."""
+def opened(archives="", repositories=True, settings=None):  # type: (str, bool, Any) -> Any
+    """dnf as the host has it configured, plugins (versionlock) included; without any repository where asked. `settings` of
+    every repository go over those of its file."""
     import dnf
     import dnf.repo
 
@@ -56,6 +57,8 @@ def opened(archives="", repositories=True):  # type: (str, bool) -> Any
         repo._repo.setSyncStrategy(dnf.repo.SYNC_ONLY_CACHE)
         if archives:
             repo.pkgdir = archives
+        for name, value in sorted((settings or {}).items()):
+            setattr(repo, name, float(value) if name == "throttle" else value)
     base.fill_sack(load_system_repo=True, load_available_repos=repositories)
     return base
 
@@ -166,7 +169,7 @@ def file_of(pkg):  # type: (Any) -> Dict[str, Any]
 
 def solve(wish):  # type: (Dict[str, Any]) -> Dict[str, Any]
     """What would be done, dependencies and removals included; with `download` also fetches what comes in."""
-    base = opened(wish.get("archives", ""))
+    base = opened(wish.get("archives", ""), settings=wish.get("settings"))
     asked(base, wish)
     coming, going = plan(base)
     if wish.get("download") and base.transaction:

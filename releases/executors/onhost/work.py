@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import families, look
+from . import families, look, ways
 from .advice import advised
 from .ledger import BEFORE_INSTALLING, Ledger, held
 from .packaging import Manager, Plan, Refused, compare_files, contained, run, sha256
@@ -72,6 +72,7 @@ class Job:
         self.steps = Steps(ledger, self.order.get("steps", ()), self.manager)
         self.downgrade = self.action == "rollback"
         self.restarted = restarted_since(ledger)
+        self.way = ledger.way
 
     def go(self, mode: str) -> None:
         """To the last word, whatever happens on the way."""
@@ -116,9 +117,15 @@ class Job:
         todo = [package for package in self.packages if not self.there(package)]
         if not todo and self.packages:
             return self.end("not_needed", "every package is at its version already", "not_needed")
-        if self.order["refresh"]:
-            self.manager.refresh(self.log)
-        plan = self.stage(todo)
+        if self.way:
+            self.manager.go_through(self.way, self.ledger.folder)
+            self.ledger.append("accepted", "downloads " + ways.named(self.way), way=self.way)
+        try:
+            if self.order["refresh"]:
+                self.manager.refresh(self.log)
+            plan = self.stage(todo)
+        except Refused as no:
+            raise self.said_with_way(no) from None
         if self.action == "stage":
             return self.end("staged_only", f"{len(plan.fetched)} files are there and are the signed ones", "staged")
         self.steps.before(self.call_off)
@@ -133,6 +140,12 @@ class Job:
         if automatic:
             self.manager.mark_automatic(automatic, self.log)
         self.after_change(status, text)
+
+    def said_with_way(self, no: Refused) -> Refused:
+        """Of what came, or did not come, through a point it is told through which."""
+        if not self.way or not no.code.startswith(("repository_", "artifact_")):
+            return no
+        return Refused(no.code, f"{no.reason} (it downloads {ways.named(self.way)})", no.permanent)
 
     def check_machine(self) -> None:
         """The signed machine, nobody else at work on it, nothing unfinished that is not ours to mend."""
@@ -177,10 +190,12 @@ class Job:
         else:
             self.manager.rehearse(todo, plan, files, self.downgrade, self.log)
         self.call_off()
+        came = {"point": self.way["point"]} if self.way else {}
         self.ledger.append(
             "staged",
             f"{len(files)} files are there and are the signed ones",
             bytes=sum(a["size"] for a in files.values()),
+            **came,
         )
         return plan
 

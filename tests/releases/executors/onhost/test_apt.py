@@ -43,6 +43,18 @@ def test_simulation_lines_of_every_kind() -> None:
             "repository_untrusted",
             True,
         ),
+        ("E: The repository 'http://r lab Release' no longer has a Release file.", "repository_untrusted", True),
+        (
+            "Err:4 http://r lab Release\n  Cannot initiate the connection to r:80. - connect (113: No route to host)\n"
+            "E: The repository 'http://r lab Release' no longer has a Release file.",
+            "repository_unreachable",
+            False,
+        ),
+        (
+            "Err:1 http://r lab\n  Hash Sum mismatch\nErr:2 http://s lab Release\n  Cannot initiate the connection to s:80",
+            "repository_untrusted",
+            True,
+        ),
         ("E: Release file for http://r/InRelease is expired (invalid since 1d).", "repository_untrusted", True),
         ("E: Held packages were changed and -y was used without --allow-change-held-packages.", "held", True),
         ("E: Version '9' for 'acme-tool' was not found", "impossible", True),
