@@ -6,7 +6,7 @@ Nothing here holds a transaction while it talks to a host. What cannot be told i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ import structlog
 from changes.enums import WayBack
 from changes.models import Artifact
 from cmdb.queries.connections import endpoint_of
+from cmdb.queries.points import choice_for
 from cmdb.remote.errors import RemoteError
 from patchflow.kernel import queue, registry, workflow
 from patchflow.kernel.errors import Refusal
@@ -22,6 +23,7 @@ from patchflow.kernel.instance import instance_key
 from patchflow.kernel.models import User
 from releases.domain import acceptance, files
 from releases.domain.trials import acting, furnish
+from releases.domain.ways import judged, way_through
 from releases.enums import SIMULATOR, ArtifactUse, RunState, StepKind, StepOutcome
 from releases.executors.base import (
     Action,
@@ -238,8 +240,14 @@ class Rehearsal:
         if not key:
             tried = int(self.run.ordered.get("tried", 0)) + 1
             key = f"{instance_key()}-acc-{self.run.pk}-{self.run.steps.count() + 1}-{tried}"
-            self.remember(key, tried=tried)
-            answer = self.executor.start(Batch(orders=(self.order(action, packages, use=use, key=key),))).jobs[0].answer
+            order, choice = self.order(action, packages, use=use, key=key), choice_for(self.run.plan.host_id)
+            downloads = judged(choice, size=sum(one.size for one in order.artifacts), at=self.now)
+            if downloads.word != "pass":
+                return self.again(tried, f"The test host cannot download: {downloads.sentence}.")
+            if choice.point is not None and downloads.input["way"] == "point":
+                order = replace(order, way=way_through(choice.point))
+            self.remember(key, tried=tried, downloads=downloads.sentence)
+            answer = self.executor.start(Batch(orders=(order,))).jobs[0].answer
             if answer.has_it or answer.unknown:
                 return AGAIN
             return self.again(tried, f"The host does not take the order ({answer.word}): {answer.reason}")

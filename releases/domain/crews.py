@@ -51,7 +51,7 @@ from releases.domain.working import (
 )
 from releases.enums_rollout import JobState
 from releases.executors.base import Batch as OrdersGiven
-from releases.executors.base import Executor, JobOrder, JobProgress, Observed, Stage, StartAnswer, Verdict
+from releases.executors.base import Executor, JobOrder, JobProgress, Observed, Stage, StartAnswer, Verdict, Way
 from releases.models import Job, JobEvent, Ring
 from releases.queries.rollouts import may_go_on, proven_once
 
@@ -88,6 +88,8 @@ class Crew:
         self.pauses: dict[int, Pause] = {}
         """When to come again to a job that was left: this holds it no longer."""
         self.ring_id = Job.objects.values_list("ring_id", flat=True).order_by().get(pk=next(iter(self.held)))
+        self.ways: dict[int, Way] = {}
+        """Host → the distribution point through which the gates let it."""
         self.renewed = time.monotonic()
         self.look_again()
         self.load(jobs)
@@ -199,11 +201,16 @@ def _give(crew: Crew, orders: dict[int, JobOrder], alone: Callable[[Visit], Paus
     if not going:
         return
     fault("before_give")
-    handle = crew.executor.start(OrdersGiven(orders=tuple(orders[pk] for pk in going)))
+    handle = crew.executor.start(OrdersGiven(orders=tuple(_on_its_way(crew, pk, orders[pk]) for pk in going)))
     fault("given")
     for pk, started in zip(going, handle.jobs, strict=True):
         if not started.answer.has_it and pk in crew.jobs:
             crew.alone(pk, _answers(started.answer))
+
+
+def _on_its_way(crew: Crew, pk: int, order: JobOrder) -> JobOrder:
+    way = crew.ways.get(crew.jobs[pk].host_id)
+    return replace(order, way=way) if way is not None else order
 
 
 def _never_arrived(crew: Crew, orders: dict[int, JobOrder]) -> list[Job]:
@@ -236,11 +243,17 @@ def _let_through(crew: Crew, fresh: list[Job]) -> list[Job]:
     crew.look_again()
     now, asked = crew.now(), []
     whole = ask_whole(crew.rollout, at=now)
-    if whole.runs and (again := _to_ask(crew, fresh, now)):
-        batch = Batch(crew.rollout, crew.ring, again, now, reached=crew.orders.endpoint, kinds=crew.orders.kinds)
-        asked = ask_hosts(batch, limit=len(again))
     if not whole.runs:
         asked = [(job, whole) for job in fresh]
+    else:
+        again = _to_ask(crew, fresh, now)
+        crew.ways = dict(crew.asked.ways) if crew.asked else {}
+        if again:
+            batch = Batch(crew.rollout, crew.ring, again, now, reached=crew.orders.endpoint, kinds=crew.orders.kinds)
+            asked = ask_hosts(batch, limit=len(again))
+            for job in again:
+                crew.ways.pop(job.host_id, None)
+            crew.ways.update(batch.ways)
     denied = {job.pk: (job, slip) for job, slip in asked if not slip.runs}
     if denied:
         _deny(crew, denied, now)

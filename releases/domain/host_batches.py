@@ -17,11 +17,14 @@ from changes.queries.files import verified
 from cmdb.enums import ItemKind
 from cmdb.models import ConfigurationItem, Host, ServiceWindow
 from cmdb.queries.hosts import ActingFacts, acting_facts, supported_services
+from cmdb.queries.points import Choice, choices_for
 from cmdb.queries.windows import Opening, openings, shared_openings, windows_of
 from cmdb.remote.connection import Endpoint
+from patchflow.kernel import registry
 from releases.domain.profiles import run_minutes
 from releases.domain.slips import Answer, Told
 from releases.enums_rollout import BAD, JobState
+from releases.executors.base import Way
 from releases.models import Job, Ring, Rollout
 from releases.queries.reach import endpoints_for
 from releases.queries.rollouts import Signed, signed
@@ -47,6 +50,8 @@ class Batch:
     same: dict[tuple[Any, ...], Answer] = field(default_factory=dict)
     """Answers that are equal for all hosts that are alike in what the gate looks at."""
     told: Told = field(default_factory=dict)
+    ways: dict[int, Way] = field(default_factory=dict)
+    """Host → the distribution point through which it was let; of those that download directly nothing."""
     starts: dict[tuple[Any, ...], datetime | None] = field(default_factory=dict)
     """(class, windows) → when they let a host begin at the earliest; of who asks for it."""
 
@@ -150,6 +155,23 @@ class Batch:
         return self.reached or endpoints_for(self.rollout.executor, self.host_ids)
 
     @cached_property
+    def choices(self) -> dict[int, Choice]:
+        """Host → the distribution point that serves it; hosts without one are missing."""
+        return choices_for(self.host_ids)
+
+    @cached_property
+    def fetches(self) -> bool:
+        """Whether the executor has hosts download; a person sees to the files otherwise."""
+        found = registry.executors.get(self.rollout.executor)
+        return found is None or bool(found.needs_connection)
+
+    def size_of(self, target: Target) -> int:
+        """Bytes of the files that are for the host."""
+        side = self.signed.back.get(target.host_id) if self.rollout.is_way_back else target.entry
+        wanted = {(p["name"], p["to"], p["arch"]) for p in side["packages"] if p["to"]} if side else set()
+        return sum(a["size"] for a in self.artifacts if (a["package"], a["version"], a["arch"]) in wanted)
+
+    @cached_property
     def artifacts(self) -> list[Mapping[str, Any]]:
         document = self.signed.document
         return list(document["way_back"]["artifacts"] if self.rollout.is_way_back else document["artifacts"])
@@ -178,6 +200,7 @@ class Batch:
     def forget(self) -> None:
         """As before the first host was asked."""
         self.through.clear()
+        self.ways.clear()
         self.same.clear()
         self.__dict__.pop("lacking", None)
 

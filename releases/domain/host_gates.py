@@ -2,7 +2,7 @@
 
 Ring open → in the manifest, the same machine → not retired or exempt → between earliest and latest start → window open
 for long enough → redundancy of its services kept → audit current → no other live job → files verified → what it may be
-restarted by → reachable by a registered executor. What they look at is in `host_batches`.
+restarted by → reachable by a registered executor → a way for its downloads (`ways`). What they look at is in `host_batches`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from patchflow.kernel import registry
 from releases.domain.host_batches import Batch, Target
 from releases.domain.profiles import find_unkept, must_stay, restart_for
 from releases.domain.slips import Answer, NamedGate, Slip, ask, never, passed, wait
+from releases.domain.ways import downloads
 from releases.enums_rollout import RingState, RolloutState
 from releases.models import Job
 from releases.wording import many
@@ -285,6 +286,7 @@ GATES: list[NamedGate[Target]] = [
     ("files", files_verified),
     ("restart", restart),
     ("reach", reachable),
+    ("downloads", downloads),
 ]
 
 

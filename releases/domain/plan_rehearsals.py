@@ -41,7 +41,7 @@ from releases.queries.rollouts import Signed
 from releases.queries.telling import notice_hours
 from releases.simulated import HORIZON, Course, Gates, Lane, Said, Simulation, Target, Told
 
-ONCE = ("machine", "service_state", "audit", "files", "restart", "reach")
+ONCE = ("machine", "service_state", "audit", "files", "restart", "reach", "downloads")
 IN_TIME = ("start", "window", "redundancy")
 BUILT = ("files",)
 """Of those asked once, what can be asked only after a build."""

@@ -7,6 +7,7 @@ never used inside a transaction.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -91,28 +92,28 @@ def _order(visit: Visit, order: JobOrder) -> Pause:
     if visit.job.cancel_asked_at:
         visit.move("cancel", reason="The rollout was stopped before its order arrived.")
         return SOON
-    if not _may(visit):
+    if (batch := _let_through(visit)) is None:
         return SOON
     visit.renew()
     visit.write(ordered_at=visit.now())
     fault("before_start")
-    handle = visit.executor.start(Orders(orders=(order,)))
+    handle = visit.executor.start(Orders(orders=(replace(order, way=batch.ways.get(visit.job.host_id)),)))
     fault("after_start")
     return answered(visit, handle.jobs[0].answer)
 
 
-def _may(visit: Visit) -> bool:
-    """Whether every gate still lets it through; otherwise it is given back or refused, with the slip."""
+def _let_through(visit: Visit) -> Batch | None:
+    """What the gates looked at, if every one still lets it through; otherwise it is given back or refused, with the slip."""
     job, now = visit.job, visit.now()
-    slip = ask_whole(job.rollout, at=now)
+    slip, batch = ask_whole(job.rollout, at=now), Batch(job.rollout, job.ring, [job], now)
     if slip.runs:
-        slip = ask_hosts(Batch(job.rollout, job.ring, [job], now), limit=1)[0][1]
+        slip = ask_hosts(batch, limit=1)[0][1]
     if slip.runs:
-        return True
+        return batch
     with transaction.atomic():
         slips.row(slip, rollout=job.rollout, job=job, at=now).save()
         _deny(visit, slip)
-    return False
+    return None
 
 
 def _deny(visit: Visit, slip: Slip) -> None:

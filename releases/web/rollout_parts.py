@@ -43,6 +43,7 @@ GATES = {
     "files": gettext_lazy("Files verified"),
     "restart": gettext_lazy("Restart rule"),
     "reach": gettext_lazy("Reachable"),
+    "downloads": gettext_lazy("A way for its downloads"),
 }
 
 

@@ -1,0 +1,80 @@
+"""The gate of a host's downloads: through the distribution point that serves it, directly where none does, and never
+directly in silence. What it let through is the way of the order."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from cmdb.enums import PointAnswer, WhenSilent
+from cmdb.models import DistributionPoint
+from cmdb.queries.points import NOBODY, Choice
+from releases.domain.slips import Answer, passed, wait
+from releases.executors.base import Timeouts, Way
+from releases.wording import many
+
+if TYPE_CHECKING:
+    from releases.domain.host_batches import Target
+
+AGAIN = timedelta(minutes=2)
+PATIENCE = Timeouts().download * 2 // 3
+"""Seconds that the files may take at the point's own limit; the host gives up a third later."""
+
+
+def downloads(target: Target) -> Answer:
+    """How the host gets its files now; remembered in the batch for its order."""
+    batch = target.batch
+    choice = batch.choices.get(target.host_id, NOBODY)
+    if not batch.fetches:
+        return batch.once("downloads", answer=lambda: passed("a person sees to its files", point=None))
+    size = batch.size_of(target) if choice.point is not None and choice.point.throttle_kib else 0
+    point = choice.point.pk if choice.point is not None else None
+    answer = batch.once("downloads", point, choice.rivals, size, answer=lambda: judged(choice, size=size, at=batch.at))
+    if answer.word == "pass" and choice.point is not None and answer.input["way"] == "point":
+        batch.ways[target.host_id] = way_through(choice.point)
+    return answer
+
+
+def way_through(point: DistributionPoint) -> Way:
+    return Way(point=point.name, address=point.address, throttle_kib=point.throttle_kib or 0)
+
+
+def judged(choice: Choice, *, size: int, at: datetime) -> Answer:
+    """How a host that this serves gets its files now; `size` in bytes, asked for only where the point has a limit."""
+    point = choice.point
+    if choice.rivals:
+        names = " and ".join(choice.rivals)
+        said = f"{names} serve it with the same right: take it out of a group or a site, or retire one of them"
+        return wait(said, at + AGAIN, key=",".join(choice.rivals), points=list(choice.rivals))
+    if point is None:
+        return passed("no distribution point serves it: it downloads directly", way="direct", point=None)
+    found = point.answer_at(at)
+    given = {"point": point.name, "address": point.address, "answer": str(found), "checked_at": point.checked_at}
+    doubt = "" if found == PointAnswer.ANSWERING else _doubt(point, found)
+    if doubt and point.when_silent == WhenSilent.WAIT:
+        more = f"{doubt}: mend it, or say at the point that its hosts then download directly"
+        return wait(more, at + AGAIN, key=f"{point.pk}:{found}", **given)
+    if doubt and point.when_silent == WhenSilent.DIRECT:
+        return passed(f"{doubt}, and by its rule the host then downloads directly", way="direct", **given)
+    limit = f" at {point.throttle_kib} KiB/s at most" if point.throttle_kib else ""
+    seconds = size // (1024 * point.throttle_kib) if point.throttle_kib else 0
+    if seconds > PATIENCE:
+        slow = (
+            f"{point.name} gives it {point.throttle_kib} KiB/s, at which its files take {many(seconds // 60, 'minute')}: "
+            f"{PATIENCE // 60} are given, so raise that limit"
+        )
+        return wait(slow, at + AGAIN, key=f"{point.pk}:slow", bytes=size, **given)
+    tried = f"; {doubt}, and by its rule it is tried all the same" if doubt else ""
+    return passed(f"it downloads through {point.name}{limit}{tried}", way="point", **given)
+
+
+def _doubt(point: DistributionPoint, found: PointAnswer) -> str:
+    """What stands against the point, with its age."""
+    said = (
+        f"{point.name} does not answer" if found == PointAnswer.SILENT else f"nobody knows whether {point.name} answers"
+    )
+    if point.checked_at is None:
+        return f"{said} (it was never checked)"
+    when = f"last checked {point.checked_at:%d %b %Y %H:%M} UTC"
+    told = found == PointAnswer.SILENT or point.answered is None
+    return f"{said} ({when}: {point.check_reason.rstrip('.')})" if told and point.check_reason else f"{said} ({when})"
