@@ -4,6 +4,7 @@ from cmdb.api.baselines import BaselineViewSet, DiscrepancyViewSet, ExemptionVie
 from cmdb.api.groups import GroupViewSet, WindowViewSet
 from cmdb.api.hosts import HostViewSet, PlatformViewSet
 from cmdb.api.items import ItemViewSet
+from cmdb.api.points import PointViewSet
 from cmdb.api.scans import ScanRunViewSet
 from cmdb.api.support import SupportGroupViewSet
 from patchflow.api.routes import register
@@ -12,6 +13,7 @@ register("hosts", HostViewSet, basename="host")
 register("platforms", PlatformViewSet, basename="platform")
 register("items", ItemViewSet, basename="item")
 register("host-groups", GroupViewSet, basename="host-group")
+register("distribution-points", PointViewSet, basename="distribution-point")
 register("service-windows", WindowViewSet, basename="service-window")
 register("scan-runs", ScanRunViewSet, basename="scan-run")
 register("baselines", BaselineViewSet, basename="baseline")

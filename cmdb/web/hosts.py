@@ -21,7 +21,7 @@ from cmdb.models import GroupMember, Host, HostGroup, Installation, PendingUpdat
 from cmdb.queries import baselines, software, windows
 from cmdb.queries.hosts import history_of, stale_after
 from cmdb.queries.items import links_of
-from cmdb.web import host_page
+from cmdb.web import host_page, point_words
 from patchflow.web import parts, states, words, wordtags
 from patchflow.web.tables import Column, Filter, Listing, Table, list_page
 
@@ -223,6 +223,7 @@ def host_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         "connection": host_page.connection_of(host),
         "related": links_of(host.ci, who(request)),
         "connection_rows": host_page.connection_rows(host),
+        "downloads": point_words.download_rows(host, who(request), now),
         "timeline": history_of(host)[:SHOWN],
     }
     return render(request, "cmdb/host_detail.html", context)

@@ -13,6 +13,18 @@ states.register(
     },
 )
 states.register(
+    "cmdb.distributionpoint",
+    {"in_service": ("st-good", _("in service")), "retired": ("st-open", _("retired"))},
+)
+states.register(
+    "cmdb.pointanswer",
+    {
+        "answering": ("st-good", _("answering")),
+        "silent": ("st-bad", _("not answering")),
+        "unknown": ("st-unk", _("unknown")),
+    },
+)
+states.register(
     "cmdb.freshness",
     {
         "fresh": ("st-good", _("audited")),

@@ -2,7 +2,19 @@
 
 from django.urls import path
 
-from cmdb.web import baselines, groups, host_verbs, hosts, items, scans, standing, support, window_import, windows
+from cmdb.web import (
+    baselines,
+    groups,
+    host_verbs,
+    hosts,
+    items,
+    points,
+    scans,
+    standing,
+    support,
+    window_import,
+    windows,
+)
 
 app_name = "cmdb"
 urlpatterns = [
@@ -36,6 +48,12 @@ urlpatterns = [
     path("services/<int:pk>/links/<int:relation>/take-back/", items.item_unlink, name="item-unlink"),
     path("services/<int:pk>/enter-service/", items.item_enter, name="item-enter"),
     path("services/<int:pk>/retire/", items.item_retire, name="item-retire"),
+    path("points/", points.point_list, name="point-list"),
+    path("points/add/", points.point_add, name="point-add"),
+    path("points/<int:pk>/", points.point_detail, name="point-detail"),
+    path("points/<int:pk>/check/", points.point_check, name="point-check"),
+    path("points/<int:pk>/edit/", points.point_revise, name="point-revise"),
+    path("points/<int:pk>/retire/", points.point_retire, name="point-retire"),
     path("support/", support.support_list, name="support-list"),
     path("support/add/", support.support_add, name="support-add"),
     path("support/items/", support.support_items, name="support-items"),

@@ -55,7 +55,7 @@ WHO = {
 
 NO_PAGE = {
     # verbs at a click: done by POST on the page of their object
-    "cmdb:item-enter", "cmdb:item-unlink", "changes:model-propose", "changes:rfc-copy", "changes:rfc-drop-reference",
+    "cmdb:item-enter", "cmdb:item-unlink", "cmdb:point-check", "changes:model-propose", "changes:rfc-copy", "changes:rfc-drop-reference",
     "changes:feed-poll", "changes:feed-enable", "changes:feed-disable",
     "changes:rfc-evaluate", "changes:rfc-request-approval", "changes:rfc-score",
     "changes:rfc-submit", "changes:update-respond", "cmdb:baseline-adopt", "cmdb:baseline-ask", "cmdb:baseline-decide",

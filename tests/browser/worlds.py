@@ -25,7 +25,7 @@ from changes.domain import (
     slots,
 )
 from changes.models import RFC, SoftwareUpdate, Vulnerability
-from cmdb.domain import baselines, discrepancies, exemptions, groups, inventory, items, scans, support, windows
+from cmdb.domain import baselines, discrepancies, exemptions, groups, inventory, items, points, scans, support, windows
 from cmdb.enums import DiscrepancyKind
 from cmdb.models import Baseline, ConfigurationItem, Host, HostGroup, ScanRun
 from cmdb.scanners.base import InstalledPackage, RestartEvidence, Source
@@ -490,6 +490,25 @@ def served(scene: Scene, hosts: list[Host], group: str, at: datetime) -> None:
     scene.also("cmdb:item-detail", "cluster", pk=cluster.pk)
 
 
+def distributed(scene: Scene, hosts: list[Host], at: datetime) -> None:
+    """A point that answers and serves a group, one that does not and serves a site without hosts."""
+    said: dict[str, Any] = {"actor": scene.cast.cora, "at": at}
+    branch = groups.add(name="Branch in Berlin", host_ids=[host.pk for host in hosts], **said)
+    berlin = points.add(
+        name="dp-berlin", address="http://192.0.2.20:3142", group_id=branch.pk, throttle_kib=512, **said
+    )
+    site = items.add(kind="site", name="Hamburg", **said)
+    hamburg = points.add(
+        name="dp-hamburg", address="http://192.0.2.21:3142", site_id=site.pk, when_silent="direct", **said
+    )
+    points.check(point_id=berlin.pk, ask=lambda _address: (True, "It answered within 4 ms."), **said)
+    points.check(
+        point_id=hamburg.pk, ask=lambda _address: (False, "192.0.2.21 did not answer (ConnectTimeout)."), **said
+    )
+    scene.things["point"] = {"pk": berlin.pk}
+    scene.also("cmdb:point-detail", "silent", pk=hamburg.pk)
+
+
 def known(scene: Scene, yard: stages.Yard, now: datetime) -> None:
     """Groups, windows, baselines, exemptions, scans, a discrepancy; and a host that was only just added."""
     cast, hosts, at = yard.cast, yard.world.hosts, now - timedelta(hours=5)
@@ -545,6 +564,7 @@ def known(scene: Scene, yard: stages.Yard, now: datetime) -> None:
     others = Host.objects.exclude(pk__in=[h.pk for h in hosts]).order_by("pk")
     served(scene, list(others[:3]), web.name, at)
     scene.also("cmdb:support-items", "missing", query="missing=both")
+    distributed(scene, [fresh], now - timedelta(minutes=2))
     scene.also("cmdb:host-detail", "new", pk=fresh.pk)
     scene.also("cmdb:host-connect", "new", pk=fresh.pk)
     scene.also("cmdb:group-detail", "rule", pk=rule.pk)

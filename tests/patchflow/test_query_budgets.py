@@ -15,7 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from changes.domain import agendas, change_models, freezes, meetings, routing
 from changes.models import RFC, AgendaItem, ApprovalRoute, Cycle, Feed, FeedRun, Meeting
-from cmdb.domain import baselines, discrepancies, groups, items, scans, support, windows
+from cmdb.domain import baselines, discrepancies, groups, items, points, scans, support, windows
 from cmdb.enums import DiscrepancyKind
 from cmdb.models import ConfigurationItem, PendingUpdate
 from patchflow.kernel import audit, saved_filters, substitutes
@@ -98,6 +98,19 @@ class Filler:
         )
         host = self.world(n).hosts[0].name
         items.link(item_id=item.pk, how="runs_on", names=[host], actor=self.cast.cora, at=self.at)
+
+    def point_list(self, n: int) -> None:
+        group, _said = made.make_group(f"points {n}", at=self.at), self.world(n)
+        groups.set_members(
+            group_id=group.pk, host_ids=[self.world(n + 5000).hosts[0].pk], actor=self.cast.cora, at=self.at
+        )
+        points.add(
+            name=f"dp-{n}",
+            address=f"http://dp-{n}.example.org:3142",
+            group_id=group.pk,
+            actor=self.cast.cora,
+            at=self.at,
+        )
 
     def scan_list(self, n: int) -> None:
         scans.request(host_ids=[self.world(n).hosts[0].pk], actor=self.cast.otto, at=self.at)

@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from tests.patchflow.api.write_duties import WRITES
 
 NOUNS = {
-    "item": "items",
+    "item": "items", "point": "distribution-points",
     "host": "hosts", "group": "host-groups", "window": "service-windows", "support": "support-groups", "baseline": "baselines",
     "scan": "scan-runs", "discrepancy": "discrepancies", "feed": "feeds", "feedrun": "feed-runs", "update": "updates",
     "rfc": "rfcs", "model": "change-models", "route": "approval-routes", "meeting": "meetings", "cycle": "cycles", "freeze": "freezes",

@@ -30,6 +30,7 @@ READS: dict[str, set[str] | None] = {
             "cycles",
             "delay-requests",
             "discrepancies",
+            "distribution-points",
             "exemptions",
             "feed-runs",
             "feeds",

@@ -38,6 +38,8 @@ WRITES: dict[str, set[str]] = {
     **_posts("scan-runs", "", "cancel", may={CONFIG, OPERATOR}),
     **_posts("host-groups", "", "revise", "retire", "set-members", may={CONFIG}),
     **_posts("service-windows", "", "revise", "retire", "look-ahead", may={CONFIG}),
+    **_posts("distribution-points", "", "revise", "retire", may={CONFIG}),
+    **_posts("distribution-points", "check", may={CONFIG, OPERATOR}),
     "post /service-windows/preview/": {CONFIG},
     "post /service-windows/import-ics/": {CONFIG},
     **_posts("support-groups", "", may={CONFIG}),
