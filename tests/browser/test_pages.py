@@ -40,7 +40,7 @@ APPS = ("cmdb", "changes", "releases", "reports", "web")
 STYLE_GUIDE = ("styleguide", "styleguide-page")
 
 WHO = {
-    "item": "cora",
+    "item": "cora", "point": "cora",
     "host": "cora", "group": "cora", "support": "cora", "window": "cora", "baseline": "cora", "discrepancy": "cora", "scan": "otto",
     "update": "ann", "feed": "sam", "feedrun": "sam",
     "rfc": "che", "board": "mia", "meeting": "cal", "substitute": "mia", "cycle": "che", "model": "che", "calendar": "che",
