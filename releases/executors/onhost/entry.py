@@ -39,8 +39,8 @@ def start(request: dict[str, Any], shipped: str) -> dict[str, Any]:
             other = at_work(root, shipped)
             if other and other != ledger.key:
                 return {"word": "busy", "reason": f"job {other} lives on this host"}
-            if request.get("way"):
-                write(ledger.path("way.json"), json.dumps(ways.checked(request["way"])))
+            way = request.get("way")  # first, and also where there is none: a start that was cut off may have left another
+            write(ledger.path("way.json"), json.dumps(ways.checked(way) if way else None))
             write(ledger.path("order.json"), json.dumps(order))
             write(os.path.join(root, "current"), ledger.key)
             ledger.append("accepted", f"{order['action']} of {len(order['packages'])} packages")
