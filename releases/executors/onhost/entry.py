@@ -39,7 +39,9 @@ def start(request: dict[str, Any], shipped: str) -> dict[str, Any]:
             other = at_work(root, shipped)
             if other and other != ledger.key:
                 return {"word": "busy", "reason": f"job {other} lives on this host"}
-            way = request.get("way")  # first, and also where there is none: a start that was cut off may have left another
+            way = request.get(
+                "way"
+            )  # first, and also where there is none: a start that was cut off may have left another
             write(ledger.path("way.json"), json.dumps(ways.checked(way) if way else None))
             write(ledger.path("order.json"), json.dumps(order))
             write(os.path.join(root, "current"), ledger.key)
