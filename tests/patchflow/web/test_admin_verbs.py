@@ -17,7 +17,7 @@ from django.utils.html import escape
 from changes.domain import agendas, feeds, meetings
 from changes.models import Feed, Meeting
 from cmdb.domain import baselines, exemptions
-from cmdb.models import Exemption, Platform
+from cmdb.models import Exemption, HostGroup, Platform
 from patchflow.kernel.models import SignOffLevel, User, Voter
 from patchflow.web.admin import AdminVerb
 from releases.domain import delays, readiness, rollouts, standing, switches
@@ -67,9 +67,13 @@ NEW: dict[str, dict[str, Any]] = {
     "releases.HostStep.write": {**ANOTHER, "kind": "space", "target": "/var", "amount": "500"},
     "releases.ReviewDefinition.configure": {**ANOTHER, "role1": "readiness_approver"},
     "releases.PeriodicReview.open": {"kind": "sla", "from_on": "2026-09-01", "to_on": "2026-10-01"},
+    "cmdb.DistributionPoint.add_point": {
+        "address": "http://192.0.2.30:3142",
+        "group_id": lambda: HostGroup.objects.filter(points=None).earliest("pk").pk,
+    },
     "kernel.Substitution.name": {"ends_at": "2026-11-28T10:00"},
 }
-"""What is typed into the forms of what is made new, where more is needed than they ask."""
+"""What is typed into the forms of what is made new, where more is needed than they ask; what a function finds in the world."""
 NAME_ALONE = {"cmdb.SupportGroup.define"}
 """What needs a name and nothing else."""
 OPEN_TO_ALL = {"kernel.Substitution.name"}
@@ -172,7 +176,8 @@ def test_maker_makes_one_or_says_why_not(name: str, board: Board) -> None:  # no
     place = reverse(f"admin:{meta.app_label}_{meta.model_name}_add")
     with taken_back():
         everything, aud, root = (entered(p) for p in (board.people["everything"], board.cast.aud, board.cast.root))
-        form = as_shown(everything.get(place).context_data["form"]) | NEW[name] | {"confirmed": "1"}
+        given = {field: value() if callable(value) else value for field, value in NEW[name].items()}
+        form = as_shown(everything.get(place).context_data["form"]) | given | {"confirmed": "1"}
         answer, left = sent(everything, place, form)
         assert (answer.status_code, bool(left)) == (302, True), told(answer)
         asked = aud.get(place)
@@ -291,6 +296,7 @@ UNFORESEEN = {"cmdb.Connection.show_key": "the host answers, or not, when it is 
 """Verbs whose refusal nobody can know beforehand."""
 WITHOUT_ROW = {
     "cmdb.Connection.show_key": "no host of the world is on a network",
+    "cmdb.DistributionPoint.revise": "its form as it is shown changes nothing",
     "changes.Meeting.publish": "every meeting of the world is published",
     "changes.Meeting.fill": "every round that asks a board is on an agenda",
     "changes.RFC.move": "no update of an editable RFC is superseded",
