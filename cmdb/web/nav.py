@@ -44,7 +44,7 @@ nav.add(
 nav.add("assess", _("Groups"), "cmdb:group-list", "people", 20, permission=sees_hosts)
 nav.add("assess", _("Services"), "cmdb:item-list", "release", 15, permission=sees_hosts, under=("cmdb:item-",))
 nav.add(
-    "assess", _("Distribution points"), "cmdb:point-list", "split", 35, permission=sees_hosts, under=("cmdb:point-",)
+    "assess", _("Distribution points"), "cmdb:point-list", "load", 35, permission=sees_hosts, under=("cmdb:point-",)
 )
 nav.add("assess", _("Support groups"), "cmdb:support-list", "people", 25, permission=sees_hosts)
 nav.add("assess", _("Windows"), "cmdb:window-list", "clock", 30, permission=sees_hosts)
