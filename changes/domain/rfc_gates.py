@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from changes.enums import CloseCode, EvidenceKind, RFCKind, RFCState
+from changes.enums_tasks import TaskStage
 from changes.models import RFC
 from changes.queries.authorization import unsigned
+from changes.queries.change_tasks import owed_tasks, task_blockers
 from changes.queries.holds import hold_blocker
 from changes.queries.rfcs import relevance
 from changes.rules import PASSES_HOLD, kind_refusal
@@ -84,7 +86,8 @@ def has_scope(rfc: RFC, *, actor: User, at: datetime, facts: Facts) -> list[Bloc
 
 @gate("changes.rfc", "request_approval")
 def is_planned(rfc: RFC, *, actor: User, at: datetime, facts: Facts) -> list[Blocker]:
-    """Risk, implementation, test and back-out plan. An emergency may owe test and documents, never risk and way back."""
+    """Risk, implementation, test and back-out plan, and the tasks of planning. An emergency may owe test and documents, never risk
+    and way back."""
     return unplanned(rfc)
 
 
@@ -105,13 +108,13 @@ def unplanned(rfc: RFC) -> list[Blocker]:
         )
     if not rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True).exists():
         found.append(Blocker("rfc.targets_missing", "No target is left.", _edit(rfc)))
-    return found
+    return found + task_blockers(owed_tasks(rfc, TaskStage.PLANNING))
 
 
 @gate("changes.rfc", "break_glass")
 def glass_is_planned(rfc: RFC, *, actor: User, at: datetime, facts: Facts) -> list[Blocker]:
-    """Even a broken glass needs targets and a known risk."""
-    return [b for b in unplanned(rfc) if b.code != "rfc.plan_missing"]
+    """Even a broken glass needs targets and a known risk. Plans and tasks are owed: it is not closed without them."""
+    return [b for b in unplanned(rfc) if b.code not in ("rfc.plan_missing", "task.open")]
 
 
 @gate("changes.rfc", "begin")

@@ -11,7 +11,7 @@ from typing import Unpack, cast
 
 from django.db.models import Q
 
-from changes.domain import change_models, cycles, holds, risk, scope
+from changes.domain import change_models, change_tasks, cycles, holds, risk, scope
 from changes.domain.revisions import Changes, Content, apply
 from changes.domain.rfc_gates import PLANS, owed_documents
 from changes.enums import CloseCode, CycleEventKind, EvidenceKind, ModelState, RFCKind, RFCState, UpdateClass
@@ -84,7 +84,8 @@ def raise_rfc(
 @workflow.verb("change.rfc.raised")
 def copy(*, rfc_id: int, actor: User, at: datetime) -> RFC:
     """Raises a draft like another RFC: its updates (less those withdrawn), the hosts of the actor's scope that still live,
-    kind, model, plans and way back. Dates, risk, class and approvals are not copied. Needs rfc.raise, and to see the other."""
+    kind, model, plans, way back and tasks. Dates, risk, class, approvals and what became of the tasks are not copied. Needs
+    rfc.raise, and to see the other."""
     like = RFC.objects.visible_to(actor).filter(pk=rfc_id).first()
     if like is None:
         raise Conflict("This RFC no longer exists.", code="conflict.gone")
@@ -112,6 +113,7 @@ def copy(*, rfc_id: int, actor: User, at: datetime) -> RFC:
         **content,
     )
     audit.record(made, "change.rfc.raised", actor=actor, at=at, detail={"like": like.number})
+    change_tasks.copy_tasks(like, made, actor=actor, at=at)
     return made
 
 
@@ -177,14 +179,14 @@ def send_back(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
 
 @workflow.verb("change.rfc.rejected", RFC, "rfc_id")
 def reject(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
-    """Ends an RFC that is not wanted; an open round is withdrawn."""
+    """Ends an RFC that is not wanted; an open round is withdrawn, its undone tasks are cancelled."""
     return _leave(rfc_id, "reject", _reason(reason, english("rejected")), actor=actor, at=at)
 
 
 @workflow.verb("change.rfc.cancelled", RFC, "rfc_id")
 def cancel(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
-    """Ends an RFC before it is carried out, and its children with it; open rounds are withdrawn, and what was planned under
-    them is told. Refused as a whole if a child may not be cancelled."""
+    """Ends an RFC before it is carried out, and its children and undone tasks with it; open rounds are withdrawn, and what was
+    planned under them is told. Refused as a whole if a child may not be cancelled."""
     if peek := RFC.objects.filter(pk=rfc_id).first():
         workflow.demand_role(peek, "cancel", actor=actor)
     was = peek.state if peek else None
@@ -211,6 +213,7 @@ def _leave(rfc_id: int, transition: str, reason: str, *, actor: User, at: dateti
     rfc = workflow.fire(RFC, rfc_id, transition, actor=actor, at=at, reason=reason)
     rfc.glass.filter(broken_at__isnull=True, withdrawn_at__isnull=True).update(withdrawn_at=at)
     signoffs.withdraw(subject=rfc, actor=actor, at=at, reason=reason)
+    change_tasks.cancel_undone(rfc, actor=actor, at=at)
     cycles.advance(cycle_id=cycle.pk, cause=rfc.number, actor=actor, at=at)
     return RFC.objects.get(pk=rfc_id)
 
@@ -276,12 +279,14 @@ def bring_owed(*, rfc_id: int, name: str, text: str, actor: User, at: datetime) 
 
 @workflow.verb("change.rfc.closed", RFC, "rfc_id")
 def close(*, rfc_id: int, code: str, actor: User, at: datetime, summary: str = "") -> RFC:
-    """Closes a reviewed RFC with a code. A failure takes the licence of its standard model away; the cycle moves on."""
+    """Closes a reviewed RFC with a code; tasks that were not required and that nobody has done are cancelled. A failure takes the
+    licence of its standard model away; the cycle moves on."""
     if code not in CloseCode.values:
         raise Invalid("Say how it ended: choose a closing code.", code="rfc.close_code")
     cycle = _lock_cycle_of(rfc_id)
     rfc = workflow.fire(RFC, rfc_id, "close", actor=actor, at=at, code=code, summary=summary)
     if code in (CloseCode.FAILED, CloseCode.BACKED_OUT):
         change_models.lose_licence_after(rfc, at=at)
+    change_tasks.cancel_undone(rfc, actor=actor, at=at)
     cycles.advance(cycle_id=cycle.pk, cause=rfc.number, actor=actor, at=at)
     return RFC.objects.get(pk=rfc_id)

@@ -53,6 +53,11 @@ kind(
     "rfc_mentioned", _("Somebody names you in a discussion"), facts=RFC | {"comment.by": str, "comment.text": str}, about="rfc",
     view="rfc.view",
 )  # fmt: skip
+TASK = RFC | {"task.number": str, "task.title": str, "task.due_at": datetime}
+kind("task_given", _("A task of a change is given to you"), facts=TASK, about="rfc", view="rfc.view")
+kind(
+    "task_overdue", _("A task of a change is overdue"), facts=TASK, about="rfc", view="rfc.view", duty=True, urgent=True
+)  # fmt: skip
 MEETING = {"meeting.number": str, "board": str}
 kind(
     "meeting_agenda", _("You are called to a meeting"),

@@ -5,6 +5,7 @@ from changes.models.applicability import EvaluationOrder, VersionFix
 from changes.models.artifact import Artifact, RepositoryIndex, Verification
 from changes.models.calendar import CalendarKey, ChangeSlot
 from changes.models.change_model import ChangeModel
+from changes.models.change_task import ChangeTask
 from changes.models.cycle import Cycle, CycleEvent, CycleUpdate, PhaseStep
 from changes.models.dossier import Attachment, Comment, Reference
 from changes.models.evidence import Evidence

@@ -40,7 +40,8 @@ class ChangeModelQuerySet(models.QuerySet["ChangeModel"]):
 
 class ChangeModel(Audited):
     """A model of changes. `levels`: [{name, roles, quorum, amount, working_days | hours, escalate_to}] in sequence;
-    `packages` empty means any; `max_score` is the highest risk score that the licence covers."""
+    `packages` empty means any; `max_score` is the highest risk score that the licence covers. `tasks`: [{title, stage, required,
+    instructions}] that each of its changes starts with."""
 
     name = models.CharField(max_length=120, unique=True)
     kind = models.CharField(max_length=10, choices=RFCKind)
@@ -48,6 +49,7 @@ class ChangeModel(Audited):
     description = models.TextField(blank=True, default="")
     levels = models.JSONField(default=list, blank=True)
     packages = models.JSONField(default=list, blank=True)
+    tasks = models.JSONField(default=list, blank=True)
     max_score = models.PositiveSmallIntegerField(default=8)
     max_hosts = models.PositiveIntegerField(default=50)
     implementation_plan = models.TextField(blank=True, default="")
@@ -89,6 +91,7 @@ class ChangeModel(Audited):
                 "test": self.test_plan,
                 "back_out": self.back_out_plan,
             },
+            **({"tasks": self.tasks} if self.tasks else {}),
         }
 
     @property

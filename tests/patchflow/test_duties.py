@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from changes.domain import change_models
-from changes.models import RFC, AgendaItem, ChangeModel, Cycle, CycleEvent, RFCRevision
+from changes.models import RFC, AgendaItem, ChangeModel, ChangeTask, Cycle, CycleEvent, RFCRevision
 from cmdb.models import Baseline, Exemption
 from patchflow.kernel import fsm, signoffs
 from patchflow.kernel.models import RoleGrant, User
@@ -33,6 +33,10 @@ CONFIG, MANAGER, RELEASE, SECURITY, OPERATOR = (
     "configuration_manager", "change_manager", "release_manager", "security_officer", "operator",
 )  # fmt: skip
 BOT = {SYSTEM}
+PERFORMERS = {
+    "requester", MANAGER, "cab_chair", "cab_member", SECURITY, RELEASE, "readiness_approver", "tester", OPERATOR, CONFIG,
+    "service_owner",
+}  # fmt: skip
 SIGNERS = {"cab_chair", "cab_member", "readiness_approver"}
 MAY: dict[str, dict[str, set[str]]] = {
     "cmdb.configurationitem": {"retire": {CONFIG}},
@@ -64,6 +68,10 @@ MAY: dict[str, dict[str, set[str]]] = {
         name: {MANAGER, "cab_chair"} for name in ("publish", "open", "minute", "postpone", "cancel")
     },
     "changes.agendaitem": {"carry_over": {MANAGER, "cab_chair"}},
+    "changes.changetask": {
+        **dict.fromkeys(("begin", "finish"), PERFORMERS),
+        **{name: {"requester", MANAGER} for name in ("dismiss", "reopen")},
+    },
     "changes.rfc": {
         "submit": {"requester", MANAGER},
         "evaluate": {MANAGER},
@@ -438,12 +446,47 @@ def delay_of_another(stage: Stage) -> tuple[Any, User, Any, User]:
     return request, another, request, asker
 
 
+def task_in(stage: Stage, of: str, **given: Any) -> ChangeTask:
+    """A task of a change of ann's, given to tia."""
+    rfc = made.AT_STATE[of](stage.world())
+    return ChangeTask(rfc=rfc, **{"stage": "review", "assignee": stage.cast.tia, **given})
+
+
+def task_of_another(stage: Stage) -> tuple[Any, User, Any, User]:
+    task = task_in(stage, "draft")
+    return task, stage.cast.otto, task, stage.cast.tia
+
+
+def task_planned_by_another(stage: Stage) -> tuple[Any, User, Any, User]:
+    task = task_in(stage, "draft", required=False)
+    return task, make_user("another", "requester"), task, stage.cast.ann
+
+
+def task_required(stage: Stage) -> tuple[Any, User, Any, User]:
+    task = task_in(stage, "draft")
+    return task, stage.cast.ann, task, stage.cast.che
+
+
+def task_of_its_signer(stage: Stage) -> tuple[Any, User, Any, User]:
+    task = task_in(stage, "implementing", stage="implementation", assignee=stage.cast.cal)
+    return task, stage.cast.cal, task, stage.cast.che
+
+
+def task_that_goes_on(stage: Stage) -> tuple[Any, User, Any, User]:
+    return task_in(stage, "draft"), stage.all_roles, task_in(stage, "cancelled"), stage.cast.ann
+
+
 SCENES: dict[tuple[str, str, str], Scene] = {
     **{("releases.delayrequest", name, "delay.own"): delay_of_its_asker for name in ("grant", "refuse")},
     ("releases.delayrequest", "withdraw", "delay.not_own"): delay_of_another,
     **{("releases.handtask", name, "task.four_eyes"): task_signed for name in ("begin", "finish", "give_up")},
     ("releases.handtask", "attest", "task.performer"): task_of_its_performer,
     ("releases.hoststep", "approve", "step.writer"): step_of_its_writer,
+    **{("changes.changetask", name, "task.concerned"): task_of_another for name in ("begin", "finish")},
+    **{("changes.changetask", name, "task.four_eyes_signer"): task_of_its_signer for name in ("begin", "finish")},
+    **{("changes.changetask", name, "task.planner"): task_planned_by_another for name in ("dismiss", "reopen")},
+    ("changes.changetask", "dismiss", "task.required"): task_required,
+    ("changes.changetask", "cancel", "task.change_goes_on"): task_that_goes_on,
     ("changes.agendaitem", "decide", "agenda.undecided"): item_undecided,
     ("changes.agendaitem", "withdraw", "agenda.open_round"): item_asked,
     ("changes.changemodel", "approve", "model.author"): model_of_its_signer,
