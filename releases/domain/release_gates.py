@@ -7,6 +7,7 @@ from typing import Any
 
 from changes.enums import WayBack
 from changes.models import Cycle
+from changes.queries.change_tasks import task_blockers, unprepared
 from patchflow.kernel import registry
 from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.models import User
@@ -52,6 +53,12 @@ def find_order_blockers(release: Release, *, at: datetime, **_: Any) -> list[Blo
             )
         ]
     return []
+
+
+@registry.gate("releases.release", "deploy")
+def find_unprepared_changes(release: Release, **_: Any) -> list[Blocker]:
+    """Its changes begin with it: what must be done before each of them begins is done."""
+    return task_blockers(unprepared(release.rfc_ids()))
 
 
 @registry.gate("releases.release", "finish", "stop", "rolled_back")
