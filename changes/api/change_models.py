@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from changes.domain import change_models
 from changes.enums import Owners, RFCKind
+from changes.enums_tasks import TaskStage
 from changes.models import ChangeModel
 from changes.queries.change_models import with_record
 from patchflow.api.verbs import EmptySerializer, ReasonSerializer, VerbViewSet, parsed
@@ -35,8 +36,18 @@ class ModelLevelSerializer(serializers.Serializer[Any]):
     veto = serializers.BooleanField(required=False)
 
 
+class ModelTaskSerializer(serializers.Serializer[Any]):
+    """A task that each change of the model starts with."""
+
+    title = serializers.CharField(max_length=200)
+    stage = serializers.ChoiceField(TaskStage.choices)
+    required = serializers.BooleanField(required=False)  # type: ignore[assignment]  # DRF keeps declared fields apart
+    instructions = serializers.CharField(max_length=8000, required=False, allow_blank=True)
+
+
 class ChangeModelSerializer(serializers.ModelSerializer[ChangeModel]):
     levels = ModelLevelSerializer(many=True, read_only=True)
+    tasks = ModelTaskSerializer(many=True, read_only=True)
     packages = serializers.ListField(child=serializers.CharField(), read_only=True)
     written_by = serializers.CharField(source="written_by.username", read_only=True)
     used = serializers.IntegerField(read_only=True, help_text="Closed changes under it.")
@@ -45,7 +56,7 @@ class ChangeModelSerializer(serializers.ModelSerializer[ChangeModel]):
 
     class Meta:
         model = ChangeModel
-        fields = ("id", "name", "kind", "state", "description", "levels", "packages", "max_score", "max_hosts",
+        fields = ("id", "name", "kind", "state", "description", "levels", "tasks", "packages", "max_score", "max_hosts",
                   "implementation_plan", "test_plan", "back_out_plan", "written_by", "written_at", "approved_at",
                   "used", "failed", "model_digest")  # fmt: skip
         read_only_fields = fields
@@ -57,6 +68,7 @@ class ReviseModelSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=120, required=False)
     description = serializers.CharField(required=False, allow_blank=True)
     levels = ModelLevelSerializer(many=True, required=False)
+    tasks = ModelTaskSerializer(many=True, required=False)
     packages = serializers.ListField(child=serializers.CharField(max_length=255), required=False)
     max_score = serializers.IntegerField(min_value=0, max_value=100, required=False)
     max_hosts = serializers.IntegerField(min_value=1, required=False)

@@ -2,6 +2,7 @@
 
 from changes.api.calendar import CalendarViewSet, SlotViewSet
 from changes.api.change_models import ChangeModelViewSet
+from changes.api.change_tasks import ChangeTaskViewSet
 from changes.api.cycles import CycleViewSet
 from changes.api.feeds import FeedRunViewSet, FeedViewSet
 from changes.api.freezes import FreezeViewSet
@@ -14,6 +15,7 @@ from changes.api.updates import UpdateViewSet
 from patchflow.api import routes
 
 routes.register("rfcs", RFCViewSet, basename="rfc")
+routes.register("change-tasks", ChangeTaskViewSet, basename="changetask")
 routes.register("rounds", RoundViewSet, basename="round")
 routes.register("change-models", ChangeModelViewSet, basename="changemodel")
 routes.register("approval-routes", RouteViewSet, basename="route")

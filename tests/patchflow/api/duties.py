@@ -27,6 +27,7 @@ READS: dict[str, set[str] | None] = {
             "approval-routes",
             "baselines",
             "change-models",
+            "change-tasks",
             "cycles",
             "delay-requests",
             "discrepancies",

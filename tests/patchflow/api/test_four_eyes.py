@@ -22,7 +22,7 @@ from django.utils.html import escape
 from rest_framework.test import APIClient
 
 from changes.domain import agendas, meetings
-from changes.models import AgendaItem, Meeting
+from changes.models import AgendaItem, ChangeTask, Meeting
 from cmdb.domain import baselines
 from cmdb.models import Exemption
 from patchflow.kernel import fsm, signoffs
@@ -58,6 +58,11 @@ ADDRESSES: dict[tuple[str, str, str], tuple[str, dict[str, Any]]] = {
     ("releases.hoststep", "approve", "step.writer"): ("steps/{pk}/approve/", {}),
     ("releases.postimplementationreview", "complete", "review.starter"): ("reviews/{pk}/complete/", {}),
     ("releases.delayrequest", "withdraw", "delay.not_own"): ("delay-requests/{pk}/withdraw/", {}),
+    ("changes.changetask", "begin", "task.concerned"): ("change-tasks/{pk}/begin/", {}),
+    ("changes.changetask", "begin", "task.four_eyes_signer"): ("change-tasks/{pk}/begin/", {}),
+    ("changes.changetask", "finish", "task.four_eyes_signer"): ("change-tasks/{pk}/finish/", {"outcome": "Done."}),
+    ("changes.changetask", "dismiss", "task.required"): ("change-tasks/{pk}/dismiss/", REASON),
+    ("changes.changetask", "reopen", "task.planner"): ("change-tasks/{pk}/reopen/", REASON),
     ("cmdb.exemption", "grant", "exemption.own"): ("exemptions/{pk}/grant/", {}),
 }
 
@@ -79,6 +84,8 @@ def kept(stage: Stage, thing: Any) -> Any:
             columns |= {"host": stage.world().hosts[0], "requested_at": at, "expires_at": at + timedelta(days=9)}
         case DelayRequest():
             columns = {"reason": "Not today.", "asked_at": at, "until": at + timedelta(days=2)}
+        case ChangeTask():
+            columns = {"position": 1, "number": "T1", "title": "Look", "added_by": stage.cast.che, "added_at": at}
         case HandTask():
             columns = {
                 "job_key": thing.job.job_key,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from changes.models import RFC, Meeting
+from changes.models import RFC, ChangeTask, Meeting
 from patchflow.kernel.models import SavedFilter, SignOffRound, Substitution, User
 from patchflow.notices.models import Delivery
 from releases.models import AcceptanceRun, Amendment, DelayRequest, PeriodicAction, Representative
@@ -67,6 +67,8 @@ WRITES: dict[str, set[str]] = {
     **_posts("rfcs", "references", "drop_reference", "attachments", "withdraw_attachment", may={
         REQUESTER, MANAGER, SECURITY, RELEASE, TESTER,
     }),
+    **_posts("change-tasks", "", "revise", "give", "dismiss", "reopen", may={MANAGER}),  # and the change's requester
+    **_posts("change-tasks", "begin", "finish", may={MANAGER}),  # and whom it is given to
     **_posts("rounds", "decide", may=BY_RELATION),
     **_posts("rounds", "withdraw", may={MANAGER}),
     **_posts("change-models", "", "revise", "propose", "withdraw", "retire", may={MANAGER}),
@@ -173,7 +175,19 @@ def _requester(pk: Any) -> User:
     return RFC.objects.get(pk=pk).requested_by
 
 
+def _given_to(pk: Any) -> User:
+    found = ChangeTask.objects.get(pk=pk).assignee
+    assert found is not None
+    return found
+
+
+def _requester_of_task(pk: Any) -> User:
+    return ChangeTask.objects.get(pk=pk).rfc.requested_by
+
+
 RELATED: dict[str, Callable[[Any], User]] = {
+    **{f"post /change-tasks/{{id}}/{verb}/": _given_to for verb in ("begin", "finish")},
+    **{f"post /change-tasks/{{id}}/{verb}/": _requester_of_task for verb in ("revise", "give", "reopen")},
     **{f"post /rfcs/{{id}}/{verb}/": _requester for verb in ("submit", "revise", "cancel", "set_parent")},
     "post /rounds/{id}/decide/": lambda pk: _voter(SignOffRound.objects.get(pk=pk)),
     "post /meetings/{id}/pull/": lambda pk: Meeting.objects.get(pk=pk).attendees.earliest("pk").user,
