@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from changes.domain import approvals, change_models
 from changes.domain.policy import default_levels
 from changes.enums import ModelState, RFCKind
+from changes.enums_tasks import TaskStage
 from changes.models import ChangeModel
 from changes.queries.change_models import changes_of, with_record
 from changes.web import rfc_forms, rfc_parts
@@ -110,6 +111,9 @@ def model_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         "own_levels": bool(model.levels),
         "asks": model.kind != RFCKind.STANDARD,
         "plans": [(label, getattr(model, name)) for name, label in rfc_parts.PLAN_NAMES[:3]],
+        "model_tasks": [
+            (TaskStage(one["stage"]).label, one["title"], one["required"], one["instructions"]) for one in model.tasks
+        ],
         "used": Table(_used_columns(), list(changes_of(model, actor=actor)[:SHOWN]), now, _("Changes of this model")),
         "timeline": audit.history(model)[:20],
     }

@@ -45,6 +45,16 @@ states.register(
     {"open": ("st-open", _("open")), "done": ("st-good", _("done")), "waived": ("st-warn", _("waived"))},
 )
 states.register(
+    "changes.changetask",
+    {
+        "open": ("st-wait", _("open")),
+        "in_progress": ("st-run", _("in progress")),
+        "done": ("st-good", _("done")),
+        "not_needed": ("st-open", _("not needed")),
+        "cancelled": ("st-open", _("cancelled")),
+    },
+)
+states.register(
     "changes.meeting",
     {
         "planned": ("st-open", _("planned")),

@@ -27,6 +27,7 @@ def sees_changes(request: HttpRequest) -> bool:
 
 
 nav.add("evaluate", _("Changes"), "changes:rfc-list", "rfc", 10, permission=sees_changes, under=("changes:rfc-",))
+nav.add("evaluate", _("Change tasks"), "changes:changetask-list", "list", 15, permission=sees_changes)
 nav.add(
     "evaluate",
     _("Board"),

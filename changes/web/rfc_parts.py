@@ -18,6 +18,7 @@ from changes.domain.rfc_gates import owed
 from changes.enums import TERMINAL, EvidenceKind, HoldCause, RFCKind, RFCState, RiskLevel
 from changes.models import RFC, Evidence, Hold, RFCTarget, RiskAssessment
 from changes.queries.board import Rung, ladder_of
+from changes.queries.change_tasks import owed_tasks
 from changes.queries.conflicts import Conflict, ConflictKind, seen_by
 from changes.queries.evidence import newest, said_of
 from changes.queries.holds import open_hold_of
@@ -116,6 +117,13 @@ def _next_close(rfc: RFC) -> Next:
             "One thing that it owes is brought first.", "%(n)d things that it owes are brought first.", len(missing)
         )
         return Next(sentence % {"n": len(missing)}, _("Then a change manager closes it."))
+    if tasks := owed_tasks(rfc):
+        sentence = ngettext(
+            "One required task is done first, or declared not needed.",
+            "%(n)d required tasks are done first, or declared not needed.",
+            len(tasks),
+        )
+        return Next(sentence % {"n": len(tasks)}, _("Then a change manager closes it."))
     return Next(_("A change manager closes it: its review is there."))
 
 

@@ -26,6 +26,7 @@ from changes.queries.holds import open_hold_of, open_holds
 from changes.queries.rfcs import changes_since_signed, history_of, in_sight, last_voided, sees_all, targets_seen
 from changes.queries.risk import cost_of_waiting
 from changes.web import rfc_parts
+from changes.web.change_task_parts import tasks_of
 from changes.web.rfc_verbs import verbs_of_rfc
 from cmdb.models import Host
 from patchflow.kernel.models import User
@@ -127,6 +128,7 @@ def rfc_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
     from changes.web.dossiers import dossier_of
 
     context = page_of(rfc, actor=actor, now=now) | dossier_of(rfc, actor=actor, now=now)
+    context |= tasks_of(rfc, actor=actor, now=now)
     return render(request, "changes/rfc_detail.html", context)
 
 

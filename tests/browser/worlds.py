@@ -16,6 +16,7 @@ from changes.domain import (
     agendas,
     calendar_keys,
     change_models,
+    change_tasks,
     dossiers,
     families,
     freezes,
@@ -27,7 +28,7 @@ from changes.domain import (
 from changes.models import RFC, SoftwareUpdate, Vulnerability
 from cmdb.domain import baselines, discrepancies, exemptions, groups, inventory, items, points, scans, support, windows
 from cmdb.enums import DiscrepancyKind
-from cmdb.models import Baseline, ConfigurationItem, Host, HostGroup, ScanRun
+from cmdb.models import Baseline, ConfigurationItem, Host, HostGroup, ScanRun, SupportGroup
 from cmdb.scanners.base import InstalledPackage, RestartEvidence, Source
 from patchflow.kernel import access, people, registry, saved_filters, service_accounts, signoffs, substitutes, trail
 from patchflow.kernel.models import AuditEntry, SavedFilter
@@ -621,6 +622,50 @@ def heard(scene: Scene, yard: stages.Yard, now: datetime) -> dict[str, SoftwareU
 
 
 # --- Evaluate and plan ------------------------------------------------------------------------------------------------------
+def tasked(scene: Scene, held: RFC, now: datetime) -> None:
+    """Tasks of a change that will be held, of one that the board decides about, and of one that is carried out."""
+    cast, at = scene.cast, now - timedelta(hours=4)
+
+    def add(rfc_id: int, title: str, stage: str, **given: Any) -> int:
+        said = {"rfc_id": rfc_id, "title": title, "stage": stage, "actor": cast.che, "at": at}
+        return change_tasks.add(**{**said, **given}).pk
+
+    def end(pk: int, outcome: str, by: Any) -> None:
+        change_tasks.begin(task_id=pk, actor=by, at=at + timedelta(hours=1))
+        change_tasks.finish(task_id=pk, outcome=outcome, actor=by, at=at + timedelta(hours=2))
+
+    group = SupportGroup.objects.get(name="Web operations").pk
+    waits = add(held.pk, "Ask the vendor when the next build comes", "planning", assignee_id=cast.tia.pk)
+    board, going = scene.things["rfc"]["pk"], scene.more["changes:rfc-detail"]["implementing"]["pk"]
+    add(
+        board,
+        "Announce the restart of the shop to the branches",
+        "preparation",
+        group_id=group,
+        due_at=now + timedelta(days=1),
+    )
+    soon = {"assignee_id": cast.tia.pk, "due_at": now - timedelta(hours=1)}
+    asked = add(going, "Ask the owners of the shop for a quiet hour", "planning", group_id=group)
+    end(asked, "Tuesday after 22:00, they watch it themselves.", cast.otto)
+    spare = add(going, "Borrow a spare load balancer", "preparation")
+    change_tasks.dismiss(task_id=spare, reason="The two that we have carry the load.", actor=cast.che, at=at)
+    drain = add(going, "Drain the first node by hand and watch its sessions", "implementation", **soon)
+    change_tasks.begin(task_id=drain, actor=cast.tia, at=at + timedelta(hours=1))
+    add(going, "Write down how long the drain took", "review", required=False)
+    check = add(
+        going, "Place a test order", "testing", assignee_id=cast.tia.pk, group_id=group, due_at=now + timedelta(days=2),
+        instructions="With the test customer, by card and by invoice.\nCancel both orders afterwards.",
+    )  # fmt: skip
+    scene.things |= {
+        "changetask": {"pk": check},
+        "changetask-finish": {"pk": drain},
+        "changetask-reopen": {"pk": asked},
+    }
+    for name, pk in (("held", waits), ("done", asked), ("overdue", drain), ("not-needed", spare)):
+        scene.also("changes:changetask-detail", name, pk=pk)
+    scene.also("changes:changetask-list", "mine", query="mine=yes")
+
+
 def decided(scene: Scene, yard: stages.Yard, updates: dict[str, SoftwareUpdate], now: datetime) -> None:
     """An RFC in every state; on the board one that waits for mia, on hold another, broken glass asked for a third."""
     cast, at = yard.cast, now - timedelta(hours=4)
@@ -639,6 +684,7 @@ def decided(scene: Scene, yard: stages.Yard, updates: dict[str, SoftwareUpdate],
             }
     world = made.World(cast, yard.world.hosts, updates["sudo"], at)
     held = made.evaluating(world)
+    tasked(scene, held, now)
     holds.place(rfc_id=held.pk, reason="The vendor withdrew the first build.", actor=cast.che, at=at)
     scene.also("changes:rfc-detail", "on-hold", pk=held.pk)
     scene.also("changes:rfc-detail", "glass", pk=made.glass_asked(world).pk)

@@ -13,11 +13,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from changes.domain import agendas, change_models, freezes, meetings, routing
+from changes.domain import agendas, change_models, change_tasks, freezes, meetings, routing
 from changes.models import RFC, AgendaItem, ApprovalRoute, Cycle, Feed, FeedRun, Meeting
 from cmdb.domain import baselines, discrepancies, groups, items, points, scans, support, windows
 from cmdb.enums import DiscrepancyKind
-from cmdb.models import ConfigurationItem, PendingUpdate
+from cmdb.models import ConfigurationItem, PendingUpdate, SupportGroup
 from patchflow.kernel import audit, saved_filters, substitutes
 from patchflow.kernel.models import RoleGrant, SavedFilter, SignOffLevel, SignOffRound, User
 from patchflow.kernel.numbers import next_number
@@ -132,6 +132,13 @@ class Filler:
     # --- Evaluate and plan ---
     def rfc_list(self, n: int) -> None:
         made.submitted(self.world(n))
+
+    def changetask_list(self, n: int) -> None:
+        group = SupportGroup.objects.create(name=f"Support {n}")
+        change_tasks.add(
+            rfc_id=made.draft(self.world(n)).pk, title=f"Task {n}", stage="planning", assignee_id=make_user(f"t{n}", "tester").pk,
+            group_id=group.pk, due_at=self.at + timedelta(days=1), actor=self.cast.che, at=self.at,
+        )  # fmt: skip
 
     def board_list(self, n: int) -> None:
         rfc = made.draft(self.world(n))

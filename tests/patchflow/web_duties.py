@@ -12,6 +12,7 @@ NOUNS = {
     "item": "items", "point": "distribution-points",
     "host": "hosts", "group": "host-groups", "window": "service-windows", "support": "support-groups", "baseline": "baselines",
     "scan": "scan-runs", "discrepancy": "discrepancies", "feed": "feeds", "feedrun": "feed-runs", "update": "updates",
+    "changetask": "change-tasks",
     "rfc": "rfcs", "model": "change-models", "route": "approval-routes", "meeting": "meetings", "cycle": "cycles", "freeze": "freezes",
     "release": "releases", "profile": "install-profiles", "step": "steps", "rollout": "rollouts", "job": "jobs", "task": "tasks",
     "periodic": "periodic-reviews", "delay": "delay-requests", "review": "reviews", "slot": "review-slots",
@@ -39,6 +40,7 @@ OTHERWISE = {
     "reports:person-add-service": "post /people/add-service/",
     "releases:rfc-rehearse": "post /rehearsals/",
     "reports:trial": "post /instance/enter-trial/",
+    "changes:rfc-add-task": "post /change-tasks/",
     "changes:rfc-refer": "post /rfcs/{id}/references/",
     "changes:meeting-attendance": "post /meetings/{id}/attend/",
     "changes:meeting-topic": "post /meetings/{id}/add_topic/",
@@ -74,6 +76,8 @@ LOOKED_AT_FIRST = {
 """Forms that say first what is wrong with what was sent; whoever may not changes nothing, and is told so only then."""
 FILLED: dict[str, dict[str, Any]] = {
     "changes:rfc-raise": {"not_after": "2026-11-28T10:00"},
+    "changes:rfc-add-task": {"assignee_id": "", "group_id": ""},
+    "changes:changetask-give": {"assignee_id": "", "group_id": ""},
     "changes:rfc-attach": {"file": SimpleUploadedFile("note.txt", b"Read me.")},
     "changes:rfc-evidence": {"digest": ""},
     "changes:rfc-refer": {"url": "https://example.org/1"},

@@ -1,0 +1,81 @@
+"""What pages show of tasks: on the page of their change, in the list, on their own."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from changes.domain.change_tasks import why_not_add
+from changes.enums import RFCKind
+from changes.enums_tasks import AHEAD, TaskStage, TaskState
+from changes.models import RFC, ChangeTask
+from changes.queries.change_tasks import with_hold
+from patchflow.kernel.models import User
+from patchflow.web import words
+from patchflow.web.tables import Column, Table
+from patchflow.web.wordtags import say
+
+
+def holds_up(task: ChangeTask) -> str:
+    """What waits for it now."""
+    if not task.required or not task.is_undone:
+        return _("nothing")
+    if task.rfc.state not in AHEAD.get(task.stage, ()):
+        return _("the closing of its change")
+    if task.stage == TaskStage.PREPARATION:
+        return _("the beginning of its change")
+    standard = task.rfc.kind == RFCKind.STANDARD
+    return _("the submission of its change") if standard else _("the request for approval of its change")
+
+
+def whose(task: ChangeTask) -> str:
+    """The person, or the support group, that it is given to."""
+    if task.assignee:
+        return f"{task.assignee} ({task.group})" if task.group else str(task.assignee)
+    return str(task.group) if task.group else ""
+
+
+def due(task: ChangeTask, now: datetime) -> SafeString | str:
+    """By when; that it is over is said."""
+    if task.due_at is None:
+        return "–"
+    when = words.at(task.due_at, now=now)
+    return say("st-bad", _("overdue since %(when)s") % {"when": when}) if task.is_overdue(now) else when
+
+
+def _titled(task: ChangeTask) -> SafeString:
+    """Its title, and below it what came of it, or why it was not done."""
+    line = format_html('<div class="small sub">{}</div>', Truncator(task.outcome).chars(160)) if task.outcome else ""
+    return format_html('<a href="{}">{}</a>{}', task.get_absolute_url(), task.title, line)
+
+
+def tasks_of(rfc: RFC, *, actor: User, now: datetime) -> dict[str, Any]:
+    """The section of the page of a change: its tasks in the order of their stages, and whether one may be added."""
+    order = {stage: n for n, stage in enumerate(TaskStage)}
+    rows = list(with_hold(rfc.tasks.all()).select_related("rfc", "assignee", "group"))
+    rows.sort(key=lambda task: (order[TaskStage(task.stage)], task.position))
+    columns = (
+        Column(gettext_lazy("Task"), lambda task: f"T{task.position}", mono=True, url=ChangeTask.get_absolute_url),
+        Column(gettext_lazy("What"), _titled, wide=True, text=lambda task: task.title),
+        Column(gettext_lazy("Stage"), lambda task: task.get_stage_display()),
+        Column(gettext_lazy("State"), "state", state="changes.changetask"),
+        Column(gettext_lazy("Given to"), whose),
+        Column(gettext_lazy("Due"), lambda task: due(task, now)),
+        Column(gettext_lazy("Holds up"), holds_up, wide=True),
+    )
+    undone = [task for task in rows if task.is_undone]
+    return {
+        "tasks": Table(columns, rows, now, _("Tasks")) if rows else None,
+        "tasks_undone": len(undone),
+        "tasks_done": sum(task.state == TaskState.DONE for task in rows),
+        "tasks_held": bool(undone) and bool(undone[0].held),  # type: ignore[attr-defined]
+        "may_add_task": not why_not_add(rfc, actor),
+        "add_task_url": reverse("changes:rfc-add-task", args=[rfc.pk]),
+    }
