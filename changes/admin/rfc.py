@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from changes.domain import (
     approvals,
+    change_tasks,
     clocks,
     dossiers,
     evidence,
@@ -29,6 +30,7 @@ from changes.models import (
     RFC,
     Attachment,
     BreakGlass,
+    ChangeTask,
     Comment,
     Evidence,
     Hold,
@@ -42,8 +44,8 @@ from changes.queries import board
 from changes.queries.evidence import said_of
 from changes.queries.rfcs import sees_all
 from changes.queries.risk import factors_for
+from changes.web import change_task_forms, rfc_forms, rfc_parts, rfc_writing
 from changes.web import dossiers as dossier_forms
-from changes.web import rfc_forms, rfc_parts, rfc_writing
 from changes.web.board import DecideForm
 from patchflow.kernel.blockers import Blocker, here
 from patchflow.kernel.models import SignOffRound, User
@@ -162,6 +164,12 @@ class AttachmentInline(ReadOnlyInline):
     fk_name = "rfc"
 
 
+class TaskInline(ReadOnlyInline):
+    model = ChangeTask
+    fk_name = "rfc"
+    fields = ("number", "title", "stage", "required", "state", "assignee", "group", "due_at", "outcome")
+
+
 class CommentInline(ReadOnlyInline):
     model = Comment
     fields = ("by", "at", "text", "mentioned")
@@ -185,6 +193,7 @@ class RFCAdmin(VerbAdmin):
         RiskInline,
         EvidenceInline,
         GlassInline,
+        TaskInline,
         CommentInline,
         AttachmentInline,
         ReferenceInline,
@@ -206,6 +215,14 @@ class RFCAdmin(VerbAdmin):
         on_rfc("ask_break_glass", _("Ask to break the glass"), glass.ask, reason=True),
         on_rfc("break_glass", _("Break the glass"), glass.break_glass, transition="break_glass", reason=True),
         on_rfc("copy", _("Copy as a draft"), rfcs.copy),
+        AdminVerb(
+            "add_task",
+            _("Add a task"),
+            lambda rfc, actor, at, form: change_tasks.add(rfc_id=rfc.pk, actor=actor, at=at, **form.content()),
+            form=lambda data, _rfc, _actor: change_task_forms.AddForm(data),
+            on="one",
+            why_not=lambda rfc, actor, _at: change_tasks.why_not_add(rfc, actor),
+        ),
         AdminVerb("comment", _("Add to the discussion"), _comment, needs_reason=True, why_not=_against_comment),
         with_form("review_glass", _("Review the broken glass"), glass.review, plain(rfc_forms.GlassReviewForm)),
         with_form("classify", _("Change the class"), clocks.classify, plain(rfc_forms.ClassifyForm)),
