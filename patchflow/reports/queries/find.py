@@ -12,7 +12,17 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
-from changes.models import RFC, ApprovalRoute, ChangeModel, Cycle, FreezeWindow, Meeting, SoftwareUpdate, Vulnerability
+from changes.models import (
+    RFC,
+    ApprovalRoute,
+    ChangeModel,
+    ChangeTask,
+    Cycle,
+    FreezeWindow,
+    Meeting,
+    SoftwareUpdate,
+    Vulnerability,
+)
 from cmdb.models import Baseline, ConfigurationItem, Host, HostGroup, ServiceWindow
 from cmdb.queries.items import OTHERS
 from patchflow.kernel.models import User
@@ -23,7 +33,7 @@ MOST = 10
 LONGEST = 100
 """Characters of what is sought."""
 KINDS = {
-    "rfc": _("Change"), "release": _("Release"), "rollout": _("Rollout"), "meeting": _("Meeting"),
+    "rfc": _("Change"), "change_task": _("Change task"), "release": _("Release"), "rollout": _("Rollout"), "meeting": _("Meeting"),
     "host": _("Host"), "vulnerability": _("Vulnerability"), "update": _("Update"), "baseline": _("Baseline"),
     "window": _("Window"), "group": _("Group"), "freeze": _("Freeze"), "change_model": _("Change model"),
     "approval_route": _("Approval route"), "service": _("Service"), "cycle": _("Cycle"), "person": _("Person"),
@@ -103,6 +113,15 @@ def _take(
 def _changes(text: str, actor: User) -> Iterator[Hit]:
     rows = RFC.objects.visible_to(actor).filter(_numbered(text, "RFC") | Q(title__icontains=text)).order_by("-pk")
     return _take(rows, "rfc", text, lambda r: (r.number, r.title))
+
+
+def _tasks(text: str, actor: User) -> Iterator[Hit]:
+    """By title, and by number as soon as it is more than that of its change."""
+    asked = Q(title__icontains=text)
+    if "-T" in text.upper():
+        asked |= Q(number__istartswith=text)
+    rows = ChangeTask.objects.all().visible_to(actor).filter(asked).order_by("-pk")
+    return _take(rows, "change_task", text, lambda t: (t.number, t.title))
 
 
 def _releases(text: str, actor: User) -> Iterator[Hit]:
@@ -214,7 +233,7 @@ def _cycles(text: str, actor: User) -> Iterator[Hit]:
 
 
 SEARCHES: tuple[Callable[[str, User], Iterator[Hit]], ...] = (
-    _changes, _releases, _rollouts, _meetings, _hosts, _items, _vulnerabilities, _updates, _baselines, _windows, _groups, _freezes, _models,
-    _routes, _cycles, _people,
+    _changes, _tasks, _releases, _rollouts, _meetings, _hosts, _items, _vulnerabilities, _updates, _baselines, _windows, _groups, _freezes,
+    _models, _routes, _cycles, _people,
 )  # fmt: skip
 """In the order in which equally near ones are shown."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
-from django.db.models import Count, Exists, Min, OuterRef, Q
+from django.db.models import Count, Exists, F, Min, OuterRef, Q
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.text import Truncator
@@ -13,8 +13,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from changes.enums import EvidenceKind, RFCState
-from changes.models import RFC, BreakGlass, Evidence
+from changes.models import RFC, BreakGlass, ChangeTask, Evidence
 from changes.queries import board
+from changes.queries.change_tasks import with_hold
 from changes.queries.holds import open_holds
 from changes.queries.rfcs import refusal_of
 from changes.queries.updates import undecided
@@ -83,6 +84,7 @@ def waiting_for(actor: User, *, at: datetime) -> list[Todo]:
         *_glass(actor, at),
         *_my_hosts(actor, at),
         *_by_hand(actor, at),
+        *_tasks(actor, at),
         *_refused(actor, at),
         *_rfcs(actor, at),
         *_releases(actor, at),
@@ -227,6 +229,25 @@ def _by_hand(actor: User, at: datetime) -> list[Todo]:
     ]
 
 
+def _tasks(actor: User, at: datetime) -> list[Todo]:
+    """Tasks of changes that are the actor's, or their support group's, and whose turn it is; the first due first."""
+    rows = with_hold(ChangeTask.objects.all().visible_to(actor).undone().given_to(actor).may_begin())
+    rows = rows.select_related("rfc").order_by(F("due_at").asc(nulls_last=True), "pk")
+    return [
+        Todo(
+            "st-bad" if t.is_overdue(at) else look("changes.changetask", t.state).css,
+            _("Say what came of it") if t.begun_at else _("Begin the task"),
+            str(t),
+            t.get_absolute_url(),
+            why=_("On hold: until it is resumed, nothing of it goes on.") if t.held else t.rfc.title,  # type: ignore[attr-defined]
+            due=_span(t.begun_at or t.added_at, at, t.due_at),
+            button=_("Open"),
+            section=_("My tasks"),
+        )
+        for t in rows[:WAITING]
+    ]
+
+
 def _refused(actor: User, at: datetime) -> list[Todo]:
     """The actor's own requests that were refused and have not been changed since."""
     rows = RFC.objects.visible_to(actor).filter(requested_by=actor, state=R.EVALUATING).order_by("state_at")[:MANY]
@@ -249,7 +270,9 @@ def _refused(actor: User, at: datetime) -> list[Todo]:
 
 # --- moved on by role ---------------------------------------------------------------------------------------------------
 def _rfcs(actor: User, at: datetime) -> list[Todo]:
-    """What can be moved on now: a change on hold is resumed first, one in review is closed when its review is there."""
+    """What can be moved on now: a change on hold is resumed first, one in review is closed when its review is there and its
+    required tasks are done."""
+    owing = ChangeTask.objects.all().undone().filter(rfc=OuterRef("pk"), required=True)
     reviewed = Evidence.objects.filter(rfc=OuterRef("pk"), kind=EvidenceKind.REVIEW)
     may_resume = actor.holds_somewhere("rfc.hold")
     states = [state for state, (right, _act, _button) in RFC_DUE.items() if actor.holds_somewhere(right)]
@@ -258,7 +281,7 @@ def _rfcs(actor: User, at: datetime) -> list[Todo]:
         RFC.objects.visible_to(actor)
         .filter(own)
         .exclude(state=R.AUTHORIZED, release_links__left_at__isnull=True, release_links__isnull=False)
-        .exclude(Q(state=R.IN_REVIEW) & ~Exists(reviewed))
+        .exclude(Q(state=R.IN_REVIEW) & (~Exists(reviewed) | Exists(owing)))
         .annotate(held=Exists(open_holds(RFC, OuterRef("pk"))))
         .filter(Q(held=False) | Q(held=may_resume))
         .order_by("state_at")[:WAITING]
