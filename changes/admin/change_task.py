@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from changes.domain import change_tasks
 from changes.models import ChangeTask
 from changes.web import change_task_forms
-from changes.web.change_tasks import content_of, why_not
+from changes.web.change_task_acts import content_of, why_not
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.models import User
 from patchflow.web.admin import AdminVerb, VerbAdmin

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db.models import Max
 
-from changes.domain import change_tasks, policy, reminders
+from changes.domain import policy, reminders, task_templates
 from changes.enums import ModelState, RFCKind
 from changes.models import RFC, ChangeModel
 from changes.rules import LICENCE
@@ -40,7 +40,7 @@ def _write(model: ChangeModel, fields: Mapping[str, Any]) -> None:
     if "levels" in fields:
         model.levels = policy.checked(fields["levels"])
     if "tasks" in fields:
-        model.tasks = change_tasks.checked(fields["tasks"])
+        model.tasks = task_templates.checked(fields["tasks"])
     if not model.name:
         raise Invalid("A model needs a name.", code="model.name")
 

@@ -6,7 +6,7 @@ The lock of the change is taken before that of the task.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
@@ -64,8 +64,8 @@ def add(
     task = ChangeTask(rfc=rfc)
     _write(task, wanted, at=at)
     _give(task, assignee_id, group_id)
-    _insert(task, actor=actor, at=at)
-    audit.record(task, "change.task.added", actor=actor, at=at, after=task.state, detail=_said(task))
+    insert(task, actor=actor, at=at)
+    audit.record(task, "change.task.added", actor=actor, at=at, after=task.state, detail=said(task))
     _tell_given(task, actor=actor, at=at)
     return task
 
@@ -80,14 +80,14 @@ def revise(*, task_id: int, actor: User, at: datetime, reason: str = "", **chang
         raise Conflict(
             english("It is %(state)s: only an open task is revised.", state=label_of(task)), code="conflict.state"
         )
-    before = _said(task)
+    before = said(task)
     if _relaxes(task, changes):
         if refused := failing([may_relax], task, actor):
             raise NotAllowed(refused)
         if not reason.strip():
             raise Invalid("Say why it holds up less than before.", code="task.reason")
     _write(task, changes, at=at)
-    after = _said(task)
+    after = said(task)
     changed = {name: [before[name], value] for name, value in after.items() if before[name] != value}
     if changed:
         task.save(update_fields=["title", "instructions", "stage", "required", "due_at"])
@@ -107,7 +107,7 @@ def give(
         raise Conflict(english("It is %(state)s.", state=label_of(task)), code="conflict.state")
     _give(task, assignee_id, group_id)
     task.save(update_fields=["assignee", "group"])
-    detail = {name: value for name, value in _said(task).items() if name in ("assignee", "group")}
+    detail = {name: value for name, value in said(task).items() if name in ("assignee", "group")}
     audit.record(task, "change.task.given", actor=actor, at=at, detail=detail)
     _tell_given(task, actor=actor, at=at)
     return task
@@ -157,56 +157,6 @@ def cancel_undone(rfc: RFC, *, actor: User, at: datetime) -> None:
         workflow.fire(ChangeTask, pk, "cancel", actor=actor, at=at, reason=reason)
 
 
-def copy_tasks(like: RFC, made: RFC, *, actor: User, at: datetime) -> None:
-    """Adds the tasks of another change, as open ones without a due time, to a new draft. Given to whom they were, as far as these
-    may do them."""
-    there = {(task.stage, task.title): task for task in made.tasks.all()}  # what its model has brought already
-    for row in like.tasks.exclude(state=TaskState.CANCELLED).select_related("assignee", "group").order_by("position"):
-        task = there.get((row.stage, row.title)) or ChangeTask(
-            rfc=made, title=row.title, instructions=row.instructions, stage=row.stage, required=row.required
-        )
-        task.group = row.group
-        if row.assignee and not why_not_perform(made, row.assignee):
-            task.assignee = row.assignee
-        detail = {"like": row.number}
-        if task.pk:
-            task.save(update_fields=["assignee", "group"])
-            audit.record(task, "change.task.given", actor=actor, at=at, detail={**_said(task), **detail})
-        else:
-            _insert(task, actor=actor, at=at)
-            audit.record(
-                task, "change.task.added", actor=actor, at=at, after=task.state, detail={**_said(task), **detail}
-            )
-
-
-def add_of_model(rfc: RFC, tasks: Sequence[Mapping[str, Any]], *, actor: User, at: datetime) -> None:
-    """Adds the tasks that its model demands, each once; the caller has the lock of the change, or has just made it."""
-    there = set(rfc.tasks.exclude(state=TaskState.CANCELLED).values_list("stage", "title"))
-    for one in tasks:
-        if (one["stage"], one["title"]) in there:
-            continue
-        task = ChangeTask(rfc=rfc, **{name: one[name] for name in ("title", "instructions", "stage", "required")})
-        _insert(task, actor=actor, at=at)
-        detail = {**_said(task), "model": str(rfc.change_model)}
-        audit.record(task, "change.task.added", actor=actor, at=at, after=task.state, detail=detail)
-
-
-def checked(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The tasks that a model demands, as they are kept. Raises Invalid."""
-    found = []
-    for one in tasks:
-        title, stage = str(one.get("title", "")).strip(), str(one.get("stage", ""))
-        if not title or len(title) > 200:
-            raise Invalid("A task needs a title of at most 200 characters.", code="model.tasks")
-        if stage not in TaskStage.values:
-            raise Invalid("Choose a stage for each task.", code="model.tasks")
-        given = {"title": title, "stage": stage, "required": bool(one.get("required", True))}
-        found.append({**given, "instructions": str(one.get("instructions", "")).strip()})
-    if len({(one["stage"], one["title"]) for one in found}) != len(found):
-        raise Invalid("Two of its tasks have the same stage and title.", code="model.tasks")
-    return found
-
-
 # --- what is asked ------------------------------------------------------------------------------------------------------
 def standing_still(rfc: RFC) -> list[Blocker]:
     """Why nothing is done to the tasks of the change now: it is on hold, or has ended; empty otherwise."""
@@ -243,6 +193,11 @@ def why_not_perform(rfc: RFC, person: User) -> list[Blocker]:
         sentence = english("%(who)s has no role in which tasks are done for all hosts of this change.", who=person)
         return [Blocker("task.assignee_id", sentence)]
     return []
+
+
+def performers_of(task: ChangeTask) -> list[User]:
+    """Those of the people it is given to who may do it now: nobody else is told of it."""
+    return [person for person in people_of(task) if not why_not_perform(task.rfc, person)]
 
 
 # --- parts --------------------------------------------------------------------------------------------------------------
@@ -312,9 +267,12 @@ def _give(task: ChangeTask, assignee_id: int | None, group_id: int | None) -> No
         raise Invalid("There is no such support group.", code="task.group_id")
     if task.assignee and (refused := why_not_perform(task.rfc, task.assignee)):
         raise Invalid(refused)
+    if task.group and task.assignee is None and not performers_of(task):
+        raise Invalid("Nobody in this support group may do tasks of this change.", code="task.group_id")
 
 
-def _insert(task: ChangeTask, *, actor: User, at: datetime) -> None:
+def insert(task: ChangeTask, *, actor: User, at: datetime) -> None:
+    """Writes a new task at the end of its change's; the caller has the lock of the change, or has just made it."""
     last = task.rfc.tasks.aggregate(Max("position"))["position__max"] or 0
     if last >= MOST:
         raise Invalid(english("A change has at most %(most)s tasks.", most=MOST), code="task.many")
@@ -324,7 +282,8 @@ def _insert(task: ChangeTask, *, actor: User, at: datetime) -> None:
     task.save(force_insert=True)
 
 
-def _said(task: ChangeTask) -> dict[str, Any]:
+def said(task: ChangeTask) -> dict[str, Any]:
+    """What the trail says of a task."""
     return {
         "number": task.number,
         "title": task.title,
@@ -338,6 +297,6 @@ def _said(task: ChangeTask) -> dict[str, Any]:
 
 
 def _tell_given(task: ChangeTask, *, actor: User, at: datetime) -> None:
-    people = [person for person in people_of(task) if person.pk != actor.pk]
+    people = [person for person in performers_of(task) if person.pk != actor.pk]
     key = f"task:{task.pk}:given:{task.audit_length}"
     tell(kind="task_given", people=people, key=key, at=at, url=task.get_absolute_url(), task=task, rfc=task.rfc)

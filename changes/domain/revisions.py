@@ -9,7 +9,7 @@ from typing import Any, TypedDict, Unpack
 
 from django.db.models import Max
 
-from changes.domain import change_tasks, scope
+from changes.domain import scope, task_templates
 from changes.enums import RFCKind, RFCState, WayBack
 from changes.models import RFC, ChangeModel, RFCRevision
 from changes.queries.holds import hold_blocker
@@ -131,7 +131,7 @@ def apply(rfc: RFC, changes: Changes, *, actor: User, at: datetime) -> None:
             raise Invalid("One of these windows does not exist or is retired.", code="rfc.window_ids")
         scope.set_windows(rfc, windows)
     if "change_model_id" in changes and rfc.change_model:
-        change_tasks.add_of_model(rfc, rfc.change_model.tasks, actor=actor, at=at)
+        task_templates.add_of_model(rfc, rfc.change_model.tasks, actor=actor, at=at)
 
 
 def _fill_from(rfc: RFC) -> None:

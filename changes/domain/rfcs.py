@@ -11,7 +11,7 @@ from typing import Unpack, cast
 
 from django.db.models import Q
 
-from changes.domain import change_models, change_tasks, cycles, holds, risk, scope
+from changes.domain import change_models, change_tasks, cycles, holds, risk, scope, task_templates
 from changes.domain.revisions import Changes, Content, apply
 from changes.domain.rfc_gates import PLANS, owed_documents
 from changes.enums import CloseCode, CycleEventKind, EvidenceKind, ModelState, RFCKind, RFCState, UpdateClass
@@ -113,7 +113,7 @@ def copy(*, rfc_id: int, actor: User, at: datetime) -> RFC:
         **content,
     )
     audit.record(made, "change.rfc.raised", actor=actor, at=at, detail={"like": like.number})
-    change_tasks.copy_tasks(like, made, actor=actor, at=at)
+    task_templates.copy_tasks(like, made, actor=actor, at=at)
     return made
 
 

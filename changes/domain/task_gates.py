@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from changes.domain.approvals import excludes
-from changes.domain.change_tasks import standing_still
+from changes.domain.change_tasks import performers_of, standing_still
 from changes.enums import RFCKind
 from changes.enums_tasks import TaskStage
 from changes.models import RFC, ChangeTask
-from changes.queries.change_tasks import overdue_tasks, owed_tasks, people_of, task_blockers
+from changes.queries.change_tasks import overdue_tasks, owed_tasks, task_blockers
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import Blocker, English, english, label_of
 from patchflow.kernel.fsm import machine_of
@@ -85,7 +85,7 @@ def remind(*, task_id: int, actor: User, at: datetime) -> bool:
     task = workflow.lock(ChangeTask, task_id)
     if not task.is_overdue(at):
         return False
-    people = {person.pk: person for person in (*people_of(task), task.rfc.requested_by)}
+    people = {person.pk: person for person in (*performers_of(task), task.rfc.requested_by)}
     url = task.get_absolute_url()
     told = tell(kind="task_overdue", people=people.values(), key=_key(task), at=at, url=url, task=task, rfc=task.rfc)
     if told is None:

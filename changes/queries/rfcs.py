@@ -114,11 +114,7 @@ def running_clocks(rfc_ids: Collection[int]) -> list[int]:
 
 
 def history_of(rfc: RFC) -> QuerySet[AuditEntry]:
-    """The entries about the RFC, its rounds and its tasks, newest first."""
+    """The entries about the RFC and about its rounds, newest first."""
     rounds = [str(pk) for pk in rounds_of(rfc).values_list("pk", flat=True)]
-    tasks = [str(pk) for pk in rfc.tasks.order_by().values_list("pk", flat=True)]
     about = Q(object_type=rfc._meta.label_lower, object_id=str(rfc.pk))
-    about |= Q(object_type="kernel.signoffround", object_id__in=rounds)
-    if tasks:
-        about |= Q(object_type="changes.changetask", object_id__in=tasks)
-    return AuditEntry.objects.filter(about).order_by("-id")
+    return AuditEntry.objects.filter(about | Q(object_type="kernel.signoffround", object_id__in=rounds)).order_by("-id")

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
@@ -43,17 +43,26 @@ def whose(task: ChangeTask) -> str:
 
 
 def due(task: ChangeTask, now: datetime) -> SafeString | str:
-    """By when; that it is over is said."""
+    """By when, or for how long that is over."""
     if task.due_at is None:
         return "–"
-    when = words.at(task.due_at, now=now)
-    return say("st-bad", _("overdue since %(when)s") % {"when": when}) if task.is_overdue(now) else when
+    if task.is_overdue(now):
+        return say("st-bad", _("overdue by %(age)s") % {"age": words.duration(now - task.due_at)})
+    return words.at(task.due_at, now=now)
 
 
-def _titled(task: ChangeTask) -> SafeString:
-    """Its title, and below it what came of it, or why it was not done."""
-    line = format_html('<div class="small sub">{}</div>', Truncator(task.outcome).chars(160)) if task.outcome else ""
-    return format_html('<a href="{}">{}</a>{}', task.get_absolute_url(), task.title, line)
+def _told(task: ChangeTask) -> SafeString:
+    """Its title; below it its place and what waits for it, or what came of it or why it was not done."""
+    stage = f"T{task.position} · {task.get_stage_display()}"
+    below = [stage]
+    if task.is_undone:
+        below = [
+            f"{stage} · " + (_("holds up %(what)s") % {"what": holds_up(task)} if task.required else _("not required"))
+        ]
+    elif task.outcome:
+        below.append(Truncator(task.outcome).chars(200))
+    lines = format_html_join("", '<div class="small sub">{}</div>', ((line,) for line in below))
+    return format_html('<a href="{}">{}</a>{}', task.get_absolute_url(), task.title, lines)
 
 
 def tasks_of(rfc: RFC, *, actor: User, now: datetime) -> dict[str, Any]:
@@ -62,13 +71,10 @@ def tasks_of(rfc: RFC, *, actor: User, now: datetime) -> dict[str, Any]:
     rows = list(with_hold(rfc.tasks.all()).select_related("rfc", "assignee", "group"))
     rows.sort(key=lambda task: (order[TaskStage(task.stage)], task.position))
     columns = (
-        Column(gettext_lazy("Task"), lambda task: f"T{task.position}", mono=True, url=ChangeTask.get_absolute_url),
-        Column(gettext_lazy("What"), _titled, wide=True, text=lambda task: task.title),
-        Column(gettext_lazy("Stage"), lambda task: task.get_stage_display()),
+        Column(gettext_lazy("Task"), _told, wide=True, text=lambda task: task.title),
         Column(gettext_lazy("State"), "state", state="changes.changetask"),
         Column(gettext_lazy("Given to"), whose),
         Column(gettext_lazy("Due"), lambda task: due(task, now)),
-        Column(gettext_lazy("Holds up"), holds_up, wide=True),
     )
     undone = [task for task in rows if task.is_undone]
     return {

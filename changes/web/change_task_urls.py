@@ -2,15 +2,20 @@
 
 from django.urls import path
 
-from changes.web import change_tasks
+from changes.web import change_task_acts, change_tasks
 
 urlpatterns = [
     path("changes/tasks/", change_tasks.changetask_list, name="changetask-list"),
     path("changes/tasks/<int:pk>/", change_tasks.changetask_detail, name="changetask-detail"),
-    path("changes/tasks/<int:pk>/begin/", change_tasks.changetask_begin, name="changetask-begin"),
+    path("changes/tasks/<int:pk>/begin/", change_task_acts.changetask_begin, name="changetask-begin"),
     *[
-        path(f"changes/tasks/<int:pk>/{verb}/", change_tasks.changetask_verb, {"verb": verb}, name=f"changetask-{verb}")
-        for verb in change_tasks.VERB_PAGES
+        path(
+            f"changes/tasks/<int:pk>/{verb}/",
+            change_task_acts.changetask_verb,
+            {"verb": verb},
+            name=f"changetask-{verb}",
+        )
+        for verb in change_task_acts.VERB_PAGES
     ],
-    path("changes/rfcs/<int:pk>/tasks/add/", change_tasks.rfc_add_task, name="rfc-add-task"),
+    path("changes/rfcs/<int:pk>/tasks/add/", change_task_acts.rfc_add_task, name="rfc-add-task"),
 ]

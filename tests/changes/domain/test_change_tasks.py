@@ -240,6 +240,10 @@ def test_who_it_is_given_to_does_it_and_is_told(world: World) -> None:
         with pytest.raises(Invalid) as wrong:
             change_tasks.give(**begin, assignee_id=person.pk, actor=cast.ann)
         assert codes(wrong) == ["task.assignee_id"]
+    support.define(name="Far away", members=["blind", "looks"], actor=cast.cora, at=world.at)
+    with pytest.raises(Invalid) as wrong:
+        change_tasks.give(**begin, group_id=SupportGroup.objects.get(name="Far away").pk, actor=cast.ann)
+    assert codes(wrong) == ["task.group_id"]
 
 
 def test_who_signed_does_not_carry_it_out_and_who_carried_it_out_does_not_sign_the_rest(world: World) -> None:
