@@ -446,7 +446,7 @@ def delay_of_another(stage: Stage) -> tuple[Any, User, Any, User]:
     return request, another, request, asker
 
 
-def task_in(stage: Stage, of: str, **given: Any) -> ChangeTask:
+def task_in(stage: Stage, of: str, /, **given: Any) -> ChangeTask:
     """A task of a change of ann's, given to tia."""
     rfc = made.AT_STATE[of](stage.world())
     return ChangeTask(rfc=rfc, **{"stage": "review", "assignee": stage.cast.tia, **given})

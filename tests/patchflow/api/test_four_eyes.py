@@ -85,7 +85,14 @@ def kept(stage: Stage, thing: Any) -> Any:
         case DelayRequest():
             columns = {"reason": "Not today.", "asked_at": at, "until": at + timedelta(days=2)}
         case ChangeTask():
-            columns = {"position": 1, "number": "T1", "title": "Look", "added_by": stage.cast.che, "added_at": at}
+            columns = {
+                "position": 1,
+                "number": "T1",
+                "title": "Look",
+                "outcome": "Seen.",
+                "added_by": stage.cast.che,
+                "added_at": at,
+            }
         case HandTask():
             columns = {
                 "job_key": thing.job.job_key,

@@ -142,6 +142,10 @@ def _asked(kind: str) -> SignOffRound:
     return SignOffRound.objects.filter(subject_type=kind, state="open").latest("pk")
 
 
+def _task(state: str) -> int:
+    return ChangeTask.objects.filter(state=state).latest("pk").pk
+
+
 def _granted() -> int:
     return User.objects.get(username="tia").pk
 
@@ -149,6 +153,8 @@ def _granted() -> int:
 OBJECTS: dict[str, Callable[[], int]] = {
     **{f"post /people/{{id}}/{verb}/": _granted for verb in ("grant", "revoke", "deactivate", "reactivate")},
     **{f"post /rfcs/{{id}}/{verb}/": _draft for verb in ("submit", "revise", "cancel", "set_parent")},
+    "post /change-tasks/{id}/finish/": lambda: _task("in_progress"),
+    "post /change-tasks/{id}/reopen/": lambda: _task("done"),
     "post /rounds/{id}/decide/": lambda: _asked("changes.rfc").pk,
     "post /rounds/{id}/withdraw/": lambda: _asked("changes.rfc").pk,
     "post /meetings/{id}/pull/": _in_session,
