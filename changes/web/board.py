@@ -325,6 +325,7 @@ def _rfc_item(rfc: RFC, actor: Any, now: Any, *, whole: bool) -> dict[str, Any]:
         "scope": rfc_parts.scope_rows(targets),
         "windows": list(rfc.windows.all()),
         "plans": [(label, getattr(rfc, name)) for name, label in rfc_parts.PLAN_NAMES],
+        "tasks": list(rfc.tasks.order_by("position")),
         "evidence": rfc_parts.evidence_statements(rfc, whole=whole, now=now),
         "changed": changed,
         "conflicts": rfc_parts.conflict_statements(conflicts, actor, whole=whole),
