@@ -46,11 +46,13 @@ VERB_PAGES: dict[str, VerbPage] = {
     )),
     "reject": VerbPage(gettext_lazy("Reject"), rfcs.reject, dangerous=True, consequences=(
         gettext_lazy("An open round is withdrawn."),
+        gettext_lazy("Its tasks that nobody has done are cancelled with it."),
         gettext_lazy("It has ended: who wants it nevertheless raises another."),
     )),
     "cancel": VerbPage(gettext_lazy("Cancel the change"), rfcs.cancel, dangerous=True, consequences=(
         gettext_lazy("An open round is withdrawn, and its children are cancelled with it."),
         gettext_lazy("What was planned under it does not start."),
+        gettext_lazy("Its tasks that nobody has done are cancelled with it."),
         gettext_lazy("It has ended: who wants it nevertheless raises another."),
     )),
     "lapse": VerbPage(gettext_lazy("Withdraw the authorization"), rfcs.lapse, dangerous=True, consequences=(
@@ -61,7 +63,7 @@ VERB_PAGES: dict[str, VerbPage] = {
     )),
     "hold": VerbPage(gettext_lazy("Put on hold"), holds.place, consequences=(
         gettext_lazy("It stands still until a change manager resumes it: nothing more starts under it."),
-        gettext_lazy("Its children are put on hold with it."),
+        gettext_lazy("Its children are put on hold with it, and its tasks stand still."),
         gettext_lazy("Its clock runs on."),
     )),
     "move": VerbPage(
@@ -85,6 +87,7 @@ VERB_PAGES: dict[str, VerbPage] = {
     ),
     "close": VerbPage(gettext_lazy("Close the change"), rfcs.close, rfc_forms.CloseForm, consequences=(
         gettext_lazy("It has ended then, and nobody opens it again."),
+        gettext_lazy("Tasks that are not required and that nobody has done are cancelled with it."),
         gettext_lazy("If it failed or was backed out, the standard model that it used loses its licence."),
     )),
     "classify": VerbPage(gettext_lazy("Change the class"), clocks.classify, rfc_forms.ClassifyForm),
