@@ -12,7 +12,7 @@ from changes.enums import RFCKind
 from changes.enums_tasks import TaskStage
 from changes.models import RFC, ChangeTask
 from changes.queries.change_tasks import overdue_tasks, owed_tasks, task_blockers
-from patchflow.kernel import audit, workflow
+from patchflow.kernel import audit, trial, workflow
 from patchflow.kernel.blockers import Blocker, English, english, label_of
 from patchflow.kernel.fsm import machine_of
 from patchflow.kernel.models import User
@@ -36,6 +36,12 @@ def is_its_turn(task: ChangeTask, *, actor: User, at: datetime, facts: Facts) ->
     if task.may_begin:
         return []
     return [Blocker("task.early", _too_early(task), task.rfc.get_absolute_url(), "wait")]
+
+
+@gate("changes.changetask", "begin")
+def belongs_to_now(task: ChangeTask, *, actor: User, at: datetime, facts: Facts) -> list[Blocker]:
+    """What was raised in a trial goes on in the trial alone."""
+    return trial.mismatch(True, task.rfc.number) if task.rfc.trial else []
 
 
 def _too_early(task: ChangeTask) -> English:
