@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from changes.domain import approvals, dossiers, freezes, holds, rfcs
+from changes.domain import approvals, change_tasks, dossiers, freezes, holds, rfcs
 from changes.models import RFC
 from cmdb.domain import baselines, discrepancies, exemptions
 from cmdb.enums import DiscrepancyKind
@@ -153,6 +153,10 @@ def undecided(story: Story) -> None:
     quill = changes.submit(story, changes.raise_for(story, "quillshell", 1))
     for rfc in (posthorn, keyring, mountain, quill):
         changes.evaluate(story, rfc)
+    change_tasks.add(
+        rfc_id=mountain.pk, title="Ask the vendor when the second build comes", stage="planning",
+        assignee_id=story.people["che"].pk, **story.who("che"),
+    )  # fmt: skip
     holds.place(
         rfc_id=mountain.pk, reason="The vendor withdrew the first build; a second one is announced.", **story.who("che")
     )
