@@ -56,9 +56,9 @@ WHO = {
 NO_PAGE = {
     # verbs at a click: done by POST on the page of their object
     "cmdb:item-enter", "cmdb:item-unlink", "cmdb:point-check", "changes:model-propose", "changes:rfc-copy", "changes:rfc-drop-reference",
-    "changes:feed-poll", "changes:feed-enable", "changes:feed-disable",
+    "changes:feed-poll", "changes:feed-enable", "changes:feed-disable", "changes:changetask-begin",
     "changes:rfc-evaluate", "changes:rfc-request-approval", "changes:rfc-score",
-    "changes:rfc-submit", "changes:changetask-begin", "changes:update-respond", "cmdb:baseline-adopt", "cmdb:baseline-ask", "cmdb:baseline-decide",
+    "changes:rfc-submit", "changes:update-respond", "cmdb:baseline-adopt", "cmdb:baseline-ask", "cmdb:baseline-decide",
     "cmdb:host-accept-key", "cmdb:host-scan", "cmdb:host-show-key", "cmdb:host-test", "cmdb:scan-cancel", "releases:release-accept",
     "releases:release-build", "releases:release-propose-next", "releases:release-seal", "releases:release-test",
     "releases:ring-acknowledge", "reports:notices-read", "reports:settings-notices",
