@@ -14,7 +14,7 @@ from changes.web.levels import PARTS, level_fields, level_given, level_initial
 from changes.web.rfc_forms import Area
 
 LEVELS = (1, 2, 3)
-TASKS = (1, 2, 3, 4, 5, 6)
+LEAST_TASKS = 6
 OF_TASK = ("title", "stage", "required", "instructions")
 
 
@@ -52,7 +52,8 @@ class ModelForm(forms.Form):
         super().__init__(data, initial=_initial(model) if model else {})
         for n in LEVELS:
             self.fields |= level_fields(f"level_{n}_")
-        for n in TASKS:
+        self.task_places = range(1, max(LEAST_TASKS, len(model.tasks) + 1 if model else 0) + 1)
+        for n in self.task_places:
             self.fields |= _task_fields(f"task_{n}_")
         if model:
             del self.fields["kind"]
@@ -67,7 +68,7 @@ class ModelForm(forms.Form):
 
     def tasks_shown(self) -> list[tuple[int, list[Any]]]:
         """The fields of each task."""
-        return [(n, [self[f"task_{n}_{part}"] for part in OF_TASK]) for n in TASKS]
+        return [(n, [self[f"task_{n}_{part}"] for part in OF_TASK]) for n in self.task_places]
 
     def content(self) -> dict[str, Any]:
         """The cleaned values as the verb takes them."""
@@ -80,7 +81,7 @@ class ModelForm(forms.Form):
         ]
         given["tasks"] = [
             {part: self.cleaned_data[f"task_{n}_{part}"] for part in OF_TASK}
-            for n in TASKS
+            for n in self.task_places
             if self.cleaned_data[f"task_{n}_title"].strip()
         ]
         return given
@@ -102,6 +103,6 @@ def _initial(model: ChangeModel) -> dict[str, Any]:
     found["packages"] = "\n".join(model.packages)
     for n, level in zip(LEVELS, model.levels, strict=False):
         found |= level_initial(level, f"level_{n}_")
-    for n, task in zip(TASKS, model.tasks, strict=False):
+    for n, task in enumerate(model.tasks, start=1):
         found |= {f"task_{n}_{part}": task[part] for part in OF_TASK}
     return found

@@ -36,7 +36,7 @@ def rfc_add_task(request: HttpRequest, pk: int) -> HttpResponse:
     """Adds a task to a change."""
     rfc = visible_rfc(request, pk)
     actor: Any = request.user
-    form = change_task_forms.AddForm(request.POST or None)
+    form = change_task_forms.AddForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
             task = change_tasks.add(rfc_id=rfc.pk, actor=actor, at=timezone.now(), **form.content())
@@ -113,7 +113,7 @@ def changetask_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     """A form over one verb of a task."""
     task, page = visible_task(request, pk), VERB_PAGES[verb]
     actor: Any = request.user
-    form = page.form(request.POST or None, initial=change_task_forms.said_of(task))
+    form = page.form(request.POST if request.method == "POST" else None, initial=change_task_forms.said_of(task))
     if request.method == "POST" and form.is_valid():
         try:
             page.call(task_id=task.pk, actor=actor, at=timezone.now(), **content_of(form))

@@ -147,3 +147,8 @@ def test_a_model_is_given_tasks_by_its_form(world: World) -> None:
     assert 'value="Test order"' in che.get(reverse("changes:model-revise", args=[model.pk])).text
     change_models.revise(model_id=model.pk, name="Shop and till", actor=world.cast.che, at=world.at)
     assert ChangeModel.objects.get().tasks == model.tasks, "what is left out stays"
+    many = [{"title": f"Task {n}", "stage": "review"} for n in range(9)]
+    change_models.revise(model_id=model.pk, tasks=many, actor=world.cast.che, at=world.at)
+    assert 'value="Task 8"' in che.get(reverse("changes:model-revise", args=[model.pk])).text, (
+        "none is lost by the form"
+    )
