@@ -80,7 +80,12 @@ class ReviseForm(SayForm):
     )
 
     def content(self) -> dict[str, Any]:
-        return dict(self.cleaned_data)
+        """The cleaned values as the verb takes them. A form knows minutes: a time that was left as it is keeps its seconds."""
+        given = dict(self.cleaned_data)
+        before = self.initial.get("due_at")
+        if before and given["due_at"] == before.replace(second=0, microsecond=0):
+            del given["due_at"]
+        return given
 
 
 class FinishForm(forms.Form):

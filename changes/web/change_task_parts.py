@@ -42,13 +42,17 @@ def whose(task: ChangeTask) -> str:
     return str(task.group) if task.group else ""
 
 
-def due(task: ChangeTask, now: datetime) -> SafeString | str:
-    """By when, or for how long that is over."""
-    if task.due_at is None:
-        return "–"
-    if task.is_overdue(now):
+def due(task: ChangeTask, now: datetime) -> SafeString | datetime | None:
+    """By when, or for how long that is over: for a column."""
+    if task.due_at is not None and task.is_overdue(now):
         return say("st-bad", _("overdue by %(age)s") % {"age": words.duration(now - task.due_at)})
-    return words.at(task.due_at, now=now)
+    return task.due_at
+
+
+def due_said(task: ChangeTask, now: datetime) -> str:
+    """The same as words."""
+    found = due(task, now)
+    return words.at(found, now=now) if isinstance(found, datetime) else found or "–"
 
 
 def _told(task: ChangeTask) -> SafeString:

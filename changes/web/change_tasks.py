@@ -139,7 +139,7 @@ def next_of(task: ChangeTask, *, actor: User, now: datetime) -> Next:
 def _rows(task: ChangeTask, now: datetime) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = [
         (_("Given to"), change_task_parts.whose(task) or _("nobody")),
-        (_("Due"), change_task_parts.due(task, now)),
+        (_("Due"), change_task_parts.due_said(task, now)),
         (_("Required"), _("yes") if task.required else _("no")),
         (_("Holds up"), change_task_parts.holds_up(task)),
         (_("Added by"), str(task.added_by)),
