@@ -295,6 +295,7 @@ PREPARED: dict[str, Callable[[Board], object]] = {
 UNFORESEEN = {"cmdb.Connection.show_key": "the host answers, or not, when it is asked"}
 """Verbs whose refusal nobody can know beforehand."""
 WITHOUT_ROW = {
+    "changes.ChangeTask.revise": "its form as it is shown changes nothing, and then nothing is written",
     "cmdb.Connection.show_key": "no host of the world is on a network",
     "cmdb.DistributionPoint.revise": "its form as it is shown changes nothing",
     "changes.Meeting.publish": "every meeting of the world is published",
