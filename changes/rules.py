@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from changes.enums import RFCKind, RFCState
 from patchflow.kernel.blockers import Blocker, English, any_of, english, label_of
 from patchflow.kernel.enums import RoundState, Verdict
+from patchflow.kernel.hands import acted, acts_for, holders_of
 from patchflow.kernel.rules import rule
 from patchflow.kernel.signoffs import open_round_of, passed_round_of
 
@@ -30,9 +31,23 @@ def not_author(rfc: RFC, actor: User) -> bool:
     return actor.pk not in rfc.author_ids()
 
 
-@rule("rfc.four_eyes_signer", "You decided about this change; somebody else builds and starts it.")
+@rule(
+    "rfc.four_eyes_signer",
+    "You decided about this change; somebody else builds and starts it.",
+    of_program=english(
+        "Somebody who was given a token of this program decided about this change; it neither builds nor starts it."
+    ),
+)
 def not_approver(rfc: RFC, actor: User) -> bool:
-    return actor.pk not in rfc.approver_ids()
+    return acts_for(actor).isdisjoint(rfc.approver_ids())
+
+
+@rule(
+    "rfc.four_eyes_program",
+    "A program of which you were given a token requested or wrote this change; somebody else decides about it.",
+)
+def not_author_by_program(rfc: RFC, actor: User) -> bool:
+    return actor.pk not in holders_of(rfc.author_ids())
 
 
 @rule(
@@ -64,12 +79,12 @@ def own_or_manager(rfc: RFC, actor: User) -> bool:
 )
 def glass_asked_by_another(rfc: RFC, actor: User) -> bool:
     asked = rfc.open_glass()
-    return asked is not None and asked.asked_by_id != actor.pk and asked.digest == rfc.change_digest
+    return asked is not None and not acted(actor, [asked.asked_by_id]) and asked.digest == rfc.change_digest
 
 
 @rule("model.author", "You wrote this model; somebody else approves it.")
 def not_model_author(model: ChangeModel, actor: User) -> bool:
-    return actor.pk not in model.author_ids()
+    return not acted(actor, model.author_ids())
 
 
 @rule("model.no_passed_round", "Only a passed round on exactly this content approves a model.")

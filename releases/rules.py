@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from patchflow.kernel.blockers import english
+from patchflow.kernel.hands import acted, acts_for
 from patchflow.kernel.rules import Rule, capability, rule
 from patchflow.kernel.signoffs import signers_of
 from releases.containment import consistent, contained
@@ -20,10 +22,16 @@ def any_of(*rules: Rule) -> Rule:
     return Rule(rules[0].code, rules[0].sentence, lambda obj, actor: any(r(obj, actor) for r in rules))
 
 
-@rule("release.four_eyes", "You signed this change or its manifest: who signed it neither builds nor starts it.")
+@rule(
+    "release.four_eyes",
+    "You signed this change or its manifest: who signed it neither builds nor starts it.",
+    of_program=english(
+        "Somebody who was given a token of this program signed this change or its manifest: it neither builds nor starts it."
+    ),
+)
 def not_signer(release: Release, actor: User) -> bool:
     """Law 1, the other way round: signatures on any round of the release and of each of its RFCs count."""
-    return actor.pk not in release.signer_ids()
+    return acts_for(actor).isdisjoint(release.signer_ids())
 
 
 @rule("release.signed_by", "Only a person who signed the manifest, or the system, ends its review.")
@@ -34,7 +42,7 @@ def signed_before(release: Release, actor: User) -> bool:
 
 @rule("review.starter", "You started this deployment: another person completes its review.")
 def not_starter(review: PostImplementationReview, actor: User) -> bool:
-    return actor.pk != review.release.started_by_id
+    return not acted(actor, [review.release.started_by_id])
 
 
 system = capability("release.advance")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from patchflow.kernel.blockers import english
+from patchflow.kernel.hands import acted, acts_for
 from patchflow.kernel.rules import Rule, capability, rule
 
 if TYPE_CHECKING:
@@ -16,15 +18,21 @@ def either(*rules: Rule) -> Rule:
     return Rule(rules[0].code, rules[0].sentence, lambda obj, actor: any(r(obj, actor) for r in rules))
 
 
-@rule("rollout.four_eyes", "You signed this change or its manifest: who signed it does not start it.")
+@rule(
+    "rollout.four_eyes",
+    "You signed this change or its manifest: who signed it does not start it.",
+    of_program=english(
+        "Somebody who was given a token of this program signed this change or its manifest: it does not start it."
+    ),
+)
 def not_signer(rollout: Rollout, actor: User) -> bool:
     """Law 1, the other way round. The bot signs nothing and starts nothing by itself."""
-    return actor.pk not in rollout.release.signer_ids()
+    return acts_for(actor).isdisjoint(rollout.release.signer_ids())
 
 
 @rule("ring.four_eyes", "You started this rollout: another person accepts an incomplete ring.")
 def not_starter(ring: Ring, actor: User) -> bool:
-    return actor.pk != ring.rollout.started_by_id
+    return not acted(actor, [ring.rollout.started_by_id])
 
 
 advances = capability("rollout.advance")

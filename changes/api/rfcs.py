@@ -63,6 +63,7 @@ from changes.queries.fitting import fit_of
 from changes.queries.rfcs import changes_since_signed, demand_all, sees_all
 from cmdb.models import Host
 from patchflow.api.verbs import EmptySerializer, ReasonSerializer, VerbViewSet, parsed
+from patchflow.kernel import signoffs
 from patchflow.kernel.levels import able
 
 
@@ -121,7 +122,7 @@ class RFCViewSet(VerbViewSet):
     def levels(self, request: Request, pk: str | None = None) -> Response:
         """The levels that a round would ask if it opened now, one after the other, with who asks for them."""
         rfc, now = self.get_object(), timezone.now()
-        out = approvals.excluded(rfc)
+        out = signoffs.excluded_of(rfc)
         specs = routing.specs_for(rfc, at=now, out=out)
         rows = [{"position": n, "spec": spec, "people": able(spec, out)} for n, spec in enumerate(specs, start=1)]
         return Response(LevelToComeSerializer(rows, many=True).data)

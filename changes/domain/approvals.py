@@ -91,7 +91,7 @@ def request_approval(*, rfc_id: int, actor: User, at: datetime) -> SignOffRound:
         workflow.fire(RFC, rfc_id, "request_approval", actor=actor, at=at)
     rfc = workflow.lock(RFC, rfc_id)
     round_ = signoffs.open_round(
-        subject=rfc, levels=routing.specs_for(rfc, at=at, out=excluded(rfc)), actor=actor, at=at
+        subject=rfc, levels=routing.specs_for(rfc, at=at, out=signoffs.excluded_of(rfc)), actor=actor, at=at
     )
     reminders.ask(round_, at=at)
     return round_

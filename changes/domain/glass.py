@@ -10,6 +10,7 @@ from changes.queries.holds import hold_blocker
 from patchflow.kernel import audit, signoffs, workflow
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
+from patchflow.kernel.hands import acted
 from patchflow.kernel.models import RoleGrant, User
 from patchflow.kernel.roles import roles_with
 from patchflow.kernel.rules import a_person, capability, failing
@@ -93,7 +94,7 @@ def why_not_review(rfc: RFC, actor: User) -> list[Blocker]:
     if refused := _without_review_right(rfc, actor):
         return refused
     broken = _unreviewed(rfc)
-    if broken is not None and actor.pk in {broken.asked_by_id, broken.broken_by_id, rfc.requested_by_id}:
+    if broken is not None and acted(actor, [broken.asked_by_id, broken.broken_by_id, rfc.requested_by_id]):
         return [Blocker("rfc.four_eyes_glass", "You took part in it; somebody else reviews it.")]
     return []
 

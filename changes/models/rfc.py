@@ -21,6 +21,7 @@ from changes.rules import (
     glass_asked_by_another,
     not_approver,
     not_author,
+    not_author_by_program,
     own_or_manager,
     round_over,
 )
@@ -228,16 +229,16 @@ class RFC(Audited):
         self.state_at = at
 
     @transition(field=state, source=[S.SUBMITTED, S.AWAITING_APPROVAL], target=S.AUTHORIZED,
-                verb="change.rfc.authorized", allowed=[authorized_by_round, not_author],
+                verb="change.rfc.authorized", allowed=[authorized_by_round, not_author, not_author_by_program],
                 gated=True, by_system=True)  # fmt: skip
     @transition(field=state, source=S.SUSPENDED, target=S.IMPLEMENTING, verb="change.rfc.authorized",
-                allowed=[authorized_by_round, not_author], gated=True, by_system=True)  # fmt: skip
+                allowed=[authorized_by_round, not_author, not_author_by_program], gated=True, by_system=True)  # fmt: skip
     def authorize(self, *, actor: User, at: datetime, digest: str = "", round: int = 0) -> None:
         self.state_at = self.authorized_at = at
 
     @transition(field=state, source=[S.SUBMITTED, S.EVALUATING, S.AWAITING_APPROVAL], target=S.AUTHORIZED,
                 verb="change.rfc.glass_broken",
-                allowed=[capability("rfc.break_glass"), not_author, glass_asked_by_another],
+                allowed=[capability("rfc.break_glass"), not_author, not_author_by_program, glass_asked_by_another],
                 gated=True, dangerous=True, label="Break the glass")  # fmt: skip
     def break_glass(self, *, actor: User, at: datetime, reason: str = "", digest: str = "") -> None:
         self.state_at = self.authorized_at = at

@@ -12,7 +12,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from changes.domain import routing
-from changes.domain.approvals import excluded
 from changes.domain.change_models import licence_blockers
 from changes.domain.rfc_gates import owed
 from changes.enums import TERMINAL, EvidenceKind, HoldCause, RFCKind, RFCState, RiskLevel
@@ -30,7 +29,7 @@ from patchflow.kernel.enums import Basis, Quorum, Verdict
 from patchflow.kernel.levels import Asked, LevelSpec, able, needed, why_not_ask
 from patchflow.kernel.models import SignOffLevel, SignOffRound, User, Voter
 from patchflow.kernel.roles import all_roles
-from patchflow.kernel.signoffs import open_round_of
+from patchflow.kernel.signoffs import excluded_of, open_round_of
 from patchflow.web import words
 from patchflow.web.parts import Clock, Difference, Level, Next, Signature, Statement
 from patchflow.web.tables import Column, Table
@@ -192,7 +191,7 @@ def _quorum(level: SignOffLevel | LevelSpec, needed: int, asked: int) -> str:
 
 def levels_to_come(rfc: RFC, *, at: datetime) -> tuple[list[Level], list[Blocker]]:
     """The levels that a round would ask if it opened now, and what would keep it from opening."""
-    out = excluded(rfc)
+    out = excluded_of(rfc)
     specs = routing.specs_for(rfc, at=at, out=out)
     levels = []
     for n, spec in enumerate(specs, start=1):
@@ -276,7 +275,7 @@ def _who_cannot(round_: SignOffRound) -> list[str]:
     from patchflow.kernel.models import User
 
     names = {u.pk: str(u) for u in User.objects.filter(pk__in=[int(pk) for pk in round_.excluded])}
-    return [_("%(who)s (wrote or requested it)") % {"who": names.get(int(pk), pk)} for pk in round_.excluded]
+    return [_("%(who)s (had a hand in it)") % {"who": names.get(int(pk), pk)} for pk in round_.excluded]
 
 
 # --- figures -------------------------------------------------------------------------------------------------------------------

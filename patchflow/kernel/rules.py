@@ -23,11 +23,12 @@ Predicate = Callable[[Any, "User"], bool]
 
 @dataclass(frozen=True)
 class Rule:
-    """A predicate (object, actor) with the reason given when it does not hold."""
+    """A predicate (object, actor) with the reason given when it does not hold; `of_program`: that given to a program."""
 
     code: str
     sentence: str
     test: Predicate
+    of_program: str = ""
 
     def __call__(self, obj: Any, actor: User) -> bool:
         return self.test(obj, actor)
@@ -37,13 +38,14 @@ class Rule:
         """Whether it asks what the person is, and nothing of the object but its hosts (`capability`)."""
         return self.code.startswith(ROLE)
 
-    def refusal(self) -> Blocker:
-        return Blocker(self.code, self.sentence)
+    def refusal(self, actor: User | None = None) -> Blocker:
+        of_program = self.of_program if actor is not None and actor.is_service else ""
+        return Blocker(self.code, of_program or self.sentence)
 
 
-def rule(code: str, sentence: str) -> Callable[[Predicate], Rule]:
+def rule(code: str, sentence: str, *, of_program: str = "") -> Callable[[Predicate], Rule]:
     """Names a predicate: `@rule("rfc.own", "You requested this change.") def not_requester(rfc, actor): ...`."""
-    return lambda test: Rule(code, sentence, test)
+    return lambda test: Rule(code, sentence, test, of_program)
 
 
 def capability(name: str) -> Rule:
@@ -75,7 +77,7 @@ def failing(rules: Iterable[Rule], obj: Any, actor: User) -> list[Blocker]:
         try:
             if not r(obj, actor):
                 personal = actor.is_service and r.code.removeprefix(ROLE) in PERSONAL
-                found.append((a_person if personal else r).refusal())
+                found.append((a_person if personal else r).refusal(actor))
         except Exception as error:
             found.append(
                 Blocker(

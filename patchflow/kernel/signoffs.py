@@ -23,6 +23,7 @@ from patchflow.kernel import audit, substitutes
 from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.enums import Basis, RoundState, Verdict
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
+from patchflow.kernel.hands import with_holders
 from patchflow.kernel.integrity import difference, digest, plain
 from patchflow.kernel.levels import LevelSpec, able, first_short, needed, why_not_ask
 from patchflow.kernel.models import SignOff, SignOffLevel, SignOffRound, User, Voter
@@ -54,6 +55,11 @@ class Tally:
 
 def subject_of(obj: models.Model) -> SignOffSubject:
     return signoff_subjects[obj._meta.label_lower]
+
+
+def excluded_of(obj: models.Model) -> dict[int, str]:
+    """Who cannot sign a round of `obj`, and why; with who was given a token of a program that cannot."""
+    return with_holders(subject_of(obj).excluded(obj))
 
 
 def rounds_of(obj: models.Model) -> models.QuerySet[SignOffRound]:
@@ -129,7 +135,7 @@ def open_round(
     subject says not now. The caller has the subject's row lock.
     """
     known = subject_of(subject)
-    excluded = known.excluded(subject)
+    excluded = excluded_of(subject)
     blockers = [*known.not_now(subject), *why_not_ask(levels, excluded)]
     if open_round_of(subject):
         blockers.append(Blocker("round.open_already", "A round is open already: wait for it or withdraw it."))
@@ -190,7 +196,7 @@ def why_not_sign(round_: SignOffRound, subject: models.Model, actor: User, *, at
 
 def _without_right(round_: SignOffRound, subject: models.Model, actor: User, at: datetime) -> list[Blocker]:
     known = subject_of(subject)
-    excluded = known.excluded(subject)
+    excluded = excluded_of(subject)
     level = round_.levels.filter(position=round_.position).first()  # a licence passes a round that asks nobody
     taken = substitutes.counted(round_)
     seat = substitutes.seat_of(level, actor, at=at, taken=taken) if level else None

@@ -14,7 +14,7 @@ from changes.enums import WayBack
 from changes.queries.files import verified
 from cmdb.models import ServiceWindow
 from cmdb.queries.hosts import target_facts
-from patchflow.kernel import registry
+from patchflow.kernel import registry, signoffs
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.levels import able, needed
 from releases.diversity import trial_of, untriable
@@ -240,7 +240,7 @@ def _contained(manifest: Manifest | None, document: dict[str, Any], changes: lis
 
 
 def _voters(release: Release, *, at: datetime) -> Iterator[Blocker]:
-    out = readiness.excluded(release)
+    out = signoffs.excluded_of(release)
     for spec in readiness.level_specs(release, at=at):
         people = able(spec, out)
         if len(people) < needed(spec.quorum, spec.amount, len(people)):

@@ -19,6 +19,7 @@ from changes.queries.authorization import Authorization
 from changes.queries.holds import hold_blocker
 from patchflow.kernel import trial
 from patchflow.kernel.blockers import Blocker, english, label_of
+from patchflow.kernel.hands import acts_for
 from patchflow.kernel.registry import gate
 from releases.containment import contained
 from releases.domain.slips import Answer, NamedGate, Slip, ask, halt, passed, wait
@@ -199,7 +200,7 @@ def starter(whole: Whole) -> Answer:
     scopes = person.scopes_for(needed)
     if scopes is not None and not person.holds(needed, over=whole.rollout.scope_keys()):
         return halt(f"{person}, who started it, no longer has the right to", **given)
-    if person.pk in whole.release.signer_ids():
+    if not acts_for(person).isdisjoint(whole.release.signer_ids()):
         return halt(f"{person}, who started it, has signed it", **given)
     return passed(f"{person} has the right to start it", **given)
 

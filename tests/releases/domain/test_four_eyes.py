@@ -9,7 +9,7 @@ import pytest
 from django.db import transaction
 
 from changes.domain import approvals
-from patchflow.kernel import signoffs, workflow
+from patchflow.kernel import service_accounts, signoffs, workflow
 from patchflow.kernel.errors import Blocked, NotAllowed, Refusal
 from patchflow.kernel.models import RoleGrant, User
 from patchflow.kernel.rules import failing
@@ -93,6 +93,21 @@ def test_a_superuser_who_signed_is_refused_like_anybody(yard: Yard) -> None:
     cal.save()
     assert "release.four_eyes" in refusal_codes(
         lambda: builds.request(release_id=release.pk, actor=everywhere(cal), at=yard.at)
+    )
+
+
+def test_a_program_does_not_build_what_who_was_given_its_token_signed(yard: Yard) -> None:
+    release = planned(yard)
+    mia = grant(yard.cast.mia, "administrator")  # she signed the RFC
+    program = service_accounts.add(username="pipeline", actor=yard.cast.ada, at=yard.at)
+    RoleGrant.objects.create(user=program, role="release_manager")
+    service_accounts.give_token(user_id=program.pk, days=1, actor=mia, at=yard.at)
+    with pytest.raises(NotAllowed) as refused:
+        builds.request(release_id=release.pk, actor=User.objects.get(pk=program.pk), at=yard.at)
+    (why,) = refused.value.blockers
+    assert (why.code, str(why.sentence).startswith("Somebody who was given a token of this program signed")) == (
+        "release.four_eyes",
+        True,
     )
 
 

@@ -1,0 +1,58 @@
+"""Whose hands did an act: a program acts for whoever was told the text of one of its tokens (four eyes, law 1; ADR 0035)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from patchflow.kernel.blockers import english
+from patchflow.kernel.enums import Outcome
+from patchflow.kernel.models import AuditEntry, User
+
+GIVEN = "access.user.token_given"
+
+
+def holders_of(ids: Iterable[int]) -> dict[int, set[int]]:
+    """Person → the programs among `ids` of which they were ever told a token. One query; none without ids.
+
+    A token that ended counts too: what was done with it while it lived was done by who knew it.
+    """
+    wanted = [str(pk) for pk in set(ids)]
+    if not wanted:
+        return {}
+    told = AuditEntry.objects.filter(
+        verb=GIVEN, object_type=User._meta.label_lower, object_id__in=wanted, outcome=Outcome.DONE
+    )
+    found: dict[int, set[int]] = {}
+    for person, program in told.values_list("actor_id", "object_id").distinct():
+        found.setdefault(person, set()).add(int(program))
+    return found
+
+
+def behind(ids: Iterable[int]) -> set[int]:
+    """These people and programs, and whoever was told a token of one of these programs."""
+    known = set(ids)
+    return known | set(holders_of(known))
+
+
+def acts_for(actor: User) -> set[int]:
+    """The actor, and whom it acts for if it is a program. No query for a person."""
+    return behind([actor.pk]) if actor.is_service else {actor.pk}
+
+
+def acted(actor: User, ids: Iterable[int | None]) -> bool:
+    """Whether `actor` is one of these (None: nobody), acts for one of them, or one of these acted for the actor."""
+    own, known = acts_for(actor), {pk for pk in ids if pk is not None}
+    return not own.isdisjoint(known) or not own.isdisjoint(holders_of(known))
+
+
+def with_holders(excluded: Mapping[int, str]) -> dict[int, str]:
+    """Who may not decide, and why, with whoever was told a token of a program among them."""
+    found = dict(excluded)
+    for person, programs in holders_of(excluded).items():
+        if person not in found:
+            names = User.objects.filter(pk__in=programs).order_by("username").values_list("username", flat=True)
+            found[person] = english(
+                "You were given a token of %(program)s, whose act counts as yours: somebody else decides.",
+                program=", ".join(names),
+            )
+    return found
