@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from changes.enums import EvidenceKind, RFCState
 from changes.models import RFC, Evidence
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import Blocker, english
+from patchflow.kernel.enums import Outcome
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
-from patchflow.kernel.models import User
+from patchflow.kernel.hands import acted
+from patchflow.kernel.models import AuditEntry, User
 from patchflow.kernel.rules import capability, failing
 
+Hands = Callable[[RFC], set[int]]
+HANDS: list[Hands] = []
+CARRIED_OUT = ("change.rfc.begun", "change.rfc.implemented", "change.rfc.stopped")
+JUDGED = (EvidenceKind.REVIEW, EvidenceKind.READINESS)
+"""What judges the work on a change: who did the work does not state it (law 1)."""
 OF_SYSTEM = (EvidenceKind.PLAN_REHEARSAL,)
 """What no person states: it rests on a simulation that the system made and keeps."""
+
+
+def hands(function: Hands) -> Hands:
+    """Registers who else carried an RFC out (releases: who started or ended a deployment of it)."""
+    if function not in HANDS:
+        HANDS.append(function)
+    return function
 
 
 @workflow.verb("change.rfc.evidence_recorded", RFC, "rfc_id")
@@ -22,7 +37,8 @@ def record(
 ) -> Evidence:
     """Writes a statement about an RFC: its kind, the digest of the document it rests on, its verdict (None: no verdict).
 
-    Needs evidence.record for the hosts concerned. A later row of the same kind supersedes; none is edited. Works on hold
+    Needs evidence.record for the hosts concerned; a review needs one who did not carry the change out, a readiness review
+    one who did not write it either (`not_independent`). A later row of the same kind supersedes; none is edited. Works on hold
     and in every state but draft, since it states what happened.
     """
     rfc = workflow.lock(RFC, rfc_id)
@@ -34,6 +50,8 @@ def record(
         raise Invalid("The system itself states this, from what it simulated.", code="evidence.kind")
     if not summary.strip():
         raise Invalid("Say what this evidence shows.", code="evidence.summary")
+    if refused := not_independent(rfc, kind, actor):
+        raise NotAllowed(refused)
     if early := _too_early(rfc):
         raise Conflict(early)
     said = f"Trial: {summary.strip()}" if rfc.trial else summary.strip()
@@ -46,6 +64,32 @@ def record(
 def why_not_record(rfc: RFC, actor: User) -> list[Blocker]:
     """Every reason why `actor` may not record evidence on it now."""
     return [*failing([capability("evidence.record")], rfc, actor), *_too_early(rfc)]
+
+
+def not_independent(rfc: RFC, kind: str, actor: User) -> list[Blocker]:
+    """Why this person does not state evidence of this kind, having a part in what it judges; programs count as whoever was
+    given a token of them. What the system hands down was judged by others before."""
+    if kind not in JUDGED or actor.is_bot:
+        return []
+    if acted(actor, _carriers(rfc)):
+        said = "You carried this change out, or stopped it: another person reviews it."
+        return [Blocker("evidence.four_eyes", said)]
+    if kind == EvidenceKind.READINESS and acted(actor, rfc.author_ids()):
+        return [
+            Blocker("evidence.four_eyes", "You requested or wrote this change: another person says that it is ready.")
+        ]
+    return []
+
+
+def _carriers(rfc: RFC) -> set[int]:
+    """Who began, ended or stopped it, by whichever door."""
+    done = AuditEntry.objects.filter(
+        object_type=RFC._meta.label_lower, object_id=str(rfc.pk), verb__in=CARRIED_OUT, outcome=Outcome.DONE
+    )
+    found = set(done.values_list("actor_id", flat=True))
+    for function in HANDS:
+        found |= function(rfc)
+    return found
 
 
 def _too_early(rfc: RFC) -> list[Blocker]:

@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from changes.domain import evidence
 from changes.enums import EvidenceKind
+from changes.models import RFC
 from patchflow.kernel import audit, registry, workflow
 from patchflow.kernel.blockers import Blocker, english, label_of
+from patchflow.kernel.enums import Outcome
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.integrity import digest
-from patchflow.kernel.models import User
+from patchflow.kernel.models import AuditEntry, User
 from patchflow.kernel.rules import capability, failing
 from releases.domain import releases
 from releases.domain.readiness import definition
 from releases.enums import ReleaseOutcome, ReleaseState, ReviewSlot, ReviewState
-from releases.models import PostImplementationReview, Release, ReviewAnswer
+from releases.models import PostImplementationReview, Release, ReviewAnswer, Rollout
 from releases.queries.reviews import figures, unanswered
 from releases.rules import any_of
 from releases.wording import many
@@ -110,6 +113,25 @@ def complete(*, review_id: int, lessons: str, actions: str, actor: User, at: dat
         digest=digest(document),
     )
     return review
+
+
+ENDED = ("release.release.stopped", "release.release.rolling_back")
+
+
+@evidence.hands
+def carriers_of(rfc: RFC) -> set[int]:
+    """Who started a release of the RFC, one of its rollouts, or stopped or took it back: they do not review it."""
+    found = Release.objects.filter(links__rfc=rfc)
+    ids = set(found.values_list("pk", flat=True))
+    started = {*found.values_list("started_by_id", flat=True)}
+    started |= set(Rollout.objects.filter(release__in=ids).values_list("started_by_id", flat=True))
+    ended = AuditEntry.objects.filter(
+        object_type=Release._meta.label_lower,
+        object_id__in=[str(pk) for pk in ids],
+        verb__in=ENDED,
+        outcome=Outcome.DONE,
+    )
+    return (started | set(ended.values_list("actor_id", flat=True))) - {None}
 
 
 @registry.gate("releases.postimplementationreview", "complete")
