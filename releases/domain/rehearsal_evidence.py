@@ -23,6 +23,7 @@ ENDS = {RehearsalEnd.HALTED: "halts", RehearsalEnd.STUCK: "waits without end"}
 GOES = {RehearsalEnd.FULL: True, RehearsalEnd.PARTIAL: None}
 """All done is good, a part is no verdict; what halts, fails or waits without end is bad."""
 CARRIED_OUT = (RFCState.IMPLEMENTING, RFCState.IN_REVIEW, RFCState.CLOSED, RFCState.REJECTED, RFCState.CANCELLED)
+UNDER_WAY = (ReleaseState.DEPLOYING, ReleaseState.DEPLOYED, ReleaseState.ROLLING_BACK, ReleaseState.ROLLED_BACK)
 CHANGED = english("The plan has changed since: rehearse it again.")
 
 
@@ -49,14 +50,19 @@ def summary(row: PlanRehearsal) -> str:
 
 @standing(EvidenceKind.PLAN_REHEARSAL)
 def find_outdated(rfc: RFC, row: Evidence, at: datetime) -> str:
-    """Why a rehearsal is not of what is planned for the RFC now. What has begun is not planned any more."""
-    if rfc.state in CARRIED_OUT:
+    """Why a rehearsal is not of what is planned for the RFC now, or was not of what began. What ended without having begun
+    is not asked."""
+    releases = Release.objects.filter(links__rfc=rfc)
+    begun = releases.filter(started_at__isnull=False).order_by("-started_at", "-pk").first()
+    if rfc.state in CARRIED_OUT and begun is None:
         return ""
     rehearsals = PlanRehearsal.objects.filter(Q(rfc=rfc) | Q(release__links__rfc=rfc), digest=row.digest)
     made = rehearsals.select_related("release").order_by("-pk").first()
     if made is None:
         return english("No rehearsal with this digest is kept.")
-    newest = Release.objects.filter(links__rfc=rfc).exclude(state=ReleaseState.CANCELLED).order_by("-pk").first()
+    if begun is not None and (rfc.state in CARRIED_OUT or begun.state in UNDER_WAY):
+        return _when_begun(begun, made)
+    newest = releases.exclude(state=ReleaseState.CANCELLED).order_by("-pk").first()
     if made.release is None:
         return _since_alone(rfc, made, newest, at)
     if newest is None or newest.pk != made.release_id:
@@ -67,6 +73,15 @@ def find_outdated(rfc: RFC, row: Evidence, at: datetime) -> str:
     if newest.state in BEFORE_DEPLOY and planned_document(newest, at=at)[0] != row.digest:
         return CHANGED
     return ""
+
+
+def _when_begun(release: Release, made: PlanRehearsal) -> str:
+    """The same of what the release that carried it began with; hosts that joined later were never rehearsed with it."""
+    if made.release_id != release.pk:
+        return english("%(release)s carried it out, and its plan was not rehearsed.", release=release.number)
+    sealed = release.manifests.filter(sealed_at__lte=release.started_at).order_by("-revision")
+    began_with = sealed.values_list("digest", flat=True).first()
+    return "" if made.digest == began_with else english("%(release)s began with another plan.", release=release.number)
 
 
 def _since_alone(rfc: RFC, made: PlanRehearsal, newest: Release | None, at: datetime) -> str:

@@ -13,7 +13,7 @@ from changes.queries.evidence import newest
 from cmdb.models import Installation
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import AuditEntry
-from releases.domain import change_rehearsals, plan_rehearsals, releases
+from releases.domain import change_rehearsals, plan_rehearsals, rehearsal_evidence, releases
 from releases.domain.plan_rehearsals import Wanted
 from releases.models import PlanRehearsal
 from tests.factories import changes as made
@@ -84,6 +84,32 @@ def test_a_plan_that_changed_makes_the_evidence_old_and_a_new_one_makes_it_good(
     assert stated(yard, rfc)[2] == ""  # the manifest says what was rehearsed
     releases.cancel(release_id=release.pk, reason="Not now.", **rex)
     assert stated(yard, rfc)[2] == f"{release.number} is not what carries it now: rehearse it again."
+
+
+def test_what_was_outdated_when_it_began_is_shown_so_for_good(yard: Yard) -> None:
+    release, rex = stages.scheduling(yard), {"actor": yard.cast.rex, "at": yard.at}
+    rfc = RFC.objects.get(pk=release.rfc_ids()[0])
+    plan_rehearsals.rehearse(release_id=release.pk, **rex)
+    of_another_plan = rfc.evidence.filter(kind=KIND).get()
+    stages.plans.drop_host(release_id=release.pk, host_id=yard.world.hosts[0].pk, reason="Later.", **rex)
+    plan_rehearsals.rehearse(release_id=release.pk, **rex)
+    stages.manifests.seal(release_id=release.pk, **rex)
+    stages.sign(yard, release)
+    releases.deploy(release_id=release.pk, **rex)
+    rfc.refresh_from_db()
+    assert rfc.state == "implementing"
+    assert stated(yard, rfc)[2] == ""
+    said = f"{release.number} began with another plan."
+    assert rehearsal_evidence.find_outdated(rfc, of_another_plan, yard.at) == said
+    alone = PlanRehearsal.objects.get(digest=of_another_plan.digest)
+    PlanRehearsal.objects.create(**{
+        **{f.attname: getattr(alone, f.attname) for f in alone._meta.fields if f.attname != "id"},
+        "digest": "b" * 64, "release_id": None, "rfc_id": rfc.pk,
+    })  # fmt: skip
+    evidence.record(
+        rfc_id=rfc.pk, kind=KIND, digest="b" * 64, summary="x", passed=True, actor=yard.cast.bot, at=yard.at
+    )
+    assert stated(yard, rfc)[2] == f"{release.number} carried it out, and its plan was not rehearsed."
 
 
 def test_a_release_is_rehearsed_before_its_build_without_asking_for_files(yard: Yard) -> None:
