@@ -16,6 +16,7 @@ from changes.enums import WayBack
 from changes.queries.holds import hold_blocker
 from cmdb.enums import MachineKind
 from cmdb.models import Host, ServiceWindow
+from cmdb.queries.hosts import machine_classes
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
@@ -185,14 +186,18 @@ def plan_of(row: PlannedRing) -> RingPlan:
 
 def usual_rings(release: Release) -> list[RingPlan]:
     """The rings proposed for the hosts of a release."""
-    return usual_rings_for(release.planned_hosts.count())
+    ids = list(release.planned_hosts.values_list("host_id", flat=True))
+    classes = set(machine_classes(ids).values()) if len(ids) > DIVERSE_FROM else ()
+    return usual_rings_for(len(ids), classes=len(classes))
 
 
-def usual_rings_for(count: int) -> list[RingPlan]:
-    """The rings proposed for this many hosts: a pilot with each class of machine, a tenth, the rest (one for one host)."""
+def usual_rings_for(count: int, *, classes: int) -> list[RingPlan]:
+    """The rings proposed for this many hosts of so many classes of machine: a pilot with each class, a tenth, the rest (one for
+    one host). Where the classes would make more than half of the hosts the pilot, it is of the usual size: no pilot is most of
+    the hosts, and no ring is left empty."""
     if count <= 1:
         return [RingPlan("All", percent=100)]
-    first = RingPlan("Pilot", percent=1, diverse=count > DIVERSE_FROM, soak_seconds=3600)
+    first = RingPlan("Pilot", percent=1, diverse=DIVERSE_FROM < count >= 2 * classes, soak_seconds=3600)
     if count <= 5:
         return [first, RingPlan("All others", percent=100, concurrency=2)]
     return [

@@ -39,7 +39,7 @@ def sketch(rfc: RFC, profile: InstallProfile, *, executor: str, at: datetime) ->
     classes = [unbuilt(plan) for plan in class_plans_of(rfc)]
     class_of = {host_id: one for one in classes for host_id in one.hosts}
     hosts = candidates_among(Host.objects.filter(pk__among=list(class_of)))
-    rings = usual_rings_for(len(hosts)) if hosts else []
+    rings = usual_rings_for(len(hosts), classes=len({one.look for one in hosts})) if hosts else []
     places = distribute(hosts, rings) if hosts else []
     ring_of = {one.host_id: number for number, place in enumerate(places) for one in place}
     entries = host_entries(dict(ring_of), class_of, at=at)
