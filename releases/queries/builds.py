@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from changes.models import RFC, RFCUpdate, SoftwareUpdate
 from cmdb.enums import Environment
-from cmdb.models import Host, Installation, PackageVersion, PendingUpdate, Platform
+from cmdb.models import Host, Installation, PendingUpdate, Platform
 from releases.models import BuildClass, Release
 
 
@@ -120,16 +120,22 @@ def wanted_by_host(release: Release, among: Collection[int] | None = None) -> di
 def _wanted(
     updates: Mapping[int, SoftwareUpdate], allowed: Mapping[int, Collection[int]]
 ) -> dict[int, tuple[Wanted, ...]]:
-    """The same of these updates; `allowed`: host → those that are meant for it."""
+    """The same of these updates; `allowed`: host → those that are meant for it. One query for each update, and one more."""
+    missing = [
+        (update, row)
+        for update in updates.values()
+        for row in _missing(update, [host_id for host_id, ids in allowed.items() if update.pk in ids])
+    ]
+    candidates = _candidates([row for _update, row in missing])
     found: dict[int, set[Wanted]] = defaultdict(set)
-    for update in updates.values():
-        host_ids = [host_id for host_id, ids in allowed.items() if update.pk in ids]
-        for installation in _missing(update, host_ids):
-            installed = installation.package_version
-            version = _version_wanted(update, installed, installation.host_id)
-            found[installation.host_id].add(
-                Wanted(installed.name, installed.arch, version, update.name, update.fixed_version, update.pk)
-            )
+    for update, row in missing:
+        installed = row.package_version
+        version = str(update.fixed_version)
+        if installed.version != installed.source_version:
+            version = candidates.get((row.host_id, installed.name, installed.arch), version)
+        found[row.host_id].add(
+            Wanted(installed.name, installed.arch, version, update.name, update.fixed_version, update.pk)
+        )
     return {host_id: tuple(sorted(wanted)) for host_id, wanted in sorted(found.items())}
 
 
@@ -146,15 +152,26 @@ def _missing(update: SoftwareUpdate, host_ids: list[int]) -> list[Installation]:
     return list(rows.select_related("package_version"))
 
 
-def _version_wanted(update: SoftwareUpdate, installed: PackageVersion, host_id: int) -> str:
-    """The binary's version for the fixed source version: the same text, unless this binary is numbered apart from its source.
+def _candidates(rows: Collection[Installation]) -> dict[tuple[int, str, str], str]:
+    """(host, package, architecture) → the version wanted of a binary that is numbered apart from its source (a rebuild, `+b1`;
+    another epoch): the host's own candidate. Of any other it is the text of the fixed source version.
 
-    Where it is (a rebuild, `+b1`; another epoch), the host's own candidate is taken, and the build proves afterwards
-    that its source version is the approved one.
+    The build proves afterwards that its source version is the approved one. One query, none where no binary is such.
     """
-    if installed.version == installed.source_version:
-        return str(update.fixed_version)
+    apart = {
+        (row.host_id, row.package_version.name, row.package_version.arch)
+        for row in rows
+        if row.package_version.version != row.package_version.source_version
+    }
+    if not apart:
+        return {}
     pending = PendingUpdate.objects.filter(
-        host_id=host_id, name=installed.name, arch=installed.arch, gone_seen_at__isnull=True
-    ).first()
-    return pending.candidate_version if pending else str(update.fixed_version)
+        host_id__among=sorted({host_id for host_id, _name, _arch in apart}),
+        name__in=sorted({name for _host_id, name, _arch in apart}),
+        gone_seen_at__isnull=True,
+    ).order_by("pk")
+    found: dict[tuple[int, str, str], str] = {}
+    for host_id, name, arch, version in pending.values_list("host_id", "name", "arch", "candidate_version"):
+        if (host_id, name, arch) in apart:
+            found.setdefault((host_id, name, arch), version)
+    return found
