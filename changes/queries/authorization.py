@@ -102,6 +102,11 @@ def _summed(rfc_id: int) -> tuple[RFC, tuple[Any, ...]]:
     return rfc, (own, *(getattr(rfc, name) for name in _SUMS))
 
 
+def content_sum(rfc_id: int) -> tuple[Any, ...]:
+    """What differs as soon as anything was written that the RFC's document is made of. One query."""
+    return _summed(rfc_id)[1]
+
+
 @functools.cache
 def _with_sums() -> models.QuerySet[Any]:
     """RFCs with their sums: the question is put together once, and asked each time."""

@@ -12,11 +12,10 @@ from changes.models import RFC, Evidence
 from changes.queries.evidence import standing
 from patchflow.kernel.blockers import english
 from patchflow.kernel.models import User
-from releases.domain import sketches
+from releases.domain import plan_digests
 from releases.enums import RehearsalEnd, ReleaseState
 from releases.models import InstallProfile, PlanRehearsal, Release
 from releases.models.release import BEFORE_DEPLOY
-from releases.queries.rehearsals import planned_document
 from releases.wording import many
 
 ENDS = {RehearsalEnd.HALTED: "halts", RehearsalEnd.STUCK: "waits without end"}
@@ -70,7 +69,7 @@ def find_outdated(rfc: RFC, row: Evidence, at: datetime) -> str:
         return english("%(release)s is not what carries it now: rehearse it again.", release=number)
     if newest.state == ReleaseState.COMPLETED:
         return english("%(release)s is completed: the rest is not rehearsed.", release=newest.number)
-    if newest.state in BEFORE_DEPLOY and planned_document(newest, at=at)[0] != row.digest:
+    if newest.state in BEFORE_DEPLOY and plan_digests.digest_of_release(newest, at=at) != row.digest:
         return CHANGED
     return ""
 
@@ -89,5 +88,5 @@ def _since_alone(rfc: RFC, made: PlanRehearsal, newest: Release | None, at: date
     if newest is not None:
         return english("%(release)s carries it now: rehearse its plan.", release=newest.number)
     profile = InstallProfile.objects.get(pk=made.inputs["profile"])
-    sketch = sketches.sketch(rfc, profile, executor=made.inputs["executor"], at=at)
-    return "" if sketch.digest == made.digest else CHANGED
+    now = plan_digests.digest_of_rfc(rfc, profile, executor=made.inputs["executor"], at=at)
+    return "" if now == made.digest else CHANGED

@@ -53,7 +53,7 @@ def sketch(rfc: RFC, profile: InstallProfile, *, executor: str, at: datetime) ->
         "updates": _updates(rfc), "classes": class_entries(classes, {entry["class"] for entry in entries}),
         "rings": lanes,
         "windows": [
-            {"window": window.pk, "revision": window.revision, "name": window.name[:120]} for window in _windows(rfc, ring_of)
+            {"window": window.pk, "revision": window.revision, "name": window.name[:120]} for window in windows_for(rfc, ring_of)
         ],
         "start": {"earliest": rfc.not_before, "latest": rfc.not_after}, "profile": profile_entry(profile, executor),
         "way_back": {"kind": rfc.way_back, "hosts": [], "artifacts": []},
@@ -67,7 +67,7 @@ def _updates(rfc: RFC) -> list[dict[str, str]]:
     return [{name: getattr(row, name) for name in names} for row in rows]
 
 
-def _windows(rfc: RFC, host_ids: Iterable[int]) -> list[ServiceWindow]:
+def windows_for(rfc: RFC, host_ids: Iterable[int]) -> list[ServiceWindow]:
     """Those that the RFC names; one that names none leaves it at the hosts' own."""
     named = ServiceWindow.objects.live().filter(pk__in=rfc.windows.values("window_id"))
     if not rfc.windows.exists():

@@ -11,9 +11,10 @@ from django.utils.translation import ngettext
 
 from patchflow.web import words
 from patchflow.web.geometry import Course, course
+from releases.domain.plan_digests import digest_of_release
 from releases.models import PlanRehearsal, Release
 from releases.models.release import BEFORE_DEPLOY
-from releases.queries.rehearsals import last_rehearsal, planned_document
+from releases.queries.rehearsals import last_rehearsal
 from releases.web.release_parts import hosts
 
 CSS = {"full": "st-good", "partial": "st-warn", "failed": "st-bad", "halted": "st-bad", "stuck": "st-bad"}
@@ -84,7 +85,7 @@ def summary(row: PlanRehearsal, *, now: datetime) -> list[str]:
 
 def is_stale(release: Release, row: PlanRehearsal, *, at: datetime) -> bool:
     """Whether the plan says something else by now. What has begun is not planned any more."""
-    return release.state in BEFORE_DEPLOY and row.digest != planned_document(release, at=at)[0]
+    return release.state in BEFORE_DEPLOY and row.digest != digest_of_release(release, at=at)
 
 
 def card_of(release: Release, *, at: datetime) -> dict[str, Any]:
