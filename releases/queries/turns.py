@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 
 from changes.models import Cycle
 from cmdb.models import Host
@@ -19,8 +19,9 @@ from releases.models import Job, PlannedHost, PlannedRing, PostImplementationRev
 
 @dataclass(frozen=True, slots=True)
 class RingStanding:
-    """A ring of the newest deployment, or of the plan (`state` is then empty), with its hosts in sight. `aside`: withdrawn,
-    refused or cancelled; `waiting`: all others that have not ended."""
+    """A ring of the newest deployment, or of the plan (`state` is then empty), with its hosts in sight. `good`: done,
+    and not taken back since; `taken_back`: done, and back at what it was; `aside`: withdrawn, refused or cancelled; `waiting`: all
+    others that have not ended, on the way back too."""
 
     name: str
     state: str
@@ -29,10 +30,11 @@ class RingStanding:
     good: int = 0
     bad: int = 0
     aside: int = 0
+    taken_back: int = 0
 
     @property
     def waiting(self) -> int:
-        return self.hosts - self.good - self.bad - self.aside
+        return self.hosts - self.good - self.bad - self.aside - self.taken_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +86,29 @@ def turns_of(cycle: Cycle, actor: User) -> list[Turn]:
 
 def _rings(rollout_ids: Sequence[int], actor: User) -> dict[int, list[RingStanding]]:
     """Rollout → its rings with the jobs in sight. Two queries."""
-    counts: dict[int, dict[str, int]] = defaultdict(dict)
+    back = Job.objects.filter(rollout__reverses=OuterRef("rollout"), host=OuterRef("host")).exclude(state__in=ASIDE)
+    counts: dict[int, Counter[str]] = defaultdict(Counter)
     jobs = Job.objects.filter(rollout__in=rollout_ids).visible_to(actor).order_by()
-    for ring_id, state, count in jobs.values_list("ring_id", "state").annotate(n=Count("pk")):
-        counts[ring_id][state] = count
+    stand = jobs.annotate(back=Subquery(back.order_by("-pk").values("state")[:1]))
+    for ring_id, state, back_state, count in stand.values_list("ring_id", "state", "back").annotate(n=Count("pk")):
+        counts[ring_id][_standing(state, back_state)] += count
     found: dict[int, list[RingStanding]] = defaultdict(list)
     for ring in Ring.objects.filter(rollout__in=rollout_ids).order_by("rollout_id", "position"):
         mine = counts[ring.pk]
         found[ring.rollout_id].append(
             RingStanding(
                 ring.name, ring.state, ring.state_at, hosts=sum(mine.values()),
-                good=_sum(mine, GOOD), bad=_sum(mine, BAD), aside=_sum(mine, ASIDE),
+                good=mine["good"], bad=mine["bad"], aside=mine["aside"], taken_back=mine["taken_back"],
             )
         )  # fmt: skip
     return found
 
 
-def _sum(counts: dict[str, int], states: Sequence[str]) -> int:
-    return sum(counts.get(state, 0) for state in states)
+def _standing(state: str, back: str | None) -> str:
+    """How a host counts, by its job and, if it had been done, by the one that takes it back."""
+    if state in GOOD and back is not None:
+        return "taken_back" if back in GOOD else "bad" if back in BAD else "waiting"
+    return "good" if state in GOOD else "bad" if state in BAD else "aside" if state in ASIDE else "waiting"
 
 
 def _planned(release_ids: Sequence[int], actor: User) -> dict[int, list[RingStanding]]:

@@ -111,6 +111,7 @@ class RingStandingSerializer(serializers.Serializer[Any]):
     good = serializers.IntegerField()
     bad = serializers.IntegerField()
     aside = serializers.IntegerField()
+    taken_back = serializers.IntegerField(help_text="Done, and since then back at what it was.")
     waiting = serializers.IntegerField()
 
 

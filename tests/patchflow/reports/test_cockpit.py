@@ -22,7 +22,8 @@ from cmdb.models import Host, Installation, ScanResult, ScanRun
 from cmdb.queries.scans import coverage_at
 from patchflow.kernel.models import User
 from patchflow.reports.queries.cockpit import POINTS, Cockpit, cockpit_of, moments_of
-from releases.models import PostImplementationReview, Release
+from releases.domain import rollbacks
+from releases.models import Job, PostImplementationReview, Release
 from tests.factories import changes as made
 from tests.factories.people import Cast, make_user
 from tests.factories.rollouts import Deployment, make_deployment
@@ -239,6 +240,26 @@ def test_the_same_over_rest(month: Deployment) -> None:
     assert found["decisions"]["changes"] == {d.rfc.state: 1}
     api.force_authenticate(d.cast.eve)
     assert api.get(f"/api/v1/cycles/{d.rfc.cycle_id}/cockpit/").status_code == 404
+
+
+def test_what_was_taken_back_is_not_done(month: Deployment) -> None:
+    d, cycle, cal = month, month.rfc.cycle, month.cast.che
+    for job in Job.objects.filter(rollout=d.rollout):
+        Job.objects.filter(pk=job.pk).update(state="succeeded")
+    back = rollbacks.roll_back(release_id=d.release.pk, reason="Slow.", actor=d.cast.rex, at=d.clock.at)
+
+    def standing() -> list[tuple[int, int, int, int]]:
+        (turn,) = cockpit(cycle, cal, d.clock.at).turns or ()
+        return [(ring.good, ring.bad, ring.taken_back, ring.waiting) for ring in turn.rings]
+
+    assert standing() == [(0, 0, 0, 1), (0, 0, 0, 2)]
+    first, second, third = (
+        Job.objects.filter(rollout=back).order_by("ring__position", "pk").values_list("pk", flat=True)
+    )
+    for pk, state in ((first, "succeeded"), (second, "failed"), (third, "cancelled")):
+        Job.objects.filter(pk=pk).update(state=state)
+    assert standing() == [(0, 0, 1, 0), (1, 1, 0, 0)]
+    assert "taken back 1" in page(cycle, cal)
 
 
 def test_a_review_is_owed_until_it_is_completed(month: Deployment) -> None:
