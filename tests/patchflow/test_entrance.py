@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from patchflow.kernel import people
+from patchflow.kernel.management.commands.up import first_administrator
 from patchflow.kernel.models import AuditEntry, User
 from tests.factories.people import Cast
 
@@ -155,3 +156,13 @@ def test_a_told_password_gives_no_token_and_a_new_one_ends_those_of_the_old(
     assert Client().get("/api/v1/rfcs/", headers=token).status_code == 200
     people.change_password(password="yet another word", actor=mia, at=now)
     assert Client().get("/api/v1/rfcs/", headers=token).status_code == 401
+
+
+def test_the_first_administrator_chooses_a_password_like_everybody_who_was_told_one(client: Client, db: None) -> None:
+    password = first_administrator()
+    assert first_administrator() == ""  # there is somebody
+    refused = client.post("/api/v1/login/", {"username": "admin", "password": password}, "application/json")
+    assert (refused.status_code, "choose your own" in refused.json()["detail"]) == (401, True)
+    client.post("/account/login/", {"login": "admin", "password": password})
+    assert client.get("/")["Location"] == CHANGE
+    assert AuditEntry.objects.get(verb="access.user.created").detail["by"] == "manage.py up"

@@ -1,4 +1,5 @@
-"""`manage.py people`: a small change board to try things with; passwords are printed once. Never in production."""
+"""`manage.py people`: a small change board to try things with; passwords are printed once. Never in production, and so, unlike
+everybody else whose password was told to somebody, they keep it: whoever tries things logs in as many of them."""
 
 from __future__ import annotations
 

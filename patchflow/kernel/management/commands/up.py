@@ -17,8 +17,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 from django.utils import timezone
 
+from patchflow.kernel import audit
 from patchflow.kernel.embedded import (
     CannotStart,
     Child,
@@ -44,6 +46,19 @@ FIRST_ROLES = (
     "security_officer",
     "auditor",
 )
+
+
+@transaction.atomic
+def first_administrator() -> str:
+    """Makes the first person, who may make all others, and returns the password for the first log-in; empty if there is somebody."""
+    if User.objects.filter(is_active=True).exclude(username="bot").exists():
+        return ""
+    password = secrets.token_urlsafe(12)
+    admin = User.objects.create_user("admin", password=password, is_staff=True, must_change_password=True)
+    RoleGrant.objects.bulk_create([RoleGrant(user=admin, role=role) for role in FIRST_ROLES])
+    detail = {"roles": list(FIRST_ROLES), "by": "manage.py up"}
+    audit.record(admin, "access.user.created", actor=User.bot(), at=timezone.now(), detail=detail)
+    return password
 
 
 class Command(BaseCommand):
@@ -151,15 +166,9 @@ class Command(BaseCommand):
     def _prepare(self, *, local: bool) -> None:
         """Migrations, and the first administrator, whose credentials are printed once."""
         call_command("migrate", verbosity=0, interactive=False)
-        if not User.objects.filter(is_active=True).exclude(username="bot").exists():
-            password = secrets.token_urlsafe(12)
-            admin = User.objects.create_user("admin", password=password, is_staff=True)
-            RoleGrant.objects.bulk_create([RoleGrant(user=admin, role=role) for role in FIRST_ROLES])
-            self.stdout.write(
-                self.style.WARNING(
-                    f"First administrator: admin / {password}   (shown once; change it after the first log-in)"
-                )
-            )
+        if password := first_administrator():
+            said = f"First administrator: admin / {password}   (shown once; the first log-in asks for one of your own)"
+            self.stdout.write(self.style.WARNING(said))
         if local:
             call_command("this_computer", verbosity=0)
 
