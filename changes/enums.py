@@ -26,6 +26,7 @@ verbs(
         "submitted": "Submitted",
         "evaluated": "Evaluation begun",
         "approval_requested": "Approval requested",
+        "routes_not_asked": "Approval routes not asked, since all that they name is retired",
         "authorized": "Authorized",
         "refused": "Approval refused",
         "expired": "Approval expired",

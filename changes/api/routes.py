@@ -15,6 +15,7 @@ from changes.api.change_models import ModelLevelSerializer
 from changes.domain import routing
 from changes.enums import RiskLevel, UpdateClass
 from changes.models import ApprovalRoute
+from changes.queries.idle_routes import deciders, why_idle
 from changes.queries.routing import named_for
 from cmdb.enums import Criticality, Environment
 from patchflow.api.verbs import ReasonSerializer, VerbViewSet, parsed
@@ -32,12 +33,16 @@ class RouteSerializer(serializers.ModelSerializer[ApprovalRoute]):
     service_ids = serializers.SerializerMethodField()
     level = ModelLevelSerializer(read_only=True)
     written_by = serializers.CharField(source="written_by.username", read_only=True)
+    idle = serializers.SerializerMethodField(help_text="Why it asks nobody, if it does.")
 
     class Meta:
         model = ApprovalRoute
         fields = ("id", "name", "reason", "kinds", "min_risk", "classes", "max_criticality", "environments", "group_ids",
-                  "service_ids", "level", "asked_last", "written_by", "written_at", "retired_at")  # fmt: skip
+                  "service_ids", "level", "asked_last", "written_by", "written_at", "retired_at", "idle")  # fmt: skip
         read_only_fields = fields
+
+    def get_idle(self, route: ApprovalRoute) -> list[str]:
+        return [str(why) for why in why_idle(route, self.context["deciders"])]
 
     def get_group_ids(self, route: ApprovalRoute) -> list[int]:
         return [g.pk for g in route.groups.all() if g.pk in self.context["seen"][0]]
@@ -80,7 +85,7 @@ class RouteViewSet(VerbViewSet):
         return rows.visible_to(self.request.user)  # type: ignore[arg-type]
 
     def get_serializer_context(self) -> dict[str, Any]:
-        return {**super().get_serializer_context(), "seen": named_for(self.request.user)}  # type: ignore[arg-type]
+        return {**super().get_serializer_context(), "seen": named_for(self.request.user), "deciders": deciders()}  # type: ignore[arg-type]
 
     @extend_schema(request=WriteRouteSerializer, responses={201: RouteSerializer})
     def create(self, request: Request) -> Response:

@@ -18,8 +18,9 @@ from changes.enums import ModelState, Owners, RFCKind, RFCState, TargetOutcome
 from changes.models import RFC, ChangeModel
 from changes.queries.holds import hold_blocker
 from changes.queries.owners import owns
+from changes.queries.routing import routes_missed
 from cmdb.models import SupportGroup
-from patchflow.kernel import signoffs, workflow
+from patchflow.kernel import audit, signoffs, workflow
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.enums import Basis, Verdict
 from patchflow.kernel.errors import Blocked, Conflict, NotAllowed
@@ -76,7 +77,8 @@ def still_asked(rfc: RFC, voter: Voter) -> bool:
 @workflow.verb("change.rfc.approval_requested", RFC, "rfc_id")
 def request_approval(*, rfc_id: int, actor: User, at: datetime) -> SignOffRound:
     """Asks for approval of exactly what stands there. Gates: plans, risk, targets. Opens the round that its
-    kind or model and the routes that it meets ask for.
+    kind or model and the routes that it meets ask for; routes that it would meet, were not all that they name retired, stand
+    in the trail.
 
     A suspended RFC stays suspended; its round is about the rest of its scope. Needs rfc.request_approval.
     """
@@ -93,6 +95,9 @@ def request_approval(*, rfc_id: int, actor: User, at: datetime) -> SignOffRound:
     round_ = signoffs.open_round(
         subject=rfc, levels=routing.specs_for(rfc, at=at, out=signoffs.excluded_of(rfc)), actor=actor, at=at
     )
+    if missed := routes_missed(rfc, at=at):
+        named = [route.name for route in missed]
+        audit.record(rfc, "change.rfc.routes_not_asked", actor=User.bot(), at=at, detail={"routes": named})
     reminders.ask(round_, at=at)
     return round_
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from changes.enums import RFCKind, RiskLevel
 from changes.models import RFC, ApprovalRoute, RFCTarget, RiskAssessment
@@ -38,6 +39,14 @@ def routes_met(rfc: RFC, *, at: datetime) -> list[Met]:
     return found.get(rfc.pk, [])
 
 
+def routes_missed(rfc: RFC, *, at: datetime) -> list[ApprovalRoute]:
+    """The routes in force that `rfc` would meet, but that every group or service that they name is retired."""
+    rows = ApprovalRoute.objects.in_force().prefetch_related("groups", "services")
+    gone = [one for one in rows if all_retired(one.groups.all()) or all_retired(one.services.all())]
+    found = _each([rfc], gone, at=at, but_retired=True) if gone else {}
+    return [met.route for met in found.get(rfc.pk, [])]
+
+
 def meeting(route: ApprovalRoute, rfcs: Sequence[RFC], *, at: datetime) -> list[RFC]:
     """Those of `rfcs` that meet `route` as they stand. As many queries as for one."""
     found = _each(rfcs, [route], at=at)
@@ -51,8 +60,10 @@ def named_for(actor: User) -> tuple[set[int], set[int]]:
     return set(groups.values_list("pk", flat=True)), set(items.values_list("pk", flat=True))
 
 
-def _each(rfcs: Sequence[RFC], routes: Sequence[ApprovalRoute], *, at: datetime) -> dict[int, list[Met]]:
-    """RFC id → the routes that it meets."""
+def _each(
+    rfcs: Sequence[RFC], routes: Sequence[ApprovalRoute], *, at: datetime, but_retired: bool = False
+) -> dict[int, list[Met]]:
+    """RFC id → the routes that it meets; `but_retired`: groups and services that are all retired are not asked about."""
     ids = [rfc.pk for rfc in rfcs]
     rows = RFCTarget.objects.filter(rfc__in=ids, removed_at__isnull=True, left_at__isnull=True)
     hosts: dict[int, list[int]] = defaultdict(list)
@@ -63,17 +74,21 @@ def _each(rfcs: Sequence[RFC], routes: Sequence[ApprovalRoute], *, at: datetime)
     found: dict[int, list[Met]] = {}
     for rfc in rfcs:
         of = [facts[pk] for pk in hosts[rfc.pk] if pk in facts]
-        asked = (_met(route, rfc, of, level=levels.get(rfc.pk, "")) for route in routes if asked_as(rfc) in route.kinds)
+        asked = (
+            _met(route, rfc, of, level=levels.get(rfc.pk, ""), but_retired=but_retired)
+            for route in routes
+            if asked_as(rfc) in route.kinds
+        )
         found[rfc.pk] = [met for met in asked if met is not None]
     return found
 
 
-def _met(route: ApprovalRoute, rfc: RFC, facts: Sequence[TargetFacts], *, level: str) -> Met | None:
+def _met(route: ApprovalRoute, rfc: RFC, facts: Sequence[TargetFacts], *, level: str, but_retired: bool) -> Met | None:
     if route.min_risk and level and RANK[RiskLevel(level)] < RANK[RiskLevel(route.min_risk)]:
         return None
     if route.classes and rfc.update_class not in route.classes:
         return None
-    concerned = _concerned(route, facts)
+    concerned = _concerned(route, facts, but_retired=but_retired)
     if not concerned and (facts or _asks_items(route)):
         return None
     return Met(route, tuple(one.host_id for one in concerned), _why(route, rfc, level))
@@ -85,10 +100,12 @@ def _asks_items(route: ApprovalRoute) -> bool:
     return any(items) or route.level.get("owners") == "services"
 
 
-def _concerned(route: ApprovalRoute, facts: Iterable[TargetFacts]) -> list[TargetFacts]:
+def _concerned(route: ApprovalRoute, facts: Iterable[TargetFacts], *, but_retired: bool) -> list[TargetFacts]:
     """The targets that meet all that the route asks of a target."""
-    groups = {g.pk for g in route.groups.all()}
-    services = {s.pk for s in route.services.all()}
+    groups, services = (
+        set() if but_retired and all_retired(rows) else {one.pk for one in rows}
+        for rows in (list(route.groups.all()), list(route.services.all()))
+    )
     owners_of_services = route.level.get("owners") == "services"
     return [
         one
@@ -99,6 +116,12 @@ def _concerned(route: ApprovalRoute, facts: Iterable[TargetFacts]) -> list[Targe
         and (not services or services & set(one.services))
         and (not owners_of_services or one.services)
     ]
+
+
+def all_retired(rows: Iterable[Any]) -> bool:
+    """Whether some are named, and none of them is in use any more."""
+    standing = [one.retired_at for one in rows]
+    return bool(standing) and None not in standing
 
 
 def _why(route: ApprovalRoute, rfc: RFC, level: str) -> English:

@@ -23,6 +23,7 @@ from changes.queries.evidence import newest, said_of
 from changes.queries.holds import open_hold_of
 from changes.queries.rfcs import history_of, refusal_of
 from changes.queries.risk import LEVELS, CostOfWaiting, Waiting, factors_for
+from changes.queries.routing import routes_missed
 from cmdb.enums import Environment
 from patchflow.kernel.blockers import Blocker, here, said
 from patchflow.kernel.enums import Basis, Quorum, Verdict
@@ -187,6 +188,15 @@ def _quorum(level: SignOffLevel | LevelSpec, needed: int, asked: int) -> str:
         case _other:
             rule = _("%(needed)d of %(n)d must sign") % {"needed": needed, "n": asked}
     return rule + (_(", the first refusal ends the round") if level.veto else "")
+
+
+def routes_not_asked(rfc: RFC, *, at: datetime) -> list[str]:
+    """Which routes a round would not ask, since all groups or services that they name are retired."""
+    return [
+        _("Route “%(route)s” is not asked: all host groups, or all services, that it names are retired.")
+        % {"route": route.name}
+        for route in routes_missed(rfc, at=at)
+    ]
 
 
 def levels_to_come(rfc: RFC, *, at: datetime) -> tuple[list[Level], list[Blocker]]:

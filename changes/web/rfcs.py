@@ -199,7 +199,11 @@ def _to_be_asked(rfc: RFC, *, whole: bool, at: datetime) -> dict[str, Any]:
     if rfc.state not in TO_BE_ASKED:
         return {}
     levels, against = rfc_parts.levels_to_come(rfc, at=at)
-    return {"to_come": levels, "to_come_against": against if whole else []}
+    return {
+        "to_come": levels,
+        "to_come_against": against if whole else [],
+        "to_come_without": rfc_parts.routes_not_asked(rfc, at=at),
+    }
 
 
 def _links(rfc: RFC) -> list[tuple[str, Any]]:

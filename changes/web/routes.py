@@ -22,6 +22,7 @@ from changes.domain import routing
 from changes.domain.policy import default_levels
 from changes.enums import RFCKind, RFCState, RiskLevel, UpdateClass
 from changes.models import RFC, ApprovalRoute
+from changes.queries.idle_routes import deciders, why_idle
 from changes.queries.routing import meeting, named_for
 from changes.web.levels import level_fields, level_given, level_initial, level_words
 from changes.web.rfc_forms import Area, ReasonForm, refuse
@@ -29,7 +30,7 @@ from cmdb.enums import Criticality, Environment, ItemKind
 from cmdb.models import HostGroup
 from cmdb.queries.support import items_in_sight
 from patchflow.kernel import audit
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, here
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 from patchflow.web import parts, wordtags
@@ -162,7 +163,7 @@ def route_list(request: HttpRequest) -> HttpResponseBase:
     """Every route, in force or retired."""
     actor: Any = request.user
     rows = ApprovalRoute.objects.select_related("written_by").prefetch_related("groups", "services").visible_to(actor)
-    seen = named_for(actor)
+    seen, able = named_for(actor), deciders()
     listing = Listing(
         request,
         rows,
@@ -178,6 +179,12 @@ def route_list(request: HttpRequest) -> HttpResponseBase:
                 name="of",
             ),
             Column(_("Who is asked"), lambda r: level_words(r.level)[1], wide=True, name="asked"),
+            Column(
+                _("Asks nobody, because"),
+                lambda r: " ".join(here(why) for why in why_idle(r, able)),
+                wide=True,
+                name="idle",
+            ),
             Column(_("Written by"), "written_by.username"),
         ],
         sorts={"name": ("name", "id"), "written": ("written_at", "id")},
@@ -254,6 +261,8 @@ def route_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
 def _next(route: ApprovalRoute) -> parts.Next:
     if route.retired_at:
         return parts.Next(_("Nothing more: it is retired."))
+    if idle := why_idle(route, deciders()):
+        return parts.Next(_("It asks nobody: revise it, or retire it."), " ".join(here(why) for why in idle))
     return parts.Next(_("Every round that opens from now on asks it, of the changes that meet it."))
 
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from changes.queries import updates
 from changes.queries.feeds import late
-from changes.web import baseline_panels, host_panel, update_looks  # noqa: F401  registers how states look
+from changes.web import baseline_panels, host_panel, route_panels, update_looks  # noqa: F401  registers how states look
 from patchflow.web import panels
 from patchflow.web.navigation import FootLine, nav
 

@@ -28,7 +28,7 @@ from cmdb.web.standing import interval_of
 from patchflow.kernel import audit
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
-from patchflow.web import parts, verbs
+from patchflow.web import panels, parts, verbs
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Reach, Verb
 
@@ -221,6 +221,7 @@ def group_retire(request: HttpRequest, pk: int) -> HttpResponseBase:
         "consequences": [
             _("Hosts that have a window by this group only can no longer be deployed to."),
             _("Roles granted for this group see nothing any more."),
+            *panels.render("cmdb.group-retire", request, group),
         ],
         "form": form,
         "cancel_url": reverse("cmdb:group-detail", args=[pk]),

@@ -29,7 +29,7 @@ from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.models import User
 from patchflow.kernel.people import persons
 from patchflow.kernel.rules import capability, failing
-from patchflow.web import parts, verbs
+from patchflow.web import panels, parts, verbs
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Reach, Verb
 
@@ -321,6 +321,7 @@ def item_retire(request: HttpRequest, pk: int) -> HttpResponseBase:
         "consequences": [
             _("None of its hosts is kept up for its sake any more: all of them may be changed at once."),
             _("Its owner is no longer asked for its sake."),
+            *panels.render("cmdb.item-retire", request, item),
         ],
         "form": form,
         "cancel_url": item.get_absolute_url(),

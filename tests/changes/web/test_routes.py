@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.urls import reverse
 from rest_framework.test import APIClient
 
-from changes.domain import routing
+from changes.domain import approvals, routing
 from changes.models import ApprovalRoute
-from cmdb.models import ConfigurationItem
-from patchflow.kernel.models import RoleGrant, User
+from cmdb.domain import items, support
+from cmdb.models import ConfigurationItem, GroupMember
+from patchflow.kernel.errors import Blocked
+from patchflow.kernel.models import AuditEntry, RoleGrant, User
 from tests.changes.web.test_change_models import as_
 from tests.factories import changes as made
 from tests.factories.changes import World
@@ -112,3 +116,53 @@ def test_who_is_asked_as_owner_is_shown_as_such(world: World) -> None:
         "route “Owners”",
         [{"user": "olga", "via": "targets", "basis": "owner"}],
     )
+
+
+@pytest.mark.parametrize("kind", ["group", "service"])
+def test_a_route_that_names_only_what_is_retired_says_everywhere_that_it_asks_nobody(world: World, kind: str) -> None:
+    che, cora, at = as_(world.cast.che), world.cast.cora, world.at
+    if kind == "group":
+        one: Any = made.make_group("databases", at=at)
+        GroupMember.objects.create(group=one, host=world.hosts[0], since_at=at)
+        place, gone = reverse("cmdb:group-retire", args=[one.pk]), "Every host group that it names is retired"
+    else:
+        one = items.add(kind="service", name="Payments", actor=cora, at=at)
+        items.relate(source_id=one.pk, target_id=world.hosts[0].ci_id, kind="depends_on", actor=cora, at=at)
+        items.enter_service(item_id=one.pk, actor=cora, at=at)
+        place, gone = reverse("cmdb:item-retire", args=[one.pk]), "Every service that it names is retired"
+    level = {"name": "Chair", "roles": ["cab_chair"], "quorum": "first", "hours": 2}
+    given = {"kinds": ["normal"], "reason": "Agreed.", "level": level, f"{kind}_ids": [one.pk]}
+    route = routing.write(name="Chair of these", **given, actor=world.cast.che, at=at)
+    routing.write(name="Of another risk", **{**given, "min_risk": "high"}, actor=world.cast.che, at=at)
+    rfc = made.evaluating(world)
+    assert "is not asked" not in che.get(rfc.get_absolute_url()).text
+    before = as_(cora).get(place).text
+    assert (
+        f'ask nobody any more until they are revised: <a href="{route.get_absolute_url()}">Chair of these</a>' in before
+    )
+    as_(cora).post(place, {"reason": "Gone."})
+    for page in (reverse("changes:route-list"), route.get_absolute_url()):
+        assert gone in che.get(page).text
+    (told,) = [r for r in rest(world.cast.che).get("/api/v1/approval-routes/").data["results"] if r["id"] == route.pk]
+    assert gone in told["idle"][0]
+    shown = che.get(rfc.get_absolute_url()).text
+    assert "Route “Chair of these” is not asked" in shown
+    assert "Route “Of another risk” is not asked" not in shown
+    approvals.request_approval(rfc_id=rfc.pk, actor=world.cast.che, at=at)
+    assert AuditEntry.objects.get(verb="change.rfc.routes_not_asked").detail == {"routes": ["Chair of these"]}
+
+
+def test_a_route_whose_level_nobody_can_answer_says_so_and_its_round_does_not_open(world: World) -> None:
+    support.define(name="Night crew", members=["eve"], actor=world.cast.cora, at=world.at)
+    level = {"name": "Crew", "roles": [], "group": "Night crew", "quorum": "first", "hours": 2}
+    route = routing.write(
+        name="Crew", kinds=["normal"], reason="Agreed.", level=level, actor=world.cast.che, at=world.at
+    )
+    said = "Of those whom its level asks 0 may decide, and it needs 1: a round that asks it does not open."
+    che = as_(world.cast.che)
+    assert said in che.get(route.get_absolute_url()).text
+    assert said in che.get(reverse("changes:route-list")).text
+    with pytest.raises(Blocked, match="in which nobody may decide"):
+        approvals.request_approval(rfc_id=made.evaluating(world).pk, actor=world.cast.che, at=world.at)
+    RoleGrant.objects.create(user=world.cast.eve, role="service_owner")
+    assert said not in che.get(route.get_absolute_url()).text
