@@ -3,7 +3,7 @@ change reaches, who answers for it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -147,6 +147,12 @@ def _say(item: ConfigurationItem, fields: Mapping[str, Any]) -> None:
 
 
 # --- relations ------------------------------------------------------------------------------------------------------------------------
+def _locked(ids: Iterable[int]) -> None:
+    """Locks items in one order: who says that two hang together from one side never waits for who says it from the other."""
+    rows = ConfigurationItem._base_manager.select_for_update(of=("self",), no_key=True).order_by("pk")
+    list(rows.filter(pk__among=sorted(set(ids))).values_list("pk"))
+
+
 def _in_use(item_id: int, actor: User) -> ConfigurationItem:
     """The item, locked, a host's too, if it is not retired."""
     item = workflow.lock(ConfigurationItem, item_id)
@@ -162,10 +168,12 @@ def link(*, item_id: int, how: str, names: Collection[str], actor: User, at: dat
 
     Needs host.edit for all of them. Raises NotAllowed, Invalid (an unknown link or name: then none is written).
     """
+    demand("host.edit", ConfigurationItem.objects.filter(pk=item_id).first(), actor)
+    others = _named(names, actor)
+    _locked([item_id, *(other.pk for other in others)])
     item = _in_use(item_id, actor)
     if how not in Link.values:
         raise Invalid("Say how they hang together.", code="invalid.how")
-    others = _named(names, actor)
     if not others:
         raise Invalid("Name at least one other item.", code="invalid.names")
     way = BACKWARDS.get(Link(how))
@@ -180,8 +188,10 @@ def link(*, item_id: int, how: str, names: Collection[str], actor: User, at: dat
 @workflow.verb("cmdb.item.unlinked", ConfigurationItem, "item_id")
 def unlink(*, item_id: int, relation_id: int, actor: User, at: datetime) -> None:
     """Takes one relation of an item back; the trail keeps it. Needs host.edit. Raises Conflict if it is none of its."""
-    item = _in_use(item_id, actor)
-    row = Relation.objects.filter(Q(source=item) | Q(target=item), pk=relation_id).first()
+    ends = Relation.objects.filter(Q(source=item_id) | Q(target=item_id), pk=relation_id)
+    _locked([item_id, *(pk for both in ends.values_list("source_id", "target_id") for pk in both)])
+    _in_use(item_id, actor)
+    row = ends.first()
     if row is None:
         raise Conflict("This relation is gone already.", code="conflict.gone")
     unrelate(source_id=row.source_id, target_id=row.target_id, kind=row.kind, actor=actor, at=at)
