@@ -1,6 +1,6 @@
 """The kernel's tables: people and grants, audit, sign-offs, numbers, this installation."""
 
-from patchflow.kernel import among  # the lookup is known wherever there are models
+from patchflow.kernel import alike, among  # the lookups are known wherever there are models
 from patchflow.kernel.models.audit import Audited, AuditEntry, AuditLeaf, AuditSeal, NamedChain
 from patchflow.kernel.models.due import DueWork
 from patchflow.kernel.models.instance import Instance
