@@ -114,11 +114,10 @@ class FeedViewSet(VerbViewSet):
         return Response(FeedRunSerializer(run).data, status=202)
 
     @extend_schema(responses=QuarantinedSerializer(many=True))
-    @action(detail=True, methods=["get"], filter_backends=[])
+    @action(detail=True, methods=["get"], filter_backends=[], csv=True)
     def quarantine(self, request: Request, pk: str | None = None) -> Response:
         """Documents that were not taken in, with their errors."""
-        page = self.paginate_queryset(self.get_object().quarantine.order_by("-pk"))
-        return self.get_paginated_response(QuarantinedSerializer(page, many=True).data)
+        return self.table(QuarantinedSerializer, self.get_object().quarantine.order_by("-pk"))
 
 
 class FeedRunViewSet(VerbViewSet):

@@ -118,14 +118,14 @@ class RFCViewSet(VerbViewSet):
         return Response(ConflictsSerializer({"conflicts": shown, "hidden": hidden, "unfit": unfit}).data)
 
     @extend_schema(responses=LevelToComeSerializer(many=True))
-    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def levels(self, request: Request, pk: str | None = None) -> Response:
         """The levels that a round would ask if it opened now, one after the other, with who asks for them."""
         rfc, now = self.get_object(), timezone.now()
         out = signoffs.excluded_of(rfc)
         specs = routing.specs_for(rfc, at=now, out=out)
         rows = [{"position": n, "spec": spec, "people": able(spec, out)} for n, spec in enumerate(specs, start=1)]
-        return Response(LevelToComeSerializer(rows, many=True).data)
+        return self.table(LevelToComeSerializer, rows)
 
     @extend_schema(request=EmptySerializer, responses=RFCSerializer)
     @action(detail=True, methods=["post"])
@@ -228,7 +228,7 @@ class RFCViewSet(VerbViewSet):
 
     @extend_schema(methods=["get"], responses=EvidenceSerializer(many=True))
     @extend_schema(methods=["post"], request=RecordEvidenceSerializer, responses={201: EvidenceSerializer})
-    @action(detail=True, methods=["get", "post"], pagination_class=None, filter_backends=[])
+    @action(detail=True, methods=["get", "post"], pagination_class=None, filter_backends=[], csv=True)
     def evidence(self, request: Request, pk: str | None = None) -> Response:
         """What was stated about it; POST records a statement."""
         rfc = self.get_object()
@@ -239,18 +239,17 @@ class RFCViewSet(VerbViewSet):
         outdated = {stated.row.pk: stated.outdated for stated in newest(rfc, at=timezone.now())}
         rows = rfc.evidence.select_related("by")
         context = {"outdated": outdated, "whole": sees_all(rfc, request.user)}  # type: ignore[arg-type]
-        return Response(EvidenceSerializer(rows, many=True, context=context).data)
+        return self.table(EvidenceSerializer, rows, context=context)
 
     @extend_schema(responses=RFCTargetSerializer(many=True))
-    @action(detail=True, methods=["get"], filter_backends=[])
+    @action(detail=True, methods=["get"], filter_backends=[], csv=True)
     def targets(self, request: Request, pk: str | None = None) -> Response:
         """Its targets, those that the caller may see."""
         rows = self.get_object().targets.filter(
             removed_at__isnull=True,
             host__in=Host.objects.visible_to(request.user),  # type: ignore[arg-type]
         )
-        page = self.paginate_queryset(rows.order_by("pk"))
-        return self.get_paginated_response(RFCTargetSerializer(page, many=True).data)
+        return self.table(RFCTargetSerializer, rows.order_by("pk"))
 
     @extend_schema(request=EmptySerializer, responses={201: RFCSerializer})
     @action(detail=True, methods=["post"])
@@ -269,19 +268,18 @@ class RFCViewSet(VerbViewSet):
 
     @extend_schema(methods=["get"], responses=CommentSerializer(many=True))
     @extend_schema(methods=["post"], request=WriteCommentSerializer, responses={201: CommentSerializer})
-    @action(detail=True, methods=["get", "post"], filter_backends=[])
+    @action(detail=True, methods=["get", "post"], filter_backends=[], csv=True)
     def comments(self, request: Request, pk: str | None = None) -> Response:
         """The discussion, newest first; POST adds to it."""
         found = self._pk()
         if request.method == "POST":
             row = self.act(dossiers.comment, request, rfc_id=found, **parsed(WriteCommentSerializer, request))
             return Response(CommentSerializer(row).data, status=201)
-        page = self.paginate_queryset(Comment.objects.filter(rfc=found).select_related("by").order_by("-pk"))
-        return self.get_paginated_response(CommentSerializer(page, many=True).data)
+        return self.table(CommentSerializer, Comment.objects.filter(rfc=found).select_related("by").order_by("-pk"))
 
     @extend_schema(methods=["get"], responses=ReferenceSerializer(many=True))
     @extend_schema(methods=["post"], request=WriteReferenceSerializer, responses={201: ReferenceSerializer})
-    @action(detail=True, methods=["get", "post"], pagination_class=None, filter_backends=[])
+    @action(detail=True, methods=["get", "post"], pagination_class=None, filter_backends=[], csv=True)
     def references(self, request: Request, pk: str | None = None) -> Response:
         """Incidents, problems and requests of other systems; POST notes one."""
         found = self._pk()
@@ -289,7 +287,7 @@ class RFCViewSet(VerbViewSet):
             row = self.act(dossiers.refer, request, rfc_id=found, **parsed(WriteReferenceSerializer, request))
             return Response(ReferenceSerializer(row).data, status=201)
         rows = Reference.objects.filter(rfc=found, removed_at__isnull=True).select_related("by")
-        return Response(ReferenceSerializer(rows, many=True).data)
+        return self.table(ReferenceSerializer, rows)
 
     @extend_schema(request=DropReferenceSerializer, responses=RFCSerializer)
     @action(detail=True, methods=["post"])
@@ -311,6 +309,7 @@ class RFCViewSet(VerbViewSet):
         pagination_class=None,
         filter_backends=[],
         parser_classes=[MultiPartParser],
+        csv=True,
     )
     def attachments(self, request: Request, pk: str | None = None) -> Response:
         """The files; POST attaches one (multipart, field `file`). Its type is read from its first bytes."""
@@ -320,7 +319,7 @@ class RFCViewSet(VerbViewSet):
             row = self.act(dossiers.attach, request, rfc_id=found, name=sent.name, content=sent.file)
             return Response(AttachmentSerializer(row).data, status=201)
         rows = Attachment.objects.filter(rfc=found).select_related("by")
-        return Response(AttachmentSerializer(rows, many=True).data)
+        return self.table(AttachmentSerializer, rows)
 
     @extend_schema(
         parameters=[OpenApiParameter("attachment", int, OpenApiParameter.PATH)],
@@ -359,9 +358,9 @@ class RFCViewSet(VerbViewSet):
         return Response(AuthorizationSerializer(found).data)
 
     @extend_schema(responses=DifferenceSerializer(many=True))
-    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def difference(self, request: Request, pk: str | None = None) -> Response:
         """What differs from what the newest round asked about; for who may see every host of it."""
         rfc = self.get_object()
         demand_all(rfc, request.user)  # type: ignore[arg-type]
-        return Response(DifferenceSerializer(changes_since_signed(rfc), many=True).data)
+        return self.table(DifferenceSerializer, changes_since_signed(rfc))

@@ -139,30 +139,30 @@ class UpdateViewSet(VerbViewSet):
         return counted(SoftwareUpdate.objects.visible_to(actor), actor)
 
     @extend_schema(responses=MissingHostSerializer(many=True))
-    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def hosts(self, request: Request, pk: str | None = None) -> Response:
         """The hosts on which it is not known to be fixed, with verdict and versions compared."""
         found = hosts_concerned(self.seen_pk(), actor=request.user, at=timezone.now())  # type: ignore[arg-type]
-        return Response(MissingHostSerializer(found, many=True).data)
+        return self.table(MissingHostSerializer, found)
 
     @extend_schema(responses=VulnerabilitySerializer(many=True))
-    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def vulnerabilities(self, request: Request, pk: str | None = None) -> Response:
         """What it mends."""
-        return Response(VulnerabilitySerializer(vulnerabilities_of(self.get_object()), many=True).data)
+        return self.table(VulnerabilitySerializer, vulnerabilities_of(self.get_object()))
 
     @extend_schema(responses=AdvisorySerializer(many=True))
-    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def advisories(self, request: Request, pk: str | None = None) -> Response:
         """The notices that announce it."""
-        return Response(AdvisorySerializer(advisories_of(self.get_object()), many=True).data)
+        return self.table(AdvisorySerializer, advisories_of(self.get_object()))
 
     @extend_schema(responses=UpdateResponseSerializer(many=True))
-    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def responses(self, request: Request, pk: str | None = None) -> Response:
         """What was decided about it, the newest first."""
         rows = self.get_object().responses.select_related("decided_by")
-        return Response(UpdateResponseSerializer(rows, many=True).data)
+        return self.table(UpdateResponseSerializer, rows)
 
     @extend_schema(request=RespondSerializer, responses=UpdateSerializer)
     @action(detail=True, methods=["post"])
@@ -182,7 +182,7 @@ class UpdateViewSet(VerbViewSet):
         parameters=[OpenApiParameter("host", int, required=True, description="Id of a host.")],
         responses=MissingUpdateSerializer(many=True),
     )
-    @action(detail=False, methods=["get"], pagination_class=None, filter_backends=[])
+    @action(detail=False, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def missing(self, request: Request) -> Response:
         """What a host misses, and what is unknown about it."""
         asked = request.query_params.get("host", "")
@@ -195,10 +195,10 @@ class UpdateViewSet(VerbViewSet):
         counts = dict(self.visible().filter(pk__among=[each.pk for each in updates]).values_list("pk", "missed"))
         for each in updates:
             each.missed = counts[each.pk]  # type: ignore[attr-defined]
-        return Response(MissingUpdateSerializer(rows, many=True).data)
+        return self.table(MissingUpdateSerializer, rows)
 
     @extend_schema(responses=CoverageSerializer(many=True))
-    @action(detail=False, methods=["get"], pagination_class=None, filter_backends=[])
+    @action(detail=False, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def coverage(self, request: Request) -> Response:
         """What is known of each platform in the estate, by which feed, and how old it is."""
-        return Response(CoverageSerializer(coverage(at=timezone.now(), actor=request.user), many=True).data)  # type: ignore[arg-type]
+        return self.table(CoverageSerializer, coverage(at=timezone.now(), actor=request.user))  # type: ignore[arg-type]

@@ -61,11 +61,10 @@ class BaselineViewSet(VerbViewSet):
         return self.answer(baseline_id)
 
     @extend_schema(responses=baseline_shapes.BaselineItemSerializer(many=True))
-    @action(detail=True, methods=["get"], filter_backends=[])
+    @action(detail=True, methods=["get"], filter_backends=[], csv=True)
     def items(self, request: Request, pk: str | None = None) -> Response:
         """The packages of the baseline."""
-        page = self.paginate_queryset(self.get_object().items.all())
-        return self.get_paginated_response(baseline_shapes.BaselineItemSerializer(page, many=True).data)
+        return self.table(baseline_shapes.BaselineItemSerializer, self.get_object().items.all())
 
     @extend_schema(responses=baseline_shapes.ComplianceSerializer)
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])

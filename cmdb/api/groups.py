@@ -151,11 +151,11 @@ class WindowViewSet(VerbViewSet):
         )
 
     @extend_schema(responses=window_shapes.OpeningSerializer(many=True))
-    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def openings(self, request: Request, pk: str | None = None) -> Response:
         """The next 20 openings."""
         found = openings(self.get_object(), after=timezone.now(), count=OPENINGS)
-        return Response(window_shapes.OpeningSerializer(found, many=True).data)
+        return self.table(window_shapes.OpeningSerializer, found)
 
     @extend_schema(request=window_shapes.PreviewWindowSerializer, responses=window_shapes.OpeningSerializer(many=True))
     @action(detail=False, methods=["post"], pagination_class=None, filter_backends=[])

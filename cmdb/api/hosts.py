@@ -133,10 +133,10 @@ class HostViewSet(VerbViewSet):
         return Response(host_shapes.ProbeSerializer({**asdict(found), "usable": found.usable}).data)
 
     @extend_schema(responses=host_shapes.FactSerializer(many=True))
-    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def facts(self, request: Request, pk: str | None = None) -> Response:
         """Facts with source and age; disagreement beside them."""
-        return Response(host_shapes.FactSerializer(facts_of(self.get_object()), many=True).data)
+        return self.table(host_shapes.FactSerializer, facts_of(self.get_object()))
 
     @extend_schema(request=host_shapes.SetFactSerializer, responses=host_shapes.FactSerializer(many=True))
     @action(detail=True, methods=["post"], url_path="set-fact", pagination_class=None, filter_backends=[])
@@ -158,7 +158,7 @@ class HostViewSet(VerbViewSet):
         parameters=[OpenApiParameter("as_of", OpenApiTypes.DATETIME, description="As it was then; default now.")],
         responses=host_shapes.InstallationSerializer(many=True),
     )
-    @action(detail=True, methods=["get"], filter_backends=[])
+    @action(detail=True, methods=["get"], filter_backends=[], csv=True)
     def packages(self, request: Request, pk: str | None = None) -> Response:
         """Packages by first sight, newest first, now or as of a moment."""
         host, as_of = self.get_object(), None
@@ -171,24 +171,23 @@ class HostViewSet(VerbViewSet):
         return self._page(software.packages_of(host.pk, as_of=as_of).order_by(), host_shapes.InstallationSerializer)
 
     @extend_schema(responses=host_shapes.PendingUpdateSerializer(many=True))
-    @action(detail=True, methods=["get"], filter_backends=[])
+    @action(detail=True, methods=["get"], filter_backends=[], csv=True)
     def pending(self, request: Request, pk: str | None = None) -> Response:
         """What the host's own package manager would bring in."""
         return self._page(software.pending_of(self.seen_pk()).order_by(), host_shapes.PendingUpdateSerializer)
 
     def _page(self, rows: QuerySet[Installation] | QuerySet[PendingUpdate], shape: Any) -> Response:
-        page = self.paginate_queryset(rows)
-        return self.get_paginated_response(shape(page, many=True).data)
+        return self.table(shape, rows)
 
     @extend_schema(responses=window_shapes.OpeningSerializer(many=True))
-    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def windows(self, request: Request, pk: str | None = None) -> Response:
         """The next 20 openings of the host's windows; empty: no window, so nothing is deployed here."""
         found = windows.openings_of_host(self.seen_pk(), after=timezone.now(), count=OPENINGS)
-        return Response(window_shapes.OpeningSerializer(found, many=True).data)
+        return self.table(window_shapes.OpeningSerializer, found)
 
     @extend_schema(responses=baseline_shapes.HostBaselineSerializer(many=True))
-    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def baseline(self, request: Request, pk: str | None = None) -> Response:
         """The host against each baseline in force for it: which package, which version against which."""
         host = self.get_object()
@@ -201,7 +200,7 @@ class HostViewSet(VerbViewSet):
             }
             for baseline, found in baselines.of_host(host, at=timezone.now())
         ]
-        return Response(baseline_shapes.HostBaselineSerializer(rows, many=True).data)
+        return self.table(baseline_shapes.HostBaselineSerializer, rows)
 
     @extend_schema(
         request=baseline_shapes.ExplainAboveSerializer, responses={201: baseline_shapes.DiscrepancySerializer}

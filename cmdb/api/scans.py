@@ -45,10 +45,9 @@ class ScanRunViewSet(VerbViewSet):
         return self.answer(run_id)
 
     @extend_schema(responses=scan_shapes.ScanResultSerializer(many=True))
-    @action(detail=True, methods=["get"], filter_backends=[])
+    @action(detail=True, methods=["get"], filter_backends=[], csv=True)
     def results(self, request: Request, pk: str | None = None) -> Response:
         """What became of each host, with reasons."""
         seen = Host.objects.visible_to(request.user)  # type: ignore[arg-type]
         rows = self.get_object().results.filter(host__in=seen).select_related("host")
-        page = self.paginate_queryset(rows)
-        return self.get_paginated_response(scan_shapes.ScanResultSerializer(page, many=True).data)
+        return self.table(scan_shapes.ScanResultSerializer, rows)

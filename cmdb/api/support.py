@@ -51,22 +51,21 @@ class SupportGroupViewSet(VerbViewSet):
         return rows if actor.holds_somewhere("host.view") else rows.none()
 
     @extend_schema(responses=AnsweredItemSerializer(many=True))
-    @action(detail=True, methods=["get"], filter_backends=[])
+    @action(detail=True, methods=["get"], filter_backends=[], csv=True)
     def items(self, request: Request, pk: str | None = None) -> Response:
         """The items that name the group, of those that the caller sees."""
         actor: Any = request.user
         return self._page(items_in_sight(actor).filter(support_group=self.get_object().name))
 
     @extend_schema(responses=AnsweredItemSerializer(many=True))
-    @action(detail=False, methods=["get"], filter_backends=[])
+    @action(detail=False, methods=["get"], filter_backends=[], csv=True)
     def nobody(self, request: Request) -> Response:
         """The items in sight that have neither owner nor support group."""
         actor: Any = request.user
         return self._page(items_in_sight(actor).filter(NOBODY))
 
     def _page(self, rows: QuerySet[ConfigurationItem]) -> Response:
-        page = self.paginate_queryset(rows.select_related("owner"))
-        return self.get_paginated_response(AnsweredItemSerializer(page, many=True).data)
+        return self.table(AnsweredItemSerializer, rows.select_related("owner"))
 
     @extend_schema(request=DefineSerializer, responses={201: SupportGroupSerializer})
     def create(self, request: Request) -> Response:

@@ -190,48 +190,48 @@ class ReleaseViewSet(VerbViewSet):
 
     # --- reads ------------------------------------------------------------------------------------------------------
     @extend_schema(responses=shapes.ReadinessItemSerializer(many=True))
-    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def checklist(self, request: Request, pk: str | None = None) -> Response:
         """Readiness as a list of reasons, line by line."""
         release = self.get_object()
         demand_all(release, request.user)  # type: ignore[arg-type]
-        return Response(shapes.ReadinessItemSerializer(checklist.checklist(release, at=timezone.now()), many=True).data)
+        return self.table(shapes.ReadinessItemSerializer, checklist.checklist(release, at=timezone.now()))
 
     @extend_schema(responses=shapes.BuildSerializer(many=True))
-    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def builds(self, request: Request, pk: str | None = None) -> Response:
         """The builds, newest first, with what each host class would get."""
         release = self.get_object()
         demand_all(release, request.user)  # type: ignore[arg-type]
         rows = release.builds.prefetch_related("classes__representative")
-        return Response(shapes.BuildSerializer(rows, many=True).data)
+        return self.table(shapes.BuildSerializer, rows)
 
     @extend_schema(responses=shapes.AcceptancePlanSerializer(many=True))
-    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def tests(self, request: Request, pk: str | None = None) -> Response:
         """The planned tests with their runs and steps."""
         release = self.get_object()
         demand_all(release, request.user)  # type: ignore[arg-type]
         rows = release.acceptance_plans.select_related("update", "host").prefetch_related("runs__steps").order_by("pk")
-        return Response(shapes.AcceptancePlanSerializer(rows, many=True).data)
+        return self.table(shapes.AcceptancePlanSerializer, rows)
 
     @extend_schema(responses=shapes.ManifestSerializer(many=True))
-    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def manifests(self, request: Request, pk: str | None = None) -> Response:
         """Every sealed manifest, newest first."""
         release = self.get_object()
         demand_all(release, request.user)  # type: ignore[arg-type]
         rows = Manifest.objects.filter(release=release).select_related("sealed_by").order_by("-revision")
-        return Response(shapes.ManifestSerializer(rows, many=True).data)
+        return self.table(shapes.ManifestSerializer, rows)
 
     @extend_schema(responses=shapes.AmendmentSerializer(many=True))
-    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def amendments(self, request: Request, pk: str | None = None) -> Response:
         """Every proposal that hosts join, newest first."""
         release = self.get_object()
         demand_all(release, request.user)  # type: ignore[arg-type]
         rows = release.amendments.select_related("base", "manifest", "proposed_by")
-        return Response(shapes.AmendmentSerializer(rows, many=True).data)
+        return self.table(shapes.AmendmentSerializer, rows)
 
     @extend_schema(responses=shapes.LateComersSerializer)
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
@@ -245,13 +245,13 @@ class ReleaseViewSet(VerbViewSet):
         return Response(shapes.LateComersSerializer(late).data)
 
     @extend_schema(responses=shapes.PlanRehearsalSerializer(many=True))
-    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def rehearsals(self, request: Request, pk: str | None = None) -> Response:
         """The last ten rehearsals of its plan, newest first."""
         release = self.get_object()
         demand_all(release, request.user)  # type: ignore[arg-type]
         rows = PlanRehearsal.objects.filter(release=release).select_related("made_by").order_by("-pk")[:10]
-        return Response(shapes.PlanRehearsalSerializer(rows, many=True).data)
+        return self.table(shapes.PlanRehearsalSerializer, rows)
 
     @extend_schema(responses={200: dict[str, Any]})
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])

@@ -328,16 +328,16 @@ class JobViewSet(VerbViewSet):
         return self.answer(job.pk)
 
     @extend_schema(responses=SlipSerializer(many=True))
-    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def slips(self, request: Request, pk: str | None = None) -> Response:
         """Every verdict of the gates about this host, newest first."""
-        return Response(SlipSerializer(self.get_object().slips.order_by("-pk")[:100], many=True).data)
+        return self.table(SlipSerializer, self.get_object().slips.order_by("-pk")[:100])
 
     @extend_schema(responses=EventSerializer(many=True))
-    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[])
+    @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def events(self, request: Request, pk: str | None = None) -> Response:
         """The journal that the host wrote, oldest first."""
-        return Response(EventSerializer(self.get_object().events.order_by("attempt", "seq")[:1000], many=True).data)
+        return self.table(EventSerializer, self.get_object().events.order_by("attempt", "seq")[:1000])
 
 
 class KillSwitchViewSet(VerbViewSet):
