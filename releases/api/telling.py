@@ -35,11 +35,13 @@ class AcknowledgeSerializer(serializers.Serializer[Any]):
 class DelayRequestSerializer(serializers.ModelSerializer[DelayRequest]):
     asked_by = serializers.CharField(source="asked_by.username")
     decided_by = serializers.CharField(source="decided_by.username", default=None)
+    granted_before = serializers.IntegerField(help_text="How often the ring had been granted more time before.")
 
     class Meta:
         model = DelayRequest
         fields = (
             "id", "ring", "state", "until", "reason", "asked_by", "asked_at", "decided_by", "decided_at", "comment",
+            "granted_before",
         )  # fmt: skip
 
 
@@ -90,7 +92,7 @@ class DelayRequestViewSet(VerbViewSet):
     def visible(self) -> QuerySet[DelayRequest]:
         actor: Any = self.request.user
         rows = DelayRequest.objects.filter(_seen(actor) | Q(asked_by=actor))
-        return rows.select_related("asked_by", "decided_by").order_by("-pk")
+        return rows.counted().select_related("asked_by", "decided_by").order_by("-pk")
 
     @extend_schema(request=AskDelaySerializer, responses={201: DelayRequestSerializer})
     def create(self, request: Request) -> Response:

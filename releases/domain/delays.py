@@ -26,7 +26,8 @@ WAITING = (RingState.PENDING, RingState.NOTIFIED)
 
 @workflow.verb("release.delay.asked", Ring, "ring_id")
 def ask(*, ring_id: int, until: datetime, reason: str, actor: User, at: datetime) -> DelayRequest:
-    """A representative of the ring asks that it does not start before `until`. The change managers are told.
+    """A representative of the ring asks that it does not start before `until`. The change managers are told, and how often it was
+    granted before.
 
     Raises NotAllowed (no representative), Conflict (it has begun, or is asked already), Invalid (no reason, no later time).
     """
@@ -43,10 +44,11 @@ def ask(*, ring_id: int, until: datetime, reason: str, actor: User, at: datetime
     if DelayRequest.objects.filter(ring=ring, asked_by=actor, state=DelayState.ASKED).exists():
         raise Conflict("You have asked already: withdraw that first, or wait for the answer.", code="delay.asked")
     request = DelayRequest.objects.create(ring=ring, asked_by=actor, asked_at=at, reason=reason.strip(), until=until)
-    detail = {"until": until, "reason": request.reason}
+    before = DelayRequest.objects.filter(ring=ring, state=DelayState.GRANTED).count()
+    detail = {"until": until, "reason": request.reason, "granted_before": before}
     audit.record(request, "release.delay.asked", actor=actor, at=at, detail=detail)
     people = [user for user, _via in voters_by_role("change_manager", ring.scope_keys())]
-    _tell("delay_asked", request, people, at=at)
+    _tell("delay_asked", request, people, at=at, before=before)
     return request
 
 
@@ -118,7 +120,7 @@ def find_grant_blockers(request: DelayRequest, **_: object) -> list[Blocker]:
     return found
 
 
-def _tell(kind: str, request: DelayRequest, people: list[User], *, at: datetime) -> None:
+def _tell(kind: str, request: DelayRequest, people: list[User], *, at: datetime, before: int = 0) -> None:
     ring = request.ring
     tell(
         kind=kind,
@@ -131,4 +133,5 @@ def _tell(kind: str, request: DelayRequest, people: list[User], *, at: datetime)
         release=ring.rollout.release,
         request=request,
         granted=request.state == DelayState.GRANTED,
+        before=before,
     )

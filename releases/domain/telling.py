@@ -79,7 +79,7 @@ kind(
 )  # fmt: skip
 DELAY = RING | {
     "request.asked_by": str, "request.reason": str, "request.until": datetime, "request.comment": str, "request.decided_by": str,
-    "granted": bool,
+    "granted": bool, "before": int,
 }  # fmt: skip
 kind(
     "delay_asked",

@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from patchflow.kernel.fsm import state_field, transition
@@ -64,6 +65,16 @@ def asker(request: DelayRequest, actor: User) -> bool:
     return actor.pk == request.asked_by_id
 
 
+class DelayRequestQuerySet(models.QuerySet["DelayRequest"]):
+    def counted(self) -> DelayRequestQuerySet:
+        """With `granted_before`: how often the ring had been granted more time before."""
+        earlier = self.model._base_manager.filter(
+            ring=models.OuterRef("ring"), state=D.GRANTED, pk__lt=models.OuterRef("pk")
+        )
+        count = earlier.order_by().values("ring").annotate(n=models.Count("pk")).values("n")
+        return self.annotate(granted_before=Coalesce(models.Subquery(count), 0))
+
+
 class DelayRequest(Audited):
     """A representative asks that the ring starts later, with a reason. `until`: not before; the same as asked, or earlier."""
 
@@ -76,6 +87,8 @@ class DelayRequest(Audited):
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+")
     decided_at = models.DateTimeField(null=True, blank=True)
     comment = models.TextField(blank=True, default="")
+
+    objects = DelayRequestQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]

@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from changes.models import RFC
@@ -111,7 +111,7 @@ PEOPLE = [
 
 
 def _requests(ring: Ring, actor: User, *, sees: bool) -> list[DelayRequest]:
-    rows = ring.delay_requests.select_related("asked_by", "decided_by", "ring__rollout")
+    rows = ring.delay_requests.all().counted().select_related("asked_by", "decided_by", "ring__rollout")
     return list(rows if sees else rows.filter(asked_by=actor))
 
 
@@ -147,6 +147,14 @@ def _verbs(ring: Ring, mine: Representative | None) -> list[Verb]:
     return found
 
 
+def granted_before(times: int) -> str:
+    """How often the ring was granted more time before, in words; empty where it was not."""
+    said = ngettext(
+        "This ring was granted more time once before.", "This ring was granted more time %(n)d times before.", times
+    )
+    return said % {"n": times} if times else ""
+
+
 def _shown(request: DelayRequest, actor: User, now: datetime) -> dict[str, Any]:
     verbs = []
     labels = {"grant": _("Grant"), "refuse": _("Refuse"), "withdraw": _("Withdraw")}
@@ -159,7 +167,10 @@ def _shown(request: DelayRequest, actor: User, now: datetime) -> dict[str, Any]:
                 method="get",
             )
         )  # fmt: skip
-    return {"request": request, "verbs": verbs, "prefix": f"d{request.pk}"}
+    return {
+        "request": request, "verbs": verbs, "prefix": f"d{request.pk}",
+        "before": granted_before(getattr(request, "granted_before", 0)),
+    }  # fmt: skip
 
 
 @login_required
@@ -209,7 +220,7 @@ class RefuseForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 def delay_decide(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     """Grants, refuses or withdraws one request for more time."""
-    found = get_object_or_404(DelayRequest.objects.select_related("ring__rollout", "asked_by"), pk=pk)
+    found = get_object_or_404(DelayRequest.objects.counted().select_related("ring__rollout", "asked_by"), pk=pk)
     ring = _ring(request, found.ring_id)
     act: Callable[..., Any] = getattr(delays, verb)
     title = {"grant": _("Grant more time"), "refuse": _("Refuse more time"), "withdraw": _("Withdraw the request")}[
@@ -219,6 +230,7 @@ def delay_decide(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
         "who": found.asked_by, "ring": ring.name, "rollout": ring.rollout.number,
         "when": words.at(found.until, now=timezone.now()), "why": found.reason,
     }  # fmt: skip
+    lede = " ".join(filter(None, [lede, granted_before(getattr(found, "granted_before", 0))]))
     shapes: dict[str, type[forms.Form]] = {"withdraw": forms.Form, "refuse": RefuseForm}
     form = shapes.get(verb, CommentForm)(request.POST if request.method == "POST" else None)
     return _form(

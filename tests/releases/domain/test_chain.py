@@ -129,6 +129,16 @@ def test_more_time_is_granted_by_a_change_manager_and_holds_the_ring(make: Make)
     delays.grant(request_id=request.pk, actor=deployment.cast.che, **by)
     assert told("delay_decided") == ["olga"]
     assert later(deployment, hours=47) == "notified"
+    again = delays.ask(
+        ring_id=deployment.ring().pk, until=deployment.clock.at + timedelta(hours=1, minutes=30), reason="Not closed yet.",
+        actor=olga, at=deployment.clock.at,
+    )  # fmt: skip
+    assert dict(DelayRequest.objects.counted().values_list("pk", "granted_before")) == {request.pk: 0, again.pk: 1}
+    assert AuditEntry.objects.filter(verb="release.delay.asked").latest("pk").detail["granted_before"] == 1
+    assert (
+        "This ring was granted more time once before."
+        in Delivery.objects.filter(notice__kind="delay_asked").latest("pk").body
+    )
     assert later(deployment, hours=1) == "running"
 
 
