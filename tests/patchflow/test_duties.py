@@ -19,7 +19,7 @@ import pytest
 from changes.domain import change_models
 from changes.models import RFC, AgendaItem, ChangeModel, ChangeTask, Cycle, CycleEvent, RFCRevision
 from cmdb.models import Baseline, Exemption
-from patchflow.kernel import fsm, signoffs
+from patchflow.kernel import fsm, service_accounts, signoffs
 from patchflow.kernel.models import RoleGrant, User
 from patchflow.kernel.roles import SYSTEM, grantable
 from patchflow.kernel.rules import Rule, failing
@@ -299,6 +299,28 @@ def rfc_of_its_signer(stage: Stage) -> tuple[Any, User, Any, User]:
     return RFC.objects.get(pk=own.pk), stage.cast.mia, rfc, stage.cast.mia
 
 
+def program_of(stage: Stage, person: User) -> User:
+    """A program of which the person was given a token."""
+    RoleGrant.objects.get_or_create(user=person, role="administrator", scope="")
+    program = service_accounts.add(username="pipeline", actor=stage.cast.ada, at=stage.at)
+    keeper = User.objects.get(pk=person.pk)
+    service_accounts.give_token(user_id=program.pk, days=1, actor=keeper, at=stage.at)
+    return program
+
+
+def rfc_of_its_signers_program(stage: Stage) -> tuple[Any, User, Any, User]:
+    rfc, own = made.authorized(stage.world()), made.authorized(stage.world())
+    RFC.objects.filter(pk=own.pk).update(requested_by=program_of(stage, stage.cast.mia))
+    return RFC.objects.get(pk=own.pk), stage.cast.mia, rfc, stage.cast.mia
+
+
+def glass_of_a_program(stage: Stage) -> tuple[Any, User, Any, User]:
+    rfc, holder, digest = made.glass_asked(stage.world()), stage.all_roles, "0" * 64
+    writer = program_of(stage, holder)
+    RFCRevision.objects.create(rfc=rfc, number=1, by=writer, at=stage.at, digest_before=digest, digest_after=digest)
+    return rfc, holder, rfc, stage.cast.cal
+
+
 def rfc_without_round(stage: Stage) -> tuple[Any, User, Any, User]:
     return made.awaiting(stage.world()), stage.all_roles, made.authorized(stage.world()), stage.cast.mia
 
@@ -494,9 +516,11 @@ SCENES: dict[tuple[str, str, str], Scene] = {
     ("changes.changemodel", "refuse", "round.ends_it"): model_asked_about,
     ("changes.changemodel", "void", "round.ends_it"): model_asked_about,
     ("changes.rfc", "authorize", "rfc.four_eyes_requester"): rfc_of_its_signer,
+    ("changes.rfc", "authorize", "rfc.four_eyes_program"): rfc_of_its_signers_program,
     ("changes.rfc", "authorize", "rfc.no_passed_round"): rfc_without_round,
     ("changes.rfc", "begin", "rfc.four_eyes_signer"): rfc_signed,
     ("changes.rfc", "break_glass", "rfc.four_eyes_requester"): glass_of_its_writer,
+    ("changes.rfc", "break_glass", "rfc.four_eyes_program"): glass_of_a_program,
     ("changes.rfc", "break_glass", "rfc.glass_not_asked"): glass_nobody_asked_for,
     ("changes.rfc", "cancel", "rfc.own"): rfc_of_another,
     ("changes.rfc", "submit", "rfc.own"): rfc_of_another,
