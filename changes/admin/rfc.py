@@ -108,7 +108,7 @@ class EvidenceInline(ReadOnlyInline):
     @admin.display(description=_("What it shows"))
     def said(self, row: Evidence) -> str:
         """Its sentence; what counts hosts out of sight is left out."""
-        return here(said_of(row, whole=sees_all(row.rfc, self.actor)))
+        return here(said_of(row, whole=sees_all(row.rfc, self.actor)), mixed=True)
 
 
 class GlassInline(ReadOnlyInline):

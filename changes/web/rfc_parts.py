@@ -30,6 +30,7 @@ from patchflow.kernel.enums import Basis, Quorum, Verdict
 from patchflow.kernel.levels import Asked, LevelSpec, able, needed, why_not_ask
 from patchflow.kernel.models import SignOffLevel, SignOffRound, User, Voter
 from patchflow.kernel.roles import all_roles
+from patchflow.kernel.sentences import say
 from patchflow.kernel.signoffs import excluded_of, open_round_of
 from patchflow.web import words
 from patchflow.web.parts import Clock, Difference, Level, Next, Signature, Statement
@@ -59,7 +60,7 @@ def next_of(rfc: RFC, *, now: datetime) -> Next:
 def next_of_hold(hold: Hold, *, now: datetime) -> Next:
     """Who put it on hold and why, and who lets it go on."""
     sentence = _("On hold since %(since)s by %(who)s: %(why)s")
-    given = {"since": words.at(hold.placed_at, now=now), "who": hold.placed_by, "why": hold.reason}
+    given = {"since": words.at(hold.placed_at, now=now), "who": hold.placed_by, "why": say(hold.reason, mixed=True)}
     if hold.cause == HoldCause.SUPERSEDED:
         return Next(sentence % given, _("A change manager keeps it (resume), or moves it. Clocks run on."))
     return Next(sentence % given, _("A change manager resumes it. Clocks run on."))
@@ -300,7 +301,7 @@ def risk_statements(risk: RiskAssessment | None, *, whole: bool) -> list[Stateme
             "st-warn"
             if f["points"]
             else "st-good",  # how much is told by the points; a red cross would say that it is denied
-            str(f["sentence"]),
+            say(str(f["sentence"])),
             _("%(points)d of %(of)d") % {"points": f["points"], "of": f["of"]},
         )
         for f in rows
@@ -399,7 +400,7 @@ def evidence_statements(rfc: RFC, *, whole: bool, now: datetime) -> list[Stateme
     for stated in newest(rfc, at=now):
         row = stated.row
         css = "st-warn" if stated.outdated else {True: "st-good", False: "st-bad", None: "st-open"}[row.passed]
-        text = f"{str(row.get_kind_display()).capitalize()}: {here(said_of(row, whole=whole))[:SUMMARY]}"
+        text = f"{str(row.get_kind_display()).capitalize()}: {here(said_of(row, whole=whole), mixed=True)[:SUMMARY]}"
         if stated.outdated:
             text = f"{text} {here(stated.outdated)}"
         found.append(Statement(css, text, words.at(row.at, now=now)))
@@ -414,7 +415,9 @@ def evidence_table(rows: Iterable[Evidence], *, whole: bool, now: datetime) -> T
     return Table(
         [
             Column(_("What it is"), lambda row: str(row.get_kind_display()).capitalize(), name="kind"),
-            Column(_("What it shows"), lambda row: here(said_of(row, whole=whole)), wide=True, name="summary"),
+            Column(
+                _("What it shows"), lambda row: here(said_of(row, whole=whole), mixed=True), wide=True, name="summary"
+            ),
             Column(_("Verdict"), lambda row: str(VERDICTS[row.passed]), name="verdict"),
             Column(_("By"), lambda row: row.by, name="by"),
             Column(_("Age"), "at", age=True, numeric=True),

@@ -242,7 +242,13 @@ def rfc_targets(request: HttpRequest, pk: int) -> HttpResponseBase:
         (
             *TARGET_COLUMNS,
             Column(_("First possible"), lambda t: fit.fits.get(t.host_id), name="first-possible"),
-            Column(_("Why not"), lambda t: t.left_reason or fit.unfit.get(t.host_id, ""), wide=True, name="why-not"),
+            Column(
+                _("Why not"),
+                lambda t: t.left_reason or fit.unfit.get(t.host_id, ""),
+                kept="mixed",
+                wide=True,
+                name="why-not",
+            ),
         ),
         sorts={"name": ("host_name", "id"), "criticality": ("criticality", "id")},
         default="name",

@@ -31,6 +31,7 @@ from patchflow.kernel import audit
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
+from patchflow.kernel.sentences import say
 from patchflow.web import parts, states
 from patchflow.web.tables import Column, Table
 from patchflow.web.verbs import Verb
@@ -110,7 +111,7 @@ def _why(host: MissingHost) -> str:
     if host.packages > 1:
         said.append(ngettext("%(n)d package.", "%(n)d packages.", host.packages) % {"n": host.packages})
     if host.reason:
-        said.append(host.reason)
+        said.append(say(host.reason))
     return " ".join(said)
 
 

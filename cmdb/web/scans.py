@@ -40,7 +40,7 @@ def scan_list(request: HttpRequest) -> HttpResponseBase:
         Column(_("Scanner"), "scanner"),
         Column(_("Asked for by"), "requested_by.username"),
         Column(_("Asked"), "requested_at", age=True, numeric=True, sort="age"),
-        Column(_("Outcome"), reason_for, wide=True, name="outcome"),
+        Column(_("Outcome"), reason_for, kept="said", wide=True, name="outcome"),
     ]
 
     listing = Listing(
@@ -89,7 +89,7 @@ def scan_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
             Column(_("Result"), "state", state="cmdb.scanresult"),
             Column(_("Packages"), "packages", numeric=True),
             Column(_("Changed"), "changed"),
-            Column(_("Reason"), "reason", wide=True),
+            Column(_("Reason"), "reason", kept="said", wide=True),
         ],
         sorts={"name": ("host__name",)},
         default="name",

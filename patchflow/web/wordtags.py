@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
 
+from patchflow.kernel import sentences
 from patchflow.web import icons, states, words
 
 register = template.Library()
@@ -117,6 +118,13 @@ NUMBER = re.compile(r"\b[A-Z]{2,4}-\d{4}-\d{5}\b")
 def unbroken(text: Any) -> SafeString:
     """A heading or a cell in which no number of a record ("REL-2026-00008") is broken at a hyphen."""
     return SafeString(NUMBER.sub(r'<span class="nb">\g<0></span>', conditional_escape(text)))
+
+
+@register.filter
+def kept(text: Any, whose: str = "") -> Any:
+    """A sentence that was kept in English, in the reader's language and zone. `"mixed"`: of a field in which a person may have
+    written, whose words stay as they are. Markup stays as it is."""
+    return text if isinstance(text, SafeString) or text is None else sentences.say(str(text), mixed=whose == "mixed")
 
 
 @register.filter

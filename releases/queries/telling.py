@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
-
 from cmdb.models import SupportGroup
+from patchflow.kernel.blockers import english, english_n
 from patchflow.kernel.models import User
 from releases.enums_rollout import JobState, RingState
 from releases.enums_telling import DelayState, Via
@@ -110,15 +108,18 @@ def waits_of(rollout: Rollout, profile: Mapping[str, Any], *, now: datetime) -> 
 def _why(start: datetime | None, delays: list[DelayRequest], silent: list[str], now: datetime) -> str:
     if delays:
         last = max(delays, key=lambda d: d.until)
-        return _("a delay until %(when)s was granted to %(who)s") % {
-            "when": f"{last.until:%d %b %Y %H:%M} UTC", "who": last.asked_by,
-        }  # fmt: skip
+        return english(
+            "a delay until %(when)s was granted to %(who)s", when=f"{last.until:%d %b %Y %H:%M} UTC", who=last.asked_by
+        )
     if start and start > now:
-        return _("its notice runs until %(when)s") % {"when": f"{start:%d %b %Y %H:%M} UTC"}
+        return english("its notice runs until %(when)s", when=f"{start:%d %b %Y %H:%M} UTC")
     if silent:
-        return ngettext(
-            "%(n)d representative has not acknowledged: %(who)s", "%(n)d representatives have not acknowledged: %(who)s", len(silent)
-        ) % {"n": len(silent), "who": ", ".join(silent[:5])}  # fmt: skip
+        return english_n(
+            "%(n)s representative has not acknowledged: %(who)s",
+            "%(n)s representatives have not acknowledged: %(who)s",
+            len(silent),
+            who=", ".join(silent[:5]),
+        )
     return ""
 
 

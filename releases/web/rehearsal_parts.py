@@ -9,6 +9,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from patchflow.kernel.sentences import say
 from patchflow.web import words
 from patchflow.web.geometry import Course, course
 from releases.domain.plan_digests import digest_of_release
@@ -71,9 +72,11 @@ def summary(row: PlanRehearsal, *, now: datetime) -> list[str]:
         done = {"when": words.at(row.ends_at, now=now), "span": words.duration(row.ends_at - row.starts_at)}
         lines.append(_("The last ring ends %(when)s, %(span)s after the start.") % done)
     elif row.end == "halted" and row.stopped_at:
-        lines.append(_("It halts %(when)s: %(why)s") % {"when": words.at(row.stopped_at, now=now), "why": row.cause})
+        lines.append(
+            _("It halts %(when)s: %(why)s") % {"when": words.at(row.stopped_at, now=now), "why": say(row.cause)}
+        )
     else:
-        lines.append(row.cause)
+        lines.append(say(row.cause))
     good = row.result["good"]
     lines.append(_("%(good)d of %(hosts)s done") % {"good": good, "hosts": hosts(row.result["hosts"])} + ".")
     if unfit := unfit_line(row):

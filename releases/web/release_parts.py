@@ -12,6 +12,7 @@ from django.utils.translation import gettext_noop, ngettext
 
 from changes.queries.holds import open_hold_of
 from changes.web import rfc_parts
+from patchflow.kernel.sentences import say
 from patchflow.kernel.signoffs import open_round_of
 from patchflow.web import words
 from patchflow.web.parts import Next, Statement
@@ -108,7 +109,7 @@ def next_of(release: Release, *, now: datetime, yours: bool = False) -> Next:
     if yours:
         sentence = YOURS.get(ReleaseState(release.state), sentence)
     if release.reason:
-        detail = _("Last time: %(why)s") % {"why": release.reason}
+        detail = _("Last time: %(why)s") % {"why": say(release.reason, mixed=True)}
     return Next(_(sentence), _(detail) if detail and not release.reason else detail)
 
 
@@ -152,7 +153,7 @@ def test_rows(
         steps = [
             Statement(
                 looks("releases.acceptancestep", s.outcome).css,
-                f"{str(s.get_kind_display()).capitalize()}: {s.summary}",
+                f"{str(s.get_kind_display()).capitalize()}: {say(s.summary, mixed=True)}",
                 words.at(s.at, now=now),
             )
             for s in (run.steps.all() if run else [])

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from changes.models import SoftwareUpdate
+from patchflow.kernel.sentences import say
 from patchflow.web import words
 from releases.domain.checklist import Item
 from releases.enums import ArtifactUse
@@ -166,7 +167,7 @@ def _build_lines(build: Build | None, verified: Item | None, now: datetime) -> l
         return []
     lines = [_("Build %(n)d, asked for %(when)s") % {"n": build.number, "when": words.at(build.requested_at, now=now)}]
     if build.reason:
-        return [*lines, build.reason]
+        return [*lines, say(build.reason, mixed=True)]
     classes = list(build.classes.all())
     for one in classes:
         along = sum(1 for p in one.packages if p["dependency"])

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from patchflow.kernel.models import User
+from patchflow.kernel.sentences import say
 from patchflow.web import parts, states, words
 from releases import confidence
 from releases.enums_rollout import BAD, GOOD, LIVE, REPORTED, JobState, RingState, RolloutState
@@ -189,7 +190,7 @@ def figures(ring: Ring, tally: Tally, at: datetime, classes: Sequence[str]) -> l
         left = max(0, int((ring.soak_until - at).total_seconds() // 60))
         lines.append(ngettext("watched for %(n)d minute more", "watched for %(n)d minutes more", left) % {"n": left})
     if ring.reason:
-        lines.append(ring.reason)
+        lines.append(say(ring.reason, mixed=True))
     return lines
 
 

@@ -129,7 +129,7 @@ def rollout_hosts(request: HttpRequest, pk: int) -> HttpResponseBase:
                 name="attempt",
             ),
             Column(_("Since"), "state_at", age=True, numeric=True, sort="age"),
-            Column(_("Why"), lambda job: job.statement or job.reason, wide=True, name="why"),
+            Column(_("Why"), lambda job: job.statement or job.reason, kept="mixed", wide=True, name="why"),
         ],
         sorts={"name": ("host__name", "pk"), "age": ("-state_at", "-pk")},
         default="name",

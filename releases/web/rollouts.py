@@ -61,7 +61,11 @@ def rollout_list(request: HttpRequest) -> HttpResponseBase:
         Column(_("Started by"), "started_by.username"),
         Column(_("Since"), "state_at", age=True, numeric=True, sort="age"),
         Column(
-            _("Waits for"), lambda r: _stands_still(r, switch) or r.statement or r.reason, wide=True, name="waits-for"
+            _("Waits for"),
+            lambda r: _stands_still(r, switch) or r.statement or r.reason,
+            kept="mixed",
+            wide=True,
+            name="waits-for",
         ),
     ]
     listing = Listing(

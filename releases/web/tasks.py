@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from changes.web.rfc_forms import Area
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.errors import Refusal
+from patchflow.kernel.sentences import say
 from patchflow.web import words
 from patchflow.web.parts import Crumb, Next
 from patchflow.web.tables import Column, Filter, Listing, list_page
@@ -169,7 +170,7 @@ def _links_of(task: HandTask) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = [
         (_("Rollout"), format_html('<a href="{}?target={}">{}</a>', rollout.get_absolute_url(), task.job_id, rollout)),
         (_("State of the host in it"), task.job.get_state_display()),
-        (_("Why"), task.job.statement or "–"),
+        (_("Why"), say(task.job.statement) or "–"),
         (_("Key of the job"), format_html('<span class="mono">{}</span>', task.job_key)),
     ]
     if task.begun_by:

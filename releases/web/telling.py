@@ -23,7 +23,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from changes.models import RFC
 from changes.web.rfc_forms import Moment
 from patchflow.kernel import workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, here
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 from patchflow.notices.wording import Voice
@@ -281,7 +281,12 @@ def people_of_rollout(request: HttpRequest, rollout: Any) -> SafeString | None:
         DelayRequest.objects.filter(ring__rollout=rollout, state=DelayState.ASKED).values_list("ring_id", flat=True)
     )
     rows = [
-        {"ring": ring, "knowing": knowing.get(ring.pk), "waits": waits.get(ring.pk, ""), "asked": ring.pk in asked}
+        {
+            "ring": ring,
+            "knowing": knowing.get(ring.pk),
+            "waits": here(waits.get(ring.pk, "")),
+            "asked": ring.pk in asked,
+        }
         for ring in rollout.rings.order_by("position")
     ]
     return mark_safe(render_to_string("releases/_people_of_rollout.html", {"rows": rows}, request))  # noqa: S308  a template escapes

@@ -20,6 +20,7 @@ from changes.queries.feeds import visible_feeds
 from changes.queries.updates import carried, counted, relevant
 from cmdb.models import Host, ScanRun
 from patchflow.kernel.models import User
+from patchflow.kernel.sentences import say
 from patchflow.web import words
 from patchflow.web.parts import Clock, Phase, Statement, Todo
 from patchflow.web.parts import Count as Figure
@@ -198,7 +199,7 @@ def feeds(actor: User, *, at: datetime) -> list[Statement]:
         found.append(
             Statement(
                 css,
-                f"{text}: {Truncator(feed.problem).chars(200)}" if feed.problem else text,
+                f"{text}: {Truncator(say(feed.problem, mixed=True)).chars(200)}" if feed.problem else text,
                 age,
                 reverse("changes:feed-detail", args=[feed.pk]),
             )

@@ -23,6 +23,7 @@ from cmdb.enums import DiscrepancyState
 from cmdb.models import Discrepancy
 from patchflow.kernel.enums import Outcome
 from patchflow.kernel.models import AuditEntry, User
+from patchflow.kernel.sentences import say
 from patchflow.notices.models import Delivery
 from patchflow.web import words
 from patchflow.web.parts import Todo
@@ -316,7 +317,7 @@ def _releases(actor: User, at: datetime) -> list[Todo]:
             str(RELEASE_DUE[r.state][1]),
             r.named,
             r.get_absolute_url(),
-            why=r.reason,
+            why=say(r.reason, mixed=True),
             due=_span(r.state_at, at, r.latest_at if r.state not in (S.DEPLOYED, S.ROLLED_BACK) else None),
             button=str(RELEASE_DUE[r.state][2]),
             section=_("Releases to move on"),
@@ -396,7 +397,7 @@ def _halted(actor: User, at: datetime) -> list[Todo]:
             _("Look, and decide how it goes on"),
             r.named,
             r.get_absolute_url(),
-            why=Truncator(r.reason).chars(140),
+            why=Truncator(say(r.reason, mixed=True)).chars(140),
             due=_span(r.state_at, at),
             button=_("Look"),
             section=_("Rollouts to look at"),

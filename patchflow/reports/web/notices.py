@@ -181,7 +181,7 @@ def undelivered_list(request: HttpRequest) -> HttpResponseBase:
         Column(_("Notice"), "title", wide=True),
         Column(_("Written"), "notice.written_at", age=True, numeric=True),
         Column(_("Tries"), "attempts", numeric=True),
-        Column(_("Why"), "error", wide=True),
+        Column(_("Why"), "error", kept="said", wide=True),
         Column(
             "",
             lambda _d: _("Send again"),

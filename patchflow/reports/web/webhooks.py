@@ -163,7 +163,7 @@ def _message_columns(hook: Webhook) -> list[Column]:
         Column(_("State"), "state", state="notices.delivery"),
         Column(_("Answer"), "answer", numeric=True),
         Column(_("Tries"), lambda row: len(row.tries), numeric=True, name="tries"),
-        Column(_("Why"), "error", wide=True),
+        Column(_("Why"), "error", kept="said", wide=True),
         Column(_("Age"), "made_at", age=True, numeric=True, sort="age"),
         Column(
             "", again, url=lambda row: reverse("reports:webhook-again", args=[hook.pk, row.pk]) if again(row) else ""

@@ -27,7 +27,8 @@ class Column:
     `url` makes the value a link, `state` shows it as the badge of that machine, `age` shows a moment as "6 h".
     `sort` names it in the address (the listing says which fields stand behind it); `text` is the CSV's value if it
     differs; `numeric` aligns right; `wide` lets it wrap. `name` is what a saved filter calls it where `sort` and `value` do not
-    say it; a column without label and name (a button) is no part of the file and cannot be left out.
+    say it; a column without label and name (a button) is no part of the file and cannot be left out. `kept`: "said" or "mixed" where
+    the value is a sentence that was kept (`wordtags.kept`); the file has it as it was kept.
     """
 
     label: Label
@@ -41,6 +42,7 @@ class Column:
     sort: str = ""
     text: Take | None = None
     name: str = ""
+    kept: str = ""
 
     @property
     def key(self) -> str:
@@ -85,7 +87,7 @@ class Column:
         elif isinstance(value, int | Decimal):
             shown = words.number(value)
         else:
-            shown = wordtags.unbroken(value)
+            shown = wordtags.unbroken(wordtags.kept(value, self.kept) if self.kept else value)
         if self.mono:
             shown = format_html('<span class="mono">{}</span>', shown)
         address = self.url(row) if self.url else ""

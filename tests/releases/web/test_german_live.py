@@ -1,0 +1,137 @@
+"""What is kept in English is read in German: the pages and notices of a rollout, its release, its change and its hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.test import Client
+from django.utils import timezone, translation
+from django.utils.html import escape
+
+from changes.models import Evidence
+from patchflow.kernel.models import User
+from patchflow.kernel.sentences import say
+from patchflow.notices.models import Delivery
+from releases.domain import rollouts
+from releases.models import Job, PermissionSlip, Ring
+from releases.queries.rollouts import Rollout
+from tests.factories.people import Cast
+from tests.factories.rollouts import Deployment, make_deployment
+from tests.fakes.catalogue import write_catalogue
+
+pytestmark = pytest.mark.django_db
+GERMAN = {
+    "Ring %(ring)s: %(why)s.": "Ring %(ring)s: %(why)s.",
+    "%(bad)s of %(total)s hosts failed or are out of sight; the limit is %(failure_limit)s": (
+        "%(bad)s von %(total)s Hosts sind fehlgeschlagen oder außer Sicht; die Grenze ist %(failure_limit)s"
+    ),
+    "Failed: %(why)s": "Fehlgeschlagen: %(why)s",
+    "Succeeded: %(why)s": "Erfolgreich: %(why)s",
+    "simulator: a package's script failed, it is left half-configured": (
+        "simulator: das Skript eines Pakets ist fehlgeschlagen, es bleibt halb konfiguriert"
+    ),
+    "every package is at its version and nothing is unfinished": "jedes Paket hat seine Version, und nichts ist unfertig",
+    "Will not run, because it was withdrawn: %(because)s": "Läuft nicht, denn er wurde zurückgezogen: %(because)s",
+    "Will be asked again at %(when)s, because %(why)s.": "Wird am %(when)s wieder gefragt, denn %(why)s.",
+    "Runs at %(when)s, because %(why)s.": "Läuft am %(when)s, denn %(why)s.",
+    "ring “%(ring)s” is open": "Ring „%(ring)s“ ist offen",
+    "window “%(window)s” is open until %(when)s UTC": "Wartungsfenster „%(window)s“ ist bis %(when)s UTC offen",
+    "its files are verified": "seine Dateien sind geprüft",
+    "it is the machine that was signed": "er ist die unterzeichnete Maschine",
+    "no other job is at work there": "kein anderer Job ist dort bei der Arbeit",
+}
+
+
+@pytest.fixture
+def halted(cast: Cast, now: datetime, tmp_path: Path, settings: Any) -> Deployment:
+    """One host is done, one has failed, which halted the rollout, and one waits; everybody reads German in Berlin."""
+    settings.LOCALE_PATHS = [write_catalogue(tmp_path / "words", GERMAN), *settings.LOCALE_PATHS]
+    User.objects.update(language="de", time_zone="Europe/Berlin")
+    for name in ("rex", "otto", "che"):
+        getattr(cast, name).refresh_from_db()
+    deployment = make_deployment(cast, now, tmp_path, hosts=3, rings=[{"hosts": 3, "concurrency": 1, "name": "Pilot"}])
+    deployment.habit(1, "fail")
+    deployment.start()
+    deployment.work()
+    return deployment
+
+
+@pytest.fixture
+def berlin() -> Iterator[None]:
+    with translation.override("de"), timezone.override(ZoneInfo("Europe/Berlin")):
+        yield
+
+
+def page(person: User, path: str) -> str:
+    client = Client()
+    client.force_login(person)
+    answer = client.get(path)
+    assert answer.status_code == 200, path
+    return answer.content.decode()
+
+
+def kept_of(rollout: Rollout) -> set[str]:
+    """Every sentence that Patchflow has kept about it."""
+    found = set(Job.objects.filter(rollout=rollout).values_list("statement", flat=True))
+    found |= set(Job.objects.filter(rollout=rollout).values_list("reason", flat=True))
+    for slip in PermissionSlip.objects.filter(rollout=rollout):
+        found |= {slip.statement} | {gate.get("sentence", "") for gate in slip.gates}
+    found |= set(Ring.objects.filter(rollout=rollout).values_list("reason", flat=True))
+    found |= set(Evidence.objects.values_list("summary", flat=True))
+    return (found | {rollout.reason, rollout.statement}) - {""}
+
+
+def test_no_page_keeps_a_sentence_in_english_that_is_known_in_german(halted: Deployment, berlin: None) -> None:
+    rollout, rex = halted.rollout, halted.cast.rex
+    known = {text: said for text in kept_of(rollout) if (said := say(text)) != text}
+    assert {"Ring Pilot: 1 of 3 hosts failed or are out of sight; the limit is 1."} <= set(known)
+    assert len(known) >= 6
+    address = rollout.get_absolute_url()
+    pages = {
+        path: page(rex, path)
+        for path in (
+            address, *(f"{address}?target={halted.job(number).pk}" for number in range(3)), f"{address}hosts/",
+            "/rollouts/", rollout.release.get_absolute_url(), halted.rfc.get_absolute_url(), "/",
+            *(host.get_absolute_url() for host in halted.hosts),
+        )
+    }  # fmt: skip
+    left = {(path, text) for path, html in pages.items() for text in known if escape(text) in html}
+    assert left == set()
+    shown = {text for text, said in known.items() if any(escape(said) in html for html in pages.values())}
+    assert {
+        "Failed: simulator: a package's script failed, it is left half-configured",
+        "Ring Pilot: 1 of 3 hosts failed or are out of sight; the limit is 1.",
+        "it is the machine that was signed",
+    } <= shown
+    assert "Wartungsfenster „" in pages[f"{address}?target={halted.job(0).pk}"]
+    assert " UTC offen" not in pages[f"{address}?target={halted.job(0).pk}"]  # in the reader's zone
+
+
+def test_rows_and_rest_stay_english(halted: Deployment) -> None:
+    client = Client()
+    client.force_login(halted.cast.rex)
+    answer = client.get(f"/api/v1/jobs/{halted.job(1).pk}/")
+    statement = "Failed: simulator: a package's script failed, it is left half-configured"
+    assert answer.json()["statement"] == halted.job(1).statement
+    assert halted.job(1).statement.startswith(statement)
+    file = client.get(f"{halted.rollout.get_absolute_url()}hosts/?format=csv")
+    assert statement in b"".join(file.streaming_content).decode()  # type: ignore[attr-defined]
+
+
+def test_a_notice_tells_its_cause_in_german(halted: Deployment) -> None:
+    bodies = Delivery.objects.filter(notice__kind="rollout_halted").values_list("body", flat=True)
+    assert bodies
+    assert all("1 von 3 Hosts sind fehlgeschlagen oder außer Sicht" in body for body in bodies if "Ring Pilot" in body)
+    assert not [body for body in bodies if "out of sight" in body]
+
+
+def test_the_words_of_a_person_are_left_as_they_were_typed(halted: Deployment) -> None:
+    """Even where they are, by chance, what Patchflow says."""
+    rollouts.stop(rollout_id=halted.rollout.pk, reason="Restarts now.", actor=halted.cast.rex, at=halted.clock.at)
+    html = page(halted.cast.rex, f"{halted.rollout.get_absolute_url()}?target={halted.job(2).pk}")
+    assert "Läuft nicht, denn er wurde zurückgezogen: Restarts now." in html
