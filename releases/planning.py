@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from patchflow.kernel.blockers import english
 from releases import confidence, diversity
 from releases.enums_rollout import BAD, GOOD, LIVE, REPORTED, JobState, RingState, RolloutState
 
@@ -199,13 +200,21 @@ def next_actions(view: RolloutView, now: datetime) -> list[Action]:
             return _running(ring, view.open)
         case RingState.SOAKING:
             return _soaking(ring, now) or _announced(view)
-    return [Halt(f"Ring {ring.name} has failed: retry its failed hosts, accept it as it is, or stop.")]
+    return [
+        Halt(english("Ring %(ring)s has failed: retry its failed hosts, accept it as it is, or stop.", ring=ring.name))
+    ]
 
 
 def _running(ring: RingView, is_open: bool) -> list[Action]:
     if ring.bad >= ring.failure_limit:
         return _failed(
-            ring, f"{ring.bad} of {ring.total} hosts failed or are out of sight; the limit is {ring.failure_limit}"
+            ring,
+            english(
+                "%(bad)s of %(total)s hosts failed or are out of sight; the limit is %(failure_limit)s",
+                bad=ring.bad,
+                total=ring.total,
+                failure_limit=ring.failure_limit,
+            ),
         )
     if not ring.pending and not ring.live:
         return _judged(ring)
@@ -222,17 +231,29 @@ def _judged(ring: RingView) -> list[Action]:
 def _unproven(ring: RingView) -> str:
     """Why what was reported does not promote the ring; empty: it does. Nobody reported: nothing is proven."""
     if not ring.reported:
-        return f"none of {ring.total} hosts reported"
+        return english("none of %(total)s hosts reported", total=ring.total)
     if ring.good * 100 < ring.success_percent * ring.reported:
-        return f"{ring.good} of {ring.reported} that reported succeeded; {ring.success_percent} % are asked"
+        return english(
+            "%(good)s of %(reported)s that reported succeeded; %(success_percent)s %% are asked",
+            good=ring.good,
+            reported=ring.reported,
+            success_percent=ring.success_percent,
+        )
     sure, bound = ring.confidence_percent, ring.bound_percent
     if not confidence.proves(ring.good, ring.reported, bound, confidence=sure):
         low = confidence.lower_bound(ring.good, ring.reported, confidence=sure)
         failed = ring.reported - ring.good
         count = confidence.hosts_needed(bound, confidence=sure, failed=failed)
-        return (
-            f"{ring.good} of {ring.reported} that reported succeeded, which proves {low} % with {sure} % confidence; "
-            f"{bound} % are asked, and with {failed} failed they take {count} hosts that reported"
+        return english(
+            "%(good)s of %(reported)s that reported succeeded, which proves %(low)s %% with %(sure)s %% confidence; "
+            "%(bound)s %% are asked, and with %(failed)s failed they take %(count)s hosts that reported",
+            good=ring.good,
+            reported=ring.reported,
+            low=low,
+            sure=sure,
+            bound=bound,
+            failed=failed,
+            count=count,
         )
     return _untried(ring)
 
@@ -243,16 +264,24 @@ def _untried(ring: RingView) -> str:
     if not untried:
         return ""
     good = [f"{label} ({ring.classes[label]} of {ring.class_hosts})" for label in untried]
-    return (
-        f"too few good hosts so far of {len(untried)} of {len(ring.classes)} classes of machine that are asked for the next "
-        f"rings: {diversity.named(good)}"
+    return english(
+        "too few good hosts so far of %(few)s of %(all)s classes of machine that are asked for the next rings: %(classes)s",
+        few=len(untried),
+        all=len(ring.classes),
+        classes=diversity.named(good),
     )
 
 
 def _soaking(ring: RingView, now: datetime) -> list[Action]:
     if ring.bad >= ring.failure_limit and not ring.accepted_partly:
         return _failed(
-            ring, f"{ring.bad} of {ring.total} hosts failed or are out of sight; the limit is {ring.failure_limit}"
+            ring,
+            english(
+                "%(bad)s of %(total)s hosts failed or are out of sight; the limit is %(failure_limit)s",
+                bad=ring.bad,
+                total=ring.total,
+                failure_limit=ring.failure_limit,
+            ),
         )
     if ring.live or ring.soak_until is None or now < ring.soak_until:
         return []
@@ -269,4 +298,7 @@ def _announced(view: RolloutView) -> list[Action]:
 
 
 def _failed(ring: RingView, why: str) -> list[Action]:
-    return [FailRing(ring.id, f"Ring {ring.name}: {why}."), Halt(f"Ring {ring.name}: {why}.")]
+    return [
+        FailRing(ring.id, english("Ring %(ring)s: %(why)s.", ring=ring.name, why=why)),
+        Halt(english("Ring %(ring)s: %(why)s.", ring=ring.name, why=why)),
+    ]

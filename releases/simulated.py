@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
+from patchflow.kernel.blockers import english
 from releases import diversity, planning
 from releases.enums_rollout import JobState, RingState, RolloutState
 
@@ -23,7 +24,7 @@ ASKED = 100
 STEPS = 10_000
 """Acts at one moment at most; more is a contradiction in the gates, and said so."""
 Course = Literal["well", "fails", "lies", "away"]
-NOT_ANSWERING = "it does not answer"
+NOT_ANSWERING = english("it does not answer")
 
 
 Offline = Callable[[int], datetime | str]
@@ -183,7 +184,7 @@ class Simulation:
 
     def _ring_view(self, lane: Lane) -> planning.RingView:
         told = lane.notified_at if lane.state == RingState.NOTIFIED else None
-        waits = "its notice runs" if told and self.now < told + self.notice else ""
+        waits = english("its notice runs") if told and self.now < told + self.notice else ""
         return planning.RingView(
             id=lane.number, name=lane.name, state=lane.state, concurrency=lane.concurrency,
             failure_limit=lane.failure_limit, success_percent=lane.success_percent, soak_until=lane.soak_until,
@@ -319,7 +320,7 @@ class Simulation:
 
     def _expire(self, lane: Lane) -> None:
         """Past the latest start: what has not begun is refused."""
-        reason = "the latest start passes before it could begin"
+        reason = english("the latest start passes before it could begin")
         for _at, _number, target in [*lane.ready, *lane.waiting]:
             self._refuse(lane, target, "start", reason)
         for target in [one for one in lane.targets if one.host_id in lane.stuck]:
@@ -349,13 +350,18 @@ class Simulation:
 
     def _why_stuck(self, later: datetime | None) -> str:
         if later is not None:
-            return f"It does not end within {HORIZON.days} days."
+            return english("It does not end within %(days)s days.", days=HORIZON.days)
         lane = next((one for one in self.lanes if one.state not in planning.OVER), None)
         if lane is None:
-            return "Nothing is left that could go on."
+            return english("Nothing is left that could go on.")
         causes = Counter(lane.stuck.values())
         said = "; ".join(f"{n} because {why}" for (_code, why), n in causes.most_common(3))
-        return f"Ring {lane.name} would wait without end for {len(lane.stuck)} of its hosts: {said}."
+        return english(
+            "Ring %(ring)s would wait without end for %(n)s of its hosts: %(why)s.",
+            ring=lane.name,
+            n=len(lane.stuck),
+            why=said,
+        )
 
     def _mark(self) -> None:
         sums: Counter[str] = Counter()

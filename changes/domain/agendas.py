@@ -325,7 +325,8 @@ def settle(item: AgendaItem, *, at: datetime) -> AgendaItem:
     bot, round_ = User.bot(), item.round
     if round_.state in (RoundState.PASSED, RoundState.REFUSED):
         return workflow.fire(AgendaItem, item.pk, "decide", actor=bot, at=at, outcome=round_.state)
-    reason = f"The round is {round_.get_state_display()}. {round_.reason}".strip()
+    ended = english("The round is %(state)s.", state=label_of(round_))
+    reason = f"{ended} {round_.reason}".strip()
     return workflow.fire(AgendaItem, item.pk, "withdraw", actor=bot, at=at, reason=reason)
 
 

@@ -21,7 +21,7 @@ from changes.queries.owners import owns
 from changes.queries.routing import routes_missed
 from cmdb.models import SupportGroup
 from patchflow.kernel import audit, signoffs, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.enums import Basis, Verdict
 from patchflow.kernel.errors import Blocked, Conflict, NotAllowed
 from patchflow.kernel.models import SignOff, SignOffRound, User, Voter
@@ -56,8 +56,8 @@ def excluded(rfc: RFC) -> dict[int, str]:
     for function in EXCLUDERS:
         found.update(function(rfc))
     for pk in rfc.author_ids():
-        found[pk] = "You wrote this change; somebody else decides about it."
-    found[rfc.requested_by_id] = "You requested this change; somebody else decides about it."
+        found[pk] = english("You wrote this change; somebody else decides about it.")
+    found[rfc.requested_by_id] = english("You requested this change; somebody else decides about it.")
     return found
 
 
@@ -153,7 +153,9 @@ def withdraw(*, round_id: int, reason: str, actor: User, at: datetime) -> RFC | 
     if signoffs.withdraw(subject=subject, actor=actor, at=at, reason=reason.strip()) is None:
         raise Conflict(HAS_ENDED)
     if subject.state == asked:
-        workflow.fire(model, subject.pk, back, actor=actor, at=at, reason=f"Withdrawn: {reason.strip()}")
+        workflow.fire(
+            model, subject.pk, back, actor=actor, at=at, reason=english("Withdrawn: %(reason)s", reason=reason.strip())
+        )
     found: RFC | ChangeModel = model.objects.get(pk=subject.pk)
     return found
 

@@ -185,7 +185,12 @@ def use_licence(rfc: RFC, *, at: datetime) -> SignOffRound:
         opened_by=User.bot(),
         opened_at=at,
         closed_at=at,
-        reason=f"Licence of the model “{model}”, signed in its round {signed.number} (sign-off round {signed.pk}).",
+        reason=english(
+            "Licence of the model “%(model)s”, signed in its round %(n)s (sign-off round %(round)s).",
+            model=model,
+            n=signed.number,
+            round=signed.pk,
+        ),
     )
     detail = {"digest": round_.digest, "model": model.name, "model_round": signed.pk}
     audit.record(round_, "signoff.round.passed", actor=User.bot(), at=at, after=RoundState.PASSED, detail=detail)
@@ -199,13 +204,13 @@ def lose_licence_after(rfc: RFC, *, at: datetime) -> None:
     model = rfc.change_model
     if model is None or model.kind != RFCKind.STANDARD or model.state != ModelState.APPROVED:
         return
-    reason = f"{rfc.number} ended as {rfc.get_close_code_display()}."
+    reason = english("%(rfc)s ended as %(close_code)s.", rfc=rfc.number, close_code=label_of(rfc, "close_code"))
     workflow.fire(ChangeModel, model.pk, "lose_licence", actor=User.bot(), at=at, reason=reason)
 
 
 # --- its own approval --------------------------------------------------------------------------------------------------------------
 def _excluded(model: ChangeModel) -> dict[int, str]:
-    return dict.fromkeys(model.author_ids(), "You wrote this model; somebody else approves it.")
+    return dict.fromkeys(model.author_ids(), english("You wrote this model; somebody else approves it."))
 
 
 def _passed(model: ChangeModel, round_: SignOffRound, *, actor: User, at: datetime) -> None:

@@ -123,7 +123,7 @@ def notified(*, actor: User, at: datetime, update_ids: Sequence[int]) -> list[in
             audit.record(cycle, "change.cycle.notified", actor=actor, at=at, detail=detail)
             continue
         _join(cycle, found, at=at)
-        happened(cycle_id=cycle.pk, kind=E.NOTIFIED, cause=f"{len(found)} updates", actor=actor, at=at)
+        happened(cycle_id=cycle.pk, kind=E.NOTIFIED, cause=english("%(n)s updates", n=len(found)), actor=actor, at=at)
         joined.append(cycle.pk)
     return joined
 
@@ -174,7 +174,7 @@ def _open_next(*, actor: User, at: datetime) -> None:
     cycle = _open(CycleKind.MONTHLY, actor=actor, at=at)
     waiting = CycleUpdate.objects.filter(cycle__isnull=True).update(cycle=cycle, joined_at=at)
     if waiting:
-        cause = f"{waiting} updates that waited"
+        cause = english("%(n)s updates that waited", n=waiting)
         happened(cycle_id=cycle.pk, kind=E.NOTIFIED, cause=cause, actor=actor, at=at)
 
 

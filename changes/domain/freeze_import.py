@@ -12,7 +12,7 @@ from changes.domain import freezes
 from changes.models import FreezeWindow
 from cmdb.sources import ics
 from patchflow.kernel import workflow
-from patchflow.kernel.blockers import sentences
+from patchflow.kernel.blockers import english, sentences
 from patchflow.kernel.errors import Invalid, NotAllowed, Refusal
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
@@ -49,7 +49,7 @@ def take_over(
     lines = []
     for line in preview(content=content, zone=zone, actor=actor, at=at):
         if line.entry.number not in numbers:
-            line = replace(line, problem=line.problem or "Left out.")
+            line = replace(line, problem=line.problem or english("Left out."))
         elif not line.problem:
             line = _declared(line.entry, reason, passes, actor, at)
         lines.append(line)
@@ -67,11 +67,11 @@ def _problem(entry: ics.Entry, at: datetime) -> str:
     if entry.problem:
         return entry.problem
     if entry.repeat is not None:
-        return "It repeats; a freeze is one span."
+        return english("It repeats; a freeze is one span.")
     if entry.starts_at is None or entry.ends_at is None or entry.ends_at <= at:
-        return "It is over."
+        return english("It is over.")
     same = FreezeWindow.objects.filter(name=entry.name, starts_at=entry.starts_at, ends_at=entry.ends_at)
-    return "It is declared already." if same.filter(lifted_at__isnull=True).exists() else ""
+    return english("It is declared already.") if same.filter(lifted_at__isnull=True).exists() else ""
 
 
 def _declared(entry: ics.Entry, reason: str, passes: Sequence[str] | None, actor: User, at: datetime) -> Line:

@@ -8,7 +8,7 @@ from changes.enums import RFCKind, RFCState
 from changes.models import RFC, BreakGlass
 from changes.queries.holds import hold_blocker
 from patchflow.kernel import audit, signoffs, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.hands import acted
 from patchflow.kernel.models import RoleGrant, User
@@ -60,7 +60,7 @@ def break_glass(*, rfc_id: int, reason: str, actor: User, at: datetime) -> Break
     asked.broken_by, asked.broken_at, asked.review_due_at = actor, at, at + REVIEW_WITHIN
     asked.reason = f"{asked.reason}\n{reason.strip()}"
     asked.save(update_fields=["broken_by", "broken_at", "review_due_at", "reason"])
-    signoffs.withdraw(subject=rfc, actor=actor, at=at, reason="The glass was broken.")
+    signoffs.withdraw(subject=rfc, actor=actor, at=at, reason=english("The glass was broken."))
     grants = RoleGrant.objects.filter(role__in=roles_with("rfc.close")).select_related("user")
     key = f"glass:{asked.pk}:review"
     people = [g.user for g in grants]

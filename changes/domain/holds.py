@@ -26,10 +26,12 @@ def place(*, rfc_id: int, reason: str, actor: User, at: datetime, cause: str = H
         )
     hold = _place(rfc, reason=reason, cause=cause, actor=actor, at=at)
     audit.record(rfc, "change.rfc.held", actor=actor, at=at, detail={"cause": cause, "reason": hold.reason})
-    authorization_lost.send(sender=RFC, rfc_id=rfc.pk, reason=f"On hold: {hold.reason}", at=at)
+    authorization_lost.send(
+        sender=RFC, rfc_id=rfc.pk, reason=english("On hold: %(because)s", because=hold.reason), at=at
+    )
     for child in open_children(rfc):
         if open_hold_of(child) is None:
-            why = f"With its parent {rfc.number}: {hold.reason}"
+            why = english("With its parent %(rfc)s: %(because)s", rfc=rfc.number, because=hold.reason)
             place(rfc_id=child.pk, reason=why, cause=HoldCause.PARENT, actor=actor, at=at)
     return hold
 
@@ -49,7 +51,7 @@ def resume(*, rfc_id: int, actor: User, at: datetime, reason: str = "") -> Hold:
     for child in open_children(rfc):
         held = open_hold_of(child)
         if held is not None and held.cause == HoldCause.PARENT:
-            resume(rfc_id=child.pk, reason=f"With its parent {rfc.number}.", actor=actor, at=at)
+            resume(rfc_id=child.pk, reason=english("With its parent %(rfc)s.", rfc=rfc.number), actor=actor, at=at)
     return hold
 
 

@@ -15,7 +15,7 @@ from changes.enums import STEPS, WITHDRAWN, EvidenceKind, Response, RFCState, St
 from changes.models import RFC, Cycle, Evidence, Feed, PhaseStep, RFCTarget, Verification
 from cmdb.models import Host
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import english, label_of
+from patchflow.kernel.blockers import english, english_n, label_of
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.registry import sweep
@@ -136,17 +136,17 @@ def due_steps(*, now: datetime) -> int:
     return count
 
 
-def _counted(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"
-
-
 # --- provers -----------------------------------------------------------------------------------------------------------------
 @prover(StepKey.INVENTORY)
 def _inventory(cycle: Cycle, at: datetime) -> str:
     hosts = Host.objects.live()
     total = hosts.count()
     fresh = hosts.filter(audited_at__gt=at - settings.PATCHFLOW["AUDIT_GATE"]).count()
-    return f"{fresh} of {total} hosts audited within the limit of the audit gate" if total and fresh == total else ""
+    return (
+        english("%(fresh)s of %(total)s hosts audited within the limit of the audit gate", fresh=fresh, total=total)
+        if total and fresh == total
+        else ""
+    )
 
 
 @prover(StepKey.SOURCES)
@@ -154,13 +154,15 @@ def _sources(cycle: Cycle, at: datetime) -> str:
     feeds = list(Feed.objects.filter(enabled=True))
     if not feeds or any(feed.is_stale(at) for feed in feeds):
         return ""
-    return f"{len(feeds)} feeds, each polled well: {', '.join(str(feed) for feed in feeds[:5])}"
+    return english(
+        "%(n)s feeds, each polled well: %(feeds)s", n=len(feeds), feeds=", ".join(str(feed) for feed in feeds[:5])
+    )
 
 
 @prover(StepKey.DISCOVER)
 def _discover(cycle: Cycle, at: datetime) -> str:
     count = cycle.updates.count()
-    return _counted(count, "update notified", "updates notified") if count else ""
+    return english_n("%(n)s update notified", "%(n)s updates notified", count) if count else ""
 
 
 @prover(StepKey.RELEVANCE)
@@ -168,7 +170,7 @@ def _relevance(cycle: Cycle, at: datetime) -> str:
     updates = cycle.updates.filter(update__notified_at__isnull=False).count()
     if not updates or updates < cycle.updates.count():
         return ""
-    return _counted(updates, "update found to apply to hosts here", "updates found to apply to hosts here")
+    return english_n("%(n)s update found to apply to hosts here", "%(n)s updates found to apply to hosts here", updates)
 
 
 @prover(StepKey.FILES)
@@ -181,13 +183,21 @@ def _files(cycle: Cycle, at: datetime) -> str:
             outcome="passed", artifact__source_name__in={name for name, _ in names}
         ).values_list("artifact__source_name", "artifact__source_version")
     )
-    return f"files of {_counted(len(names), 'update', 'updates')} verified" if names <= passed else ""
+    return (
+        english_n("files of %(n)s update verified", "files of %(n)s updates verified", len(names))
+        if names <= passed
+        else ""
+    )
 
 
 @prover(StepKey.NATURE)
 def _nature(cycle: Cycle, at: datetime) -> str:
     submitted = list(cycle.rfcs.filter(submitted_at__isnull=False).order_by("pk"))
-    return f"{', '.join(rfc.number for rfc in submitted[:5])} submitted" if submitted else ""
+    return (
+        english("%(submitted)s submitted", submitted=", ".join(rfc.number for rfc in submitted[:5]))
+        if submitted
+        else ""
+    )
 
 
 @prover(StepKey.RESPONSE)
@@ -198,7 +208,9 @@ def _response(cycle: Cycle, at: datetime) -> str:
         state__in=[RFCState.DRAFT, *WITHDRAWN]
     )
     open_ = rows.filter(update__response=Response.UNDECIDED).exclude(update__rfc_rows__rfc__in=in_rfc).count()
-    return f"a response for {_counted(total, 'update', 'updates')}" if total and not open_ else ""
+    return (
+        english_n("a response for %(n)s update", "a response for %(n)s updates", total) if total and not open_ else ""
+    )
 
 
 def _going(cycle: Cycle) -> list[RFC]:
@@ -211,7 +223,7 @@ def _plan(cycle: Cycle, at: datetime) -> str:
     going = _going(cycle)
     if not going or any(rfc.authorized_at is None for rfc in going):
         return ""
-    return f"plans of {_counted(len(going), 'RFC', 'RFCs')} authorized"
+    return english_n("plans of %(n)s RFC authorized", "plans of %(n)s RFCs authorized", len(going))
 
 
 def _evidence(kind: EvidenceKind, what: str) -> Prover:
@@ -221,16 +233,20 @@ def _evidence(kind: EvidenceKind, what: str) -> Prover:
         for rfc in going:
             newest = Evidence.objects.filter(rfc=rfc, kind=kind).order_by("-pk").first()
             good += newest is not None and newest.passed is not False
-        return f"{what} of {_counted(good, 'RFC', 'RFCs')}" if going and good == len(going) else ""
+        return (
+            english_n("%(what)s of %(n)s RFC", "%(what)s of %(n)s RFCs", good, what=what)
+            if going and good == len(going)
+            else ""
+        )
 
     return prove_by_evidence
 
 
 for _key, _kind, _what in (
-    (StepKey.BUILD, EvidenceKind.MANIFEST, "manifests"),
-    (StepKey.ACCEPTANCE, EvidenceKind.ACCEPTANCE, "acceptance tests"),
-    (StepKey.PREPARATION, EvidenceKind.READINESS, "readiness reviews"),
-    (StepKey.REVIEW, EvidenceKind.REVIEW, "reviews"),
+    (StepKey.BUILD, EvidenceKind.MANIFEST, english("manifests")),
+    (StepKey.ACCEPTANCE, EvidenceKind.ACCEPTANCE, english("acceptance tests")),
+    (StepKey.PREPARATION, EvidenceKind.READINESS, english("readiness reviews")),
+    (StepKey.REVIEW, EvidenceKind.REVIEW, english("reviews")),
 ):
     prover(_key)(_evidence(_kind, _what))
 
@@ -240,4 +256,4 @@ def _deployment(cycle: Cycle, at: datetime) -> str:
     if not _evidence(EvidenceKind.DEPLOYMENT, "")(cycle, at):
         return ""
     rows = RFCTarget.objects.filter(rfc__cycle=cycle, removed_at__isnull=True).exclude(rfc__state__in=WITHDRAWN)
-    return f"{rows.filter(outcome='done').count()} of {rows.count()} targets done"
+    return english("%(done)s of %(n)s targets done", done=rows.filter(outcome="done").count(), n=rows.count())

@@ -62,7 +62,9 @@ def run(*, run_id: int, now: datetime, make: FeedMaker = base.make_feed) -> Feed
         return _fail(run_id, str(error), at=now)
     if not source.tally.complete:
         advisories.quarantine(progress.quarantined, feed=row.feed, at=now)
-        broken = progress.quarantined[-1].error if progress.quarantined else "The source broke off before its end."
+        broken = (
+            progress.quarantined[-1].error if progress.quarantined else english("The source broke off before its end.")
+        )
         return _fail(run_id, broken, at=now)
     return _finish(row, progress, documents=source.tally.documents, at=now)
 

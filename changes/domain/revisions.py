@@ -193,7 +193,12 @@ def editing(rfc: RFC, *, actor: User, at: datetime, reason: str, authored: bool 
 
 
 def _void(rfc: RFC, revision: RFCRevision, *, actor: User, at: datetime) -> None:
-    why = f"Revision {revision.number} by {actor} changed {', '.join(row['field'] for row in revision.difference)}."
+    why = english(
+        "Revision %(n)s by %(actor)s changed %(fields)s.",
+        n=revision.number,
+        actor=actor,
+        fields=", ".join(row["field"] for row in revision.difference),
+    )
     rfc.glass.filter(broken_at__isnull=True, withdrawn_at__isnull=True).update(withdrawn_at=at)
     signoffs.void(subject=rfc, actor=actor, at=at, reason=why)
     if rfc.state == RFCState.AUTHORIZED:

@@ -195,9 +195,16 @@ def cancel(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
     _lock_cycles_of_family(rfc_id)
     rfc = _leave(rfc_id, "cancel", _reason(reason, english("cancelled")), actor=actor, at=at)
     if was == RFCState.AUTHORIZED:
-        authorization_lost.send(sender=RFC, rfc_id=rfc_id, reason=f"Cancelled: {reason.strip()}", at=at)
+        authorization_lost.send(
+            sender=RFC, rfc_id=rfc_id, reason=english("Cancelled: %(reason)s", reason=reason.strip()), at=at
+        )
     for child in holds.open_children(rfc):
-        cancel(rfc_id=child.pk, reason=f"With its parent {rfc.number}: {reason.strip()}", actor=actor, at=at)
+        cancel(
+            rfc_id=child.pk,
+            reason=english("With its parent %(rfc)s: %(reason)s", rfc=rfc.number, reason=reason.strip()),
+            actor=actor,
+            at=at,
+        )
     return rfc
 
 
@@ -240,7 +247,7 @@ def implemented(*, rfc_id: int, outcome: str, actor: User, at: datetime) -> RFC:
     if rfc.state == RFCState.IN_REVIEW:
         return rfc
     if rfc.state == RFCState.SUSPENDED:
-        reason = f"Its release ended: {outcome}."
+        reason = english("Its release ended: %(outcome)s.", outcome=outcome)
         rfc = workflow.fire(RFC, rfc_id, "stop", actor=actor, at=at, reason=reason)
         signoffs.withdraw(subject=rfc, actor=actor, at=at, reason=reason)
         return rfc
@@ -252,7 +259,9 @@ def stop(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
     """Ends what is being carried out. Gate (from releases): no live job; queued ones are withdrawn by the same verb."""
     rfc = workflow.fire(RFC, rfc_id, "stop", actor=actor, at=at, reason=_reason(reason, english("stopped")))
     signoffs.withdraw(subject=rfc, actor=actor, at=at, reason=reason.strip())
-    authorization_lost.send(sender=RFC, rfc_id=rfc_id, reason=f"Stopped: {reason.strip()}", at=at)
+    authorization_lost.send(
+        sender=RFC, rfc_id=rfc_id, reason=english("Stopped: %(reason)s", reason=reason.strip()), at=at
+    )
     return RFC.objects.get(pk=rfc_id)
 
 

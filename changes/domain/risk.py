@@ -33,7 +33,7 @@ def score(*, rfc_id: int, actor: User, at: datetime) -> RiskAssessment:
     if rfc.state not in SCORABLE:
         raise Conflict(english("It is %(state)s: its risk is history.", state=label_of(rfc)), code="conflict.state")
     revisions.not_on_hold(rfc)
-    with revisions.editing(rfc, actor=actor, at=at, reason="risk assessed again", authored=False):
+    with revisions.editing(rfc, actor=actor, at=at, reason=english("risk assessed again"), authored=False):
         return assess(rfc, actor=actor, at=at)
 
 

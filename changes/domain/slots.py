@@ -66,7 +66,7 @@ def reserve(
         if wanted.pop((slot.window_id, slot.starts_at, slot.ends_at, slot.hosts), None):
             kept.append(slot)
         else:
-            _release(slot, actor, at, "Fitted anew.")
+            _release(slot, actor, at, english("Fitted anew."))
     made = [
         ChangeSlot.objects.create(
             rfc=rfc, holder=holder, window_id=span.window_id, name=span.name[:120], starts_at=span.starts_at, ends_at=span.ends_at,
@@ -101,5 +101,5 @@ def _locked(rfc_id: int, actor: User) -> RFC:
 
 
 def _release(slot: ChangeSlot, actor: User, at: datetime, reason: str) -> None:
-    slot.released_by, slot.released_at, slot.release_reason = actor, at, reason[:300] or "Given back."
+    slot.released_by, slot.released_at, slot.release_reason = actor, at, reason[:300] or english("Given back.")
     slot.save(update_fields=["released_by", "released_at", "release_reason"])

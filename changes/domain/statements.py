@@ -11,6 +11,7 @@ from changes.enums_identify import FixState, NameKind, UpdateClass, UpdateKind
 from changes.feeds.base import AdvisoryDraft, AdvisoryKind, FixDraft, SeverityRank, rank_severity
 from changes.queries.matching import RUNNABLE_KERNELS
 from cmdb import versions
+from patchflow.kernel.blockers import english
 
 MAX_LISTED_VERSIONS = 500
 """Of a list of affected versions each becomes a statement; a longer list is not read (unknown), never shortened."""
@@ -101,7 +102,7 @@ def _statements(fix: FixDraft) -> Iterator[Statement]:
 
 def _listed(fix: FixDraft) -> Iterator[Statement]:
     if len(fix.affected_versions) > MAX_LISTED_VERSIONS:
-        reason = f"It lists {len(fix.affected_versions)} versions, more than are read."
+        reason = english("It lists %(n)s versions, more than are read.", n=len(fix.affected_versions))
         yield from _in_streams(fix, replace(_keyed(fix, None), reason=reason))
         return
     for text in fix.affected_versions:
@@ -214,13 +215,13 @@ def severity_of(draft: AdvisoryDraft, statements: Iterable[Statement]) -> tuple[
 def class_of(*, rank: int, exploited: bool, kind: str) -> tuple[UpdateClass, str]:
     """The class proposed for an update, and why. A severity that nobody stated is no low one."""
     if exploited:
-        return UpdateClass.CRITICAL, "It is known to be exploited."
+        return UpdateClass.CRITICAL, english("It is known to be exploited.")
     if rank == SeverityRank.CRITICAL:
-        return UpdateClass.CRITICAL, "The vendor calls it critical."
+        return UpdateClass.CRITICAL, english("The vendor calls it critical.")
     if rank == SeverityRank.IMPORTANT:
-        return UpdateClass.HIGH, "The vendor calls it important or high."
+        return UpdateClass.HIGH, english("The vendor calls it important or high.")
     if rank == SeverityRank.MODERATE:
-        return UpdateClass.MEDIUM, "The vendor calls it moderate or medium."
+        return UpdateClass.MEDIUM, english("The vendor calls it moderate or medium.")
     if rank == SeverityRank.UNKNOWN and kind == UpdateKind.SECURITY_PATCH:
-        return UpdateClass.MEDIUM, "A security patch whose severity the vendor has not stated."
-    return UpdateClass.LOW, "The vendor calls it low, or it mends no security."
+        return UpdateClass.MEDIUM, english("A security patch whose severity the vendor has not stated.")
+    return UpdateClass.LOW, english("The vendor calls it low, or it mends no security.")

@@ -80,8 +80,13 @@ def note(*, rfc_id: int, actor: User, at: datetime) -> Hold | None:
 def _sentence(row: RFCUpdate) -> str:
     newer = row.update.superseded_by
     if newer is not None:
-        return f"{row.name} {row.fixed_version} was replaced by {newer.fixed_version}."
-    return f"{row.name} {row.fixed_version} was withdrawn by its vendor."
+        return english(
+            "%(update)s %(version)s was replaced by %(newer)s.",
+            update=row.name,
+            version=row.fixed_version,
+            newer=newer.fixed_version,
+        )
+    return english("%(update)s %(version)s was withdrawn by its vendor.", update=row.name, version=row.fixed_version)
 
 
 def successors_of(rfc: RFC) -> list[RFCUpdate]:
@@ -106,10 +111,10 @@ def move(*, rfc_id: int, actor: User, at: datetime, reason: str = "") -> RFC:
         raise Blocked("None of its updates has been replaced.", code="rfc.not_superseded")
     hold = open_hold_of(rfc)
     if hold is not None and hold.cause == HoldCause.SUPERSEDED:
-        holds.resume(rfc_id=rfc_id, reason="Moved to the newer updates.", actor=actor, at=at)
+        holds.resume(rfc_id=rfc_id, reason=english("Moved to the newer updates."), actor=actor, at=at)
     present: Sequence[int] = list(rfc.updates.filter(removed_at__isnull=True).values_list("update_id", flat=True))
     wanted = list(dict.fromkeys(replaced.get(pk) or pk for pk in present))
-    why = reason.strip() or "Moved to the newer updates."
+    why = reason.strip() or english("Moved to the newer updates.")
     moved = revisions.revise(rfc_id=rfc_id, update_ids=wanted, reason=why, actor=actor, at=at)
     audit.record(moved, "change.rfc.moved", actor=actor, at=at, detail={"reason": why, "updates": len(replaced)})
     return RFC.objects.get(pk=rfc_id)

@@ -20,7 +20,7 @@ from changes.models import RFC, ChangeSlot, FreezeWindow, RFCTarget
 from changes.queries.fitting import Fit, fit_of
 from cmdb.models import Host
 from cmdb.queries.hosts import related_hosts
-from patchflow.kernel.blockers import Blocker, english
+from patchflow.kernel.blockers import Blocker, english, english_n
 from patchflow.kernel.models import User
 
 SHOWN = 6
@@ -125,10 +125,16 @@ def _windows(rfc: RFC, fit: Fit) -> list[Conflict]:
     where = f"{reverse('changes:rfc-targets', args=[rfc.pk])}?fits=no"
     count, total = len(fit.unfit), len(fit.unfit) + len(fit.fits)
     reason = next(iter(sorted(set(fit.unfit.values()))))
-    what = f"{count} of {total} targets will not fit their windows" if fit.fits else "No target fits a window"
+    what = (
+        english("%(n)s of %(total)s targets will not fit their windows", n=count, total=total)
+        if fit.fits
+        else english("No target fits a window")
+    )
 
     def tell(seen: int) -> str:
-        said = f"{seen} of the targets in your scope will not fit their windows" if fit.fits else what
+        said = (
+            english("%(seen)s of the targets in your scope will not fit their windows", seen=seen) if fit.fits else what
+        )
         return f"{said}. {reason}"
 
     return [
@@ -151,8 +157,12 @@ def _freezes(rfc: RFC, slots: list[ChangeSlot], *, at: datetime) -> list[Conflic
         hit = [span for span in spans if overlap(span, (freeze.starts_at, freeze.ends_at))]
         if not hit:
             continue
-        when = f"{freeze.starts_at:%d %b %H:%M} to {freeze.ends_at:%d %b %Y %H:%M} UTC"
-        what = "stands over a slot of it" if slots else "delays it"
+        when = english(
+            "%(first)s to %(last)s UTC",
+            first=f"{freeze.starts_at:%d %b %H:%M}",
+            last=f"{freeze.ends_at:%d %b %Y %H:%M}",
+        )
+        what = english("stands over a slot of it") if slots else english("delays it")
         sentence = english(
             "Freeze “%(name)s”, %(when)s, lets no %(kind)s change start and %(what)s.",
             name=freeze.name,
@@ -191,8 +201,12 @@ def _on_hosts(
     others = list(rows[: COMPARED + 1])
     found = [met for other in others[:COMPARED] if (met := _meeting(rfc, slots, other, kind, hosts, at=at))]
     if len(others) > COMPARED:
-        which = "the same" if kind == ConflictKind.SAME_CI else "related"
-        sentence = f"Still more changes are under way on {which} hosts; the {COMPARED} with most hosts in common were compared."
+        which = english("the same") if kind == ConflictKind.SAME_CI else english("related")
+        sentence = english(
+            "Still more changes are under way on %(which)s hosts; the %(compared)s with most hosts in common were compared.",
+            which=which,
+            compared=COMPARED,
+        )
         found.append(Conflict(kind, sentence))
     return found
 
@@ -209,12 +223,18 @@ def _meeting(
     when = ""
     if slots and theirs:
         first = min(max(a[0], b[0]) for a, b in shared)
-        when = f", at the same time from {first:%d %b %Y %H:%M} UTC"
+        when = english(", at the same time from %(when)s UTC", when=f"{first:%d %b %Y %H:%M}")
 
     def tell(count: int) -> str:
-        on = "of the same hosts" if kind == ConflictKind.SAME_CI else "related hosts"
-        where = on if count != 1 or kind == ConflictKind.SAME_CI else "related host"
-        return f"{other.number} · {other.title}: {count} {where}{when}."
+        about = {"rfc": other.number, "title": other.title, "when": when}
+        if kind == ConflictKind.SAME_CI:
+            return english("%(rfc)s · %(title)s: %(n)s of the same hosts%(when)s.", n=count, **about)
+        return english_n(
+            "%(rfc)s · %(title)s: %(n)s related host%(when)s.",
+            "%(rfc)s · %(title)s: %(n)s related hosts%(when)s.",
+            count,
+            **about,
+        )
 
     count: int = other.met  # type: ignore[attr-defined]
     return Conflict(

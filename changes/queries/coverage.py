@@ -31,7 +31,7 @@ class Coverage:
 
     @property
     def label(self) -> str:
-        return f"{self.distribution} {self.release}".strip() or "unknown platform"
+        return f"{self.distribution} {self.release}".strip() or english("unknown platform")
 
     @property
     def sentence(self) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from changes.models import RFC, FreezeWindow, RFCTarget
 from cmdb.models import ServiceWindow
 from cmdb.queries.windows import Opening, each_opening, windows_of
+from patchflow.kernel.blockers import english
 
 EXPECTED = timedelta(minutes=30)
 """How much of an opening a host needs, as long as no release has chosen its install profile: one update's run time."""
@@ -75,7 +76,7 @@ def fit_of(rfc: RFC, *, at: datetime, need: timedelta = EXPECTED) -> Fit:
             if isinstance(found, datetime):
                 fit.fits[host_id] = found
             else:
-                fit.unfit[host_id] = found if pks else "It is in no service window."
+                fit.unfit[host_id] = found if pks else english("It is in no service window.")
         if not pks:
             fit.windowless.update(hosts)
     return fit
@@ -86,7 +87,7 @@ def _first_start(
 ) -> datetime | str:
     """The first moment in these windows, or the reason why there is none."""
     if not windows:
-        return "None of its windows is one of this change."
+        return english("None of its windows is one of this change.")
     begin, end = max(at, rfc.not_before or at), rfc.not_after or at + HORIZON
     short = frozen = False
     starts: list[datetime] = []
@@ -104,9 +105,13 @@ def _first_start(
             frozen = True
     if starts:
         return min(starts)
-    until = f" before {end:%d %b %Y %H:%M} UTC" if rfc.not_after else ""
+    until = english(" before %(when)s UTC", when=f"{end:%d %b %Y %H:%M}") if rfc.not_after else ""
     if frozen:
-        return f"Each of its openings{until} lies in a freeze."
+        return english("Each of its openings%(until)s lies in a freeze.", until=until)
     if short:
-        return f"None of its openings{until} is {int(need.total_seconds() // 60)} minutes long."
-    return f"None of its windows opens{until}."
+        return english(
+            "None of its openings%(until)s is %(minutes)s minutes long.",
+            until=until,
+            minutes=int(need.total_seconds() // 60),
+        )
+    return english("None of its windows opens%(until)s.", until=until)

@@ -40,9 +40,9 @@ def hold_blocker(subject: models.Model) -> list[Blocker]:
         Blocker(
             "hold.open",
             english(
-                "On hold by %(placed_by)s: %(reason)s Resume it first.",
+                "On hold by %(placed_by)s: %(because)s Resume it first.",
                 placed_by=hold.placed_by,
-                reason=_ended(hold.reason),
+                because=_ended(hold.reason),
             ),
             tone="wait",
         )

@@ -15,6 +15,7 @@ from changes.enums import EvidenceKind, RiskLevel, WayBack
 from changes.models import RFC, RiskAssessment, SoftwareUpdate
 from changes.queries.rfcs import targets_seen
 from cmdb.queries.hosts import TargetFacts, target_facts
+from patchflow.kernel.blockers import english, english_n
 from patchflow.kernel.models import User
 
 RESTARTS_HOST = ("linux", "kernel", "glibc", "systemd", "dbus", "libc6")
@@ -72,13 +73,6 @@ def scored(rfc: RFC, *, at: datetime) -> Scored:
     )
 
 
-def _many(count: int, one: str, more: str) -> str:
-    return f"{count} {one if count == 1 else more}"
-
-
-MOST = "(1 is the highest)"
-
-
 COUNT_HOSTS = ("criticality", "hosts", "environment", "exposure")
 """Factors whose value and sentence count the hosts of a change."""
 
@@ -90,7 +84,7 @@ def factors_for(risk: RiskAssessment, *, whole: bool) -> list[dict[str, Any]]:
 
 def _criticality(facts: Sequence[TargetFacts]) -> Factor:
     if not facts:
-        return Factor("criticality", "unknown", 5, 5, "No target is known, so the worst is assumed.")
+        return Factor("criticality", "unknown", 5, 5, english("No target is known, so the worst is assumed."))
     highest = min(f.criticality for f in facts)
     count = sum(f.criticality == highest for f in facts)
     points = {1: 5, 2: 3, 3: 1, 4: 0}.get(highest, 5)
@@ -99,41 +93,65 @@ def _criticality(facts: Sequence[TargetFacts]) -> Factor:
         str(highest),
         points,
         5,
-        _many(
+        english_n(
+            "%(n)s host of criticality %(highest)s (1 is the highest) is in scope.",
+            "%(n)s hosts of criticality %(highest)s (1 is the highest) are in scope.",
             count,
-            f"host of criticality {highest} {MOST} is in scope.",
-            f"hosts of criticality {highest} {MOST} are in scope.",
+            highest=highest,
         ),
     )
 
 
 def _hosts(count: int) -> Factor:
     points = sum(count > limit for limit in (5, 20, 100, 500))
-    return Factor("hosts", str(count), points, 4, _many(count, "host is reached.", "hosts are reached."))
+    return Factor(
+        "hosts", str(count), points, 4, english_n("%(n)s host is reached.", "%(n)s hosts are reached.", count)
+    )
 
 
 def _environment(facts: Sequence[TargetFacts]) -> Factor:
     count = sum(f.environment == "production" for f in facts)
     if count:
         return Factor(
-            "environment", "production", 2, 2, f"{count} of {_many(len(facts), 'host is', 'hosts are')} in production."
+            "environment",
+            "production",
+            2,
+            2,
+            english_n(
+                "%(count)s of %(n)s host is in production.",
+                "%(count)s of %(n)s hosts are in production.",
+                len(facts),
+                count=count,
+            ),
         )
     found = sorted({f.environment for f in facts}) or ["unknown"]
     return Factor(
-        "environment", ", ".join(found), 0 if facts else 2, 2, "No host is in production." if facts else "Not known."
+        "environment",
+        ", ".join(found),
+        0 if facts else 2,
+        2,
+        english("No host is in production.") if facts else english("Not known."),
     )
 
 
 def _restart(names: Sequence[str]) -> Factor:
     hosts = sorted(n for n in names if n.startswith(RESTARTS_HOST))
     if hosts:
-        return Factor("restart", "host", 3, 3, f"A restart of the host is needed for {', '.join(hosts)}.")
+        return Factor(
+            "restart", "host", 3, 3, english("A restart of the host is needed for %(hosts)s.", hosts=", ".join(hosts))
+        )
     services = sorted(n for n in names if n.startswith(RESTARTS_SERVICES))
     if services:
-        return Factor("restart", "services", 1, 3, f"Services that use {', '.join(services)} are restarted.")
+        return Factor(
+            "restart",
+            "services",
+            1,
+            3,
+            english("Services that use %(services)s are restarted.", services=", ".join(services)),
+        )
     if not names:
-        return Factor("restart", "unknown", 2, 3, "Nothing says whether a restart is needed.")
-    return Factor("restart", "none", 0, 3, "No restart is known to be needed.")
+        return Factor("restart", "unknown", 2, 3, english("Nothing says whether a restart is needed."))
+    return Factor("restart", "none", 0, 3, english("No restart is known to be needed."))
 
 
 def newest_evidence(rfc: RFC, kind: str) -> bool | None:
@@ -144,24 +162,30 @@ def newest_evidence(rfc: RFC, kind: str) -> bool | None:
 
 def _way_back(rfc: RFC) -> Factor:
     if rfc.way_back == WayBack.NONE:
-        return Factor("way_back", "none", 4, 4, "There is no way back.")
+        return Factor("way_back", "none", 4, 4, english("There is no way back."))
     proven = newest_evidence(rfc, EvidenceKind.ROLLBACK_REHEARSAL)
     if proven:
-        return Factor("way_back", "proven", 0, 4, "The way back was rehearsed and held.")
+        return Factor("way_back", "proven", 0, 4, english("The way back was rehearsed and held."))
     if proven is False:
-        return Factor("way_back", "failed", 4, 4, "The rehearsal of the way back failed.")
+        return Factor("way_back", "failed", 4, 4, english("The rehearsal of the way back failed."))
     return Factor(
-        "way_back", "not proven", 2, 4, "Its way back is not proven yet: the rehearsal follows the authorization."
+        "way_back",
+        "not proven",
+        2,
+        4,
+        english("Its way back is not proven yet: the rehearsal follows the authorization."),
     )
 
 
 def _tests(rfc: RFC) -> Factor:
     passed = newest_evidence(rfc, EvidenceKind.ACCEPTANCE)
     if passed:
-        return Factor("tests", "passed", 0, 4, "The acceptance test passed.")
+        return Factor("tests", "passed", 0, 4, english("The acceptance test passed."))
     if passed is False:
-        return Factor("tests", "failed", 4, 4, "The acceptance test failed.")
-    return Factor("tests", "none yet", 2, 4, "It is not tested yet: the acceptance test follows the authorization.")
+        return Factor("tests", "failed", 4, 4, english("The acceptance test failed."))
+    return Factor(
+        "tests", "none yet", 2, 4, english("It is not tested yet: the acceptance test follows the authorization.")
+    )
 
 
 def _exposure(facts: Sequence[TargetFacts]) -> Factor:
@@ -172,7 +196,7 @@ def _exposure(facts: Sequence[TargetFacts]) -> Factor:
         str(len(services)),
         points,
         3,
-        _many(len(services), "service depends on these hosts.", "services depend on these hosts."),
+        english_n("%(n)s service depends on these hosts.", "%(n)s services depend on these hosts.", len(services)),
     )
 
 

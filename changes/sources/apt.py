@@ -26,6 +26,7 @@ from changes.sources.base import (
 )
 from changes.sources.trail import Refusal, Trail
 from cmdb import versions
+from patchflow.kernel.blockers import english
 
 __all__ = ["Release", "Repository", "RepositorySpec", "fetch_release", "fetch_repository", "verify_file"]
 
@@ -86,7 +87,10 @@ class Repository:
                 yield _record(stanza, position, index, self.spec)
         except (Unreadable, deb822.BadStanza) as error:
             trail = Trail(checks=list(self.result.checks), indexes=list(self.result.indexes))
-            trail.refuse("index.read", f"{index.digest.path} is as signed, but cannot be read: {error}.")
+            trail.refuse(
+                "index.read",
+                english("%(path)s is as signed, but cannot be read: %(error)s.", path=index.digest.path, error=error),
+            )
             raise Refused(trail.result()) from None
 
 
@@ -124,33 +128,66 @@ def _fetch_index(release: Release, trail: Trail, component: str, architecture: s
     base = f"{component}/binary-{architecture}/Packages"
     listed = [(kind, release.entries[base + end]) for kind, end in _COMPRESSIONS if base + end in release.entries]
     if not listed:
-        raise trail.refuse("index.listed", f"The Release file vouches for no {base}. Check component and architecture.")
+        raise trail.refuse(
+            "index.listed",
+            english("The Release file vouches for no %(base)s. Check component and architecture.", base=base),
+        )
     for kind, digest in listed:
         data = _fetch_data(release, trail, digest, fetcher=fetcher)
         if data is None:
             continue
         if len(data) != digest.size:
             raise trail.refuse(
-                "index.size", f"{digest.path} has {len(data)} bytes, signed {digest.size}: cut off or changed."
+                "index.size",
+                english(
+                    "%(path)s has %(data)s bytes, signed %(size)s: cut off or changed.",
+                    path=digest.path,
+                    data=len(data),
+                    size=digest.size,
+                ),
             )
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 != digest.sha256:
             raise trail.refuse(
                 "index.sha256",
-                f"{digest.path} has SHA-256 {sha256}, signed {digest.sha256}: it was changed, or the mirror is between "
-                "two states. Try again; if it stays so, do not use it.",
+                english(
+                    "%(path)s has SHA-256 %(sha256)s, signed %(signed)s: it was changed, or the mirror is between two states. "
+                    "Try again; if it stays so, do not use it.",
+                    path=digest.path,
+                    sha256=sha256,
+                    signed=digest.sha256,
+                ),
             )
-        trail.passed("index.sha256", f"{digest.path} has the signed size {digest.size} and SHA-256 {sha256}.")
+        trail.passed(
+            "index.sha256",
+            english(
+                "%(path)s has the signed size %(size)s and SHA-256 %(sha256)s.",
+                path=digest.path,
+                size=digest.size,
+                sha256=sha256,
+            ),
+        )
         trail.indexes.append(digest)
         unpacked = release.entries[base].size if base in release.entries else MAX_UNPACKED_BYTES
         unpacked_bytes = min(unpacked, MAX_UNPACKED_BYTES)
         return _Index(component=component, kind=kind, digest=digest, unpacked_bytes=unpacked_bytes, data=data)
-    raise trail.refuse("index.fetched", f"{base} is vouched for, but the server has it in no form. Try again later.")
+    raise trail.refuse(
+        "index.fetched",
+        english("%(base)s is vouched for, but the server has it in no form. Try again later.", base=base),
+    )
 
 
 def _fetch_data(release: Release, trail: Trail, digest: IndexDigest, *, fetcher: Fetcher) -> bytes | None:
     if digest.size > MAX_INDEX_BYTES:
-        raise trail.refuse("index.size", f"{digest.path} has {digest.size} bytes, allowed are {MAX_INDEX_BYTES}.")
+        raise trail.refuse(
+            "index.size",
+            english(
+                "%(path)s has %(size)s bytes, allowed are %(limit)s.",
+                path=digest.path,
+                size=digest.size,
+                limit=MAX_INDEX_BYTES,
+            ),
+        )
     folder = digest.path.rpartition("/")[0]
     paths = [f"{folder}/by-hash/SHA256/{digest.sha256}"] if release.by_hash else []
     for path in [*paths, digest.path]:
@@ -160,10 +197,17 @@ def _fetch_data(release: Release, trail: Trail, digest: IndexDigest, *, fetcher:
             continue
         except TooMuchData:
             raise trail.refuse(
-                "index.size", f"{digest.path} is larger than the signed {digest.size} bytes: changed, or without end."
+                "index.size",
+                english(
+                    "%(path)s is larger than the signed %(size)s bytes: changed, or without end.",
+                    path=digest.path,
+                    size=digest.size,
+                ),
             ) from None
         except FetchError as error:
-            raise trail.refuse("index.fetched", f"{digest.path} could not be read: {error}") from None
+            raise trail.refuse(
+                "index.fetched", english("%(path)s could not be read: %(error)s", path=digest.path, error=error)
+            ) from None
     return None
 
 

@@ -13,6 +13,7 @@ from changes.sources.base import Fetcher, FetchError, IndexDigest, NotFound, Too
 from changes.sources.deb822 import BadStanza, fields, stanzas
 from changes.sources.openpgp import SignedText, open_clearsigned, read_keyring
 from changes.sources.trail import Refusal, Trail, check_date, check_signature, check_validity
+from patchflow.kernel.blockers import english
 
 MAX_RELEASE_BYTES = 8 * 1024 * 1024
 
@@ -90,7 +91,9 @@ def _verified(
             raise BadStanza(f"it has {len(found)} parts instead of one")
         release = fields(found[0])
     except BadStanza as error:
-        raise trail.refuse("release.syntax", f"The Release file cannot be read: {error}.") from None
+        raise trail.refuse(
+            "release.syntax", english("The Release file cannot be read: %(error)s.", error=error)
+        ) from None
     _check_suite(spec, trail, release)
     _check_date(trail, release, now=now, last_seen=last_seen)
     _check_validity(trail, release, now=now, max_age=spec.max_age)
@@ -103,14 +106,23 @@ def _signed(spec: RepositorySpec, trail: Trail, *, fetcher: Fetcher, now: dateti
         data = fetcher.fetch(uri, max_bytes=MAX_RELEASE_BYTES)
     except NotFound:
         raise trail.refuse(
-            "release.fetched", f"{uri} does not exist: the suite is unsigned, or its name is wrong."
+            "release.fetched", english("%(uri)s does not exist: the suite is unsigned, or its name is wrong.", uri=uri)
         ) from None
     except TooMuchData:
-        raise trail.refuse("release.fetched", f"{uri} has no end, or more than {MAX_RELEASE_BYTES} bytes.") from None
+        raise trail.refuse(
+            "release.fetched",
+            english(
+                "%(uri)s has no end, or more than %(limit)s bytes.",
+                uri=uri,
+                limit=MAX_RELEASE_BYTES,
+            ),
+        ) from None
     except FetchError as error:
-        raise trail.refuse("release.fetched", f"{uri} could not be read: {error}") from None
+        raise trail.refuse(
+            "release.fetched", english("%(uri)s could not be read: %(error)s", uri=uri, error=error)
+        ) from None
     trail.release_sha256 = hashlib.sha256(data).hexdigest()
-    trail.passed("release.fetched", f"{uri}, {len(data)} bytes.")
+    trail.passed("release.fetched", english("%(uri)s, %(data)s bytes.", uri=uri, data=len(data)))
     return check_signature(
         trail, "Release file", lambda: open_clearsigned(data, keys=read_keyring(spec.keyring)), now=now
     )
@@ -121,10 +133,13 @@ def _check_suite(spec: RepositorySpec, trail: Trail, release: Mapping[str, str])
     if spec.suite not in named and spec.suite.partition("/")[0] not in named:
         raise trail.refuse(
             "release.suite",
-            f"The Release file is for {' / '.join(named)[:100] or 'no suite'}, asked was {spec.suite}. "
-            "A key signs many suites: one must not stand in for another.",
+            english(
+                "The Release file is for %(named)s, asked was %(suite)s. A key signs many suites: one must not stand in for another.",
+                named=" / ".join(named)[:100] or "no suite",
+                suite=spec.suite,
+            ),
         )
-    trail.passed("release.suite", f"It is for {' / '.join(named)[:100]}.")
+    trail.passed("release.suite", english("It is for %(named)s.", named=" / ".join(named)[:100]))
 
 
 def _check_date(trail: Trail, release: Mapping[str, str], *, now: datetime, last_seen: datetime | None) -> None:
@@ -144,14 +159,20 @@ def _time(trail: Trail, release: Mapping[str, str], name: str) -> datetime | Non
         found = parsedate_to_datetime(text)
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, TypeError, OverflowError, IndexError):
-        raise trail.refuse("release." + name.replace("-", "_"), f"{name} is {text[:60]!r}, which is no time.") from None
+        raise trail.refuse(
+            "release." + name.replace("-", "_"),
+            english("%(name)s is %(text)s, which is no time.", name=name, text=repr(text[:60])),
+        ) from None
 
 
 def _entries(trail: Trail, release: Mapping[str, str]) -> dict[str, IndexDigest]:
     if "sha256" not in release:
         weaker = ", ".join(name for name in ("md5sum", "sha1") if name in release) or "none"
         raise trail.refuse(
-            "release.hashes", f"It lists no SHA-256 of its indexes (found: {weaker}). Older hashes prove nothing."
+            "release.hashes",
+            english(
+                "It lists no SHA-256 of its indexes (found: %(weaker)s). Older hashes prove nothing.", weaker=weaker
+            ),
         )
     found: dict[str, IndexDigest] = {}
     for line in release["sha256"].split("\n"):
@@ -159,12 +180,14 @@ def _entries(trail: Trail, release: Mapping[str, str]) -> dict[str, IndexDigest]
         if not parts:
             continue
         if len(parts) != 3 or not _HASH.fullmatch(parts[0]) or not re.fullmatch(r"\d{1,12}", parts[1]):
-            raise trail.refuse("release.hashes", f"{line[:100]!r} is no line of hash, size and name.")
+            raise trail.refuse(
+                "release.hashes", english("%(line)s is no line of hash, size and name.", line=repr(line[:100]))
+            )
         path = parts[2]
         if not _PATH.fullmatch(path) or ".." in path.split("/"):
             continue  # such a name is never asked for
         entry = IndexDigest(path=path, size=int(parts[1]), sha256=parts[0])
         if found.setdefault(path, entry) != entry:
-            raise trail.refuse("release.hashes", f"It lists {path} twice, with different hashes.")
-    trail.passed("release.hashes", f"It vouches for {len(found)} indexes by SHA-256.")
+            raise trail.refuse("release.hashes", english("It lists %(path)s twice, with different hashes.", path=path))
+    trail.passed("release.hashes", english("It vouches for %(found)s indexes by SHA-256.", found=len(found)))
     return found

@@ -13,6 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from patchflow.kernel.blockers import english
+
 
 class FetchError(Exception):
     """A file that could not be had. Its text says why and what to do. `retryable`: later it may be."""
@@ -149,17 +151,33 @@ def verify_file(source: Path | bytes, record: PackageRecord) -> VerificationResu
         size, sha256 = _measure(source, limit=record.size)
     except OSError as error:
         return VerificationResult(
-            ok=False, checks=(Check(name="file.read", ok=False, detail=f"{name} cannot be read ({error.strerror})."),)
+            ok=False,
+            checks=(
+                Check(
+                    name="file.read",
+                    ok=False,
+                    detail=english("%(name)s cannot be read (%(strerror)s).", name=name, strerror=error.strerror),
+                ),
+            ),
         )
     shown = f"more than {record.size}" if size > record.size else str(size)
     checks = [
-        Check(name="file.size", ok=size == record.size, detail=f"{name} has {shown} bytes, signed {record.size}.")
+        Check(
+            name="file.size",
+            ok=size == record.size,
+            detail=english("%(name)s has %(shown)s bytes, signed %(size)s.", name=name, shown=shown, size=record.size),
+        )
     ]
     if checks[0].ok:
         same = sha256 == record.sha256
-        detail = f"{name} has the signed SHA-256 {sha256}."
+        detail = english("%(name)s has the signed SHA-256 %(sha256)s.", name=name, sha256=sha256)
         if not same:
-            detail = f"{name} has SHA-256 {sha256}, signed {record.sha256}. It was changed or swapped: do not use it."
+            detail = english(
+                "%(name)s has SHA-256 %(sha256)s, signed %(signed)s. It was changed or swapped: do not use it.",
+                name=name,
+                sha256=sha256,
+                signed=record.sha256,
+            )
         checks.append(Check(name="file.sha256", ok=same, detail=detail))
     return VerificationResult(ok=all(check.ok for check in checks), checks=tuple(checks))
 

@@ -25,6 +25,7 @@ from changes.sources.openpgp import check_detached, read_keyring
 from changes.sources.rpm_xml import BadXml, Row, data_of, packages_of
 from changes.sources.trail import Refusal, Trail, check_date, check_signature, check_validity
 from cmdb import versions
+from patchflow.kernel.blockers import english
 
 MAX_REPOMD_BYTES = 4 * 1024 * 1024
 MAX_SIGNATURE_BYTES = 256 * 1024
@@ -97,7 +98,10 @@ class RpmRepository:
                 yield found
         except (Unreadable, BadXml) as error:
             trail = Trail(checks=list(self.result.checks), indexes=list(self.result.indexes))
-            trail.refuse("index.read", f"{index.path} is as signed, but cannot be read: {error}.")
+            trail.refuse(
+                "index.read",
+                english("%(path)s is as signed, but cannot be read: %(error)s.", path=index.path, error=error),
+            )
             raise Refused(trail.result()) from None
 
 
@@ -124,7 +128,7 @@ def _repomd(
     uri = f"{spec.uri.rstrip('/')}/repodata/repomd.xml"
     data = _fetched(trail, uri, MAX_REPOMD_BYTES, fetcher, missing="there is no RPM repository at this address.")
     trail.release_sha256 = hashlib.sha256(data).hexdigest()
-    trail.passed("release.fetched", f"{uri}, {len(data)} bytes.")
+    trail.passed("release.fetched", english("%(uri)s, %(data)s bytes.", uri=uri, data=len(data)))
     unsigned = "the repository's lists are unsigned. Use one that signs them (repo_gpgcheck), or a mirror of your own that does."
     signature = _fetched(trail, f"{uri}.asc", MAX_SIGNATURE_BYTES, fetcher, missing=unsigned)
     check_signature(
@@ -133,7 +137,7 @@ def _repomd(
     try:
         rows = data_of(data)
     except BadXml as error:
-        raise trail.refuse("release.syntax", f"repomd.xml cannot be read: {error}.") from None
+        raise trail.refuse("release.syntax", english("repomd.xml cannot be read: %(error)s.", error=error)) from None
     stamps = [int(row["timestamp"]) for row in rows if re.fullmatch(r"\d{1,11}", row.get("timestamp", ""))]
     date = datetime.fromtimestamp(max(stamps), UTC) if stamps else None
     check_date(trail, "list (repomd.xml)", date, now=now, last_seen=last_seen)
@@ -145,33 +149,60 @@ def _fetched(trail: Trail, uri: str, limit: int, fetcher: Fetcher, *, missing: s
     try:
         return fetcher.fetch(uri, max_bytes=limit)
     except NotFound:
-        raise trail.refuse("release.fetched", f"{uri} does not exist: {missing}") from None
+        raise trail.refuse(
+            "release.fetched", english("%(uri)s does not exist: %(missing)s", uri=uri, missing=missing)
+        ) from None
     except TooMuchData:
-        raise trail.refuse("release.fetched", f"{uri} has no end, or more than {limit} bytes.") from None
+        raise trail.refuse(
+            "release.fetched", english("%(uri)s has no end, or more than %(limit)s bytes.", uri=uri, limit=limit)
+        ) from None
     except FetchError as error:
-        raise trail.refuse("release.fetched", f"{uri} could not be read: {error}") from None
+        raise trail.refuse(
+            "release.fetched", english("%(uri)s could not be read: %(error)s", uri=uri, error=error)
+        ) from None
 
 
 def _primary(spec: RpmRepositorySpec, trail: Trail, rows: list[Row], *, fetcher: Fetcher) -> tuple[str, int, bytes]:
     listed = [row for row in rows if row["attributes"].get("type") == "primary"]
     if len(listed) != 1:
-        raise trail.refuse("index.listed", f"repomd.xml names {len(listed)} lists of packages instead of one.")
+        raise trail.refuse(
+            "index.listed", english("repomd.xml names %(listed)s lists of packages instead of one.", listed=len(listed))
+        )
     row = listed[0]
     path, sha256, size = row.get("href", ""), row.get("checksum", "").lower(), row.get("size", "")
     if row.get("base") or not _HREF.fullmatch(path) or _leads_out(path):
-        raise trail.refuse("index.listed", f"The list of packages lies at {path[:100]!r}, outside of the repository.")
+        raise trail.refuse(
+            "index.listed",
+            english("The list of packages lies at %(path)s, outside of the repository.", path=repr(path[:100])),
+        )
     if row.get("checksum-type") != "sha256" or not _HASH.fullmatch(sha256):
         kind = row.get("checksum-type") or "none"
         raise trail.refuse(
-            "release.hashes", f"It lists no SHA-256 of {path} (found: {kind[:20]}). Older hashes prove nothing."
+            "release.hashes",
+            english(
+                "It lists no SHA-256 of %(path)s (found: %(kind)s). Older hashes prove nothing.",
+                path=path,
+                kind=kind[:20],
+            ),
         )
     if not re.fullmatch(r"[1-9]\d{0,11}", size) or int(size) > MAX_INDEX_BYTES:
-        raise trail.refuse("index.size", f"{path} has {size[:20] or 'no'} bytes, allowed are 1 to {MAX_INDEX_BYTES}.")
+        raise trail.refuse(
+            "index.size",
+            english(
+                "%(path)s has %(size)s bytes, allowed are 1 to %(limit)s.",
+                path=path,
+                size=size[:20] or "no",
+                limit=MAX_INDEX_BYTES,
+            ),
+        )
     ending = next((end for end in _KINDS if path.endswith(end)), None)
     if ending is None:
-        raise trail.refuse("index.listed", f"{path} is packed in a way that cannot be read here; gz, xz and bz2 can.")
+        raise trail.refuse(
+            "index.listed",
+            english("%(path)s is packed in a way that cannot be read here; gz, xz and bz2 can.", path=path),
+        )
     digest = IndexDigest(path=path, size=int(size), sha256=sha256)
-    trail.passed("release.hashes", f"It vouches for {path} by SHA-256.")
+    trail.passed("release.hashes", english("It vouches for %(path)s by SHA-256.", path=path))
     data = _index(spec, trail, digest, fetcher=fetcher)
     unpacked = row.get("open-size", "")
     bound = int(unpacked) if re.fullmatch(r"\d{1,12}", unpacked) else MAX_UNPACKED_BYTES
@@ -183,26 +214,53 @@ def _index(spec: RpmRepositorySpec, trail: Trail, digest: IndexDigest, *, fetche
         data = fetcher.fetch(f"{spec.uri.rstrip('/')}/{digest.path}", max_bytes=digest.size)
     except NotFound:
         raise trail.refuse(
-            "index.fetched", f"{digest.path} is vouched for, but the server does not have it. Try again later."
+            "index.fetched",
+            english("%(path)s is vouched for, but the server does not have it. Try again later.", path=digest.path),
         ) from None
     except TooMuchData:
         raise trail.refuse(
-            "index.size", f"{digest.path} is larger than the signed {digest.size} bytes: changed, or without end."
+            "index.size",
+            english(
+                "%(path)s is larger than the signed %(size)s bytes: changed, or without end.",
+                path=digest.path,
+                size=digest.size,
+            ),
         ) from None
     except FetchError as error:
-        raise trail.refuse("index.fetched", f"{digest.path} could not be read: {error}") from None
+        raise trail.refuse(
+            "index.fetched", english("%(path)s could not be read: %(error)s", path=digest.path, error=error)
+        ) from None
     if len(data) != digest.size:
         raise trail.refuse(
-            "index.size", f"{digest.path} has {len(data)} bytes, signed {digest.size}: cut off or changed."
+            "index.size",
+            english(
+                "%(path)s has %(data)s bytes, signed %(size)s: cut off or changed.",
+                path=digest.path,
+                data=len(data),
+                size=digest.size,
+            ),
         )
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 != digest.sha256:
         raise trail.refuse(
             "index.sha256",
-            f"{digest.path} has SHA-256 {sha256}, signed {digest.sha256}: it was changed, or the mirror is between "
-            "two states. Try again; if it stays so, do not use it.",
+            english(
+                "%(path)s has SHA-256 %(sha256)s, signed %(signed)s: it was changed, or the mirror is between two states. "
+                "Try again; if it stays so, do not use it.",
+                path=digest.path,
+                sha256=sha256,
+                signed=digest.sha256,
+            ),
         )
-    trail.passed("index.sha256", f"{digest.path} has the signed size {digest.size} and SHA-256 {sha256}.")
+    trail.passed(
+        "index.sha256",
+        english(
+            "%(path)s has the signed size %(size)s and SHA-256 %(sha256)s.",
+            path=digest.path,
+            size=digest.size,
+            sha256=sha256,
+        ),
+    )
     trail.indexes.append(digest)
     return data
 

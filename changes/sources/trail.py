@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from changes.sources.base import Check, IndexDigest, VerificationResult
 from changes.sources.openpgp import BadKeyring, BadSignature, SignedText, Unsigned
+from patchflow.kernel.blockers import english
 
 CLOCK_TOLERANCE = timedelta(hours=1)
 
@@ -53,20 +54,34 @@ def check_signature(trail: Trail, what: str, opened: Callable[[], SignedText], *
     try:
         signed = opened()
     except BadKeyring as error:
-        raise trail.refuse("release.signature", f"{error} Enter the repository's public key.") from None
+        raise trail.refuse(
+            "release.signature", english("%(error)s Enter the repository's public key.", error=error)
+        ) from None
     except Unsigned as error:
-        raise trail.refuse("release.signature", f"The {what} is not properly signed: {error}.") from None
+        raise trail.refuse(
+            "release.signature", english("The %(what)s is not properly signed: %(error)s.", what=what, error=error)
+        ) from None
     except BadSignature as error:
         raise trail.refuse(
-            "release.signature", f"No given key signed this {what}, or it was changed: {error}. Do not use it."
+            "release.signature",
+            english(
+                "No given key signed this %(what)s, or it was changed: %(error)s. Do not use it.",
+                what=what,
+                error=error,
+            ),
         ) from None
     certificate = signed.certificate
     trail.signer = certificate.fingerprint
     trail.signer_name = str(certificate.user_ids[0])[:200] if certificate.user_ids else ""
     trail.passed("release.signature", f"Good signature of {trail.signer} {trail.signer_name}".strip() + ".")
     if certificate.expiration is not None and certificate.expiration <= now:
-        raise trail.refuse("release.key", f"The key expired at {shown(certificate.expiration)}. Get the renewed one.")
-    trail.passed("release.key", "The key is not expired and not revoked.")
+        raise trail.refuse(
+            "release.key",
+            english(
+                "The key expired at %(expiration)s. Get the renewed one.", expiration=shown(certificate.expiration)
+            ),
+        )
+    trail.passed("release.key", english("The key is not expired and not revoked."))
     return signed
 
 
@@ -74,16 +89,24 @@ def check_date(trail: Trail, what: str, date: datetime | None, *, now: datetime,
     """That it is dated, not in the future, and not before what was accepted already. Raises Refusal."""
     trail.date = date
     if date is None:
-        raise trail.refuse("release.date", f"The {what} has no Date, so an old one could not be told from a new.")
+        raise trail.refuse(
+            "release.date", english("The %(what)s has no Date, so an old one could not be told from a new.", what=what)
+        )
     if date > now + CLOCK_TOLERANCE:
-        raise trail.refuse("release.date", f"It is dated {shown(date)}, in the future. Check this machine's clock.")
+        raise trail.refuse(
+            "release.date",
+            english("It is dated %(date)s, in the future. Check this machine's clock.", date=shown(date)),
+        )
     if last_seen is not None and date < last_seen:
         raise trail.refuse(
             "release.date",
-            f"It is dated {shown(date)}, older than the one seen before ({shown(last_seen)}): an old state is "
-            "played again. Use another mirror.",
+            english(
+                "It is dated %(date)s, older than the one seen before (%(last_seen)s): an old state is played again. Use another mirror.",
+                date=shown(date),
+                last_seen=shown(last_seen),
+            ),
         )
-    trail.passed("release.date", f"It is dated {shown(date)}.")
+    trail.passed("release.date", english("It is dated %(date)s.", date=shown(date)))
 
 
 def check_validity(trail: Trail, *, now: datetime, max_age: timedelta | None) -> None:
@@ -92,14 +115,17 @@ def check_validity(trail: Trail, *, now: datetime, max_age: timedelta | None) ->
     if ends is None and max_age is not None and trail.date is not None:
         ends = trail.date + max_age
     if ends is None:
-        trail.passed("release.valid_until", "It has no Valid-Until: only going back in time can be noticed.")
+        trail.passed("release.valid_until", english("It has no Valid-Until: only going back in time can be noticed."))
     elif now >= ends:
         raise trail.refuse(
             "release.valid_until",
-            f"It was valid until {shown(ends)}: the mirror is frozen or no longer fed. Use another mirror.",
+            english(
+                "It was valid until %(ends)s: the mirror is frozen or no longer fed. Use another mirror.",
+                ends=shown(ends),
+            ),
         )
     else:
-        trail.passed("release.valid_until", f"It is valid until {shown(ends)}.")
+        trail.passed("release.valid_until", english("It is valid until %(ends)s.", ends=shown(ends)))
 
 
 def shown(moment: datetime) -> str:

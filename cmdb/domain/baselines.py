@@ -216,7 +216,7 @@ def find_adopt_blockers(baseline: Baseline, *, actor: User, at: datetime, facts:
 
 
 def _excluded(baseline: Baseline) -> dict[int, str]:
-    return {baseline.proposed_by_id: "You proposed this baseline: another person approves it."}
+    return {baseline.proposed_by_id: english("You proposed this baseline: another person approves it.")}
 
 
 def _passed(baseline: Baseline, round_: SignOffRound, *, actor: User, at: datetime) -> None:
@@ -224,7 +224,14 @@ def _passed(baseline: Baseline, round_: SignOffRound, *, actor: User, at: dateti
 
 
 def _back_to_draft(baseline: Baseline, round_: SignOffRound, *, actor: User, at: datetime) -> None:
-    workflow.fire(Baseline, baseline.pk, "refuse", actor=actor, at=at, reason=f"Round {round_.number} refused it.")
+    workflow.fire(
+        Baseline,
+        baseline.pk,
+        "refuse",
+        actor=actor,
+        at=at,
+        reason=english("Round %(number)s refused it.", number=round_.number),
+    )
 
 
 def _expired(baseline: Baseline, round_: SignOffRound, *, actor: User, at: datetime) -> None:

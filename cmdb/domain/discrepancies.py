@@ -12,6 +12,7 @@ from cmdb.models import Baseline, Discrepancy, Host
 from cmdb.queries import standing
 from cmdb.queries.baselines import of_host
 from patchflow.kernel import audit, workflow
+from patchflow.kernel.blockers import english_n
 from patchflow.kernel.errors import Conflict, Invalid
 from patchflow.kernel.models import User
 
@@ -77,7 +78,12 @@ def explain_above(*, host_id: int, baseline_id: int, how: str, reason: str, acto
         host=host,
         kind=DiscrepancyKind.ABOVE_BASELINE,
         key=str(baseline.pk),
-        sentence=f"{len(above)} {'package is' if len(above) == 1 else 'packages are'} newer than {baseline} says.",
+        sentence=english_n(
+            "%(n)s package is newer than %(baseline)s says.",
+            "%(n)s packages are newer than %(baseline)s says.",
+            len(above),
+            baseline=baseline,
+        ),
         source="baseline",
         actor=actor,
         at=at,

@@ -201,7 +201,7 @@ def _unreadable(report: HostReport, part: str) -> str:
         if prefix == part or prefix not in KNOWN_PARTS:
             return error
     if part == "packages" and not report.packages:
-        return "packages: the host reported none at all"
+        return english("packages: the host reported none at all")
     return ""
 
 

@@ -227,7 +227,13 @@ def _keep(results: list[ScanResult], answer: Answer, source: str, bot: User, at:
     except Exception as error:
         log.exception("scan.broke", hosts=[r.host_id for r in results])
         for result in results:
-            _fail(result, "error", f"The scanner broke: {type(error).__name__}: {error}"[:2000], bot, at)
+            _fail(
+                result,
+                "error",
+                english("The scanner broke: %(kind)s: %(error)s", kind=type(error).__name__, error=error)[:2000],
+                bot,
+                at,
+            )
         return
     for result, found in zip(results, said, strict=True):
         if isinstance(found, RemoteError):
@@ -244,10 +250,16 @@ def _record(result: ScanResult, report: HostReport, source: str, bot: User, at: 
         return _fail(result, refusal.blockers[0].code, str(refusal), bot, at)
     except Exception as error:
         log.exception("scan.not_recorded", host=result.host_id, scan_run=result.scan_run_id)
-        return _fail(result, "error", f"The report could not be kept: {type(error).__name__}."[:2000], bot, at)
+        return _fail(
+            result,
+            "error",
+            english("The report could not be kept: %(kind)s.", kind=type(error).__name__)[:2000],
+            bot,
+            at,
+        )
     facts = {"packages": taken.packages, "changed": taken.changed}
     if taken.outcome == "partial":
-        reason = "; ".join(report.errors) or "The host reported no packages."
+        reason = "; ".join(report.errors) or english("The host reported no packages.")
         _fire(result, "succeed_partly", bot, at, **facts, reason=reason[:2000])
     else:
         _fire(result, "succeed", bot, at, **facts)
@@ -295,7 +307,7 @@ def find_due(*, now: datetime) -> int:
 
 def give_up(*, scan_run_id: int, actor: User, at: datetime) -> None:
     """Ends a run whose workers never came back; its open results are lost, and the hosts can be scanned again."""
-    reason = f"{MAX_ATTEMPTS} workers took it and none came back."
+    reason = english("%(n)s workers took it and none came back.", n=MAX_ATTEMPTS)
     workflow.fire(ScanRun, scan_run_id, "lose", actor=actor, at=at, reason=reason)
     rest = ScanResult.objects.filter(scan_run_id=scan_run_id, state=ResultState.PENDING)
     workflow.fire_many(rest, "lose", actor=actor, at=at)

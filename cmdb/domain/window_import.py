@@ -15,7 +15,7 @@ from cmdb.enums import Recurrence
 from cmdb.models import HostGroup, ServiceWindow
 from cmdb.sources import ics
 from patchflow.kernel import workflow
-from patchflow.kernel.blockers import sentences
+from patchflow.kernel.blockers import english, sentences
 from patchflow.kernel.errors import Invalid, NotAllowed, Refusal
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability
@@ -47,7 +47,7 @@ def preview(*, content: bytes, zone: str, actor: User, at: datetime) -> list[Lin
     for entry in _read(content, zone):
         line = _line(entry, actor)
         if line.window is not None and entry.name in taken:
-            line = Line(entry, None, f"There is a window named {entry.name} already.")
+            line = Line(entry, None, english("There is a window named %(name)s already.", name=entry.name))
         elif line.window is not None:
             taken.add(entry.name)
         lines.append(line)
@@ -67,7 +67,7 @@ def take_over(
     lines = []
     for entry in _read(content, zone):
         if entry.number not in numbers:
-            lines.append(Line(entry, None, "Left out."))
+            lines.append(Line(entry, None, english("Left out.")))
         elif entry.problem:
             lines.append(Line(entry, None, entry.problem))
         else:

@@ -112,10 +112,10 @@ def _find_wrong_times(window: ServiceWindow) -> list[Blocker]:
     return [
         Blocker(f"invalid.{field}", sentence)
         for field, good, sentence in (
-            ("recurrence", window.recurrence in Recurrence.values, "A window recurs weekly or monthly."),
-            ("nth", window.nth in Nth.values, "Which weekday of the month: 1 to 4, or -1 for the last."),
-            ("weekday", window.weekday in Weekday.values, "A weekday is 0 (Monday) to 6 (Sunday)."),
-            ("offset_days", 0 <= window.offset_days <= 20, "The offset is 0 to 20 days."),
+            ("recurrence", window.recurrence in Recurrence.values, english("A window recurs weekly or monthly.")),
+            ("nth", window.nth in Nth.values, english("Which weekday of the month: 1 to 4, or -1 for the last.")),
+            ("weekday", window.weekday in Weekday.values, english("A weekday is 0 (Monday) to 6 (Sunday).")),
+            ("offset_days", 0 <= window.offset_days <= 20, english("The offset is 0 to 20 days.")),
             (
                 "zone",
                 window.zone in available_timezones(),
@@ -124,17 +124,17 @@ def _find_wrong_times(window: ServiceWindow) -> list[Blocker]:
             (
                 "length_minutes",
                 0 < window.length_minutes <= 7 * 24 * 60,
-                "A window is at least a minute, at most seven days long.",
+                english("A window is at least a minute, at most seven days long."),
             ),
             (
                 "cutoff_minutes",
                 0 <= window.cutoff_minutes < window.length_minutes,
-                "The cut-off is shorter than the window.",
+                english("The cut-off is shorter than the window."),
             ),
             (
                 "until_on",
                 window.until_on is None or window.until_on >= window.from_on,
-                "The last day is not before the first.",
+                english("The last day is not before the first."),
             ),
         )
         if not good
@@ -221,7 +221,7 @@ def look_ahead(
     back. Nothing is kept. Refused with what the edit itself would be refused with."""
     with transaction.atomic():
         if ends:
-            touched = _retire(window_id, "A look ahead.", actor, at, queued)[1]
+            touched = _retire(window_id, english("A look ahead."), actor, at, queued)[1]
         else:
             touched = _revise(window_id, actor, at, group_ids, queued, fields)[1]
         transaction.set_rollback(True)

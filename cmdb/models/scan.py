@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from cmdb.enums import ResultState, ScanState
 from cmdb.models.host import Host
 from patchflow.kernel import fsm
+from patchflow.kernel.blockers import english
 from patchflow.kernel.models import Audited, DueWork
 from patchflow.kernel.rules import capability
 
@@ -207,7 +208,7 @@ class ScanResult(fsm.Stateful):
         by_system=True,
     )
     def lose(self, *, actor: User, at: datetime) -> None:
-        self.ended_at, self.code, self.reason = at, "lost", "The worker that asked it did not come back."
+        self.ended_at, self.code, self.reason = at, "lost", english("The worker that asked it did not come back.")
 
     @fsm.transition(
         field=state,
@@ -219,4 +220,4 @@ class ScanResult(fsm.Stateful):
         by_system=True,
     )
     def cancel(self, *, actor: User, at: datetime) -> None:
-        self.ended_at, self.code, self.reason = at, "cancelled", "The scan was cancelled before it was asked."
+        self.ended_at, self.code, self.reason = at, "cancelled", english("The scan was cancelled before it was asked.")

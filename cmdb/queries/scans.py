@@ -12,6 +12,7 @@ from django.db.models.functions import Coalesce
 
 from cmdb.enums import ResultState, ScanState
 from cmdb.models import Host, ScanResult, ScanRun
+from patchflow.kernel.blockers import english
 from patchflow.kernel.models import User
 
 COUNTED = (ScanState.PARTIAL, ScanState.FAILED)
@@ -26,8 +27,10 @@ def outcome_of(states: Sequence[str]) -> str:
 
 def _outcome(asked: int, some: int, partly: int) -> str:
     if not some:
-        return f"None of {asked} hosts could be scanned."
-    return f"{some} of {asked} hosts were scanned, {partly} of them in part."
+        return english("None of %(asked)s hosts could be scanned.", asked=asked)
+    return english(
+        "%(some)s of %(asked)s hosts were scanned, %(partly)s of them in part.", some=some, asked=asked, partly=partly
+    )
 
 
 @dataclass(frozen=True, slots=True)

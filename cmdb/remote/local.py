@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 from cmdb.remote.connection import Completed, Endpoint, HostKey, ProbeResult
 from cmdb.remote.errors import SudoRefused, TimedOut, Unreachable
+from patchflow.kernel.blockers import english
 
 
 def fetch_host_key(endpoint: Endpoint, *, timeout: float = 10) -> HostKey:
     """This computer is not asked for a key. Raises Unreachable, always."""
-    raise Unreachable("this computer has no host key to accept: nothing lies in between")
+    raise Unreachable(english("this computer has no host key to accept: nothing lies in between"))
 
 
 def run(
@@ -44,9 +45,11 @@ def run(
             timeout=timeout,
         )
     except subprocess.TimeoutExpired:
-        raise TimedOut(f"this computer: no end within {timeout:.0f} s", started=True) from None
+        raise TimedOut(
+            english("this computer: no end within %(seconds)s s", seconds=f"{timeout:.0f}"), started=True
+        ) from None
     except FileNotFoundError as error:
-        raise Unreachable(f"this computer has no program {error.filename}") from None
+        raise Unreachable(english("this computer has no program %(filename)s", filename=error.filename)) from None
     return Completed(
         rc=done.returncode,
         stdout=done.stdout.decode(errors="replace"),

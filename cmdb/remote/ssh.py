@@ -26,6 +26,7 @@ from cmdb.remote.errors import (
     TimedOut,
     Unreachable,
 )
+from patchflow.kernel.blockers import english
 
 CONNECT_TIMEOUT = 5
 SHARED_SECONDS = 20
@@ -49,12 +50,18 @@ def fetch_host_key(endpoint: Endpoint, *, timeout: float = 10) -> HostKey:
         try:
             scan = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
         except subprocess.TimeoutExpired:
-            raise Unreachable(f"{endpoint} shows no host key within {timeout:.0f} s") from None
+            raise Unreachable(
+                english(
+                    "%(endpoint)s shows no host key within %(seconds)s s", endpoint=endpoint, seconds=f"{timeout:.0f}"
+                )
+            ) from None
         shown, words = scan.stdout, scan.stderr
     keys = [HostKey(*line.split()[1:3]) for line in shown.splitlines() if line and not line.startswith("#")]
     keys = [key for key in keys if key.type in KEY_ORDER]
     if not keys:
-        raise Unreachable(f"{endpoint} shows no host key: {_last(words) or 'no answer'}")
+        raise Unreachable(
+            english("%(endpoint)s shows no host key: %(error)s", endpoint=endpoint, error=_last(words) or "no answer")
+        )
     return min(keys, key=lambda key: KEY_ORDER.index(key.type))
 
 
@@ -91,8 +98,15 @@ def _run(
             os.killpg(ssh.pid, signal.SIGKILL)  # with it the ssh of a jump host
             _, err = ssh.communicate()
             if ARRIVED.encode() not in err:
-                raise Unreachable(f"{endpoint} does not answer within {timeout:.0f} s") from None
-            raise TimedOut(f"{endpoint}: no end within {timeout:.0f} s", started=True) from None
+                raise Unreachable(
+                    english(
+                        "%(endpoint)s does not answer within %(seconds)s s", endpoint=endpoint, seconds=f"{timeout:.0f}"
+                    )
+                ) from None
+            raise TimedOut(
+                english("%(endpoint)s: no end within %(seconds)s s", endpoint=endpoint, seconds=f"{timeout:.0f}"),
+                started=True,
+            ) from None
     words = err.decode(errors="replace")
     return judge(
         endpoint,
@@ -130,7 +144,13 @@ def probe(endpoint: Endpoint, *, timeout: float = 15) -> ProbeResult:
     if not python:
         reasons.append("python3 is missing on the host; scans and jobs need it")
     if endpoint.become and not root:
-        reasons.append(f"{endpoint.user} may not become root by sudo without a password: {_last(done.stdout)}")
+        reasons.append(
+            english(
+                "%(user)s may not become root by sudo without a password: %(error)s",
+                user=endpoint.user,
+                error=_last(done.stdout),
+            )
+        )
     return result(
         reachable=True,
         host_key_matches=True,
@@ -169,10 +189,21 @@ def judge(endpoint: Endpoint, done: Completed, *, become: bool) -> Completed:
     if not arrived:
         raise _refusal(endpoint, words)
     if ended is None:
-        reason = f"{endpoint}: the line was cut while the command ran: {_last(words) or 'closed'}"
+        reason = english(
+            "%(endpoint)s: the line was cut while the command ran: %(error)s",
+            endpoint=endpoint,
+            error=_last(words) or "closed",
+        )
         raise Unreachable(reason, started=True)
     if become and not became:
-        raise SudoRefused(f"{endpoint.user} may not become root on {endpoint.address}: {_last(words) or 'sudo failed'}")
+        raise SudoRefused(
+            english(
+                "%(user)s may not become root on %(address)s: %(error)s",
+                user=endpoint.user,
+                address=endpoint.address,
+                error=_last(words) or "sudo failed",
+            )
+        )
     return Completed(rc=int(ended), stdout=done.stdout, stderr=words, seconds=done.seconds)
 
 
@@ -193,7 +224,7 @@ def _shared(endpoint: Endpoint) -> list[str]:
 
 def _options(endpoint: Endpoint, folder: Path, *, depth: int) -> list[str]:
     if not endpoint.host_key:
-        raise HostKeyChanged(f"no host key of {endpoint} has been accepted yet")
+        raise HostKeyChanged(english("no host key of %(endpoint)s has been accepted yet", endpoint=endpoint))
     key = HostKey.from_line(endpoint.host_key)
     alias, known = f"patchflow-{depth}", folder / f"known_hosts_{depth}"
     known.write_text(f"{alias} {key.line}\n")
@@ -232,8 +263,14 @@ def _refusal(endpoint: Endpoint, words: str) -> RemoteError:
             f"{endpoint} does not show the pinned host key {pinned}" + (f" but {shown.group()}" if shown else "")
         )
     if re.search(r"Permission denied|Too many authentication failures|UNPROTECTED PRIVATE KEY|Load key .*: ", words):
-        return AuthenticationFailed(f"{endpoint} does not let us in: {_last(words)}")
-    return Unreachable(f"{endpoint} cannot be reached: {_last(words) or 'the line was closed'}")
+        return AuthenticationFailed(
+            english("%(endpoint)s does not let us in: %(error)s", endpoint=endpoint, error=_last(words))
+        )
+    return Unreachable(
+        english(
+            "%(endpoint)s cannot be reached: %(error)s", endpoint=endpoint, error=_last(words) or "the line was closed"
+        )
+    )
 
 
 def _becomes(endpoint: Endpoint, become: bool | None) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from cmdb.remote import local, ssh
 from cmdb.remote.connection import Completed, Endpoint, HostKey, ProbeResult
 from cmdb.remote.errors import BadAnswer
+from patchflow.kernel.blockers import english
 
 # What the other side runs: first line of stdin the request, the rest a zip with the program. Python 3.6 and later.
 BOOTSTRAP = """
@@ -68,9 +69,15 @@ def ask(
             try:
                 return json.loads(line[len(MARK) :])
             except (ValueError, RecursionError) as error:
-                raise BadAnswer(f"{endpoint}: its answer is no JSON: {error}", started=True) from error
+                raise BadAnswer(
+                    english("%(endpoint)s: its answer is no JSON: %(error)s", endpoint=endpoint, error=error),
+                    started=True,
+                ) from error
     words = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.rc}").splitlines()[-1][:300]
-    raise BadAnswer(f"{endpoint}: no answer from what was shipped: {words}", started=True)
+    raise BadAnswer(
+        english("%(endpoint)s: no answer from what was shipped: %(error)s", endpoint=endpoint, error=words),
+        started=True,
+    )
 
 
 @cache

@@ -31,6 +31,7 @@ from cmdb.remote.errors import (
 )
 from cmdb.scanners.base import HostReport
 from cmdb.scanners.reading import COLLECTOR, report_from
+from patchflow.kernel.blockers import english
 
 TASK = "Collect"
 
@@ -92,14 +93,23 @@ class AnsibleScanner:
                 settings={"pexpect_timeout": 1, "suppress_ansible_output": True},
             )
         if not said and run.status not in ("canceled", "timeout"):
-            raise BadAnswer(f"Ansible did not run: status {run.status}, exit {run.rc}: {' '.join(words[-3:])[-300:]}")
+            raise BadAnswer(
+                english(
+                    "Ansible did not run: status %(status)s, exit %(code)s: %(error)s",
+                    status=run.status,
+                    code=run.rc,
+                    error=" ".join(words[-3:])[-300:],
+                )
+            )
         return said
 
     def _program(self) -> str:
         places = [self.programs] if self.programs else [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
         found = shutil.which("ansible-playbook", path=os.pathsep.join(places))
         if found is None:
-            raise BadAnswer("ansible-playbook is not installed here; install the ansible extra or set its folder")
+            raise BadAnswer(
+                english("ansible-playbook is not installed here; install the ansible extra or set its folder")
+            )
         return found
 
     def _environment(self, folder: Path, programs: Path) -> dict[str, str]:
@@ -162,7 +172,9 @@ def _play(collector: Path) -> dict[str, Any]:
 
 def _outcome(endpoint: Endpoint, said: dict[str, Any] | None, scanner: str) -> HostReport | RemoteError:
     if said is None:
-        return TimedOut(f"{endpoint}: Ansible ended without a word about this host", started=True)
+        return TimedOut(
+            english("%(endpoint)s: Ansible ended without a word about this host", endpoint=endpoint), started=True
+        )
     words = f"{said.get('msg', '')} {said.get('stderr', '')} {said.get('module_stderr', '')}".strip()
     if said["event"] == "runner_on_unreachable":
         return _unreachable(endpoint, words)
@@ -173,18 +185,29 @@ def _outcome(endpoint: Endpoint, said: dict[str, Any] | None, scanner: str) -> H
             except BadAnswer as error:
                 return error
     if "sudo" in words.lower() or "privilege" in words.lower() or "password is required" in words.lower():
-        return SudoRefused(f"{endpoint.user} may not become root on {endpoint.address}: {words[-300:]}")
+        return SudoRefused(
+            english(
+                "%(user)s may not become root on %(address)s: %(error)s",
+                user=endpoint.user,
+                address=endpoint.address,
+                error=words[-300:],
+            )
+        )
     return BadAnswer(f"{endpoint}: {words[-300:] or 'no report'}", started=True)
 
 
 def _unreachable(endpoint: Endpoint, words: str) -> RemoteError:
     if not endpoint.host_key:
-        return HostKeyChanged(f"no host key of {endpoint} has been accepted yet")
+        return HostKeyChanged(english("no host key of %(endpoint)s has been accepted yet", endpoint=endpoint))
     if "verification failed" in words or "IDENTIFICATION HAS CHANGED" in words or "no matching host key" in words:
-        return HostKeyChanged(f"{endpoint} does not show the pinned host key: {words[-300:]}")
+        return HostKeyChanged(
+            english("%(endpoint)s does not show the pinned host key: %(error)s", endpoint=endpoint, error=words[-300:])
+        )
     if "Permission denied" in words:
-        return AuthenticationFailed(f"{endpoint} does not let us in: {words[-300:]}")
-    return Unreachable(f"{endpoint} cannot be reached: {words[-300:]}")
+        return AuthenticationFailed(
+            english("%(endpoint)s does not let us in: %(error)s", endpoint=endpoint, error=words[-300:])
+        )
+    return Unreachable(english("%(endpoint)s cannot be reached: %(error)s", endpoint=endpoint, error=words[-300:]))
 
 
 def _alias(number: int) -> str:

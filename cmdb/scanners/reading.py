@@ -15,6 +15,7 @@ from cmdb.scanners.base import (
     RestartEvidence,
     Source,
 )
+from patchflow.kernel.blockers import english
 
 COLLECTOR = "cmdb.scanners.collector"
 
@@ -24,7 +25,11 @@ def report_from(said: Mapping[str, Any], *, endpoint: Endpoint, scanner: str) ->
     try:
         return _report(said, endpoint, scanner)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadAnswer(f"{endpoint}: the collector's report cannot be read: {error!r}") from error
+        raise BadAnswer(
+            english(
+                "%(endpoint)s: the collector's report cannot be read: %(error)s", endpoint=endpoint, error=repr(error)
+            )
+        ) from error
 
 
 def _report(said: Mapping[str, Any], endpoint: Endpoint, scanner: str) -> HostReport:

@@ -460,7 +460,7 @@ def expire(*, round_id: int, actor: User, at: datetime) -> bool:
         "signoff.round.expired",
         actor=actor,
         at=at,
-        reason=f"Level “{level.name}” stayed silent.",
+        reason=english("Level “%(level)s” stayed silent.", level=level.name),
     )
     subject_of(subject).on_expired(subject, round_, actor=actor, at=at)
     return True

@@ -19,7 +19,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from patchflow.kernel import audit, queue, trial, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Conflict, NotAllowed
 from patchflow.kernel.faults import fault
 from patchflow.kernel.instance import instance_key
@@ -131,7 +131,9 @@ def deliver(*, delivery_id: int, now: datetime) -> bool:
     delivery = Delivery.objects.select_related("notice", "user").get(pk=delivery_id)
     mine = Delivery.objects.filter(pk=delivery_id, fence=held[0].fence)
     if delivery.attempts > TRIES:  # workers have died over it
-        mine.update(state=DeliveryState.FAILED, error="Its worker ended each time it was tried.", lease_until=None)
+        mine.update(
+            state=DeliveryState.FAILED, error=english("Its worker ended each time it was tried."), lease_until=None
+        )
         return False
     fault("before_send")
     try:

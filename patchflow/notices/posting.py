@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import httpx2
 
 from patchflow.kernel.addresses import Resolver, refusal, resolve
+from patchflow.kernel.blockers import english
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 10.0
 
@@ -38,11 +39,13 @@ def checked(text: str) -> httpx2.URL:
     try:
         url = httpx2.URL(text)
     except (httpx2.InvalidURL, ValueError):
-        raise NotPosted("This is no address.", final=True) from None
+        raise NotPosted(english("This is no address."), final=True) from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise NotPosted("It must be an http or https address.", final=True)
+        raise NotPosted(english("It must be an http or https address."), final=True)
     if url.userinfo:
-        raise NotPosted("An address with a password would be shown to everybody who reads it: take it out.", final=True)
+        raise NotPosted(
+            english("An address with a password would be shown to everybody who reads it: take it out."), final=True
+        )
     return url
 
 

@@ -92,7 +92,9 @@ def deliver(*, delivery_id: int, now: datetime) -> bool:
         return False
     row = WebhookDelivery.objects.select_related("webhook").get(pk=delivery_id)
     died = row.attempts > TRIES  # workers have died over it
-    status, said, final = (None, "Its worker ended each time it was tried.", True) if died else _try(row, now=now)
+    status, said, final = (
+        (None, english("Its worker ended each time it was tried."), True) if died else _try(row, now=now)
+    )
     done = 200 <= (status or 0) < 300
     given_up = final or row.attempts >= TRIES
     mine = WebhookDelivery.objects.filter(pk=delivery_id, fence=held[0].fence)
@@ -106,7 +108,9 @@ def deliver(*, delivery_id: int, now: datetime) -> bool:
         lease_until=None,
     )
     if written and status == GONE and row.webhook.disabled_at is None:
-        _switch(row.webhook_id, off=True, actor=User.bot(), at=now, why="Its server says that it is gone (410).")
+        _switch(
+            row.webhook_id, off=True, actor=User.bot(), at=now, why=english("Its server says that it is gone (410).")
+        )
     return bool(written and done)
 
 

@@ -286,15 +286,26 @@ def conclude(release_id: int, *, actor: User, at: datetime) -> None:
     if proof.failed:
         reasons = [f"{run.plan}: {run.reason}" for run in newest_runs(release).values() if run.state == RunState.FAILED]
         release = workflow.fire(Release, release_id, "test_failed", actor=actor, at=at, reason=" ".join(reasons))
-        releases.stop_work(release, actor=actor, at=at, reason="acceptance failed")
+        releases.stop_work(release, actor=actor, at=at, reason=english("acceptance failed"))
     elif proof.complete and not uncovered(release):
         release = workflow.fire(Release, release_id, "tested", actor=actor, at=at)
     else:
         return
-    summary = f"{release.number}: {proof.passed} of {proof.asked} acceptance tests passed."
+    summary = english(
+        "%(release)s: %(passed)s of %(asked)s acceptance tests passed.",
+        release=release.number,
+        passed=proof.passed,
+        asked=proof.asked,
+    )
     releases.push_evidence(release, EvidenceKind.ACCEPTANCE, at=at, summary=summary, passed=not proof.failed)
     if proof.walked:
-        summary = f"{release.number}: way back walked in {proof.back} of {proof.asked} tests ({proof.back_percent} %)."
+        summary = english(
+            "%(release)s: way back walked in %(back)s of %(asked)s tests (%(back_percent)s %%).",
+            release=release.number,
+            back=proof.back,
+            asked=proof.asked,
+            back_percent=proof.back_percent,
+        )
         releases.push_evidence(
             release, EvidenceKind.ROLLBACK_REHEARSAL, at=at, summary=summary, passed=proof.back == proof.walked
         )

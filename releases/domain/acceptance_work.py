@@ -18,6 +18,7 @@ from cmdb.queries.connections import endpoint_of
 from cmdb.queries.points import choice_for
 from cmdb.remote.errors import RemoteError
 from patchflow.kernel import queue, registry, workflow
+from patchflow.kernel.blockers import english
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.instance import instance_key
 from patchflow.kernel.models import User
@@ -77,7 +78,7 @@ def advance(*, run_id: int, owner: str, now: datetime) -> bool:
     except RemoteError as error:
         pause = LATER
         if run.started_at and now - run.started_at > PATIENCE:
-            _record(run, StepOutcome.UNKNOWN, f"The test host cannot be asked: {error}.", now)
+            _record(run, StepOutcome.UNKNOWN, english("The test host cannot be asked: %(error)s.", error=error), now)
     except Refusal as refusal:
         _record(run, StepOutcome.UNKNOWN, str(refusal), now)
         pause = AGAIN
@@ -115,12 +116,12 @@ class Rehearsal:
                 self.find_way_back()
             case StepKind.BACK:
                 if self.skipped_back():
-                    self.record(StepOutcome.SKIPPED, "The way back is not walked.")
+                    self.record(StepOutcome.SKIPPED, english("The way back is not walked."))
                 else:
                     return self.work(Action.ROLLBACK, reverse(self.changes()), use=ArtifactUse.BACK)
             case StepKind.REINSTALL:
                 if self.skipped_back():
-                    self.record(StepOutcome.SKIPPED, "The way back is not walked.")
+                    self.record(StepOutcome.SKIPPED, english("The way back is not walked."))
                 else:
                     return self.work(Action.INSTALL, self.changes(), use=ArtifactUse.FORWARD)
         return None
@@ -137,7 +138,8 @@ class Rehearsal:
         present = {n: v for n, v in wanted if n in self.installed_names()}
         if not present:
             self.record(
-                StepOutcome.UNKNOWN, f"{self.run.plan.host} has no package of this update: test it on another host."
+                StepOutcome.UNKNOWN,
+                english("%(host)s has no package of this update: test it on another host.", host=self.run.plan.host),
             )
             return
         if self.executor.name == SIMULATOR:
@@ -146,15 +148,21 @@ class Rehearsal:
         allowed = {(p["name"], p["arch"], p["to"]) for c in self.classes for p in c.packages}
         strange = [c for c in answer.changes if (c.name, c.arch, c.to_version) not in allowed]
         if answer.refused:
-            self.record(StepOutcome.FAILED, f"The host refuses it: {answer.refused}", code=answer.code)
+            self.record(
+                StepOutcome.FAILED, english("The host refuses it: %(why)s", why=answer.refused), code=answer.code
+            )
         elif answer.removals:
-            self.record(StepOutcome.FAILED, f"It would remove {', '.join(answer.removals)}.")
+            self.record(StepOutcome.FAILED, english("It would remove %(names)s.", names=", ".join(answer.removals)))
         elif strange:
             names = ", ".join(f"{c.name} {c.to_version}" for c in strange)
-            self.record(StepOutcome.FAILED, f"It would also bring {names}, which the build does not have.")
+            self.record(
+                StepOutcome.FAILED,
+                english("It would also bring %(names)s, which the build does not have.", names=names),
+            )
         elif not answer.changes:
             self.record(
-                StepOutcome.UNKNOWN, f"{self.run.plan.host} has it already: nothing can be shown here. Reset the host."
+                StepOutcome.UNKNOWN,
+                english("%(host)s has it already: nothing can be shown here. Reset the host.", host=self.run.plan.host),
             )
         else:
             names = ", ".join(f"{c.name} {c.from_version or 'new'} → {c.to_version}" for c in answer.changes)
@@ -177,7 +185,7 @@ class Rehearsal:
     def find_way_back(self) -> None:
         """The files of every previous version that a host of these classes has, asked of this host, which now has the new."""
         if not self.run.plan.walk_back:
-            self.record(StepOutcome.SKIPPED, "The way back is not walked.")
+            self.record(StepOutcome.SKIPPED, english("The way back is not walked."))
             return
         promised = self.release.way_back == WayBack.REINSTALL_PREVIOUS
         specs: dict[str, ArtifactSpec] = {}
@@ -186,7 +194,11 @@ class Rehearsal:
             if answer.refused:
                 names = ", ".join(f"{n} {v or 'removed'}" for n, v in wanted)
                 outcome = StepOutcome.FAILED if promised else StepOutcome.SKIPPED
-                self.record(outcome, f"There is no way back to {names}: {answer.refused}", code=answer.code)
+                self.record(
+                    outcome,
+                    english("There is no way back to %(names)s: %(why)s", names=names, why=answer.refused),
+                    code=answer.code,
+                )
                 return
             specs |= {a.sha256: a for a in answer.artifacts}
         known = self.files_of(specs.values())
@@ -196,7 +208,7 @@ class Rehearsal:
         )
         self.record(
             StepOutcome.PASSED,
-            f"{many(len(known), 'file')} of previous versions at hand, signed.",
+            english("%(files)s of previous versions at hand, signed.", files=many(len(known), "file")),
             files=[a.pk for a in known],
         )
 
@@ -250,7 +262,10 @@ class Rehearsal:
             answer = self.executor.start(Batch(orders=(order,))).jobs[0].answer
             if answer.has_it or answer.unknown:
                 return AGAIN
-            return self.again(tried, f"The host does not take the order ({answer.word}): {answer.reason}")
+            return self.again(
+                tried,
+                english("The host does not take the order (%(word)s): %(why)s", word=answer.word, why=answer.reason),
+            )
         order = self.order(action, packages, use=use, key=key)
         progress = self.executor.events(self.executor.attach([order]))[0]
         if progress.result is not None:
@@ -266,7 +281,7 @@ class Rehearsal:
 
     def again(self, tried: int, reason: str) -> timedelta | None:
         if tried >= ATTEMPTS:
-            self.record(StepOutcome.UNKNOWN, f"{reason} Tried {tried} times.")
+            self.record(StepOutcome.UNKNOWN, f"{reason} " + english("Tried %(n)s times.", n=tried))
             return None
         self.remember("", tried=tried)
         return LATER
@@ -281,12 +296,15 @@ class Rehearsal:
                 names = ", ".join(f"{p.name} {p.version or 'removed'}" for p in result.packages)
                 self.record(StepOutcome.PASSED, names or "Done.", **detail)
             case Stage.NOT_NEEDED:
-                self.record(StepOutcome.UNKNOWN, "The host had it already: nothing was shown.", **detail)
+                self.record(StepOutcome.UNKNOWN, english("The host had it already: nothing was shown."), **detail)
             case Stage.REFUSED if not result.permanent:
                 return self.again(int(self.run.ordered.get("tried", 1)), result.reason)
             case _:
                 self.record(
-                    StepOutcome.FAILED, result.reason or f"Ended as {result.outcome}.", code=result.code, **detail
+                    StepOutcome.FAILED,
+                    result.reason or english("Ended as %(outcome)s.", outcome=result.outcome),
+                    code=result.code,
+                    **detail,
                 )
         return None
 
@@ -305,13 +323,16 @@ class Rehearsal:
             case Verdict.RUNNING:
                 return AGAIN
             case Verdict.SUCCEEDED:
-                self.record(StepOutcome.PASSED, f"Seen on the host: {seen.reason}")
+                self.record(StepOutcome.PASSED, english("Seen on the host: %(why)s", why=seen.reason))
             case Verdict.UNDONE:
                 return self.again(
-                    int(self.run.ordered.get("tried", 1)), f"Nothing was done: {seen.reason or progress.reason}"
+                    int(self.run.ordered.get("tried", 1)),
+                    english("Nothing was done: %(why)s", why=seen.reason or progress.reason),
                 )
             case _:
-                self.record(StepOutcome.FAILED, seen.reason or f"Seen on the host: {seen.verdict}.")
+                self.record(
+                    StepOutcome.FAILED, seen.reason or english("Seen on the host: %(verdict)s.", verdict=seen.verdict)
+                )
         return None
 
 

@@ -21,6 +21,7 @@ from changes.domain import clocks
 from changes.queries.rfcs import running_clocks
 from cmdb.enums import Environment
 from patchflow.kernel import queue, registry, workflow
+from patchflow.kernel.blockers import english
 from patchflow.kernel.commits import need_not_wait
 from patchflow.kernel.faults import fault
 from patchflow.kernel.models import User
@@ -136,7 +137,7 @@ def _perform(rollout: Rollout, actions: list[planning.Action], now: datetime, ha
             case planning.PassRing(ring_id):
                 workflow.fire(Ring, ring_id, "hold", actor=bot, at=now)
             case planning.SkipRing(ring_id):
-                workflow.fire(Ring, ring_id, "skip", actor=bot, at=now, reason="No host of it is left to do.")
+                workflow.fire(Ring, ring_id, "skip", actor=bot, at=now, reason=english("No host of it is left to do."))
             case planning.FailRing(ring_id, cause):
                 workflow.fire(Ring, ring_id, "fail", actor=bot, at=now, cause=cause)
             case planning.Halt(cause):
@@ -159,8 +160,13 @@ def _perform(rollout: Rollout, actions: list[planning.Action], now: datetime, ha
 
 def _expire(ring_id: int, now: datetime) -> None:
     """Past the latest start nobody waits in silence: what has not begun is refused, with that reason."""
-    reason = "The latest start that was signed has passed."
-    facts = {"statement": f"Will not run: {reason}", "reason": reason, "code": "start", "slip_key": "refuse:start:"}
+    reason = english("The latest start that was signed has passed.")
+    facts = {
+        "statement": english("Will not run: %(why)s", why=reason),
+        "reason": reason,
+        "code": "start",
+        "slip_key": "refuse:start:",
+    }
     pending = Job.objects.filter(ring_id=ring_id, state=JobState.PENDING)
     jobs = list(pending.order_by("pk")[: rollouts.AT_ONCE])  # the next step of the tick takes the next
     rollout = Rollout.objects.get(rings=ring_id)

@@ -15,7 +15,7 @@ from django.urls import reverse
 from changes.domain import reminders
 from changes.enums import EvidenceKind, RFCKind
 from patchflow.kernel import audit, queue, signoffs, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.enums import Verdict
 from patchflow.kernel.errors import Blocked, Conflict, NotAllowed
 from patchflow.kernel.integrity import digest
@@ -93,13 +93,20 @@ def _locked_rollout(release: Release) -> Rollout | None:
 def find_standing(release: Release, rollout: Rollout | None) -> list[Blocker]:
     """Why nobody can join this release now."""
     if release.state not in OPEN_RELEASE or current(release.pk) is None:
-        said = f"It is {release.get_state_display()}: hosts join what is ready or deploying; the next change takes up others."
+        said = english(
+            "It is %(state)s: hosts join what is ready or deploying; the next change takes up others.",
+            state=label_of(release),
+        )
         return [Blocker("amendment.release", said)]
     if release.state == ReleaseState.READY:
         return []
     if rollout is None or rollout.state not in GOING:
-        stands = f"{rollout.number} is {rollout.get_state_display()}" if rollout else "Its rollout is over"
-        said = f"{stands}: nobody joins it now; the next change takes up who came late."
+        stands = (
+            english("%(rollout)s is %(state)s", rollout=rollout.number, state=label_of(rollout))
+            if rollout
+            else english("Its rollout is over")
+        )
+        said = english("%(stands)s: nobody joins it now; the next change takes up who came late.", stands=stands)
         return [Blocker("amendment.rollout", said, rollout.get_absolute_url() if rollout else "", "wait")]
     if not rollout.rings.exclude(state__in=[RingState.PASSED, RingState.SKIPPED]).exists():
         return [Blocker("amendment.rollout", "Its last ring has ended; the next change takes up who came late.")]
@@ -113,7 +120,7 @@ def _one_at_a_time(release: Release, *, actor: User, at: datetime) -> None:
         return
     if not find_overtaken(open_):
         raise Conflict("Late-comers are being decided about already.", code="conflict.amendment")
-    retire(release, actor=actor, at=at, reason="It was overtaken by events, and is proposed anew.")
+    retire(release, actor=actor, at=at, reason=english("It was overtaken by events, and is proposed anew."))
 
 
 def _chosen(late: LateComers, host_ids: Collection[int] | None) -> list[dict[str, Any]]:
@@ -129,8 +136,9 @@ def _chosen(late: LateComers, host_ids: Collection[int] | None) -> list[dict[str
     wanted = sorted(set(host_ids))
     reasons = [late.refused[pk] for pk in wanted if pk in late.refused]
     if strangers := [pk for pk in wanted if pk not in known and pk not in late.refused]:
-        said = (
-            f"{len(strangers)} of these hosts are in no change of this release, miss nothing, or are in its manifest."
+        said = english(
+            "%(n)s of these hosts are in no change of this release, miss nothing, or are in its manifest.",
+            n=len(strangers),
         )
         reasons.append(Blocker("amendment.stranger", said))
     if reasons or not wanted:
@@ -143,7 +151,9 @@ def _next_change(late: LateComers) -> list[Blocker]:
     count = len(late.refused) + len(late.outside)
     if not count:
         return []
-    said = f"{count} hosts need what this release brings and cannot join it: raise the next change for them."
+    said = english(
+        "%(n)s hosts need what this release brings and cannot join it: raise the next change for them.", n=count
+    )
     return [Blocker("amendment.next_rfc", said, reverse("changes:rfc-raise"), "wait")]
 
 
@@ -259,7 +269,10 @@ def _adopt(amendment: Amendment, *, actor: User, at: datetime) -> None:
         _join(rollout, manifest, new, at=at)
     releases.push_evidence(
         release, EvidenceKind.MANIFEST, at=at, passed=None, digest=manifest.digest,
-        summary=f"{release.number}: manifest {manifest.revision}, {len(new)} hosts joined.",
+        summary=english(
+            "%(release)s: manifest %(revision)s, %(n)s hosts joined.",
+            release=release.number, revision=manifest.revision, n=len(new),
+        ),
     )  # fmt: skip
 
 
@@ -282,7 +295,7 @@ def _join(rollout: Rollout, manifest: Manifest, new: list[Any], *, at: datetime)
 def excluded(amendment: Amendment) -> dict[int, str]:
     """Who may not sign it, and why (law 1): who may not sign the manifest, and who proposed it."""
     found = readiness.excluded(amendment.release)
-    found[amendment.proposed_by_id] = "You proposed that these hosts join; somebody else signs."
+    found[amendment.proposed_by_id] = english("You proposed that these hosts join; somebody else signs.")
     return found
 
 
@@ -297,7 +310,7 @@ def _passed(amendment: Amendment, round_: SignOffRound, *, actor: User, at: date
 def _ended(amendment: Amendment, round_: SignOffRound, *, actor: User, at: datetime) -> None:
     """Refused, or silence: nothing changes."""
     comments = " ".join(s.comment for s in round_.signoffs.filter(verdict=Verdict.REFUSE))
-    why = comments or round_.reason or "The round ended without a decision."
+    why = comments or round_.reason or english("The round ended without a decision.")
     workflow.fire(Amendment, amendment.pk, "refuse", actor=actor, at=at, reason=why)
 
 

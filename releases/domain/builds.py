@@ -112,10 +112,15 @@ def resolve(release: Release, *, at: datetime) -> list[Resolved]:
     """What every class of the release would get. Raises BuildFailed with the reason."""
     unreadable = [u for u in updates_of(release) if u.fixed_key is None]
     if unreadable:
-        raise BuildFailed(f"The fixed version of {unreadable[0]} cannot be ordered, so nobody can say who misses it.")
+        raise BuildFailed(
+            english(
+                "The fixed version of %(package)s cannot be ordered, so nobody can say who misses it.",
+                package=unreadable[0],
+            )
+        )
     found = class_plans(release)
     if not found:
-        raise BuildFailed("No host of this release misses one of its updates: there is nothing to build.")
+        raise BuildFailed(english("No host of this release misses one of its updates: there is nothing to build."))
     executor = acting(release.executor)
     if blocked := trial.mismatch(release.trial, str(release)):
         raise BuildFailed(blocked[0].sentence)
@@ -125,13 +130,29 @@ def resolve(release: Release, *, at: datetime) -> list[Resolved]:
 def _resolve_class(plan: ClassPlan, executor: Executor, *, at: datetime) -> Resolved:
     host_id, answer = _ask(plan, executor)
     if answer.refused:
-        raise BuildFailed(f"{plan.label}: the host refuses it ({answer.code or 'refused'}): {answer.refused}")
+        raise BuildFailed(
+            english(
+                "%(plan)s: the host refuses it (%(code)s): %(why)s",
+                plan=plan.label,
+                code=answer.code or "refused",
+                why=answer.refused,
+            )
+        )
     if answer.removals:
-        raise BuildFailed(f"{plan.label}: it would remove {', '.join(answer.removals)}.")
+        raise BuildFailed(
+            english("%(plan)s: it would remove %(names)s.", plan=plan.label, names=", ".join(answer.removals))
+        )
     changed = {(c.name, c.to_version) for c in answer.changes}
     for wanted in plan.wanted:
         if (wanted.name, wanted.version) not in changed:
-            raise BuildFailed(f"{plan.label}: {wanted.name} {wanted.version} is not what its repositories would bring.")
+            raise BuildFailed(
+                english(
+                    "%(plan)s: %(package)s %(version)s is not what its repositories would bring.",
+                    plan=plan.label,
+                    package=wanted.name,
+                    version=wanted.version,
+                )
+            )
     artifacts = _files_of(plan, answer, host_id, executor.name, at=at)
     return Resolved(plan, host_id, _packages(plan, answer.changes, artifacts), artifacts)
 
@@ -148,7 +169,7 @@ def _ask(plan: ClassPlan, executor: Executor) -> tuple[int, DryRun]:
             return host_id, executor.dry_run(endpoint, wanted)
         except (RemoteError, Refusal) as error:
             reasons.append(str(error))
-    raise BuildFailed(f"{plan.label}: no host could be asked. {' '.join(reasons)}")
+    raise BuildFailed(english("%(plan)s: no host could be asked. %(why)s", plan=plan.label, why=" ".join(reasons)))
 
 
 def _files_of(plan: ClassPlan, answer: DryRun, host_id: int, executor: str, *, at: datetime) -> list[Artifact]:
@@ -156,7 +177,13 @@ def _files_of(plan: ClassPlan, answer: DryRun, host_id: int, executor: str, *, a
     specs = {(a.package, a.version, a.arch): a for a in answer.artifacts}
     missing = [c for c in answer.changes if not _spec_of(c, specs)]
     if missing:
-        raise BuildFailed(f"{plan.label}: no signed file for {', '.join(f'{c.name} {c.to_version}' for c in missing)}.")
+        raise BuildFailed(
+            english(
+                "%(plan)s: no signed file for %(files)s.",
+                plan=plan.label,
+                files=", ".join(f"{c.name} {c.to_version}" for c in missing),
+            )
+        )
     try:
         if executor == SIMULATOR:
             sources = {(w.name, w.version): (w.source, w.source_version) for w in plan.wanted}
@@ -170,7 +197,13 @@ def _files_of(plan: ClassPlan, answer: DryRun, host_id: int, executor: str, *, a
     proven = verified([a.pk for a in found], at=at)
     bad = [a for a in found if not proven.get(a.pk)]
     if bad:
-        raise BuildFailed(f"{plan.label}: no passing verification for {', '.join(str(a) for a in bad)}.")
+        raise BuildFailed(
+            english(
+                "%(plan)s: no passing verification for %(files)s.",
+                plan=plan.label,
+                files=", ".join(str(a) for a in bad),
+            )
+        )
     return found
 
 
@@ -189,8 +222,16 @@ def _packages(plan: ClassPlan, changes: Sequence[PackageChange], artifacts: list
         asked = wanted.get(change.name)
         if asked and (source, version) != (asked.source, asked.source_version):
             raise BuildFailed(
-                f"{plan.label}: {change.name} {change.to_version} is built from {source} {version}; approved is "
-                f"{asked.source} {asked.source_version}."
+                english(
+                    "%(plan)s: %(package)s %(version)s is built from %(source)s %(built)s; approved is %(approved)s %(approved_version)s.",
+                    plan=plan.label,
+                    package=change.name,
+                    version=change.to_version,
+                    source=source,
+                    built=version,
+                    approved=asked.source,
+                    approved_version=asked.source_version,
+                )
             )
         approved = {(w.source, w.source_version) for w in plan.wanted}
         rows.append({

@@ -21,7 +21,7 @@ from cmdb.domain import scans
 from cmdb.remote.errors import RemoteError
 from patchflow.kernel import queue, workflow
 from patchflow.kernel import rows as many
-from patchflow.kernel.blockers import sentences
+from patchflow.kernel.blockers import english, sentences
 from patchflow.kernel.commits import need_not_wait
 from patchflow.kernel.errors import Conflict, Refusal
 from patchflow.kernel.faults import fault
@@ -226,7 +226,7 @@ def _not_stopped(crew: Crew, fresh: list[Job]) -> list[Job]:
     """Without those that somebody asked to stop before they were ordered: they are cancelled."""
     asked = {job.pk for job in fresh if job.cancel_asked_at}
     if asked:
-        reason = "The rollout was stopped before its order arrived."
+        reason = english("The rollout was stopped before its order arrived.")
         for pk in crew.fire(["cancel"], lambda _job: [("cancel", {"reason": reason})], asked):
             crew.leave(pk, SOON)
     return [job for job in fresh if job.pk in crew.jobs]
@@ -406,7 +406,7 @@ def _record(crew: Crew, news: dict[int, JobProgress], seen: dict[int, Observed])
         result = results[job.pk]
         if _not_needed(progress) and not steps_to(job.state, progress) and job.state == S.CLAIMED:
             reason = progress.result and progress.result.reason
-            return [("skip", {"reason": reason or "every package is there already.", "result": result})]
+            return [("skip", {"reason": reason or english("every package is there already."), "result": result})]
         changed.add(job.pk)
         names = steps_to(job.state, replace(progress, stage=Stage.VERIFYING))
         reason = shown.reason + restart_owed(job, shown, profile)

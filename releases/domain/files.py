@@ -23,6 +23,7 @@ from changes.sources.base import Fetcher
 from changes.sources.fetchers import HttpFetcher
 from changes.sources.rpm import RpmRepositorySpec
 from cmdb.models import Fact, Host, PackageVersion
+from patchflow.kernel.blockers import english
 from patchflow.kernel.errors import Blocked
 from patchflow.kernel.models import User
 from releases.executors import simulator_repository
@@ -54,17 +55,29 @@ def registered(specs: Iterable[ArtifactSpec], *, host_id: int, actor: User, at: 
                 try:
                     answer = register(spec=spec, fetcher=fetcher_for(uri), actor=actor, at=at, wanted=missing)
                 except Blocked as blocked:
-                    raise Untrusted(f"{spec.uri} {spec.suite} is not to be trusted: {blocked}") from blocked
+                    raise Untrusted(
+                        english(
+                            "%(uri)s %(suite)s is not to be trusted: %(why)s",
+                            uri=spec.uri,
+                            suite=spec.suite,
+                            why=blocked,
+                        )
+                    ) from blocked
                 found |= {p: a for p, a in answer.artifacts.items() if _same(wanted[p], a)}
                 reasons += [
-                    f"{a} has SHA-256 {a.sha256[:12]}… in the signed index, the host was offered {wanted[p].sha256[:12]}…."
+                    english(
+                        "%(artifact)s has SHA-256 %(signed)s… in the signed index, the host was offered %(offered)s….",
+                        artifact=a,
+                        signed=a.sha256[:12],
+                        offered=wanted[p].sha256[:12],
+                    )
                     for p, a in answer.artifacts.items()
                     if not _same(wanted[p], a)
                 ]
     absent = sorted(set(wanted) - set(found))
     if absent:
         names = ", ".join(f"{name} {version} ({arch})" for name, version, arch in absent)
-        raise Untrusted(" ".join([f"No signed repository known here lists {names}.", *reasons]))
+        raise Untrusted(" ".join([english("No signed repository known here lists %(names)s.", names=names), *reasons]))
     return [found[place] for place in wanted]
 
 
@@ -89,9 +102,13 @@ def registered_simulated(
     try:
         answer = register(spec=spec, fetcher=shelf, actor=actor, at=at, wanted=set(wanted))
     except Blocked as blocked:
-        raise Untrusted(f"{spec.uri} is not to be trusted: {blocked}") from blocked
+        raise Untrusted(english("%(uri)s is not to be trusted: %(why)s", uri=spec.uri, why=blocked)) from blocked
     if absent := sorted(set(wanted) - set(answer.artifacts)):
-        raise Untrusted(f"The simulated repository does not list {', '.join(' '.join(one) for one in absent)}.")
+        raise Untrusted(
+            english(
+                "The simulated repository does not list %(names)s.", names=", ".join(" ".join(one) for one in absent)
+            )
+        )
     return [answer.artifacts[place] for place in wanted]
 
 
@@ -110,7 +127,7 @@ def _by_repository(host: Host, specs: Iterable[ArtifactSpec]) -> dict[str, list[
     uris = [s.uri for s in specs]
     near = sorted(found, key=lambda root: -sum(uri.startswith(root + "/") for uri in uris))
     if not found:
-        raise Untrusted(f"{host} has told no package source: scan it first.")
+        raise Untrusted(english("%(host)s has told no package source: scan it first.", host=host))
     return {root: found[root] for root in near}
 
 
@@ -132,7 +149,9 @@ def _suites(host: Host, uri: str, source: Mapping[str, Any]) -> list[AnySpec]:
             for suite in source.get("suites", [])
         ]  # fmt: skip
     except ValueError as error:
-        raise Untrusted(f"{host} names a source that cannot be used: {error}.") from error
+        raise Untrusted(
+            english("%(host)s names a source that cannot be used: %(why)s.", host=host, why=error)
+        ) from error
 
 
 def keyring_for(signed_by: str) -> bytes:
@@ -148,7 +167,11 @@ def keyring_for(signed_by: str) -> bytes:
     keys = [path.read_bytes() for path in sorted(folder.glob("*")) if path.is_file()] if folder.is_dir() else []
     if not keys:
         raise Untrusted(
-            f"No public key is held here for a source signed by {signed_by or 'nobody'}: put it into {folder}."
+            english(
+                "No public key is held here for a source signed by %(signed_by)s: put it into %(folder)s.",
+                signed_by=signed_by or "nobody",
+                folder=folder,
+            )
         )
     return b"".join(keys)
 

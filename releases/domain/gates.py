@@ -77,9 +77,13 @@ class Whole:
 def kill_switch(whole: Whole) -> Answer:
     switch = KillSwitch.objects.filter(name="all").first()
     if switch is None or not switch.is_on:
-        return passed("the kill switch is off", on=False)
+        return passed(english("the kill switch is off"), on=False)
     return wait(
-        f"the kill switch is on: {switch.reason}", whole.soon, on=True, by=str(switch.set_by), reason=switch.reason
+        english("the kill switch is on: %(reason)s", reason=switch.reason),
+        whole.soon,
+        on=True,
+        by=str(switch.set_by),
+        reason=switch.reason,
     )
 
 
@@ -89,20 +93,27 @@ def trial_mode(whole: Whole) -> Answer:
     sealed = of_trial(whole.signed.document)
     given: dict[str, Any] = {"trial": now, "sealed_in_trial": sealed, "executor": executor}
     if sealed and not now:
-        return halt("its manifest was sealed in trial mode: it never runs for real", **given)
+        return halt(english("its manifest was sealed in trial mode: it never runs for real"), **given)
     if now and not (sealed and executor == SIMULATOR):
-        return wait("trial mode: nothing is executed on hosts", whole.soon, **given)
+        return wait(english("trial mode: nothing is executed on hosts"), whole.soon, **given)
     if settings.PRODUCTION and not now and executor == SIMULATOR:
-        return halt("in production the simulator acts in trial mode only", **given)
-    return passed("trial mode: the simulator acts, no host is touched" if now else "this is no trial", **given)
+        return halt(english("in production the simulator acts in trial mode only"), **given)
+    return passed(
+        english("trial mode: the simulator acts, no host is touched") if now else english("this is no trial"), **given
+    )
 
 
 def release_state(whole: Whole) -> Answer:
     state = whole.release.state
     wanted = (ReleaseState.ROLLING_BACK,) if whole.rollout.is_way_back else FORWARD
     if state in wanted:
-        return passed(f"{whole.release.number} is {state.replace('_', ' ')}", state=state)
-    return halt(f"{whole.release.number} is {state.replace('_', ' ')}", state=state)
+        return passed(
+            english("%(release)s is %(state)s", release=whole.release.number, state=state.replace("_", " ")),
+            state=state,
+        )
+    return halt(
+        english("%(release)s is %(state)s", release=whole.release.number, state=state.replace("_", " ")), state=state
+    )
 
 
 def digests(whole: Whole) -> Answer:
@@ -110,49 +121,53 @@ def digests(whole: Whole) -> Answer:
     manifest, given = whole.signed, {"manifest": whole.signed.digest}
     newest, revision = newest_manifest(whole.rollout.release_id)
     if not manifest.intact:
-        return halt("the stored manifest has not the digest that was signed", **given)
+        return halt(english("the stored manifest has not the digest that was signed"), **given)
     if newest != manifest.manifest_id:
-        return halt("a newer manifest was sealed since", newest=revision, **given)
+        return halt(english("a newer manifest was sealed since"), newest=revision, **given)
     if signature_of(whole.release, manifest) is None:
-        return halt(f"no passed round has signed manifest {manifest.digest[:12]}…", **given)
+        return halt(english("no passed round has signed manifest %(digest)s…", digest=manifest.digest[:12]), **given)
     if whole.rollout.is_way_back:
-        return passed("the way back is part of the signed manifest", **given)
+        return passed(english("the way back is part of the signed manifest"), **given)
     if wider := _wider(manifest, whole.changes):
         return halt(
-            f"the manifest is not within what was approved: {wider[0].sentence}",
+            english("the manifest is not within what was approved: %(why)s", why=wider[0].sentence),
             reasons=[b.code for b in wider],
             **given,
         )
-    return passed("manifest and changes are as signed", changes={c.number: c.digest for c in whole.changes}, **given)
+    return passed(
+        english("manifest and changes are as signed"), changes={c.number: c.digest for c in whole.changes}, **given
+    )
 
 
 def changes_authorized(whole: Whole) -> Answer:
     if whole.rollout.is_way_back:
-        return passed("a way back needs no new authorization", changes=[])
+        return passed(english("a way back needs no new authorization"), changes=[])
     given: dict[str, Any] = {"changes": {change.number: change.state for change in whole.changes}}
     if not whole.changes:
-        return halt("it serves no change", **given)
+        return halt(english("it serves no change"), **given)
     for change in whole.changes:
         lost = [b for b in change.blockers if not b.code.startswith("hold.")]
         if lost:
             return halt(
-                f"{change.number} is not authorized: {lost[0].sentence}", reasons=[b.code for b in lost], **given
+                english("%(change)s is not authorized: %(why)s", change=change.number, why=lost[0].sentence),
+                reasons=[b.code for b in lost],
+                **given,
             )
     held = [b for change in whole.changes for b in change.blockers] + hold_blocker(whole.release)
     if held:
         return wait(held[0].sentence, whole.soon, held=True, **given)
-    return passed("its changes are authorized, nothing is on hold", **given)
+    return passed(english("its changes are authorized, nothing is on hold"), **given)
 
 
 def freeze(whole: Whole) -> Answer:
     """Each kind of its changes passes every freeze in force. What is at work runs on, and a way back waits for no freeze."""
     if whole.rollout.is_way_back:
-        return passed("a way back does not wait for a freeze", kinds=[])
+        return passed(english("a way back does not wait for a freeze"), kinds=[])
     kinds = {str(change.kind) for change in whole.changes}
     for found in FreezeWindow.objects.in_force(whole.at).order_by("-ends_at"):
         if stopped := kinds - set(found.passes):
             given = {"kinds": sorted(kinds), "freeze": found.pk, "passes": found.passes, "ends_at": found.ends_at}
-            until = f"until {found.ends_at:%d %b %Y %H:%M} UTC"
+            until = english("until %(when)s UTC", when=f"{found.ends_at:%d %b %Y %H:%M}")
             sentence = english(
                 "freeze “%(name)s” lets no %(stopped)s change start %(until)s: %(reason)s",
                 name=found.name,
@@ -161,7 +176,7 @@ def freeze(whole: Whole) -> Answer:
                 reason=found.reason,
             )
             return wait(sentence, whole.soon, **given)
-    return passed("no freeze is in force for its kinds", kinds=sorted(kinds))
+    return passed(english("no freeze is in force for its kinds"), kinds=sorted(kinds))
 
 
 def windows_as_signed(whole: Whole) -> Answer:
@@ -169,15 +184,22 @@ def windows_as_signed(whole: Whole) -> Answer:
     now = revisions(w["window"] for w in named)
     given = {"signed": {str(w["window"]): w["revision"] for w in named}, "now": {str(k): v for k, v in now.items()}}
     if whole.rollout.is_way_back:
-        return passed("a way back does not wait for a window", **given)
+        return passed(english("a way back does not wait for a window"), **given)
     edited = [window for window in named if now.get(window["window"]) != window["revision"]]
     if not edited:
-        return passed("its windows are as signed", **given)
+        return passed(english("its windows are as signed"), **given)
     goes_on = narrowed(whole.rollout.pk, whole.signed.document)
     for window in edited:
         if window["window"] not in goes_on:
-            return halt(f"window “{window['name']}” is not what was signed (revision {window['revision']})", **given)
-    return passed("of its edited windows it uses only what was signed", narrowed=sorted(goes_on), **given)
+            return halt(
+                english(
+                    "window “%(window)s” is not what was signed (revision %(revision)s)",
+                    window=window["name"],
+                    revision=window["revision"],
+                ),
+                **given,
+            )
+    return passed(english("of its edited windows it uses only what was signed"), narrowed=sorted(goes_on), **given)
 
 
 def steps_approved(whole: Whole) -> Answer:
@@ -185,24 +207,24 @@ def steps_approved(whole: Whole) -> Answer:
     document = whole.signed.document
     given = {"steps": {step["name"]: step["revision"] for step in document.get("steps", [])}}
     if whole.rollout.is_way_back:
-        return passed("a way back carries out the steps that were signed", **given)
+        return passed(english("a way back carries out the steps that were signed"), **given)
     if lost := find_unapproved(document):
         return halt(lost[0].sentence.rstrip("."), reasons=[b.code for b in lost], **given)
-    return passed("its steps are approved, as signed", **given)
+    return passed(english("its steps are approved, as signed"), **given)
 
 
 def starter(whole: Whole) -> Answer:
     person = whole.rollout.started_by
     if person is None:
-        return halt("nobody has started it", starter=None)
+        return halt(english("nobody has started it"), starter=None)
     needed = "rollout.roll_back" if whole.rollout.is_way_back else "rollout.start"
     given = {"starter": str(person), "capability": needed}
     scopes = person.scopes_for(needed)
     if scopes is not None and not person.holds(needed, over=whole.rollout.scope_keys()):
-        return halt(f"{person}, who started it, no longer has the right to", **given)
+        return halt(english("%(person)s, who started it, no longer has the right to", person=person), **given)
     if not acts_for(person).isdisjoint(whole.release.signer_ids()):
-        return halt(f"{person}, who started it, has signed it", **given)
-    return passed(f"{person} has the right to start it", **given)
+        return halt(english("%(person)s, who started it, has signed it", person=person), **given)
+    return passed(english("%(person)s has the right to start it", person=person), **given)
 
 
 GATES: list[NamedGate[Whole]] = [

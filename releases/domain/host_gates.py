@@ -17,6 +17,7 @@ from django.db import DatabaseError, transaction
 from cmdb.models import ServiceWindow
 from cmdb.queries.hosts import ActingFacts
 from patchflow.kernel import registry
+from patchflow.kernel.blockers import english, kept
 from releases.domain.host_batches import Batch, Target
 from releases.domain.profiles import find_unkept, must_stay, restart_for
 from releases.domain.slips import Answer, NamedGate, Slip, ask, never, passed, wait
@@ -38,28 +39,36 @@ def _ring_open(target: Target) -> Answer:
     bad = batch.bad
     given = {"rollout": rollout.state, "ring": ring.state, "failed": bad, "limit": ring.failure_limit}
     if rollout.state != RolloutState.RUNNING:
-        return wait(f"{rollout.number} is {rollout.state}", batch.at + BUSY, **given)
+        return wait(
+            english("%(rollout)s is %(state)s", rollout=rollout.number, state=rollout.state), batch.at + BUSY, **given
+        )
     if ring.state != RingState.RUNNING:
-        return wait(f"ring “{ring.name}” is {ring.state}", batch.at + BUSY, **given)
+        return wait(english("ring “%(ring)s” is %(state)s", ring=ring.name, state=ring.state), batch.at + BUSY, **given)
     if bad >= ring.failure_limit:
         return wait(
-            f"ring “{ring.name}” has reached its limit of {ring.failure_limit} failures", batch.at + BUSY, **given
+            english(
+                "ring “%(ring)s” has reached its limit of %(failure_limit)s failures",
+                ring=ring.name,
+                failure_limit=ring.failure_limit,
+            ),
+            batch.at + BUSY,
+            **given,
         )
-    return passed(f"ring “{ring.name}” is open", **given)
+    return passed(english("ring “%(ring)s” is open", ring=ring.name), **given)
 
 
 def same_machine(target: Target) -> Answer:
     entry, facts = target.entry, target.facts
     if entry is None or entry["ring"] != target.batch.ring.position:
-        return never("it is not in the signed manifest of this ring", entry=None)
+        return never(english("it is not in the signed manifest of this ring"), entry=None)
     given = {"signed": entry["fingerprint"], "now": facts.fingerprint if facts else None}
     if facts is None:
-        return never("it is no longer known", **given)
+        return never(english("it is no longer known"), **given)
     if not facts.fingerprint:
-        return wait("nobody has seen which machine it is now", target.batch.at + LATER, **given)
+        return wait(english("nobody has seen which machine it is now"), target.batch.at + LATER, **given)
     if facts.fingerprint != entry["fingerprint"]:
-        return never("it is another machine than the one that was signed", **given)
-    return passed("it is the machine that was signed", **given)
+        return never(english("it is another machine than the one that was signed"), **given)
+    return passed(english("it is the machine that was signed"), **given)
 
 
 def in_service(target: Target) -> Answer:
@@ -74,7 +83,7 @@ def in_service(target: Target) -> Answer:
 def _in_service(target: Target, facts: ActingFacts, entry: Mapping[str, Any], names: frozenset[str]) -> Answer:
     given = {"status": facts.status, "retired": facts.retired, "exempt": [list(e) for e in facts.exempt]}
     if facts.retired:
-        return never("it was retired", **given)
+        return never(english("it was retired"), **given)
     sources = {
         p["source"]
         for one in target.batch.signed.document["classes"]
@@ -84,8 +93,8 @@ def _in_service(target: Target, facts: ActingFacts, entry: Mapping[str, Any], na
     }
     mine = sorted(subject for kind, subject in facts.exempt if kind == "package" and subject in names | sources)
     if mine and not target.batch.rollout.is_way_back:
-        return never(f"it is exempt from changes of {', '.join(mine)}", **given)
-    return passed("it is in service and not exempt", **given)
+        return never(english("it is exempt from changes of %(names)s", names=", ".join(mine)), **given)
+    return passed(english("it is in service and not exempt"), **given)
 
 
 def start_span(target: Target) -> Answer:
@@ -96,12 +105,17 @@ def _start_span(batch: Batch) -> Answer:
     earliest, latest = batch.signed.moment("earliest"), batch.signed.moment("latest")
     given = {"earliest": earliest, "latest": latest}
     if batch.rollout.is_way_back:
-        return passed("a way back is not bound to the start dates", **given)
+        return passed(english("a way back is not bound to the start dates"), **given)
     if latest and batch.at >= latest:
-        return never(f"the latest start that was signed, {latest:%d %b %Y %H:%M} UTC, has passed", **given)
+        return never(
+            english("the latest start that was signed, %(latest)s UTC, has passed", latest=f"{latest:%d %b %Y %H:%M}"),
+            **given,
+        )
     if earliest and batch.at < earliest:
-        return wait("this is the earliest start that was signed", earliest, key=f"{earliest:%Y%m%d%H%M}", **given)
-    return passed("it is between the earliest and the latest start", **given)
+        return wait(
+            english("this is the earliest start that was signed"), earliest, key=f"{earliest:%Y%m%d%H%M}", **given
+        )
+    return passed(english("it is between the earliest and the latest start"), **given)
 
 
 def windows_signed(target: Target) -> list[ServiceWindow]:
@@ -113,7 +127,7 @@ def window_open(target: Target) -> Answer:
     batch, entry = target.batch, target.entry
     assert entry is not None  # noqa: S101
     if batch.rollout.is_way_back:
-        return passed("a way back does not wait for a window", windows=[])
+        return passed(english("a way back does not wait for a window"), windows=[])
     mine = windows_signed(target)
     alike = ("window", entry["class"], *(w.pk for w in mine))
     return batch.once(*alike, answer=lambda: _window_open(batch, entry, mine))
@@ -123,7 +137,7 @@ def _window_open(batch: Batch, entry: Mapping[str, Any], mine: list[ServiceWindo
     need = batch.minutes[entry["class"]]
     given = {"windows": [w.name for w in mine], "minutes": need}
     if not mine:
-        return never("it has none of the windows that were signed", **given)
+        return never(english("it has none of the windows that were signed"), **given)
     return _opening(batch, mine, timedelta(minutes=need), given)
 
 
@@ -132,25 +146,33 @@ def _opening(batch: Batch, mine: Iterable[ServiceWindow], need: timedelta, given
     fits = [o for o in found if o.is_open(batch.at) and batch.at <= o.last_start_at and o.ends_at - batch.at >= need]
     if fits:
         best = max(fits, key=lambda o: o.ends_at)
-        said = f"window “{best.name}” is open until {best.ends_at:%d %b %H:%M} UTC"
+        said = english(
+            "window “%(window)s” is open until %(when)s UTC", window=best.name, when=f"{best.ends_at:%d %b %H:%M}"
+        )
         return passed(said, until=best.ends_at, window=best.window_id, revision=best.revision, **given)
     coming = [o for o in found if o.starts_at > batch.at and o.ends_at - o.starts_at >= need]
     if not coming:
-        return never(f"none of its windows opens again for {int(need.total_seconds() // 60)} minutes", **given)
+        return never(
+            english("none of its windows opens again for %(minutes)s minutes", minutes=int(need.total_seconds() // 60)),
+            **given,
+        )
     first = min(coming, key=lambda o: o.starts_at)
     latest = batch.signed.moment("latest")
     if latest and first.starts_at >= latest:
         return never(
-            f"its next window, {first.starts_at:%d %b %Y %H:%M} UTC, comes after the latest start that was signed",
+            english(
+                "its next window, %(when)s UTC, comes after the latest start that was signed",
+                when=f"{first.starts_at:%d %b %Y %H:%M}",
+            ),
             **given,
         )
-    said = f"window “{first.name}” opens then"
+    said = english("window “%(window)s” opens then", window=first.name)
     return wait(
         said, first.starts_at, key=f"{first.window_id}:{first.starts_at:%Y%m%d%H%M}", opens=first.starts_at, **given
     )
 
 
-REDUNDANT = "every service that it supports keeps enough hosts, or has only this one"
+REDUNDANT = english("every service that it supports keeps enough hosts, or has only this one")
 
 
 def redundancy(target: Target) -> Answer:
@@ -173,7 +195,11 @@ def redundancy(target: Target) -> Answer:
         counted[str(service)] = [len(members), staying, needed]
         if 1 < len(members) <= asked:
             return never(
-                f"a service that it supports has {len(members)} hosts, and the profile keeps {asked} of them",
+                english(
+                    "a service that it supports has %(hosts)s hosts, and the profile keeps %(asked)s of them",
+                    hosts=len(members),
+                    asked=asked,
+                ),
                 services=counted,
             )
         if staying < needed and not short:
@@ -186,10 +212,12 @@ def redundancy(target: Target) -> Answer:
 def _too_few_stay(hosts: int, staying: int, needed: int) -> str:
     """Why the host waits. No service is named: who sees the host need not see them; their ids stand in the answer."""
     if needed >= hosts:
-        return "a service that it supports keeps all its hosts: change its rule, or give it another one"
+        return english("a service that it supports keeps all its hosts: change its rule, or give it another one")
     if not staying:
-        return "the other hosts of a service that it supports are away"
-    return f"{many(staying, 'host')} of a service would stay without it, and {needed} must"
+        return english("the other hosts of a service that it supports are away")
+    return english(
+        "%(hosts)s of a service would stay without it, and %(needed)s must", hosts=many(staying, "host"), needed=needed
+    )
 
 
 def audit_current(target: Target) -> Answer:
@@ -202,20 +230,23 @@ def _audit_current(target: Target, facts: ActingFacts) -> Answer:
     limit: timedelta = settings.PATCHFLOW["AUDIT_GATE"]
     given = {"audited_at": facts.audited_at, "limit_hours": int(limit.total_seconds() // 3600)}
     if facts.audited_at is None:
-        return wait("its packages were never read: scan it", target.batch.at + BUSY * 10, key="never", **given)
+        return wait(english("its packages were never read: scan it"), target.batch.at + BUSY * 10, key="never", **given)
     if target.batch.at - facts.audited_at > limit:
         days = (target.batch.at - facts.audited_at).days
         return wait(
-            f"its packages were last read {days} days ago: scan it", target.batch.at + BUSY * 10, key="old", **given
+            english("its packages were last read %(days)s days ago: scan it", days=days),
+            target.batch.at + BUSY * 10,
+            key="old",
+            **given,
         )
-    return passed("its packages were read lately", **given)
+    return passed(english("its packages were read lately"), **given)
 
 
 def alone(target: Target) -> Answer:
     other = target.batch.others.get(target.host_id)
     if other:
         return wait(f"{other} is at work there", target.batch.at + BUSY, key=other, other=other)
-    return target.batch.once("alone", answer=lambda: passed("no other job is at work there", other=None))
+    return target.batch.once("alone", answer=lambda: passed(english("no other job is at work there"), other=None))
 
 
 def files_verified(target: Target) -> Answer:
@@ -230,15 +261,18 @@ def _files_verified(batch: Batch, wanted: frozenset[tuple[str, str, str]]) -> An
     for place in sorted(wanted):
         sha = batch.named_files.get(place)
         if sha is None:
-            return never(f"{place[0]} {place[1]} has no file in the manifest", file=list(place))
+            return never(
+                english("%(package)s %(version)s has no file in the manifest", package=place[0], version=place[1]),
+                file=list(place),
+            )
         if (*place, sha) not in batch.proven:
             return wait(
-                f"{place[0]} {place[1]} has no passing verification",
+                english("%(package)s %(version)s has no passing verification", package=place[0], version=place[1]),
                 batch.at + BUSY * 10,
                 key=sha[:12],
                 file=list(place),
             )
-    return passed("its files are verified", files=len(wanted))
+    return passed(english("its files are verified"), files=len(wanted))
 
 
 def restart(target: Target) -> Answer:
@@ -263,12 +297,18 @@ def reachable(target: Target) -> Answer:
     if usable.word != "pass":
         return usable
     endpoint = target.batch.endpoints(target.host_id)
-    return passed(f"it is reached as {endpoint} by {name}", executor=name, endpoint=str(endpoint))
+    return passed(
+        kept("it is reached as %(endpoint)s by %(executor)s", endpoint=endpoint, executor=name),
+        executor=name,
+        endpoint=str(endpoint),
+    )
 
 
 def _executor(batch: Batch, name: str) -> Answer:
     if name not in registry.executors:
-        return wait(f"no executor named {name} is registered", batch.at + BUSY * 10, executor=name)
+        return wait(
+            english("no executor named %(executor)s is registered", executor=name), batch.at + BUSY * 10, executor=name
+        )
     if unkept := find_unkept(batch.signed.document["profile"], name):
         return wait(unkept[0].sentence, batch.at + BUSY * 10, key="profile", executor=name)
     return passed("")

@@ -11,6 +11,7 @@ from datetime import timedelta
 from django.conf import settings
 
 from cmdb.remote.errors import RemoteError
+from patchflow.kernel.blockers import english
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.faults import fault
 from releases.domain.orders import look_of, recovery_of
@@ -30,7 +31,7 @@ def look(visit: Visit) -> timedelta | None:
     """Looks once. Returns when to look again; None: it is known, or given up."""
     try:
         if visit.job.recovery_key and (pause := _recovering(visit)):
-            return _unless_over(visit, pause, "a recovery is at work")
+            return _unless_over(visit, pause, english("a recovery is at work"))
         seen = visit.executor.observe(look_of(visit.job))
     except (RemoteError, Refusal) as error:
         return _later(visit, f"{error}")
@@ -91,10 +92,13 @@ def _later(visit: Visit, why: str) -> timedelta | None:
 def _unless_over(visit: Visit, pause: timedelta, why: str) -> timedelta | None:
     limit: timedelta = settings.PATCHFLOW["LOOK_AFTER_UNKNOWN"]
     if visit.job.state == JobState.LOST:
-        visit.write(look_asked_at=None, reason=f"Looked at again in vain: {why}")
+        visit.write(look_asked_at=None, reason=english("Looked at again in vain: %(why)s", why=why))
         return None
     since = visit.job.unknown_since or visit.job.state_at
     if visit.now() - since < limit:
         return pause
-    visit.move("give_up", reason=f"not seen for {int(limit.total_seconds() // 3600)} hours: {why}")
+    visit.move(
+        "give_up",
+        reason=english("not seen for %(hours)s hours: %(why)s", hours=int(limit.total_seconds() // 3600), why=why),
+    )
     return None

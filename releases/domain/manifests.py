@@ -6,6 +6,7 @@ from datetime import datetime
 
 from changes.enums import EvidenceKind
 from patchflow.kernel import workflow
+from patchflow.kernel.blockers import english
 from patchflow.kernel.integrity import digest
 from patchflow.kernel.models import User
 from releases.domain import readiness, releases, slots
@@ -33,10 +34,13 @@ def seal(*, release_id: int, actor: User, at: datetime) -> Manifest:
         release=release, build=build, revision=document["revision"], document=document, digest=digest(document),
         sealed_at=at, sealed_by=actor,
     )  # fmt: skip
-    named = f"{many(len(document['hosts']), 'host')}, {many(len(document['artifacts']), 'file')}"
+    hosts, files = many(len(document["hosts"]), "host"), many(len(document["artifacts"]), "file")
     releases.push_evidence(
         release, EvidenceKind.MANIFEST, at=at, passed=None, digest=manifest.digest,
-        summary=f"{release.number}: manifest {manifest.revision}, {named}.",
+        summary=english(
+            "%(release)s: manifest %(revision)s, %(hosts)s, %(files)s.",
+            release=release.number, revision=manifest.revision, hosts=hosts, files=files,
+        ),
     )  # fmt: skip
     slots.reserve(release, actor=actor, at=at)
     readiness.open_review(release=release, manifest=manifest, actor=actor, at=at)

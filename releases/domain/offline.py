@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from patchflow.kernel.blockers import english
 from releases.domain.host_batches import Batch, Target
 from releases.domain.host_gates import windows_signed
 from releases.domain.visits import Visit
@@ -25,7 +26,9 @@ def put_off(visit: Visit, why: str) -> None:
     if job.rollout.is_way_back:
         _try_again(visit, why, since=now)
     elif rule == OfflineRule.SKIP:
-        _leave_out(visit, f"it did not answer at its turn, and the profile leaves such hosts out: {why}")
+        _leave_out(
+            visit, english("it did not answer at its turn, and the profile leaves such hosts out: %(why)s", why=why)
+        )
     else:
         target = Target(Batch(job.rollout, job.ring, [job], now), job)
         since = _since(target, now)
@@ -45,7 +48,9 @@ def _since(target: Target, now: datetime) -> datetime:
 
 def _try_again(visit: Visit, why: str, *, since: datetime) -> None:
     later = visit.now() + TRY_AGAIN
-    statement = f"Will be tried again at {_said(later)}, because it could not be reached: {why}."
+    statement = english(
+        "Will be tried again at %(when)s, because it could not be reached: %(why)s.", when=_said(later), why=why
+    )
     visit.move(
         "release", statement=statement, code="unreachable", not_before=later, offline_since=since, never_sent=True
     )
@@ -54,16 +59,20 @@ def _try_again(visit: Visit, why: str, *, since: datetime) -> None:
 def _to_next_window(visit: Visit, target: Target, why: str, *, now: datetime) -> None:
     opens = next_start(target, now)
     if opens is None:
-        _leave_out(visit, f"it did not answer at its turn, and no later window was signed for it: {why}")
+        _leave_out(
+            visit, english("it did not answer at its turn, and no later window was signed for it: %(why)s", why=why)
+        )
         return
-    statement = (
-        f"Will be tried again at {_said(opens)}, in its next window, because it did not answer at its turn: {why}."
+    statement = english(
+        "Will be tried again at %(when)s, in its next window, because it did not answer at its turn: %(why)s.",
+        when=_said(opens),
+        why=why,
     )
     visit.move("release", statement=statement, code=CODE, not_before=opens, never_sent=True)
 
 
 def _leave_out(visit: Visit, reason: str) -> None:
-    statement = f"Will not run, because {reason}."
+    statement = english("Will not run, because %(why)s.", why=reason)
     visit.move("refuse", statement=statement, reason=reason, code=CODE)
 
 

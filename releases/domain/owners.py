@@ -40,7 +40,9 @@ def tell_owners(ring_id: int, *, actor: User, at: datetime) -> Ring:
     ring = Ring.objects.select_related("rollout__release").get(pk=ring_id)
     document = signed(ring.rollout.manifest_id)
     if not document.document["profile"].get("notify", True):
-        return workflow.fire(Ring, ring_id, "notify", actor=actor, at=at, told=[], silent="the profile tells nobody")
+        return workflow.fire(
+            Ring, ring_id, "notify", actor=actor, at=at, told=[], silent=english("the profile tells nobody")
+        )
     people, nobody = telling.concerned(telling.waiting_hosts(ring))
     told = [one.user.get_username() for one in people]
     ring = workflow.fire(Ring, ring_id, "notify", actor=actor, at=at, told=told, hosts_without_owner=nobody)

@@ -71,7 +71,7 @@ def propose(*, ring_id: int, reason: str, actor: User, at: datetime) -> SignOffR
     if open_round := signoffs.open_round_of(ring):
         if open_round.digest == digest(document_of(ring)) and ring.proposal == reason:
             raise Conflict("The people who decide are asked about exactly this already.", code="conflict.round_open")
-        signoffs.void(subject=ring, actor=actor, at=at, reason="It was proposed anew.")
+        signoffs.void(subject=ring, actor=actor, at=at, reason=english("It was proposed anew."))
     ring.proposal, ring.proposed_by = reason, actor
     ring.save(update_fields=["proposal", "proposed_by"])
     round_ = signoffs.open_round(
@@ -148,17 +148,17 @@ def excluded(ring: Ring) -> dict[int, str]:
     """Who may not accept this ring, and why (law 1)."""
     found: dict[int, str] = {}
     if ring.proposed_by_id:
-        found[ring.proposed_by_id] = "You proposed to accept this ring as it is; somebody else signs."
+        found[ring.proposed_by_id] = english("You proposed to accept this ring as it is; somebody else signs.")
     for pk in (ring.rollout.release.started_by_id, ring.rollout.started_by_id):
         if pk:
-            found[pk] = "You started this deployment; somebody else accepts an incomplete ring."
+            found[pk] = english("You started this deployment; somebody else accepts an incomplete ring.")
     return found
 
 
 def _passed(ring: Ring, round_: SignOffRound, *, actor: User, at: datetime) -> None:
     """The ring is watched like any other; its hosts not begun are withdrawn and stay owed. The rollout stays halted."""
     ring = workflow.fire(Ring, ring.pk, "accept_partial", actor=actor, at=at, reason=ring.proposal, round=round_.number)
-    why = f"The ring was accepted as it is: {ring.proposal}"
+    why = english("The ring was accepted as it is: %(reason)s", reason=ring.proposal)
     rollouts.withdraw(ring.rollout, reason=why, actor=User.bot(), at=at, ring_id=ring.pk)
 
 

@@ -21,7 +21,7 @@ from changes.queries.authorization import Authorization
 from cmdb.models import ServiceWindow
 from cmdb.queries.windows import Opening, openings
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.integrity import plain
 from patchflow.kernel.models import User
@@ -95,7 +95,7 @@ def rehearse(
     if refused := failing([capability("release.plan")], release, actor):
         raise NotAllowed(refused)
     if release.state not in BEFORE_DEPLOY:
-        said = f"It is {release.get_state_display()}: only what has not begun is rehearsed."
+        said = english("It is %(state)s: only what has not begun is rehearsed.", state=label_of(release))
         raise Conflict(said, code="conflict.state")
     demand_supposed(wanted, starts_at, at=at)
     digest, document = planned_document(release, at=at)
@@ -306,11 +306,11 @@ class OnPaper(Gates):
         profile = self.batch.signed.document["profile"]
         rule = profile.get("offline", OfflineRule.CATCH_UP)
         if rule == OfflineRule.SKIP:
-            return "it does not answer, and the profile leaves such hosts out"
+            return english("it does not answer, and the profile leaves such hosts out")
         if rule == OfflineRule.CATCH_UP and not profile.get("catch_up_minutes"):
             return self.batch.at
         opens = next_start(host_batches.Target(self.batch, self.jobs[host_id]), self.batch.at)
-        return opens or "it does not answer, and no later window was signed for it"
+        return opens or english("it does not answer, and no later window was signed for it")
 
     def _asked(self, names: Iterable[str], host_id: int) -> Said | None:
         """The first gate of these that denies."""

@@ -26,6 +26,10 @@ SAID = {
 }
 
 
+SEVERAL = {"server": english("servers"), "workstation": english("workstations")}
+ALWAYS, ASKED_FOR = english("it is restarted always"), english("it is restarted if something asks for it")
+
+
 @dataclass(frozen=True)
 class Restart:
     """Whether a machine may be restarted, and the sentence that says why, or why not."""
@@ -39,16 +43,22 @@ def restart_for(profile: Mapping[str, Any], kind: str) -> Restart:
     a kind that the profile does not name, or that nobody knows, is not restarted."""
     mode, kinds = profile["restart"], profile.get("restart_kinds", [])
     if mode == RestartMode.NEVER:
-        return Restart(RestartPolicy(), "the profile restarts nothing")
+        return Restart(RestartPolicy(), english("the profile restarts nothing"))
     if not kind:
-        return Restart(RestartPolicy(), "nobody knows whether it is a server or a workstation, so it is not restarted")
+        return Restart(
+            RestartPolicy(), english("nobody knows whether it is a server or a workstation, so it is not restarted")
+        )
     if kind not in kinds:
-        named = " and ".join(f"{one}s" for one in kinds) or "no machine"
-        return Restart(RestartPolicy(), f"it is a {kind}, and the profile restarts {named}")
+        named = " and ".join(SEVERAL.get(one, f"{one}s") for one in kinds) or english("no machine")
+        return Restart(
+            RestartPolicy(), english("it is a %(kind)s, and the profile restarts %(named)s", kind=kind, named=named)
+        )
     countdown = int(profile.get("countdown_seconds", 0))
-    when = "always" if mode == RestartMode.ALWAYS else "if something asks for it"
-    notice = f", {countdown} s after its users are told" if countdown else ""
-    return Restart(RestartPolicy(mode=mode, countdown=countdown), f"it is restarted {when}{notice}")
+    said = ALWAYS if mode == RestartMode.ALWAYS else ASKED_FOR
+    return Restart(
+        RestartPolicy(mode=mode, countdown=countdown),
+        said if not countdown else english("%(restart)s, %(n)s s after its users are told", restart=said, n=countdown),
+    )
 
 
 def restart_rule(profile: Mapping[str, Any]) -> str:

@@ -172,14 +172,14 @@ def excluded(release: Release) -> dict[int, str]:
     found: dict[int, str] = {}
     for link in release.links.select_related("rfc"):
         for pk in link.rfc.author_ids():
-            found.setdefault(pk, "You requested or wrote this change; somebody else signs.")
+            found.setdefault(pk, english("You requested or wrote this change; somebody else signs."))
     if release.started_by_id:
-        found[release.started_by_id] = "You started this deployment; somebody else signs."
-    found.setdefault(release.composed_by_id, "You composed this release; somebody else signs.")
+        found[release.started_by_id] = english("You started this deployment; somebody else signs.")
+    found.setdefault(release.composed_by_id, english("You composed this release; somebody else signs."))
     for pk in release.manifests.values_list("sealed_by_id", flat=True):
-        found[pk] = "You sealed this manifest; somebody else signs."
+        found[pk] = english("You sealed this manifest; somebody else signs.")
     for pk in release.builds.values_list("requested_by_id", flat=True):
-        found[pk] = "You built this release; somebody else signs."
+        found[pk] = english("You built this release; somebody else signs.")
     return found
 
 
@@ -194,7 +194,11 @@ def builders_of(rfc: RFC) -> dict[int, str]:
             *release.builds.values_list("requested_by_id", flat=True),
         }
         hands |= set(release.manifests.values_list("sealed_by_id", flat=True))
-        found |= {pk: f"You worked on {release} of this change; somebody else decides about it." for pk in hands if pk}
+        found |= {
+            pk: english("You worked on %(release)s of this change; somebody else decides about it.", release=release)
+            for pk in hands
+            if pk
+        }
     return found
 
 
@@ -202,7 +206,10 @@ def not_now(release: Release) -> list[Blocker]:
     """Holds of the release and of the changes that it serves: nothing is signed that could not become ready."""
     found = hold_blocker(release)
     for link in release.links.select_related("rfc").order_by("rfc"):
-        found += [replace(held, sentence=f"{link.rfc.number}: {held.sentence}") for held in hold_blocker(link.rfc)]
+        found += [
+            replace(held, sentence=english("%(rfc)s: %(why)s", rfc=link.rfc.number, why=held.sentence))
+            for held in hold_blocker(link.rfc)
+        ]
     return found
 
 
@@ -214,8 +221,8 @@ def _passed(release: Release, round_: SignOffRound, *, actor: User, at: datetime
     workflow.fire(ReadinessReview, _review_of(round_).pk, "go", actor=actor, at=at)
     ready = workflow.fire(Release, release.pk, "ready", actor=actor, at=at)
     releases.push_evidence(
-        ready, EvidenceKind.READINESS, at=at, summary=f"{ready.number}: go for manifest {round_.digest[:12]}…",
-        passed=True,
+        ready, EvidenceKind.READINESS, at=at, passed=True,
+        summary=english("%(ready)s: go for manifest %(digest)s…", ready=ready.number, digest=round_.digest[:12]),
     )  # fmt: skip
     for cycle_id in sorted({link.rfc.cycle_id for link in ready.links.select_related("rfc")}):
         cycles.deployment_approved(cycle_id=cycle_id, actor=User.bot(), at=at, cause=ready.number)
@@ -223,11 +230,17 @@ def _passed(release: Release, round_: SignOffRound, *, actor: User, at: datetime
 
 def _ended(release: Release, round_: SignOffRound, *, actor: User, at: datetime) -> None:
     last = round_.signoffs.filter(verdict="refuse").last()
-    reason = last.comment if last else round_.reason or "The review ended without a decision."
+    reason = last.comment if last else round_.reason or english("The review ended without a decision.")
     workflow.fire(ReadinessReview, _review_of(round_).pk, "refuse", actor=actor, at=at, reason=reason)
     back = workflow.fire(Release, release.pk, "no_go", actor=actor, at=at, reason=reason)
     slots.give_back(back, reason=reason, at=at)
-    releases.push_evidence(back, EvidenceKind.READINESS, at=at, summary=f"{back.number}: no-go. {reason}", passed=False)
+    releases.push_evidence(
+        back,
+        EvidenceKind.READINESS,
+        at=at,
+        summary=english("%(back)s: no-go. %(reason)s", back=back.number, reason=reason),
+        passed=False,
+    )
 
 
 signoff_subjects.add(

@@ -18,7 +18,7 @@ from releases.models import InstallProfile, PlanRehearsal, Release
 from releases.models.release import BEFORE_DEPLOY
 from releases.wording import many
 
-ENDS = {RehearsalEnd.HALTED: "halts", RehearsalEnd.STUCK: "waits without end"}
+ENDS = {RehearsalEnd.HALTED: "halts", RehearsalEnd.STUCK: english("waits without end")}
 GOES = {RehearsalEnd.FULL: True, RehearsalEnd.PARTIAL: None}
 """All done is good, a part is no verdict; what halts, fails or waits without end is bad."""
 CARRIED_OUT = (RFCState.IMPLEMENTING, RFCState.IN_REVIEW, RFCState.CLOSED, RFCState.REJECTED, RFCState.CANCELLED)
@@ -36,15 +36,22 @@ def push(row: PlanRehearsal, rfc: RFC, *, at: datetime) -> Evidence:
 
 def summary(row: PlanRehearsal) -> str:
     """When it would start and end, how many are done, fail and do not fit, and why it stops, if it does."""
-    result, whose = row.result, row.release.number if row.release else "before any release"
-    ends = f"ends {row.ends_at:%d %b %Y %H:%M} UTC" if row.ends_at else ENDS.get(RehearsalEnd(row.end), "fails")
-    counted = [f"{result['good']} of {many(result['hosts'], 'host')} done", f"{result['bad']} failed"]
-    said = (
-        f"{whose}: starts {row.starts_at:%d %b %Y %H:%M} UTC, {ends}; {', '.join(counted)},"
-        f" {result['unfit_count']} will not fit."
+    result, whose = row.result, row.release.number if row.release else english("before any release")
+    ends = ENDS.get(RehearsalEnd(row.end), english("fails"))
+    if row.ends_at:
+        ends = english("ends %(when)s UTC", when=f"{row.ends_at:%d %b %Y %H:%M}")
+    said = english(
+        "%(whose)s: starts %(when)s UTC, %(ends)s; %(good)s of %(hosts)s done, %(bad)s failed, %(unfit)s will not fit.",
+        whose=whose,
+        when=f"{row.starts_at:%d %b %Y %H:%M}",
+        ends=ends,
+        good=result["good"],
+        hosts=many(result["hosts"], "host"),
+        bad=result["bad"],
+        unfit=result["unfit_count"],
     )
-    before = " Packages and files that only a build finds are not in it." if result["unbuilt"] else ""
-    return f"{said}{before} {row.cause}".strip()
+    before = english("Packages and files that only a build finds are not in it.") if result["unbuilt"] else ""
+    return " ".join(one for one in (said, before, row.cause) if one)
 
 
 @standing(EvidenceKind.PLAN_REHEARSAL)

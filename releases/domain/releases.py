@@ -15,7 +15,7 @@ from changes.domain import cycles, evidence, rfcs, scope
 from changes.enums import EvidenceKind, RFCState, TargetOutcome, WayBack
 from changes.models import RFC, Cycle, RFCTarget
 from patchflow.kernel import audit, registry, signoffs, trial, workflow
-from patchflow.kernel.blockers import Blocker, English, english
+from patchflow.kernel.blockers import Blocker, English, english, label_of
 from patchflow.kernel.errors import Blocked, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.numbers import next_number
@@ -191,7 +191,7 @@ def cancel(*, release_id: int, reason: str, actor: User, at: datetime) -> Releas
 
 def stop_work(release: Release, *, actor: User, at: datetime, reason: str) -> None:
     """Ends a pending build and live acceptance runs: what they find later counts no more."""
-    why = f"Stopped: {reason}"
+    why = english("Stopped: %(reason)s", reason=reason)
     for pk in release.builds.filter(state=BuildState.PENDING).values_list("pk", flat=True):
         workflow.fire(Build, pk, "fail", actor=User.bot(), at=at, reason=why)
     live = AcceptanceRun.objects.filter(plan__release=release, state__in=[RunState.PLANNED, RunState.RUNNING])
@@ -270,12 +270,16 @@ def _after(release_id: int, *, actor: User, at: datetime) -> Release:
     from releases.domain import amendments, reviews
 
     release = workflow.lock(Release, release_id)
-    amendments.retire(release, actor=actor, at=at, reason="The deployment has ended.")
+    amendments.retire(release, actor=actor, at=at, reason=english("The deployment has ended."))
     push_outcomes(release, at=at)
-    slots.give_back(release, reason=f"Its deployment has ended: {release.get_outcome_display()}.", at=at)
+    slots.give_back(
+        release, reason=english("Its deployment has ended: %(outcome)s.", outcome=label_of(release, "outcome")), at=at
+    )
     push_evidence(
-        release, EvidenceKind.DEPLOYMENT, at=at,
-        summary=f"{release.number}: deployment {release.get_outcome_display()}.", passed=release.outcome == ReleaseOutcome.FULL,
+        release, EvidenceKind.DEPLOYMENT, at=at, passed=release.outcome == ReleaseOutcome.FULL,
+        summary=english(
+            "%(release)s: deployment %(outcome)s.", release=release.number, outcome=label_of(release, "outcome")
+        ),
     )  # fmt: skip
     reviews.open_review(release_id=release_id, actor=User.bot(), at=at)
     return release
@@ -291,7 +295,7 @@ def push_outcomes(release: Release, *, at: datetime) -> None:
             scope.record_outcomes(rfc_id=rfc_id, outcomes=outcomes, actor=User.bot(), at=at)
 
 
-NOBODY_TOUCHED = "Simulated: no host was touched."
+NOBODY_TOUCHED = english("Simulated: no host was touched.")
 
 
 def push_evidence(

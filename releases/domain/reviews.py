@@ -96,7 +96,13 @@ def complete(*, review_id: int, lessons: str, actions: str, actor: User, at: dat
         lessons=lessons.strip(),
         actions=actions.strip(),
     )
-    summary = f"{release.number} reviewed by {actor}: {release.get_outcome_display()}, {many(len(taken['owed']), 'host')} owed."
+    summary = english(
+        "%(release)s reviewed by %(actor)s: %(outcome)s, %(hosts)s owed.",
+        release=release.number,
+        actor=actor,
+        outcome=label_of(release, "outcome"),
+        hosts=many(len(taken["owed"]), "host"),
+    )
     document = {
         "review": review.pk,
         "release": release.number,

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from cmdb.enums import Criticality, Environment
 from cmdb.models import Host, HostGroup
 from cmdb.queries.machines import machine_classes
-from patchflow.kernel.blockers import Blocker, english
+from patchflow.kernel.blockers import Blocker, english, english_n
 from patchflow.kernel.errors import Invalid
 from releases import confidence, diversity
 from releases.models import PlannedRing, Release
@@ -137,11 +137,14 @@ def distribute(hosts: Sequence[Candidate], rings: Sequence[RingPlan]) -> list[li
             found.append(Blocker("release.rings.empty", english("Ring %(name)s has no host.", name=ring.name)))
         places.append(place)
     if free and not found:
-        count = "1 host is" if len(free) == 1 else f"{len(free)} hosts are"
         found.append(
             Blocker(
                 "release.rings.left_over",
-                english("%(count)s in no ring; let the last one take all that are left.", count=count),
+                english_n(
+                    "%(n)s host is in no ring; let the last one take all that are left.",
+                    "%(n)s hosts are in no ring; let the last one take all that are left.",
+                    len(free),
+                ),
             )
         )
     for ring, place in zip(rings, places, strict=True):
@@ -223,7 +226,7 @@ def provable(ring: RingPlan, hosts: int) -> list[Blocker]:
     bound, sure = ring.bound_percent or 0, ring.confidence_percent
     if not hosts or confidence.proves(hosts, hosts, bound, confidence=sure):
         return []
-    said = "1 host proves" if hosts == 1 else f"{hosts} hosts prove"
+    said = english_n("%(n)s host proves", "%(n)s hosts prove", hosts)
     return [
         Blocker(
             "release.rings.unprovable",

@@ -35,7 +35,7 @@ def retry_ring(*, ring_id: int, actor: User, at: datetime, host_ids: Sequence[in
         raise Blocked(none)
     if ring.state == RingState.FAILED:
         workflow.fire(Ring, ring_id, "retry", actor=actor, at=at)
-        partial.retire(ring, actor=actor, at=at, reason="Its failed hosts are tried again.")
+        partial.retire(ring, actor=actor, at=at, reason=english("Its failed hosts are tried again."))
     elif standing := _stands(ring):
         raise Conflict(standing)
     mine = instance_key()

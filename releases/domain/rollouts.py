@@ -30,7 +30,7 @@ from releases.rules_rollout import either
 ADVANCE = "releases.tasks.advance_rollout"
 AT_ONCE = 500
 """Rows of one statement, where a verb moves thousands."""
-WAITS = "Waits until its ring is open."
+WAITS = english("Waits until its ring is open.")
 
 
 def said(reason: str, code: str = "rollout.reason") -> str:
@@ -166,7 +166,7 @@ def start(*, release_id: int, actor: User, at: datetime) -> Rollout:
     manifest = current(release_id, with_document=False)
     planned = Rollout.objects.filter(release_id=release_id, state=RolloutState.PLANNED).first()
     if planned and manifest and planned.manifest_id != manifest.pk:
-        cancel(rollout_id=planned.pk, reason="A newer manifest was sealed since.", actor=actor, at=at)
+        cancel(rollout_id=planned.pk, reason=english("A newer manifest was sealed since."), actor=actor, at=at)
         planned = None
     rollout = planned or plan(release_id=release_id, actor=actor, at=at)
     rollout = workflow.fire(Rollout, rollout.pk, "start", actor=actor, at=at)

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 from django.db import DatabaseError, transaction
 
 from patchflow.kernel import rows as many
+from patchflow.kernel.blockers import kept
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.integrity import plain
 from releases.enums_rollout import SlipVerdict
@@ -128,25 +129,36 @@ def answer_of(gate: Gate[T], subject: T, at: datetime, guarded: bool) -> Answer:
     except Exception as error:
         if not guarded and isinstance(error, DatabaseError):
             raise
-        said = f"this gate could not be evaluated ({type(error).__name__}: {error}), so it stays shut"
+        said = kept(
+            "this gate could not be evaluated (%(kind)s: %(error)s), so it stays shut",
+            kind=type(error).__name__,
+            error=error,
+        )
         return wait(said, at + ASK_AGAIN, key=f"broken:{type(error).__name__}", error=type(error).__name__)
 
 
 def _slip(rows: list[dict[str, Any]], denied: tuple[str, Answer] | None, last: str, at: datetime) -> Slip:
     if denied is None:
         why = "; ".join(r["sentence"] for r in rows if r["gate"] in ("window", "ring") and r["sentence"]) or last
-        return Slip(SlipVerdict.RUN, f"Runs at {_said(at)}, because {_plain(why)}.", rows, key="run")
+        return Slip(
+            SlipVerdict.RUN,
+            kept("Runs at %(when)s, because %(why)s.", when=_said(at), why=_plain(why)),
+            rows,
+            key="run",
+        )
     name, answer = denied
     if answer.word == "defer":
         until = answer.not_before or at + ASK_AGAIN
-        statement = f"Will be asked again at {_said(until)}, because {_plain(answer.sentence)}."
+        statement = kept(
+            "Will be asked again at %(when)s, because %(why)s.", when=_said(until), why=_plain(answer.sentence)
+        )
         if name in ("window", "start"):
-            statement = f"Will run at {_said(until)}, because {_plain(answer.sentence)}."
+            statement = kept("Will run at %(when)s, because %(why)s.", when=_said(until), why=_plain(answer.sentence))
         return Slip(
             SlipVerdict.DEFER, statement, rows, name, answer.sentence, until, f"defer:{name}:{answer.key}"[:120]
         )
     return Slip(
-        SlipVerdict.REFUSE, f"Will not run, because {_plain(answer.sentence)}.", rows, name, answer.sentence,
+        SlipVerdict.REFUSE, kept("Will not run, because %(why)s.", why=_plain(answer.sentence)), rows, name, answer.sentence,
         key=f"refuse:{name}:{answer.key}"[:120], halts=answer.halts,
     )  # fmt: skip
 

@@ -151,7 +151,11 @@ def find_unfit_blockers(release: Release, *, at: datetime, **_: Any) -> list[Blo
     found = fit(release, at=at)
     if found.pieces or not found.unfit:
         return []
-    latest = f" before its latest start, {release.latest_at:%d %b %Y %H:%M} UTC" if release.latest_at else ""
+    latest = (
+        english(" before its latest start, %(when)s UTC", when=f"{release.latest_at:%d %b %Y %H:%M}")
+        if release.latest_at
+        else ""
+    )
     sentence = english(
         "No host fits an opening of its windows outside freezes%(latest)s: choose other windows, dates or a profile.",
         latest=latest,

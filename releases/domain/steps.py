@@ -138,12 +138,12 @@ def find_problems(step: HostStep) -> list[Blocker]:
 
 def _target_problems(step: HostStep) -> list[Blocker]:
     sentence = {
-        Act.SPACE: "Name a path on the host, and how many MiB must be free.",
-        Act.BACKUP: "Name the backup's file or folder on the host, and how many hours old it may be.",
-        Act.STOP_SERVICE: "Name a systemd unit.", Act.START_SERVICE: "Name a systemd unit.", Act.SERVICE_RUNS: "Name a systemd unit.",
-        Act.COMMAND: "Name a program by its whole path, with its arguments; it runs without a shell.",
-        Act.HTTP_ANSWERS: "Name an http or https address without a password in it.", Act.PORT_OPEN: "Name host:port.",
-        **dict.fromkeys(CALLS, "Name an http or https address without a password in it."),
+        Act.SPACE: english("Name a path on the host, and how many MiB must be free."),
+        Act.BACKUP: english("Name the backup's file or folder on the host, and how many hours old it may be."),
+        **dict.fromkeys((Act.STOP_SERVICE, Act.START_SERVICE, Act.SERVICE_RUNS), english("Name a systemd unit.")),
+        Act.COMMAND: english("Name a program by its whole path, with its arguments; it runs without a shell."),
+        Act.HTTP_ANSWERS: english("Name an http or https address without a password in it."), Act.PORT_OPEN: english("Name host:port."),
+        **dict.fromkeys(CALLS, english("Name an http or https address without a password in it.")),
     }  # fmt: skip
     found = [] if _target_fits(step) else [Blocker("step.target", sentence.get(Act(step.kind), "It needs no target."))]
     if step.secret_file and (step.kind not in CALLS or not step.secret_file.startswith("/")):

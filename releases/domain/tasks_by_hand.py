@@ -140,7 +140,7 @@ class HouseDesk:
             if known is not None:
                 same = known.order == said
                 return StartAnswer(
-                    word="already" if same else "different", reason="" if same else "the task says otherwise"
+                    word="already" if same else "different", reason="" if same else english("the task says otherwise")
                 )
             now = self.clock()
             minutes = Batch(job.rollout, job.ring, [job], now).minutes_of(job)
@@ -212,7 +212,13 @@ def _begin_by(job: Job, minutes: int, now: datetime) -> datetime:
 
 def _told(row: HandTask, now: datetime, sight: Callable[[], Seen]) -> Task:
     """The task in the words of a job."""
-    lines = [(row.given_at, Stage.ACCEPTED, f"waits for a person, who begins by {row.begin_by:%d %b %Y %H:%M} UTC")]
+    lines: list[tuple[datetime, Stage, str]] = [
+        (
+            row.given_at,
+            Stage.ACCEPTED,
+            english("waits for a person, who begins by %(when)s UTC", when=f"{row.begin_by:%d %b %Y %H:%M}"),
+        )
+    ]
     if row.begun_at:
         lines.append((row.begun_at, Stage.INSTALLING, f"{row.begun_by} has begun"))
     said = f"{row.ended_by}: {row.remark}" if row.remark else f"{row.ended_by}"
@@ -221,16 +227,23 @@ def _told(row: HandTask, now: datetime, sight: Callable[[], Seen]) -> Task:
     if row.attested_at:
         lines.append((row.attested_at, Stage.VERIFYING, f"attested by {row.attested_by}: {row.attestation}"))
     ends = {
-        S.COULD_NOT: (Stage.FAILED, "could_not", f"it could not be done by hand, says {said}"),
-        S.CALLED_OFF: (Stage.CANCELLED, "cancelled", "called off before anybody had begun"),
-        S.EXPIRED: (Stage.REFUSED, "not_begun", "nobody had begun at the cut-off of the window"),
+        S.COULD_NOT: (Stage.FAILED, "could_not", english("it could not be done by hand, says %(remark)s", remark=said)),
+        S.CALLED_OFF: (Stage.CANCELLED, "cancelled", english("called off before anybody had begun")),
+        S.EXPIRED: (Stage.REFUSED, "not_begun", english("nobody had begun at the cut-off of the window")),
     }
     outcome, code, reason, over = None, "", "", False
     if row.state in ends and row.ended_at:
         outcome, code, reason = ends[S(row.state)]
         lines.append((row.ended_at, outcome, reason))
     elif row.state == S.BEGUN and row.finish_by and now > row.finish_by:
-        over, reason = True, f"{row.begun_by} has begun and has not reported within {row.minutes} minutes"
+        over, reason = (
+            True,
+            english(
+                "%(begun_by)s has begun and has not reported within %(minutes)s minutes",
+                begun_by=row.begun_by,
+                minutes=row.minutes,
+            ),
+        )
     elif row.state in (S.DONE, S.ATTESTED):
         found = sight()
         over, reason = found.sight == "none", found.reason
@@ -243,19 +256,33 @@ def _sight(row: HandTask, now: datetime) -> Seen:
     time after one that failed."""
     if row.state == S.ATTESTED:
         return Seen(
-            sight="attested", reason=f"attested by {row.attested_by}, no scan could look at it: {row.attestation}"
+            sight="attested",
+            reason=english(
+                "attested by %(attested_by)s, no scan could look at it: %(remark)s",
+                attested_by=row.attested_by,
+                remark=row.attestation,
+            ),
         )
     since = row.ended_at or row.finish_by or row.given_at
     rows = ScanResult.objects.filter(host_id=row.job.host_id, scan_run__requested_at__gte=since)
     last = rows.select_related("scan_run").order_by("-pk").first()
-    waiting = Seen(sight="waiting", reason="a scan of the host is under way")
+    waiting = Seen(sight="waiting", reason=english("a scan of the host is under way"))
     if last is None or (last.state not in (ResultState.PENDING, ResultState.SCANNED) and _long_ago(last, now)):
-        return waiting if _asked(row.job.host, now) else Seen(sight="none", reason="no scan of the host can be made")
+        return (
+            waiting
+            if _asked(row.job.host, now)
+            else Seen(sight="none", reason=english("no scan of the host can be made"))
+        )
     if last.state == ResultState.PENDING:
         return waiting
     if last.state == ResultState.SCANNED:
-        return Seen(sight="scanned", reason=f"scanned {last.ended_at or now:%d %b %Y %H:%M} UTC")
-    return Seen(sight="none", reason=f"no scan of the host was possible: {last.reason or last.get_state_display()}")
+        return Seen(
+            sight="scanned", reason=english("scanned %(when)s UTC", when=f"{last.ended_at or now:%d %b %Y %H:%M}")
+        )
+    return Seen(
+        sight="none",
+        reason=english("no scan of the host was possible: %(why)s", why=last.reason or last.get_state_display()),
+    )
 
 
 def _long_ago(result: ScanResult, now: datetime) -> bool:

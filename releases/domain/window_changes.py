@@ -17,6 +17,7 @@ from cmdb.domain.window_work import Edit, Queued, Word, counted, works
 from cmdb.enums import QueuedRule
 from cmdb.models import ServiceWindow
 from patchflow.kernel import audit, queue, workflow
+from patchflow.kernel.blockers import english
 from patchflow.kernel.integrity import plain
 from patchflow.kernel.models import User
 from patchflow.notices.delivery import tell
@@ -173,7 +174,11 @@ def _owners(rollout: Rollout) -> list[User]:
 
 def _act(rollout: Rollout, jobs: Mapping[int, Job], rows: Mapping[int, Queued], edit: Edit) -> None:
     """Fires what the rule says, by the system: the edit of the window is the cause, and names its person."""
-    said = f"window “{edit.window.name}” was {'ended' if edit.window.retired_at else 'edited'} by {edit.actor}"
+    said = (
+        english("window “%(window)s” was ended by %(actor)s", window=edit.window.name, actor=edit.actor)
+        if edit.window.retired_at
+        else english("window “%(window)s” was edited by %(actor)s", window=edit.window.name, actor=edit.actor)
+    )
     gone = {pk: f"{said}. {row.why}" for pk, row in rows.items() if row.word == "cancelled"}
     if gone:
         found = Job.objects.lean().filter(pk__among=list(gone))
@@ -183,7 +188,10 @@ def _act(rollout: Rollout, jobs: Mapping[int, Job], rows: Mapping[int, Queued], 
         workflow.fire_many(
             Job.objects.lean().filter(pk__among=list(later)), "defer", actor=User.bot(), at=edit.at,
             facts_of=lambda job: {
-                "statement": f"Will run at {later[job.pk]:%d %b %Y %H:%M} UTC, because {said}; this opening was signed.",
+                "statement": english(
+                    "Will run at %(when)s UTC, because %(why)s; this opening was signed.",
+                    when=f"{later[job.pk]:%d %b %Y %H:%M}", why=said,
+                ),
                 "code": "window", "not_before": later[job.pk], "slip_key": "",
             },
         )  # fmt: skip

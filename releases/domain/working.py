@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from cmdb.remote.errors import RemoteError
+from patchflow.kernel.blockers import english
 from patchflow.kernel.errors import Conflict, Refusal
 from patchflow.kernel.faults import fault
 from patchflow.kernel.instance import instance_key
@@ -62,13 +63,13 @@ def work(visit: Visit) -> Pause:
     """Takes the job as far as it goes in some seconds."""
     job = visit.job
     if job.cancel_asked_at and job.ordered_at is None:
-        visit.move("cancel", reason="The rollout was stopped before it was ordered.")
+        visit.move("cancel", reason=english("The rollout was stopped before it was ordered."))
         return None
     try:
         order = order_for(job, fence=visit.held.fence)
     except Refusal as refusal:
         if job.state == S.CLAIMED and job.ordered_at is None:
-            _give_back(visit, f"it cannot be ordered: {refusal}", BACK_OFF, code="order")
+            _give_back(visit, english("it cannot be ordered: %(refusal)s", refusal=refusal), BACK_OFF, code="order")
             return None
         return silent(visit, f"{refusal}")
     if job.state == S.CLAIMED and not _there(visit, order) and (pause := _order(visit, order)) is not None:
@@ -90,7 +91,7 @@ def _there(visit: Visit, order: JobOrder) -> bool:
 def _order(visit: Visit, order: JobOrder) -> Pause:
     """Asks every gate again at the moment of acting, then gives the order. None: it is there; else when to come again."""
     if visit.job.cancel_asked_at:
-        visit.move("cancel", reason="The rollout was stopped before its order arrived.")
+        visit.move("cancel", reason=english("The rollout was stopped before its order arrived."))
         return SOON
     if (batch := _let_through(visit)) is None:
         return SOON
@@ -131,16 +132,18 @@ def answered(visit: Visit, answer: StartAnswer) -> Pause:
         return None
     match answer.word:
         case "busy":
-            _give_back(visit, f"another job lives there: {answer.reason}", BACK_OFF, code="busy")
+            _give_back(visit, english("another job lives there: %(why)s", why=answer.reason), BACK_OFF, code="busy")
         case "stale":
             raise Conflict("The host has seen a newer holder of this job.", code="conflict.fence")
         case "unsupported":
-            statement = f"Will not run, because it cannot be worked on: {answer.reason}"
+            statement = english("Will not run, because it cannot be worked on: %(why)s", why=answer.reason)
             visit.move("refuse", statement=statement, reason=answer.reason, code="unsupported")
         case "different":
             visit.move(
                 "fail",
-                reason=f"The host knows {visit.job.job_key} for another order: {answer.reason}",
+                reason=english(
+                    "The host knows %(job)s for another order: %(why)s", job=visit.job.job_key, why=answer.reason
+                ),
                 code="different",
             )
         case _ if not answer.unknown:
@@ -152,7 +155,9 @@ def _give_back(visit: Visit, why: str, pause: timedelta, *, code: str, new_attem
     """Back to pending: nothing was done. A new attempt, where the host has ended this one, takes a new key."""
     later, job = visit.now() + pause, visit.job
     facts = {"new_key": key_of(instance_key(), job.rollout, job.host_id, job.attempt + 1)} if new_attempt else {}
-    statement = f"Will be tried again at {later:%d %b %Y %H:%M} UTC, because {why}."
+    statement = english(
+        "Will be tried again at %(when)s UTC, because %(why)s.", when=f"{later:%d %b %Y %H:%M}", why=why
+    )
     visit.move("release", statement=statement, code=code, not_before=later, **facts)
 
 
@@ -188,7 +193,7 @@ def take(visit: Visit, progress: JobProgress) -> tuple[bool, Pause]:
     if not progress.reachable:
         return False, silent(visit, progress.reason)
     if not progress.known:
-        visit.move("lose", reason="The host does not know this job any more.")
+        visit.move("lose", reason=english("The host does not know this job any more."))
         return False, None
     visit.keep(progress.events)
     for event in progress.events:  # every stage is recorded, also one that began and ended between two looks
@@ -217,16 +222,18 @@ def overdue(job: Job, manifest: Signed, *, at: datetime) -> str:
     if at - job.ordered_at < timedelta(minutes=minutes) + RESTART_SILENCE:
         return ""
     taken = int((at - job.ordered_at).total_seconds() // 60)
-    return (
-        f"it has been at work for {taken} minutes, and {minutes} were signed for it. Its package manager is not killed: log in"
-        " there, see what it waits for (a question, a lock, a script that hangs), and end that"
+    return english(
+        "it has been at work for %(taken)s minutes, and %(minutes)s were signed for it. Its package manager is not killed: log in"
+        " there, see what it waits for (a question, a lock, a script that hangs), and end that",
+        taken=taken,
+        minutes=minutes,
     )
 
 
 def _ended_silently(visit: Visit, why: str) -> tuple[bool, Pause]:
     if visit.job.state == S.RESTARTING and visit.now() - visit.job.state_at < RESTART_SILENCE:
         return False, SOON
-    visit.move("lose", reason=why or "Its process has ended there without a result.")
+    visit.move("lose", reason=why or english("Its process has ended there without a result."))
     return False, None
 
 
@@ -236,7 +243,10 @@ def silent(visit: Visit, why: str) -> Pause:
     limit = RESTART_SILENCE if visit.job.state == S.RESTARTING else settings.PATCHFLOW["SILENCE"]
     if visit.now() - since < limit:
         return SOON
-    visit.move("lose", reason=f"It has not answered since {since:%d %b %Y %H:%M} UTC: {why}")
+    visit.move(
+        "lose",
+        reason=english("It has not answered since %(when)s UTC: %(why)s", when=f"{since:%d %b %Y %H:%M}", why=why),
+    )
     return None
 
 
@@ -294,9 +304,9 @@ def _undone(visit: Visit, result: JobResult) -> None:
         if visit.job.state == S.STAGED:
             visit.move("release", statement="", code="", not_before=visit.now())
         if result.outcome is Stage.CANCELLED:
-            visit.move("cancel", reason="It was stopped on the host before it installed.", result=told(result))
+            visit.move("cancel", reason=english("It was stopped on the host before it installed."), result=told(result))
             return
-        statement = f"Did not run, because the host refused: {result.reason}"
+        statement = english("Did not run, because the host refused: %(why)s", why=result.reason)
         visit.move("refuse", statement=statement, reason=result.reason, code=result.code, result=told(result))
 
 
@@ -313,10 +323,16 @@ def _confirm(visit: Visit, result: JobResult) -> Pause:
     if seen.verdict is Verdict.INTERRUPTED:
         visit.move("lose", reason=seen.reason)
     elif seen.verdict is not Verdict.SUCCEEDED:
-        reason = f"It reports {result.outcome.value.replace('_', ' ')}, but the host shows otherwise: {seen.reason}"
+        reason = english(
+            "It reports %(outcome)s, but the host shows otherwise: %(why)s",
+            outcome=result.outcome.value.replace("_", " "),
+            why=seen.reason,
+        )
         visit.move("fail", reason=reason, code="not_shown", result=told(result, seen))
     elif result.outcome is Stage.NOT_NEEDED and visit.job.state == S.CLAIMED:
-        visit.move("skip", reason=result.reason or "every package is there already.", result=told(result, seen))
+        visit.move(
+            "skip", reason=result.reason or english("every package is there already."), result=told(result, seen)
+        )
     else:
         _reach(visit, Stage.VERIFYING, None)
         visit.move("succeed", reason=seen.reason + restart_owed(visit.job, seen), result=told(result, seen))
@@ -328,11 +344,11 @@ def restart_owed(job: Job, seen: Observed, profile: Mapping[str, Any] | None = N
     if not seen.restart_needed:
         return ""
     rules = profile or signed(job.rollout.manifest_id).document["profile"]
-    return f" A restart is still needed: {restart_of(job, rules).sentence}."
+    return " " + english("A restart is still needed: %(rule)s.", rule=restart_of(job, rules).sentence)
 
 
 def _too_long(visit: Visit, why: str) -> Pause:
     if visit.now() - visit.job.state_at < RESTART_SILENCE:
         return SOON
-    visit.move("lose", reason=f"It has ended, but the host stays at work: {why}")
+    visit.move("lose", reason=english("It has ended, but the host stays at work: %(why)s", why=why))
     return None

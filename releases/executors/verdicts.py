@@ -1,5 +1,6 @@
 """What looking at a host says about a job of unknown outcome: a pure function of what was seen."""
 
+from patchflow.kernel.blockers import kept
 from releases.executors.base import Action, JobResult, ObserveSpec, PackageState, Stage, Verdict
 
 OF_RESULT = {
@@ -29,32 +30,41 @@ def verdict_of(
     needs every package in place, nothing unfinished and every health check passing.
     """
     if alive or apt_running:
-        return Verdict.RUNNING, "at work: " + (", ".join(apt_running) or f"the job, at {stage}")
+        what = ", ".join(apt_running) or kept("the job, at %(stage)s", stage=f"{stage}")
+        return Verdict.RUNNING, kept("at work: %(what)s", what=what)
     if interrupted and not (result is not None and result.outcome is Stage.FAILED):
-        return Verdict.INTERRUPTED, "packages are unfinished; recover before anything else"
+        return Verdict.INTERRUPTED, kept("packages are unfinished; recover before anything else")
     wrong = [
         _told(state) for change, state in zip(spec.packages, states, strict=True) if not _is(state, change.to_version)
     ]
     before = all(_is(state, change.from_version) for change, state in zip(spec.packages, states, strict=True))
     if result is not None and (own := OF_RESULT[result.outcome]) is not Verdict.SUCCEEDED:
         if own is Verdict.UNDONE and not before and not wrong:
-            return Verdict.SUCCEEDED, "the job did not do it, but every package is at its version"
+            return Verdict.SUCCEEDED, kept("the job did not do it, but every package is at its version")
         return own, result.reason
     if spec.action is Action.STAGE:
-        return (Verdict.SUCCEEDED, result.reason) if result else (Verdict.UNDONE, "nothing was installed, as ordered")
+        return (
+            (Verdict.SUCCEEDED, result.reason)
+            if result
+            else (Verdict.UNDONE, kept("nothing was installed, as ordered"))
+        )
     if wrong and result is None and stage in (None, Stage.ACCEPTED, Stage.STAGED):
-        return Verdict.UNDONE, "the job ended before it installed anything"
+        return Verdict.UNDONE, kept("the job ended before it installed anything")
     if wrong and before:
         if result is not None:
-            return Verdict.FAILED, "the job reports success, the host is as before: " + ", ".join(wrong)
-        return Verdict.UNDONE, "every package is as before"
+            return Verdict.FAILED, kept(
+                "the job reports success, the host is as before: %(names)s", names=", ".join(wrong)
+            )
+        return Verdict.UNDONE, kept("every package is as before")
     if wrong and not _past(result):
-        return Verdict.FAILED, "not at its version: " + ", ".join(wrong)
+        return Verdict.FAILED, kept("not at its version: %(names)s", names=", ".join(wrong))
     if stage is Stage.RESTARTING and result is None:
-        return Verdict.RUNNING, "installed; waits for the restart of the host"
+        return Verdict.RUNNING, kept("installed; waits for the restart of the host")
     if health_failures:
-        return Verdict.FAILED, "not healthy: " + "; ".join(health_failures)
-    return Verdict.SUCCEEDED, result.reason if result else "every package is at its version and nothing is unfinished"
+        return Verdict.FAILED, kept("not healthy: %(what)s", what="; ".join(health_failures))
+    return Verdict.SUCCEEDED, result.reason if result else kept(
+        "every package is at its version and nothing is unfinished"
+    )
 
 
 def _past(result: JobResult | None) -> bool:

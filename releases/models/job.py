@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from cmdb.models import Host
+from patchflow.kernel.blockers import kept
 from patchflow.kernel.fsm import state_field, transition
 from patchflow.kernel.models import DueWork, User
 from patchflow.kernel.rules import capability
@@ -149,12 +150,18 @@ class Job(DueWork):
     @transition(field=state, source=[S.PENDING, S.CLAIMED], target=S.CANCELLED, verb="release.job.cancelled",
                 allowed=withdrawn, bulk=True)  # fmt: skip
     def cancel(self, *, actor: User, at: datetime, reason: str, result: Any = None, **facts: Any) -> None:
-        self._ended(at, f"Will not run, because it was withdrawn: {reason}", reason, "cancelled", result)
+        self._ended(
+            at,
+            kept("Will not run, because it was withdrawn: %(because)s", because=reason),
+            reason,
+            "cancelled",
+            result,
+        )
 
     @transition(field=state, source=[S.PENDING, S.CLAIMED], target=S.NOT_NEEDED, verb="release.job.not_needed",
                 allowed=system, bulk=True, by_system=True)  # fmt: skip
     def skip(self, *, actor: User, at: datetime, reason: str, result: Any = None, **facts: Any) -> None:
-        self._ended(at, f"Nothing was done, because {reason}", reason, "not_needed", result)
+        self._ended(at, kept("Nothing was done, because %(why)s", why=reason), reason, "not_needed", result)
 
     @transition(field=state, source=[S.CLAIMED, S.STAGED], target=S.PENDING, verb="release.job.released", allowed=system,
                 bulk=True, by_system=True)  # fmt: skip
@@ -176,65 +183,65 @@ class Job(DueWork):
     @transition(field=state, source=S.CLAIMED, target=S.STAGED, verb="release.job.staged", allowed=system, bulk=True,
                 by_system=True)  # fmt: skip
     def stage(self, *, actor: User, at: datetime, **facts: Any) -> None:
-        self._came(at, "Its files are there and equal the manifest.")
+        self._came(at, kept("Its files are there and equal the manifest."))
 
     @transition(field=state, source=S.STAGED, target=S.INSTALLING, verb="release.job.installing", allowed=system, bulk=True,
                 by_system=True)  # fmt: skip
     def install(self, *, actor: User, at: datetime, **facts: Any) -> None:
-        self._came(at, "Installs now.")
+        self._came(at, kept("Installs now."))
 
     @transition(field=state, source=S.INSTALLING, target=S.RESTARTING, verb="release.job.restarting", allowed=system,
                 bulk=True, by_system=True)  # fmt: skip
     def restart(self, *, actor: User, at: datetime, **facts: Any) -> None:
-        self._came(at, "Restarts now.")
+        self._came(at, kept("Restarts now."))
 
     @transition(field=state, source=[S.INSTALLING, S.RESTARTING], target=S.VERIFYING, verb="release.job.verifying",
                 allowed=system, bulk=True, by_system=True)  # fmt: skip
     def verify(self, *, actor: User, at: datetime, **facts: Any) -> None:
-        self._came(at, "Installed by its own account; the host is looked at.")
+        self._came(at, kept("Installed by its own account; the host is looked at."))
 
     @transition(field=state, source=S.VERIFYING, target=S.SUCCEEDED, verb="release.job.succeeded", allowed=system,
                 bulk=True, by_system=True)  # fmt: skip
     def succeed(self, *, actor: User, at: datetime, reason: str, result: Any = None, **facts: Any) -> None:
-        self._ended(at, f"Succeeded: {reason}", reason, "", result)
+        self._ended(at, kept("Succeeded: %(why)s", why=reason), reason, "", result)
 
     @transition(field=state, source=AT_WORK, target=S.FAILED, verb="release.job.failed", allowed=system, bulk=True,
                 by_system=True)  # fmt: skip
     def fail(self, *, actor: User, at: datetime, reason: str, code: str = "", result: Any = None, **facts: Any) -> None:
-        self._ended(at, f"Failed: {reason}", reason, code, result)
+        self._ended(at, kept("Failed: %(why)s", why=reason), reason, code, result)
 
     @transition(field=state, source=AT_WORK, target=S.UNKNOWN, verb="release.job.unknown", allowed=system, bulk=True,
                 by_system=True)  # fmt: skip
     def lose(self, *, actor: User, at: datetime, reason: str, code: str = "unknown", **facts: Any) -> None:
         """Nobody knows what becomes of it. `code` overdue: it is still seen at work, past its time."""
-        seen = "Overdue" if code == "overdue" else "Out of sight"
-        self._came(at, f"{seen}, and looked at until it is known: {reason}", reason, code)
+        seen = kept("Overdue") if code == "overdue" else kept("Out of sight")
+        self._came(at, kept("%(seen)s, and looked at until it is known: %(why)s", seen=seen, why=reason), reason, code)
         self.unknown_since, self.looks = at, 0
 
     @transition(field=state, source=[S.UNKNOWN, S.LOST], target=S.SUCCEEDED, verb="release.job.observed", allowed=looked,
                 bulk=True, by_system=True)  # fmt: skip
     def observe_succeeded(self, *, actor: User, at: datetime, reason: str, result: Any = None, **facts: Any) -> None:
-        self._ended(at, f"Succeeded, {_shown(result)}: {reason}", reason, "", result)
+        self._ended(at, kept("Succeeded, %(by)s: %(why)s", by=_shown(result), why=reason), reason, "", result)
 
     @transition(field=state, source=[S.UNKNOWN, S.LOST], target=S.FAILED, verb="release.job.observed", allowed=looked,
                 bulk=True, by_system=True)  # fmt: skip
     def observe_failed(self, *, actor: User, at: datetime, reason: str, result: Any = None, **facts: Any) -> None:
-        self._ended(at, f"Failed, {_shown(result)}: {reason}", reason, "observed", result)
+        self._ended(at, kept("Failed, %(by)s: %(why)s", by=_shown(result), why=reason), reason, "observed", result)
 
     @transition(field=state, source=S.UNKNOWN, target=S.UNDONE, verb="release.job.observed", allowed=looked, bulk=True,
                 by_system=True)  # fmt: skip
     def observe_undone(self, *, actor: User, at: datetime, reason: str, result: Any = None, **facts: Any) -> None:
-        self._ended(at, f"Nothing was done, as the host shows: {reason}", reason, "undone", result)
+        self._ended(at, kept("Nothing was done, as the host shows: %(why)s", why=reason), reason, "undone", result)
 
     @transition(field=state, source=S.UNKNOWN, target=S.LOST, verb="release.job.lost", allowed=system, bulk=True,
                 by_system=True)  # fmt: skip
     def give_up(self, *, actor: User, at: datetime, reason: str, **facts: Any) -> None:
-        self._ended(at, f"Lost: {reason}", reason, "lost")
+        self._ended(at, kept("Lost: %(why)s", why=reason), reason, "lost")
 
     @transition(field=state, source=[S.FAILED, S.UNDONE], target=S.PENDING, verb="release.job.retried",
                 allowed=[capability("rollout.retry")], bulk=True, label="Try again")  # fmt: skip
     def retry(self, *, actor: User, at: datetime, new_key: str, **facts: Any) -> None:
-        self._came(at, "Is tried again.")
+        self._came(at, kept("Is tried again."))
         self.not_before = self.ended_at = self.claimed_at = None
         self._new_attempt(new_key)
 
@@ -248,7 +255,7 @@ class Job(DueWork):
 def _shown(result: Any) -> str:
     """By what it is known: the host itself, or a person's word, which is never told as the host's."""
     attested = bool(result) and result.get("seen", {}).get("attested")
-    return "by a second person's word" if attested else "as the host shows"
+    return kept("by a second person's word") if attested else kept("as the host shows")
 
 
 class JobEvent(models.Model):

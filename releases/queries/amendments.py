@@ -56,7 +56,7 @@ def late_comers(release: Release, base: Manifest, *, actor: User, at: datetime) 
         if one := classes.get((hosts[host_id].platform_id, like)):
             class_of[host_id] = one
         else:
-            said = f"{hosts[host_id].name}: what it needs was not built and tested here."
+            said = english("%(host)s: what it needs was not built and tested here.", host=hosts[host_id].name)
             refused[host_id] = Blocker("amendment.class", said)
     steps, steps_of_host = written_down(release.profile, class_of)
     rings = [trial for ring in base.document["rings"] if (trial := trial_of(ring))]
@@ -100,7 +100,12 @@ def _against(entry: dict[str, Any], document: dict[str, Any]) -> Blocker | None:
     files = {(a["package"], a["version"], a["arch"]) for a in back["artifacts"]}
     missing = [p for p in entry["packages"] if p["from"] and (p["name"], p["from"], p["arch"]) not in files]
     if back["kind"] == "reinstall_previous" and missing:
-        said = f"{entry['name']}: no file was signed by which {missing[0]['name']} {missing[0]['from']} comes back."
+        said = english(
+            "%(host)s: no file was signed by which %(package)s %(version)s comes back.",
+            host=entry["name"],
+            package=missing[0]["name"],
+            version=missing[0]["from"],
+        )
         return Blocker("amendment.way_back", said)
     return None
 

@@ -20,7 +20,7 @@ class Command(makemessages.Command):
     # Sentences of refusals are English where they are kept and translated where they are shown (kernel.blockers).
     xgettext_options = [
         *makemessages.Command.xgettext_options,
-        *(f"--keyword={word}" for word in ("Blocker:2", "rule:2", "Item:1", "english:1", "english_n:1,2")),
+        *(f"--keyword={word}" for word in ("Blocker:2", "rule:2", "Item:1", "english:1", "english_n:1,2", "kept:1")),
         *(f"--keyword={word}:1" for word in ("NotAllowed", "Blocked", "Conflict", "Invalid")),
     ]
     help = "Collects every string to translate into patchflow/locale, declared words (verbs, roles) among them."
