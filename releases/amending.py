@@ -46,7 +46,7 @@ def only_joiners(before: Document, after: Document) -> list[Blocker]:
         before, after = plain(before), plain(after)
         return [*_same(before, after), *_grown(before, after), *_rings(before, after)]
     except UNREADABLE as error:
-        said = f"The two revisions cannot be compared ({type(error).__name__}), so nothing joins."
+        said = english("The two revisions cannot be compared (%(kind)s), so nothing joins.", kind=type(error).__name__)
         return [Blocker("amendment.unreadable", said, tone="unknown")]
 
 

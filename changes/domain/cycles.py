@@ -94,7 +94,7 @@ def cycle_for(*, update_ids: Iterable[int], kind: str, actor: User, at: datetime
     if kind == "emergency":
         cycle = _open(CycleKind.EMERGENCY, actor=actor, at=at)
         _join(cycle, SoftwareUpdate.objects.filter(pk__in=list(update_ids)), at=at)
-        return happened(cycle_id=cycle.pk, kind=E.NOTIFIED, cause="emergency RFC", actor=actor, at=at)
+        return happened(cycle_id=cycle.pk, kind=E.NOTIFIED, cause=english("emergency RFC"), actor=actor, at=at)
     return monthly(actor=actor, at=at)
 
 

@@ -54,7 +54,7 @@ def record(
         raise NotAllowed(refused)
     if early := _too_early(rfc):
         raise Conflict(early)
-    said = english("Trial: %(summary)s", summary=summary.strip()) if rfc.trial else summary.strip()
+    said = english("Trial: %(because)s", because=summary.strip()) if rfc.trial else summary.strip()
     row = Evidence.objects.create(rfc=rfc, kind=kind, digest=digest, summary=said, passed=passed, by=actor, at=at)
     detail = {"kind": kind, "digest": digest, "passed": passed, "summary": row.summary}
     audit.record(rfc, "change.rfc.evidence_recorded", actor=actor, at=at, detail=detail)

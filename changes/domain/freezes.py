@@ -9,7 +9,7 @@ from changes.enums import RFCKind
 from changes.models import FreezeWindow
 from changes.models.freeze import emergency_only
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
@@ -37,10 +37,10 @@ def declare(
     }
     if any(wrong.values()):
         said = {
-            "name": "Give it a name.",
-            "reason": "Say why.",
-            "ends_at": "It must end after it starts, and not in the past.",
-            "passes": f"Known kinds: {', '.join(RFCKind.values)}.",
+            "name": english("Give it a name."),
+            "reason": english("Say why."),
+            "ends_at": english("It must end after it starts, and not in the past."),
+            "passes": english("Known kinds: %(kinds)s.", kinds=", ".join(RFCKind.values)),
         }
         field = next(name for name, is_wrong in wrong.items() if is_wrong)
         raise Invalid(said[field], code=f"invalid.{field}")
@@ -57,7 +57,7 @@ def lift(*, freeze_id: int, reason: str, actor: User, at: datetime) -> FreezeWin
     """Ends a freeze at once. Needs freeze.declare and a reason. Raises NotAllowed, Invalid, Conflict (lifted or over)."""
     _demand(actor)
     if not reason.strip():
-        raise Invalid("Say why.", code="invalid.reason")
+        raise Invalid(english("Say why."), code="invalid.reason")
     freeze = workflow.lock(FreezeWindow, freeze_id)
     if _is_over(freeze, at):
         raise Conflict(_OVER)

@@ -61,7 +61,7 @@ def retire(*, route_id: int, reason: str, actor: User, at: datetime) -> Approval
     """Asks it of no further round. Needs approval_route.edit and a reason. Raises NotAllowed, Invalid, Conflict (retired)."""
     _demand(actor)
     if not reason.strip():
-        raise Invalid("Say why.", code="invalid.reason")
+        raise Invalid(english("Say why."), code="invalid.reason")
     route = workflow.lock(ApprovalRoute, route_id)
     _in_force(route)
     route.retired_at = at
@@ -109,11 +109,11 @@ def _save(route: ApprovalRoute, fields: Mapping[str, Any], name: str, *, actor: 
         "max_criticality": route.max_criticality not in (None, *Criticality.values),
     }
     said = {
-        "name": "Give it a name.",
-        "reason": "Say why it is asked.",
-        "kinds": "Choose normal, emergency or both.",
-        "min_risk": "Risk is low, medium or high.",
-        "max_criticality": "Criticality is a number from 1, the highest, to 4.",
+        "name": english("Give it a name."),
+        "reason": english("Say why it is asked."),
+        "kinds": english("Choose normal, emergency or both."),
+        "min_risk": english("Risk is low, medium or high."),
+        "max_criticality": english("Criticality is a number from 1, the highest, to 4."),
     }
     if field := next((name for name, is_wrong in wrong.items() if is_wrong), ""):
         raise Invalid(said[field], code=f"invalid.{field}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from patchflow.kernel.blockers import Blocker
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
@@ -20,6 +20,10 @@ def said(field: str, text: str, *, what: str, limit: int) -> str:
     """`text` without surrounding space; raises Invalid (code ends in the field's name) if nothing is left or too much."""
     text = text.strip()
     if not text or len(text) > limit or "\x00" in text:
-        problem = f"{what} must be said." if not text else f"{what} has more than {limit} characters or cannot be read."
+        problem = (
+            english("%(what)s has more than %(limit)s characters or cannot be read.", what=what, limit=limit)
+            if text
+            else english("%(what)s must be said.", what=what)
+        )
         raise Invalid([Blocker(f"invalid.{field}", problem)])
     return text

@@ -119,7 +119,7 @@ def _find_wrong_times(window: ServiceWindow) -> list[Blocker]:
             (
                 "zone",
                 window.zone in available_timezones(),
-                f"{window.zone[:60]!a} is no time zone (Europe/Berlin is one).",
+                english("%(zone)s is no time zone (Europe/Berlin is one).", zone=ascii(window.zone[:60])),
             ),
             (
                 "length_minutes",
