@@ -226,15 +226,15 @@ def _meeting(
         when = english(", at the same time from %(when)s UTC", when=f"{first:%d %b %Y %H:%M}")
 
     def tell(count: int) -> str:
-        about = {"rfc": other.number, "title": other.title, "when": when}
         if kind == ConflictKind.SAME_CI:
-            return english("%(rfc)s · %(title)s: %(n)s of the same hosts%(when)s.", n=count, **about)
+            return english(
+                "%(rfc)s · %(title)s: %(n)s of the same hosts%(when)s.",
+                n=count, rfc=other.number, title=other.title, when=when,
+            )  # fmt: skip
         return english_n(
-            "%(rfc)s · %(title)s: %(n)s related host%(when)s.",
-            "%(rfc)s · %(title)s: %(n)s related hosts%(when)s.",
-            count,
-            **about,
-        )
+            "%(rfc)s · %(title)s: %(n)s related host%(when)s.", "%(rfc)s · %(title)s: %(n)s related hosts%(when)s.",
+            count, rfc=other.number, title=other.title, when=when,
+        )  # fmt: skip
 
     count: int = other.met  # type: ignore[attr-defined]
     return Conflict(

@@ -161,7 +161,7 @@ def _time(trail: Trail, release: Mapping[str, str], name: str) -> datetime | Non
     except (ValueError, TypeError, OverflowError, IndexError):
         raise trail.refuse(
             "release." + name.replace("-", "_"),
-            english("%(name)s is %(text)s, which is no time.", name=name, text=repr(text[:60])),
+            english("%(name)s is %(said)s, which is no time.", name=name, said=repr(text[:60])),
         ) from None
 
 

@@ -97,7 +97,7 @@ def _too_few(spec: LevelSpec, people: int, excluded: Mapping[int, str]) -> Block
         "Level “%(name)s” has %(people)s people who can sign; its quorum needs more.%(why)s",
         name=spec.name,
         people=people,
-        why=english(" Left out: %(text)s.", text=out) if out else "",
+        why=english(" Left out: %(reason)s.", reason=out) if out else "",
     )
     return Blocker("round.voters_missing", sentence, tone="wait")
 

@@ -213,7 +213,8 @@ def test_frozen_and_unseen_words_are_found() -> None:
 
 
 def uneven_sentences(source: str) -> list[int]:
-    """Lines on which `english` or `kept` is not given exactly the values that its template names, or no literal template."""
+    """Lines on which `english` or `kept` is not given exactly the values that its template names, or no literal template,
+    or a name that it keeps for itself."""
     lines = []
     for node in ast.walk(ast.parse(source)):
         if (
@@ -225,7 +226,7 @@ def uneven_sentences(source: str) -> list[int]:
             given = {k.arg for k in node.keywords} | ({"n"} if node.func.id == "english_n" else set())
             texts = [f.value for f in forms if isinstance(f, ast.Constant) and isinstance(f.value, str)]
             named = {name for text in texts for name in re.findall(r"%\((\w+)\)", text)}
-            if len(texts) != len(forms) or named != given:
+            if len(texts) != len(forms) or named != given or named & {"text", "plural", "context"}:
                 lines.append(node.lineno)
     return lines
 
@@ -241,5 +242,8 @@ def test_sentences_are_given_the_values_that_they_name() -> None:
 
 
 def test_uneven_sentences_are_found() -> None:
-    source = 'english("%(a)s", a=1)\nenglish("%(a)s", b=1)\nenglish(f"{x}")\nenglish_n("%(n)s host", "%(n)s hosts", 2)\nenglish("a", b=2)\n'
-    assert uneven_sentences(source) == [2, 3, 5]
+    source = (
+        'english("%(a)s", a=1)\nenglish("%(a)s", b=1)\nenglish(f"{x}")\nenglish_n("%(n)s host", "%(n)s hosts", 2)\n'
+    )
+    source += 'english("a", b=2)\nenglish("%(text)s", text=1)\n'
+    assert uneven_sentences(source) == [2, 3, 5, 6]
