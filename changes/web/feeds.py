@@ -28,6 +28,7 @@ from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import AuditEntry, User
 from patchflow.kernel.rules import failing
+from patchflow.kernel.sentences import say
 from patchflow.web import parts, words
 from patchflow.web.tables import Column, Listing, Table, list_page
 from patchflow.web.verbs import Reach, Verb
@@ -142,7 +143,7 @@ def brought(run: FeedRun) -> str:
         (_("put aside"), run.quarantined),
     )
     told = ", ".join(f"{words.number(count)} {word}" for word, count in counts if count)
-    return " ".join(part for part in (f"{told}." if told else "", run.problem) if part)
+    return " ".join(part for part in (f"{told}." if told else "", say(run.problem, mixed=True)) if part)
 
 
 RUN_COLUMNS = (
@@ -289,7 +290,7 @@ def loss(request: HttpRequest, pk: int, accept: bool) -> HttpResponse:
     label = _("Accept the loss") if accept else _("Refuse the loss")
     context = {
         "title": f"{label}: {run.feed}",
-        "lede": run.problem,
+        "lede": say(run.problem, mixed=True),
         "phase": 2,
         "form": form,
         "verb": Verb("loss", label),

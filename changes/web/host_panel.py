@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 from changes.queries.applicability import MISSING, MissingUpdate, updates_missing_on
 from changes.queries.coverage import coverage_of, release_of
 from cmdb.models import Host
+from patchflow.kernel.sentences import say
 from patchflow.web.tables import Column, Table
 
 SHOWN = 12
@@ -22,7 +23,7 @@ SHOWN = 12
 
 def _update(row: MissingUpdate) -> SafeString | str:
     if row.update is None:
-        return f"{row.on_host.package}: {row.on_host.reason or row.on_host.why}"
+        return f"{row.on_host.package}: {say(row.on_host.reason) or row.on_host.why}"
     return format_html(
         '<a href="{}">{}</a> <span class="tiny dim">{}</span><div><span class="ver">{}</span>'
         ' <span class="ver"><span class="lt">&lt;</span> {}</span></div>',

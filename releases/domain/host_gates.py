@@ -17,7 +17,7 @@ from django.db import DatabaseError, transaction
 from cmdb.models import ServiceWindow
 from cmdb.queries.hosts import ActingFacts
 from patchflow.kernel import registry
-from patchflow.kernel.blockers import english, kept
+from patchflow.kernel.blockers import kept
 from releases.domain.host_batches import Batch, Target
 from releases.domain.profiles import find_unkept, must_stay, restart_for
 from releases.domain.slips import Answer, NamedGate, Slip, ask, never, passed, wait
@@ -40,13 +40,13 @@ def _ring_open(target: Target) -> Answer:
     given = {"rollout": rollout.state, "ring": ring.state, "failed": bad, "limit": ring.failure_limit}
     if rollout.state != RolloutState.RUNNING:
         return wait(
-            english("%(rollout)s is %(state)s", rollout=rollout.number, state=rollout.state), batch.at + BUSY, **given
+            kept("%(rollout)s is %(state)s", rollout=rollout.number, state=rollout.state), batch.at + BUSY, **given
         )
     if ring.state != RingState.RUNNING:
-        return wait(english("ring “%(ring)s” is %(state)s", ring=ring.name, state=ring.state), batch.at + BUSY, **given)
+        return wait(kept("ring “%(ring)s” is %(state)s", ring=ring.name, state=ring.state), batch.at + BUSY, **given)
     if bad >= ring.failure_limit:
         return wait(
-            english(
+            kept(
                 "ring “%(ring)s” has reached its limit of %(failure_limit)s failures",
                 ring=ring.name,
                 failure_limit=ring.failure_limit,
@@ -54,21 +54,21 @@ def _ring_open(target: Target) -> Answer:
             batch.at + BUSY,
             **given,
         )
-    return passed(english("ring “%(ring)s” is open", ring=ring.name), **given)
+    return passed(kept("ring “%(ring)s” is open", ring=ring.name), **given)
 
 
 def same_machine(target: Target) -> Answer:
     entry, facts = target.entry, target.facts
     if entry is None or entry["ring"] != target.batch.ring.position:
-        return never(english("it is not in the signed manifest of this ring"), entry=None)
+        return never(kept("it is not in the signed manifest of this ring"), entry=None)
     given = {"signed": entry["fingerprint"], "now": facts.fingerprint if facts else None}
     if facts is None:
-        return never(english("it is no longer known"), **given)
+        return never(kept("it is no longer known"), **given)
     if not facts.fingerprint:
-        return wait(english("nobody has seen which machine it is now"), target.batch.at + LATER, **given)
+        return wait(kept("nobody has seen which machine it is now"), target.batch.at + LATER, **given)
     if facts.fingerprint != entry["fingerprint"]:
-        return never(english("it is another machine than the one that was signed"), **given)
-    return passed(english("it is the machine that was signed"), **given)
+        return never(kept("it is another machine than the one that was signed"), **given)
+    return passed(kept("it is the machine that was signed"), **given)
 
 
 def in_service(target: Target) -> Answer:
@@ -83,7 +83,7 @@ def in_service(target: Target) -> Answer:
 def _in_service(target: Target, facts: ActingFacts, entry: Mapping[str, Any], names: frozenset[str]) -> Answer:
     given = {"status": facts.status, "retired": facts.retired, "exempt": [list(e) for e in facts.exempt]}
     if facts.retired:
-        return never(english("it was retired"), **given)
+        return never(kept("it was retired"), **given)
     sources = {
         p["source"]
         for one in target.batch.signed.document["classes"]
@@ -93,8 +93,8 @@ def _in_service(target: Target, facts: ActingFacts, entry: Mapping[str, Any], na
     }
     mine = sorted(subject for kind, subject in facts.exempt if kind == "package" and subject in names | sources)
     if mine and not target.batch.rollout.is_way_back:
-        return never(english("it is exempt from changes of %(names)s", names=", ".join(mine)), **given)
-    return passed(english("it is in service and not exempt"), **given)
+        return never(kept("it is exempt from changes of %(names)s", names=", ".join(mine)), **given)
+    return passed(kept("it is in service and not exempt"), **given)
 
 
 def start_span(target: Target) -> Answer:
@@ -105,17 +105,15 @@ def _start_span(batch: Batch) -> Answer:
     earliest, latest = batch.signed.moment("earliest"), batch.signed.moment("latest")
     given = {"earliest": earliest, "latest": latest}
     if batch.rollout.is_way_back:
-        return passed(english("a way back is not bound to the start dates"), **given)
+        return passed(kept("a way back is not bound to the start dates"), **given)
     if latest and batch.at >= latest:
         return never(
-            english("the latest start that was signed, %(latest)s UTC, has passed", latest=f"{latest:%d %b %Y %H:%M}"),
+            kept("the latest start that was signed, %(latest)s UTC, has passed", latest=f"{latest:%d %b %Y %H:%M}"),
             **given,
         )
     if earliest and batch.at < earliest:
-        return wait(
-            english("this is the earliest start that was signed"), earliest, key=f"{earliest:%Y%m%d%H%M}", **given
-        )
-    return passed(english("it is between the earliest and the latest start"), **given)
+        return wait(kept("this is the earliest start that was signed"), earliest, key=f"{earliest:%Y%m%d%H%M}", **given)
+    return passed(kept("it is between the earliest and the latest start"), **given)
 
 
 def windows_signed(target: Target) -> list[ServiceWindow]:
@@ -127,7 +125,7 @@ def window_open(target: Target) -> Answer:
     batch, entry = target.batch, target.entry
     assert entry is not None  # noqa: S101
     if batch.rollout.is_way_back:
-        return passed(english("a way back does not wait for a window"), windows=[])
+        return passed(kept("a way back does not wait for a window"), windows=[])
     mine = windows_signed(target)
     alike = ("window", entry["class"], *(w.pk for w in mine))
     return batch.once(*alike, answer=lambda: _window_open(batch, entry, mine))
@@ -137,7 +135,7 @@ def _window_open(batch: Batch, entry: Mapping[str, Any], mine: list[ServiceWindo
     need = batch.minutes[entry["class"]]
     given = {"windows": [w.name for w in mine], "minutes": need}
     if not mine:
-        return never(english("it has none of the windows that were signed"), **given)
+        return never(kept("it has none of the windows that were signed"), **given)
     return _opening(batch, mine, timedelta(minutes=need), given)
 
 
@@ -146,33 +144,33 @@ def _opening(batch: Batch, mine: Iterable[ServiceWindow], need: timedelta, given
     fits = [o for o in found if o.is_open(batch.at) and batch.at <= o.last_start_at and o.ends_at - batch.at >= need]
     if fits:
         best = max(fits, key=lambda o: o.ends_at)
-        said = english(
+        said = kept(
             "window “%(window)s” is open until %(when)s UTC", window=best.name, when=f"{best.ends_at:%d %b %H:%M}"
         )
         return passed(said, until=best.ends_at, window=best.window_id, revision=best.revision, **given)
     coming = [o for o in found if o.starts_at > batch.at and o.ends_at - o.starts_at >= need]
     if not coming:
         return never(
-            english("none of its windows opens again for %(minutes)s minutes", minutes=int(need.total_seconds() // 60)),
+            kept("none of its windows opens again for %(minutes)s minutes", minutes=int(need.total_seconds() // 60)),
             **given,
         )
     first = min(coming, key=lambda o: o.starts_at)
     latest = batch.signed.moment("latest")
     if latest and first.starts_at >= latest:
         return never(
-            english(
+            kept(
                 "its next window, %(when)s UTC, comes after the latest start that was signed",
                 when=f"{first.starts_at:%d %b %Y %H:%M}",
             ),
             **given,
         )
-    said = english("window “%(window)s” opens then", window=first.name)
+    said = kept("window “%(window)s” opens then", window=first.name)
     return wait(
         said, first.starts_at, key=f"{first.window_id}:{first.starts_at:%Y%m%d%H%M}", opens=first.starts_at, **given
     )
 
 
-REDUNDANT = english("every service that it supports keeps enough hosts, or has only this one")
+REDUNDANT = kept("every service that it supports keeps enough hosts, or has only this one")
 
 
 def redundancy(target: Target) -> Answer:
@@ -195,7 +193,7 @@ def redundancy(target: Target) -> Answer:
         counted[str(service)] = [len(members), staying, needed]
         if 1 < len(members) <= asked:
             return never(
-                english(
+                kept(
                     "a service that it supports has %(hosts)s hosts, and the profile keeps %(asked)s of them",
                     hosts=len(members),
                     asked=asked,
@@ -212,10 +210,10 @@ def redundancy(target: Target) -> Answer:
 def _too_few_stay(hosts: int, staying: int, needed: int) -> str:
     """Why the host waits. No service is named: who sees the host need not see them; their ids stand in the answer."""
     if needed >= hosts:
-        return english("a service that it supports keeps all its hosts: change its rule, or give it another one")
+        return kept("a service that it supports keeps all its hosts: change its rule, or give it another one")
     if not staying:
-        return english("the other hosts of a service that it supports are away")
-    return english(
+        return kept("the other hosts of a service that it supports are away")
+    return kept(
         "%(hosts)s of a service would stay without it, and %(needed)s must", hosts=many(staying, "host"), needed=needed
     )
 
@@ -230,23 +228,23 @@ def _audit_current(target: Target, facts: ActingFacts) -> Answer:
     limit: timedelta = settings.PATCHFLOW["AUDIT_GATE"]
     given = {"audited_at": facts.audited_at, "limit_hours": int(limit.total_seconds() // 3600)}
     if facts.audited_at is None:
-        return wait(english("its packages were never read: scan it"), target.batch.at + BUSY * 10, key="never", **given)
+        return wait(kept("its packages were never read: scan it"), target.batch.at + BUSY * 10, key="never", **given)
     if target.batch.at - facts.audited_at > limit:
         days = (target.batch.at - facts.audited_at).days
         return wait(
-            english("its packages were last read %(days)s days ago: scan it", days=days),
+            kept("its packages were last read %(days)s days ago: scan it", days=days),
             target.batch.at + BUSY * 10,
             key="old",
             **given,
         )
-    return passed(english("its packages were read lately"), **given)
+    return passed(kept("its packages were read lately"), **given)
 
 
 def alone(target: Target) -> Answer:
     other = target.batch.others.get(target.host_id)
     if other:
         return wait(f"{other} is at work there", target.batch.at + BUSY, key=other, other=other)
-    return target.batch.once("alone", answer=lambda: passed(english("no other job is at work there"), other=None))
+    return target.batch.once("alone", answer=lambda: passed(kept("no other job is at work there"), other=None))
 
 
 def files_verified(target: Target) -> Answer:
@@ -262,17 +260,17 @@ def _files_verified(batch: Batch, wanted: frozenset[tuple[str, str, str]]) -> An
         sha = batch.named_files.get(place)
         if sha is None:
             return never(
-                english("%(package)s %(version)s has no file in the manifest", package=place[0], version=place[1]),
+                kept("%(package)s %(version)s has no file in the manifest", package=place[0], version=place[1]),
                 file=list(place),
             )
         if (*place, sha) not in batch.proven:
             return wait(
-                english("%(package)s %(version)s has no passing verification", package=place[0], version=place[1]),
+                kept("%(package)s %(version)s has no passing verification", package=place[0], version=place[1]),
                 batch.at + BUSY * 10,
                 key=sha[:12],
                 file=list(place),
             )
-    return passed(english("its files are verified"), files=len(wanted))
+    return passed(kept("its files are verified"), files=len(wanted))
 
 
 def restart(target: Target) -> Answer:
@@ -307,7 +305,7 @@ def reachable(target: Target) -> Answer:
 def _executor(batch: Batch, name: str) -> Answer:
     if name not in registry.executors:
         return wait(
-            english("no executor named %(executor)s is registered", executor=name), batch.at + BUSY * 10, executor=name
+            kept("no executor named %(executor)s is registered", executor=name), batch.at + BUSY * 10, executor=name
         )
     if unkept := find_unkept(batch.signed.document["profile"], name):
         return wait(unkept[0].sentence, batch.at + BUSY * 10, key="profile", executor=name)

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from cmdb.remote.connection import Endpoint
 from cmdb.remote.errors import RemoteError, Unreachable
-from patchflow.kernel.blockers import english
+from patchflow.kernel.blockers import kept
 from releases.executors.base import (
     Batch,
     CancelAnswer,
@@ -103,7 +103,7 @@ class ManualExecutor:
         if task is None:
             if "-acc-" in job.job_key:
                 return self.helper.events(Handle(executor=self.name, jobs=(job,)), after=seen)[0]
-            return JobProgress(job_key=job.job_key, reachable=True, reason=english("no task of this key is known"))
+            return JobProgress(job_key=job.job_key, reachable=True, reason=kept("no task of this key is known"))
         new = tuple(event for event in task.events if event.seq > seen.get(job.job_key, 0))
         result = None
         if task.outcome is not None:
@@ -123,7 +123,7 @@ class ManualExecutor:
             raise Unreachable(seen.reason)
         waiting = seen.sight == "waiting"
         verdict, reason = verdict_of(
-            spec, states=seen.packages, apt_running=(english("a scan of the host"),) if waiting else (), interrupted=False, alive=False,
+            spec, states=seen.packages, apt_running=(kept("a scan of the host"),) if waiting else (), interrupted=False, alive=False,
             stage=Stage.VERIFYING, result=None, health_failures=(),
         )  # fmt: skip
         return Observed(
@@ -148,7 +148,7 @@ class ManualExecutor:
             if called is None:
                 answers += self.helper.cancel(Handle(executor=self.name, jobs=(job,)))
             else:
-                reason = "" if called else english("its person has begun, and is not interrupted")
+                reason = "" if called else kept("its person has begun, and is not interrupted")
                 answers.append(
                     CancelAnswer(job_key=job.job_key, word="cancelled" if called else "too_late", reason=reason)
                 )

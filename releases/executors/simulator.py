@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cmdb.remote.connection import Endpoint
 from cmdb.remote.errors import RemoteError, Unreachable
-from patchflow.kernel.blockers import english
+from patchflow.kernel.blockers import kept
 from patchflow.kernel.json_text import read, text_from
 from releases.enums import SIMULATOR
 from releases.executors.base import (
@@ -216,16 +216,16 @@ def _result(moment: Moment, known: KnownJob) -> JobResult | None:
 
 def _cancel(moment: Moment, job: StartedJob) -> tuple[CancelWord, str]:
     if moment.habit(job.endpoint.address) == "unreachable":
-        return "unreachable", english("the host does not answer")
+        return "unreachable", kept("the host does not answer")
     known = moment.job(job.job_key)
     if known and job.fence < known.fence:
         return "stale", f"a newer claim was here: {known.fence}"
     if known and known.course and known.course.ended(moment.now):
         return "ended", str(known.course.stage(moment.now))
     if known and known.course and known.course.installing(moment.now):
-        return "too_late", english("what runs is not stopped")
+        return "too_late", kept("what runs is not stopped")
     moment.cancel(job.job_key, job.endpoint.address, job.fence)
-    return "cancelled", english("nothing was installed") if known else english("it was not here")
+    return "cancelled", kept("nothing was installed") if known else kept("it was not here")
 
 
 def _observed(moment: Moment, spec: ObserveSpec) -> Observed:

@@ -11,7 +11,7 @@ from typing import Any
 
 from cmdb.remote.connection import Endpoint
 from cmdb.remote.errors import BadAnswer, RemoteError, Unreachable
-from patchflow.kernel.blockers import english
+from patchflow.kernel.blockers import kept
 from patchflow.kernel.json_text import bytes_from, read
 from releases.executors.base import (
     Batch,
@@ -64,7 +64,7 @@ class SimulatorClient:
         return _handle(batch.orders, answers)
 
     def attach(self, orders: Sequence[JobOrder]) -> Handle:
-        answer = StartAnswer(word="already", reason=english("simulator: attached, not asked"))
+        answer = StartAnswer(word="already", reason=kept("simulator: attached, not asked"))
         return _handle(orders, [answer] * len(orders))
 
     def events(self, handle: Handle, *, after: Mapping[str, int] | None = None) -> list[JobProgress]:

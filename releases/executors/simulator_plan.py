@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from patchflow.kernel.blockers import english
+from patchflow.kernel.blockers import kept
 from releases.executors.base import Action, JobEvent, JobOrder, Stage, Step
 from releases.executors.onhost import ways
 from releases.executors.onhost.steps import begins, ended, named
@@ -100,11 +100,11 @@ def plan_for(order: JobOrder, *, habit: Habit, habits: Habits, chance: random.Ra
         return Plan(stages=(*head, end), effect="none", applied=staged, code=code, reason=end[2])
 
     if there and order.action is not Action.RECOVER:
-        return short(Stage.NOT_NEEDED, "not_needed", english("every package is at its version already"))
+        return short(Stage.NOT_NEEDED, "not_needed", kept("every package is at its version already"))
     if habit == "refuse":
-        return short(Stage.REFUSED, "not_contained", english("the host would also do what was not signed"))
+        return short(Stage.REFUSED, "not_contained", kept("the host would also do what was not signed"))
     if habit == "locked":
-        return short(Stage.REFUSED, LOCKED, english("another process holds the package manager"))
+        return short(Stage.REFUSED, LOCKED, kept("another process holds the package manager"))
     if habit == "vanish":
         return Plan(stages=tuple(head), effect="none", applied=staged, silent=staged)
     if order.way is not None:
@@ -118,7 +118,7 @@ def plan_for(order: JobOrder, *, habit: Habit, habits: Habits, chance: random.Ra
     staged += 0.1 * len(told)
     if stopped:
         head += given_back(order, at=staged, stage=Stage.STAGED)
-        reason = english("simulator: nothing was installed, because of a step before it: %(step)s", step=stopped)
+        reason = kept("simulator: nothing was installed, because of a step before it: %(step)s", step=stopped)
         end = (staged + 0.1, Stage.FAILED.value, reason)
         return Plan(stages=(*head, end), effect="none", applied=end[0], code="step_before", reason=reason)
     begun = staged + habits.beginning
@@ -130,7 +130,7 @@ def plan_for(order: JobOrder, *, habit: Habit, habits: Habits, chance: random.Ra
     if habit == "lose":
         return Plan(stages=tuple(head), effect="full", applied=done, silent=begun + (done - begun) / 2)
     if habit == "fail":
-        reason = english("simulator: a package's script failed, it is left half-configured")
+        reason = kept("simulator: a package's script failed, it is left half-configured")
         end = (done, Stage.FAILED.value, reason)
         return Plan(stages=(*head, end), effect="half", applied=done, code="package_state", reason=reason)
     verifying, restarts = done, order.restart.mode == "always"
@@ -146,12 +146,12 @@ def plan_for(order: JobOrder, *, habit: Habit, habits: Habits, chance: random.Ra
     head += told
     verifying += 0.1 * len(told)
     if stopped:
-        reason = english("simulator: installed and verified, but a step after it failed: %(step)s", step=stopped)
+        reason = kept("simulator: installed and verified, but a step after it failed: %(step)s", step=stopped)
         end = (verifying + 0.1, Stage.FAILED.value, reason)
         return Plan(
             stages=(*head, end), effect="full", applied=done, restarts=restarts, code="step_after", reason=reason
         )
-    end = (verifying + span(habits.verifying), Stage.SUCCEEDED.value, english("simulator: installed and verified"))
+    end = (verifying + span(habits.verifying), Stage.SUCCEEDED.value, kept("simulator: installed and verified"))
     effect: Literal["full", "none"] = "none" if habit == "lie" else "full"
     return Plan(stages=(*head, end), effect=effect, applied=done, restarts=restarts, reason=end[2])
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, get_args
 from cmdb.remote import transport
 from cmdb.remote.connection import Endpoint
 from cmdb.remote.errors import BadAnswer, RemoteError
-from patchflow.kernel.blockers import english
+from patchflow.kernel.blockers import kept
 from releases.executors.base import (
     Batch,
     CancelAnswer,
@@ -163,7 +163,7 @@ def _word(said: Mapping[str, Any], known: Any) -> Any:
 
 
 def _unreadable(error: Exception) -> str:
-    return text_heard(english("unreadable answer: %(error)s", error=repr(error)))
+    return text_heard(kept("unreadable answer: %(error)s", error=repr(error)))
 
 
 def _observed(spec: ObserveSpec, said: Mapping[str, Any]) -> Observed:
