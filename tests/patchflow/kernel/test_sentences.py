@@ -38,40 +38,39 @@ def reader(settings: object, tmp_path: Path) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize(
-    ("kept", "said"),
-    [
-        ("zz it was retired", "zz er ist außer Betrieb"),
-        ("1 zzhost waits.", "1 Zzhost wartet."),
-        ("3 zzhosts wait.", "3 Zzhosts warten."),
-        ("zz 90 % are asked", "zz verlangt sind 90 %"),
-        # a value is said again; a time is told in the reader's zone, and in their language
-        (
-            "Zz will run at 30 Mar 2026 09:42 UTC, because zz window “zzcancelled” opens then.",
-            "Zz läuft am 30. Mär 2026 11:42 CEST, denn Zz-Fenster „zzcancelled“ öffnet dann.",
-        ),
-        # the night decides the day, the first time of two is in the year of the last
-        ("Zz from 31 Dec 23:30 to 31 Dec 2026 23:45 UTC", "Zz von 1. Jan 00:30 bis 1. Jan 2027 00:45 CET"),
-        # the template with more words of its own; the value of the other one would be as good
-        ("Zz ring Pilot: 3 failed.", "Zz-Ring Pilot: 3 fehlgeschlagen."),
-        ("Zz ring Pilot: zz it was retired.", "Zz-Ring Pilot: zz er ist außer Betrieb."),
-        # several sentences, and one that begins a list
-        ("1 zzhost waits. 3 zzhosts wait.", "1 Zzhost wartet. 3 Zzhosts warten."),
-        ("zz it was retired; zz 90 % are asked", "zz er ist außer Betrieb; zz verlangt sind 90 %"),
-        ("1 zzhost waits. Nobody knows this.", "1 Zzhost wartet. Nobody knows this."),
-        ("web1: simulator: zz it was retired", "web1: simulator: zz er ist außer Betrieb"),
-        # a fragment as a sentence, and the other way round
-        ("Zz it was retired.", "Zz er ist außer Betrieb."),
-        ("Zz ring Pilot: 3 zzhosts wait.", "Zz-Ring Pilot: 3 Zzhosts warten."),
-        # words alone are enough only where all of them are known
-        ("zzcancelled or zzcancelled", "zzabgebrochen oder zzabgebrochen"),
-        ("zzcancelled or else", "zzcancelled or else"),
-        ("", ""),
-        ("Nobody knows this at 30 Mar 2026 09:42 UTC.", "Nobody knows this at 30 Mar 2026 09:42 UTC."),
-    ],
-)
-def test_a_kept_sentence_is_said_as_it_is_known(kept: str, said: str) -> None:
-    assert say(kept) == said
+SAID = [
+    ("zz it was retired", "zz er ist außer Betrieb"),
+    ("1 zzhost waits.", "1 Zzhost wartet."),
+    ("3 zzhosts wait.", "3 Zzhosts warten."),
+    ("zz 90 % are asked", "zz verlangt sind 90 %"),
+    # a value is said again; a time is told in the reader's zone, and in their language
+    (
+        "Zz will run at 30 Mar 2026 09:42 UTC, because zz window “zzcancelled” opens then.",
+        "Zz läuft am 30. Mär 2026 11:42 CEST, denn Zz-Fenster „zzcancelled“ öffnet dann.",
+    ),
+    # the night decides the day, the first time of two is in the year of the last
+    ("Zz from 31 Dec 23:30 to 31 Dec 2026 23:45 UTC", "Zz von 1. Jan 00:30 bis 1. Jan 2027 00:45 CET"),
+    # the template with more words of its own; the value of the other one would be as good
+    ("Zz ring Pilot: 3 failed.", "Zz-Ring Pilot: 3 fehlgeschlagen."),
+    ("Zz ring Pilot: zz it was retired.", "Zz-Ring Pilot: zz er ist außer Betrieb."),
+    # several sentences, and one that begins a list
+    ("1 zzhost waits. 3 zzhosts wait.", "1 Zzhost wartet. 3 Zzhosts warten."),
+    ("zz it was retired; zz 90 % are asked", "zz er ist außer Betrieb; zz verlangt sind 90 %"),
+    ("1 zzhost waits. Nobody knows this.", "1 Zzhost wartet. Nobody knows this."),
+    ("web1: simulator: zz it was retired", "web1: simulator: zz er ist außer Betrieb"),
+    # a fragment as a sentence, and the other way round
+    ("Zz it was retired.", "Zz er ist außer Betrieb."),
+    ("Zz ring Pilot: 3 zzhosts wait.", "Zz-Ring Pilot: 3 Zzhosts warten."),
+    # words alone are enough only where all of them are known
+    ("zzcancelled or zzcancelled", "zzabgebrochen oder zzabgebrochen"),
+    ("zzcancelled or else", "zzcancelled or else"),
+    ("", ""),
+    ("Nobody knows this at 30 Mar 2026 09:42 UTC.", "Nobody knows this at 30 Mar 2026 09:42 UTC."),
+]
+
+
+def test_a_kept_sentence_is_said_as_it_is_known() -> None:
+    assert [(kept, say(kept)) for kept, _said in SAID] == SAID
 
 
 def test_what_a_person_typed_is_left_alone() -> None:
