@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.html import escape
 
@@ -97,7 +98,7 @@ def test_no_page_keeps_a_sentence_in_english_that_is_known_in_german(halted: Dep
         for path in (
             address, *(f"{address}?target={halted.job(number).pk}" for number in range(3)), f"{address}hosts/",
             "/rollouts/", rollout.release.get_absolute_url(), halted.rfc.get_absolute_url(), "/",
-            *(host.get_absolute_url() for host in halted.hosts),
+            *(reverse("cmdb:host-detail", args=[host.pk]) for host in halted.hosts),
         )
     }  # fmt: skip
     left = {(path, text) for path, html in pages.items() for text in known if escape(text) in html}
@@ -133,5 +134,8 @@ def test_a_notice_tells_its_cause_in_german(halted: Deployment) -> None:
 def test_the_words_of_a_person_are_left_as_they_were_typed(halted: Deployment) -> None:
     """Even where they are, by chance, what Patchflow says."""
     rollouts.stop(rollout_id=halted.rollout.pk, reason="Restarts now.", actor=halted.cast.rex, at=halted.clock.at)
-    html = page(halted.cast.rex, f"{halted.rollout.get_absolute_url()}?target={halted.job(2).pk}")
+    halted.tick()
+    withdrawn = Job.objects.get(rollout=halted.rollout, state="cancelled")
+    assert withdrawn.statement == "Will not run, because it was withdrawn: Restarts now."
+    html = page(halted.cast.rex, f"{halted.rollout.get_absolute_url()}?target={withdrawn.pk}")
     assert "Läuft nicht, denn er wurde zurückgezogen: Restarts now." in html
