@@ -15,7 +15,7 @@ from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 
 DECLARES = capability("freeze.declare")
-_OVER = Blocker("conflict.state", "It is over already.")
+_OVER = Blocker("conflict.state", english("It is over already."))
 
 
 @workflow.verb("change.freeze.declared", FreezeWindow)

@@ -16,7 +16,7 @@ from changes.enums import WayBack
 from changes.queries.holds import hold_blocker
 from cmdb.enums import MachineKind
 from cmdb.models import Host, ServiceWindow
-from cmdb.queries.hosts import machine_classes
+from cmdb.queries.machines import machine_classes
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
