@@ -8,7 +8,7 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
-from releases.domain import acceptance_work, builds, jobs
+from releases.domain import acceptance_work, advance, builds, jobs
 
 
 @shared_task(bind=True)
@@ -23,10 +23,10 @@ def run_acceptance(self: Any, *, run_id: int, **_: Any) -> None:
     acceptance_work.advance(run_id=run_id, owner=str(self.request.id), now=timezone.now())
 
 
-@shared_task(bind=True)
-def advance_rollout(self: Any, *, rollout_id: int, **_: Any) -> None:
-    """Does what is due for a rollout, and works for some seconds on hosts that this lets through."""
-    jobs.go_on(rollout_id=rollout_id, owner=str(self.request.id), now=timezone.now, wait=time.sleep)
+@shared_task
+def advance_rollout(*, rollout_id: int, **_: Any) -> None:
+    """Does what is due for a rollout."""
+    advance.advance(rollout_id=rollout_id, now=timezone.now())
 
 
 @shared_task(bind=True)

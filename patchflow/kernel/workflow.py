@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from django.db import models, transaction
 from django.utils.translation import pgettext
@@ -320,12 +320,11 @@ def _lock_parent_of(peek: models.Model) -> Audited:
 
 
 @dataclass(frozen=True)
-class FiredMany(Generic[M]):
-    """What a bulk firing did: keys of the rows that moved (`rows`: as they were written), and the reasons for those that did not."""
+class FiredMany:
+    """What a bulk firing did: rows that moved, and the reasons for those that did not."""
 
     done: list[Any]
     refused: dict[Any, list[Blocker]]
-    rows: list[M] = field(default_factory=list)
 
 
 Step = tuple[str, Mapping[str, Any]]
@@ -340,8 +339,7 @@ def fire_many(
     at: datetime,
     fences: Mapping[Any, int] | None = None,
     facts_of: Callable[[M], Mapping[str, Any]] | None = None,
-    also: Callable[[M], Mapping[str, Any]] | None = None,
-) -> FiredMany[M]:
+) -> FiredMany:
     """Fires a transition declared *bulk* on many rows: the same rules, gates and body, one UPDATE for each set of
     columns that the body changed, all entries at once.
 
@@ -352,7 +350,7 @@ def fire_many(
     def steps_of(obj: M) -> list[Step]:
         return [(name, facts_of(obj) if facts_of else {})]
 
-    return fire_steps(rows, [name], actor=actor, at=at, fences=fences, steps_of=steps_of, also=also)
+    return fire_steps(rows, [name], actor=actor, at=at, fences=fences, steps_of=steps_of)
 
 
 def fire_steps(
@@ -364,7 +362,7 @@ def fire_steps(
     steps_of: Callable[[M], Sequence[Step]],
     fences: Mapping[Any, int] | None = None,
     also: Callable[[M], Mapping[str, Any]] | None = None,
-) -> FiredMany[M]:
+) -> FiredMany:
     """As `fire_many`, where each row takes steps of its own, one after the other: transitions of `names`, each through its
     rules and gates, each with its entry. A row that one of them refuses takes none.
 
@@ -378,13 +376,13 @@ def fire_steps(
             f"{model.__name__}: not all of {names} are declared bulk, or its rows have chains of their own"
         )
 
-    def act() -> FiredMany[M]:
+    def act() -> FiredMany:
         first = rows.order_by("pk").first()
         if first is None:
             return FiredMany([], {})
         chain = _lock_parent_of(first)
         refused: dict[Any, list[Blocker]] = {}
-        moved: list[M] = []
+        done: list[Any] = []
         moves: list[audit.Move] = []
         written: dict[tuple[str, ...], list[M]] = {}
         for obj in rows.select_for_update(of=("self",), skip_locked=True, no_key=True).order_by("pk"):
@@ -403,11 +401,11 @@ def fire_steps(
                     setattr(obj, name, value)
                 written.setdefault(tuple(_changed(obj, read)), []).append(obj)
                 moves += taken
-            moved.append(obj)
+            done.append(obj.pk)
         for columns, changed in written.items():
             _write_many(model, changed, columns)
         audit.record_many(chain, moves, actor=actor, at=at)
-        return FiredMany([obj.pk for obj in moved], refused, moved)
+        return FiredMany(done, refused)
 
     verb_name = next(t.verb for t in fsm.machine_of(model) if t.name == names[0])
     return _run(_Attempt(verb_name, None, None, actor, at, {"transition": names[0]}), act)

@@ -1,19 +1,16 @@
 """What a rollout does by itself, every few seconds and after each job: gates, claims, rings, its end.
 
 Each step is one transaction that reads everything anew under the rollout's lock: killed anywhere, the next tick goes on.
-A worker that has hands free takes what it lets through under its own lease and acts on it (`jobs.go_on`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef
 
@@ -25,7 +22,6 @@ from patchflow.kernel.blockers import english
 from patchflow.kernel.commits import need_not_wait
 from patchflow.kernel.faults import fault
 from patchflow.kernel.models import User
-from patchflow.kernel.queue import Claim
 from releases import planning
 from releases.domain import announcements, releases, rollouts, slips
 from releases.domain.gates import ask_whole
@@ -45,47 +41,26 @@ CREW = 1000
 """Jobs of one message: they are visited together. Hosts let through in one step, so that a stop waits for no more."""
 STEPS = 50
 """Steps of one tick at most; what is left is done at the next."""
-FEW = 250
-"""Of what is left to let through a worker takes no more than half for itself, down to so many: the last are shared."""
 ASKED = 100
 """Hosts asked at least for each claim, so that some deferred ones do not hold up the rest."""
 
 
-@dataclass
-class Hands:
-    """A worker that acts itself on the first crew that it lets through: under `owner`'s lease, with what its gates read."""
-
-    owner: str
-    held: list[Claim] = field(default_factory=list)
-    jobs: list[Job] = field(default_factory=list)
-    asked: Batch | None = None
-    rest: bool = False
-    """Whether there may be more to do at once than was taken."""
-
-
-def advance(*, rollout_id: int, now: datetime, hands: Hands | None = None) -> int:
-    """Does what is due for a rollout; returns how many hosts were let through. Safe to call at any time, any number of times.
-
-    With `hands` it stops as soon as something is in them, and rings for whoever lets the next hosts through meanwhile.
-    """
+def advance(*, rollout_id: int, now: datetime) -> int:
+    """Does what is due for a rollout; returns how many hosts were let through. Safe to call at any time, any number of times."""
     through = 0
     for _step in range(STEPS):
-        done, claimed, end = _tick(rollout_id, now, hands)
+        done, claimed, end = _tick(rollout_id, now)
         through += claimed
         if done or end is not None:
             _stop_clocks(rollout_id, now)
         if end is not None:
             _end(rollout_id, now)
-        if hands and hands.held:
-            if hands.rest:
-                queue.enqueue(rollouts.ADVANCE, rollout_id=rollout_id)
-            break
         if not done:
             break
     return through
 
 
-def _tick(rollout_id: int, now: datetime, hands: Hands | None) -> tuple[bool, int, planning.Action | None]:
+def _tick(rollout_id: int, now: datetime) -> tuple[bool, int, planning.Action | None]:
     """(whether something was done, hosts let through, the end that is reached)."""
     with proven_once(), transaction.atomic():
         rows = Rollout.objects.select_for_update(of=("self",), skip_locked=True, no_key=True)
@@ -101,7 +76,7 @@ def _tick(rollout_id: int, now: datetime, hands: Hands | None) -> tuple[bool, in
         if end := next((a for a in actions if isinstance(a, planning.Complete | planning.EndStopped)), None):
             return False, 0, end
         called_off = rollouts.call_off(rollout, at=now) if rollout.state == RolloutState.STOPPING else 0
-        done, claimed = _perform(rollout, actions, now, hands)
+        done, claimed = _perform(rollout, actions, now)
         done = done or called_off > 0
         transaction.on_commit(lambda: fault("after_tick"))
         return done, claimed, None
@@ -122,10 +97,10 @@ def _ask(rollout: Rollout, now: datetime) -> Slip:
     return slip
 
 
-def _perform(rollout: Rollout, actions: list[planning.Action], now: datetime, hands: Hands | None) -> tuple[bool, int]:
+def _perform(rollout: Rollout, actions: list[planning.Action], now: datetime) -> tuple[bool, int]:
     """Whether anything was done, and how many hosts were let through."""
     bot = User.bot()
-    done, rest, claimed = False, False, 0
+    done, claimed = False, 0
     for action in actions:
         match action:
             case planning.NotifyRing(ring_id):
@@ -147,14 +122,11 @@ def _perform(rollout: Rollout, actions: list[planning.Action], now: datetime, ha
             case planning.Expire(ring_id):
                 _expire(ring_id, now)
             case planning.Claim(ring_id, count):
-                asked, through = _claim(rollout, ring_id, count, now, hands)
+                asked, through = _claim(rollout, ring_id, count, now)
                 claimed += through
                 done = done or asked
-                rest = rest or through < count
                 continue
-        done = rest = True
-    if hands:
-        hands.rest = rest
+        done = True
     return done, claimed
 
 
@@ -178,45 +150,32 @@ def _expire(ring_id: int, now: datetime) -> None:
 
 
 # --- letting hosts through --------------------------------------------------------------------------------------------
-def _claim(rollout: Rollout, ring_id: int, count: int, now: datetime, hands: Hands | None) -> tuple[bool, int]:
+def _claim(rollout: Rollout, ring_id: int, count: int, now: datetime) -> tuple[bool, int]:
     """Asks the gates of the next due hosts and lets up to `count` through: slips, claims, and after commit the messages."""
     need_not_wait()  # nothing is ordered before a crew has written down that it orders it
-    ring, count = Ring.objects.get(pk=ring_id), min(count, CREW, max(FEW, count // 2) if hands else CREW)
+    ring, count = Ring.objects.get(pk=ring_id), min(count, CREW)
     due = queue.due(Job.objects.lean().filter(ring=ring, state=JobState.PENDING), now=now)
     jobs = list(due.order_by("not_before", "pk")[: max(count, ASKED)])
-    batch = Batch(rollout, ring, jobs, now)
-    found = ask_hosts(batch, limit=count)
+    found = ask_hosts(Batch(rollout, ring, jobs, now), limit=count)
     slips.keep_many([(job, slip) for job, slip in found if slip.key != job.slip_key], rollout=rollout, at=now)
     _fire(found, "defer", lambda job, slip: slip.verdict == "defer" and slip.key != job.slip_key, now)
     _put_off(found)
     _fire(found, "refuse", lambda _job, slip: slip.verdict == "refuse", now)
-    return bool(found), _let_through(batch, found, now, hands if hands and not hands.held else None)
+    through = _let_through(found, now)
+    return bool(found), len(through)
 
 
-def _let_through(batch: Batch, found: list[tuple[Job, Slip]], now: datetime, hands: Hands | None) -> int:
-    """Claims those that may run: for `hands`, or for whoever hears of them first."""
-    fences = {job.pk: job.fence + 1 for job, _slip in found}
-    lease: timedelta = settings.PATCHFLOW["LEASE"]
-    held = {"lease_until": queue.database_now() + lease, "lease_owner": hands.owner[:80]} if hands else {}
-
-    def taken(job: Job) -> dict[str, Any]:
-        return {**held, "fence": fences[job.pk], "attempts": job.attempts + 1}
-
+def _let_through(found: list[tuple[Job, Slip]], now: datetime) -> list[int]:
     try:
         with transaction.atomic():
-            fired = _fire(found, "claim", lambda _job, slip: slip.runs, now, also=taken if hands else None)
+            through = _fire(found, "claim", lambda _job, slip: slip.runs, now)
     except IntegrityError:  # another rollout has taken one of the hosts this very moment: its gate says so next time
         log.info("rollout.host_taken")
-        return 0
+        return []
     transaction.on_commit(lambda: fault("after_claim"))
-    through = fired.done
-    if hands and through:
-        hands.held = [Claim(pk, fences[pk]) for pk in through]
-        hands.jobs, hands.asked = fired.rows, batch
-        return len(through)
     for start in range(0, len(through), CREW):
         queue.enqueue(RUN_MANY, job_ids=through[start : start + CREW])
-    return len(through)
+    return through
 
 
 def _put_off(found: list[tuple[Job, Slip]]) -> None:
@@ -229,13 +188,7 @@ def _put_off(found: list[tuple[Job, Slip]]) -> None:
         Job.objects.filter(pk__among=pks, state=JobState.PENDING).update(not_before=not_before)
 
 
-def _fire(
-    found: list[tuple[Job, Slip]],
-    name: str,
-    chosen: Callable[[Job, Slip], bool],
-    now: datetime,
-    also: Callable[[Job], Mapping[str, Any]] | None = None,
-) -> workflow.FiredMany[Job]:
+def _fire(found: list[tuple[Job, Slip]], name: str, chosen: Callable[[Job, Slip], bool], now: datetime) -> list[int]:
     facts: dict[int, Mapping[str, Any]] = {
         job.pk: {
             "statement": slip.statement, "code": slip.code, "reason": slip.sentence, "not_before": slip.not_before,
@@ -245,9 +198,9 @@ def _fire(
         if chosen(job, slip)
     }  # fmt: skip
     if not facts:
-        return workflow.FiredMany([], {})
+        return []
     rows = Job.objects.lean().filter(pk__among=facts)
-    return workflow.fire_many(rows, name, actor=User.bot(), at=now, facts_of=lambda job: facts[job.pk], also=also)
+    return workflow.fire_many(rows, name, actor=User.bot(), at=now, facts_of=lambda job: facts[job.pk]).done
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------

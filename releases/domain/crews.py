@@ -63,8 +63,6 @@ SLICE = 500
 """Jobs whose news is recorded by the first transaction of a look; as many again for each that took no longer than `QUICK`."""
 QUICK = 0.5
 """Seconds."""
-JUST = timedelta(seconds=5)
-"""Gates that this worker asked so lately are not asked again, when it acts on what they let through."""
 NOTHING: Mapping[str, Any] = {}
 """The facts of a step that has none: one object for all, so that it is written for the trail once."""
 COURSE = ("stage", "install", "restart", "verify", "skip", "succeed")
@@ -73,16 +71,8 @@ COURSE = ("stage", "install", "restart", "verify", "skip", "succeed")
 class Crew:
     """Jobs at work (not out of sight, nobody asked to stop them) of one ring, each under its lease."""
 
-    def __init__(
-        self,
-        held: Iterable[Claim],
-        now: Callable[[], datetime],
-        wait: Callable[[float], None],
-        jobs: Iterable[Job] = (),
-        asked: Batch | None = None,
-    ) -> None:
-        """`jobs`, `asked`: the rows as they have just been let through under these very leases, and what their gates read."""
-        self.held, self.asked = {claim.pk: claim for claim in held}, asked
+    def __init__(self, held: Iterable[Claim], now: Callable[[], datetime], wait: Callable[[float], None]) -> None:
+        self.held = {claim.pk: claim for claim in held}
         self.now, self.wait, self.began = now, wait, now()
         self.bot = User.bot()
         self.pauses: dict[int, Pause] = {}
@@ -92,18 +82,17 @@ class Crew:
         """Host → the distribution point through which the gates let it."""
         self.renewed = time.monotonic()
         self.look_again()
-        self.load(jobs)
+        self.load()
 
     def look_again(self) -> None:
         """Reads the ring and its rollout as they stand this very moment."""
         self.ring = Ring.objects.select_related("rollout__release").order_by().get(pk=self.ring_id)
         self.rollout = self.ring.rollout
 
-    def load(self, rows: Iterable[Job] = ()) -> None:
-        """Reads the jobs that are still held anew, unless `rows` are they."""
+    def load(self) -> None:
+        """Reads the jobs that are still held anew."""
         mine = [pk for pk in self.held if pk not in self.pauses]
-        rows = rows or Job.objects.lean().filter(pk__among=mine).order_by("pk")
-        self.jobs: dict[int, Job] = {job.pk: job for job in rows}
+        self.jobs: dict[int, Job] = {job.pk: job for job in Job.objects.lean().filter(pk__among=mine).order_by("pk")}
         for job in self.jobs.values():
             job.rollout, job.ring = self.rollout, self.ring
 
@@ -113,8 +102,6 @@ class Crew:
 
     @cached_property
     def orders(self) -> Orders:
-        if self.asked is not None:
-            return Orders(list(self.jobs.values()), endpoint=self.asked.endpoints, kinds=self.asked.kinds_read)
         return Orders(list(self.jobs.values()))
 
     # --- holding --------------------------------------------------------------------------------------------------------
@@ -243,31 +230,14 @@ def _let_through(crew: Crew, fresh: list[Job]) -> list[Job]:
     crew.look_again()
     now, asked = crew.now(), []
     whole = ask_whole(crew.rollout, at=now)
-    if not whole.runs:
-        asked = [(job, whole) for job in fresh]
-    else:
-        again = _to_ask(crew, fresh, now)
-        crew.ways = dict(crew.asked.ways) if crew.asked else {}
-        if again:
-            batch = Batch(crew.rollout, crew.ring, again, now, reached=crew.orders.endpoint, kinds=crew.orders.kinds)
-            asked = ask_hosts(batch, limit=len(again))
-            for job in again:
-                crew.ways.pop(job.host_id, None)
-            crew.ways.update(batch.ways)
+    if whole.runs:
+        batch = Batch(crew.rollout, crew.ring, fresh, now, reached=crew.orders.endpoint, kinds=crew.orders.kinds)
+        asked, crew.ways = ask_hosts(batch, limit=len(fresh)), batch.ways
+    asked = asked or [(job, whole) for job in fresh]
     denied = {job.pk: (job, slip) for job, slip in asked if not slip.runs}
     if denied:
         _deny(crew, denied, now)
     return [job for job in fresh if job.pk in crew.jobs]
-
-
-def _to_ask(crew: Crew, fresh: list[Job], now: datetime) -> list[Job]:
-    """Those whose own gates are asked now. What this very worker asked some seconds ago holds, but for a service whose
-    hosts another rollout may have let through at the same time."""
-    before = crew.asked
-    if before is None or now - before.at > JUST:
-        return fresh
-    known = {job.host_id for job in before.jobs}
-    return [job for job in fresh if job.host_id not in known or before.supports.get(job.host_id)]
 
 
 def _deny(crew: Crew, denied: dict[int, tuple[Job, Slip]], now: datetime) -> None:

@@ -79,11 +79,6 @@ class Batch:
         return acting_facts(self.host_ids, at=self.at, kinds=self.kinds)
 
     @cached_property
-    def kinds_read(self) -> dict[int, str]:
-        """What kinds of machine they are, as the gates have read it."""
-        return {pk: facts.kind for pk, facts in self.facts.items() if facts.kind}
-
-    @cached_property
     def windows(self) -> dict[int, list[ServiceWindow]]:
         return windows_of(self.host_ids)
 

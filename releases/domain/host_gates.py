@@ -1,4 +1,4 @@
-"""The gates of one host, asked when it would be let through; again by who acts on it later, or where others may have changed it.
+"""The gates of one host, asked when it would be let through and again at the moment of acting.
 
 Ring open → in the manifest, the same machine → not retired or exempt → between earliest and latest start → window open
 for long enough → redundancy of its services kept → audit current → no other live job → files verified → what it may be

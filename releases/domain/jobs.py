@@ -20,7 +20,7 @@ from patchflow.kernel.faults import fault
 from patchflow.kernel.models import User
 from patchflow.kernel.queue import Claim
 from patchflow.kernel.rules import capability, failing
-from releases.domain.advance import CREW, RUN, RUN_MANY, Hands, advance
+from releases.domain.advance import CREW, RUN, RUN_MANY
 from releases.domain.crews import Crew, work_together
 from releases.domain.looking import look
 from releases.domain.rollouts import ADVANCE, said
@@ -70,31 +70,17 @@ def run_many(*, job_ids: Sequence[int], owner: str, now: Callable[[], datetime],
     fault("after_leases")
     rings = dict(Job.objects.filter(pk__among=[claim.pk for claim in held]).order_by().values_list("pk", "ring_id"))
     for ring_id in sorted(set(rings.values())):
-        _work(Crew([claim for claim in held if rings[claim.pk] == ring_id], now, wait))
-    return len(held)
-
-
-def go_on(*, rollout_id: int, owner: str, now: Callable[[], datetime], wait: Callable[[float], None]) -> int:
-    """Does what is due for a rollout (`advance`), and works at once on the first crew that this lets through, while others
-    let the next through; returns how many hosts it worked on. Safe to call at any time, any number of times."""
-    hands = Hands(owner)
-    advance(rollout_id=rollout_id, now=now(), hands=hands)
-    if hands.held:
-        fault("after_leases")
-        _work(Crew(hands.held, now, wait, hands.jobs, hands.asked))
-    return len(hands.held)
-
-
-def _work(crew: Crew) -> None:
-    try:
-        work_together(crew, work)
-    except Exception:
-        for pk in list(crew.jobs):
-            crew.leave(pk, timedelta(seconds=30))
+        crew = Crew([claim for claim in held if rings[claim.pk] == ring_id], now, wait)
+        try:
+            work_together(crew, work)
+        except Exception:
+            for pk in list(crew.jobs):
+                crew.leave(pk, timedelta(seconds=30))
+            _leave_many(crew)
+            raise
+        fault("before_leave")
         _leave_many(crew)
-        raise
-    fault("before_leave")
-    _leave_many(crew)
+    return len(held)
 
 
 def _hold(job_ids: Sequence[int], owner: str) -> list[Claim]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cmdb.queries.hosts import machine_kinds
-from cmdb.remote.connection import Endpoint
 from patchflow.kernel.errors import Blocked
 from releases.domain.profiles import Restart, restart_for
 from releases.executors.base import (
@@ -71,18 +70,10 @@ class Orders:
     Raises Blocked: a manifest that was changed. Each order raises Blocked: not in the manifest, no usable connection.
     """
 
-    def __init__(
-        self,
-        jobs: Sequence[Job],
-        *,
-        endpoint: Callable[[int], Endpoint] | None = None,
-        kinds: Mapping[int, str] | None = None,
-    ) -> None:
-        """`endpoint`, `kinds`: what `endpoints_for` and `machine_kinds` say of them, where it was read at this very moment."""
+    def __init__(self, jobs: Sequence[Job]) -> None:
         self.document, self.back = _intact(jobs[0]), jobs[0].rollout.is_way_back
         ids = [job.host_id for job in jobs]
-        self.endpoint = endpoint or endpoints_for(jobs[0].rollout.executor, ids)
-        self.kinds = machine_kinds(ids) if kinds is None else kinds
+        self.endpoint, self.kinds = endpoints_for(jobs[0].rollout.executor, ids), machine_kinds(ids)
         self._packages: dict[int, tuple[PackageChange, ...]] = {}
         self._files: dict[tuple[PackageChange, ...], tuple[ArtifactSpec, ...]] = {}
         self._steps: dict[tuple[str, ...], tuple[Step, ...]] = {}

@@ -43,7 +43,7 @@ class JobQuerySet(models.QuerySet["Job"]):
         """With the columns that letting through, ordering and recording read; the rest is read row by row where it is wanted."""
         return self.order_by().only(
             "rollout_id", "ring_id", "host_id", "state", "fence", "attempt", "job_key", "slip_key", "last_seq", "ordered_at",
-            "heard_at", "cancel_asked_at", "attempts",
+            "heard_at", "cancel_asked_at",
         )  # fmt: skip
 
 

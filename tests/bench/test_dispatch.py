@@ -1,7 +1,7 @@
 """Dispatching and recording a rollout of thousands of simulated hosts, against Celery's own rate of tasks that do nothing.
 
 The same broker, the same worker processes, the same run: the peer's messages lie in their queue before the workers may
-take them. Every host passes all its gates, its order, its journal, its verification by a look, its entries.
+take them. Every host passes all its gates twice, its order, its journal, its verification by a look, its entries.
 
     PATCHFLOW_DATABASE_URL=postgres://… .venv/bin/python -m pytest tests/bench/test_dispatch.py -q -s -p no:xdist -o norecursedirs=
 """

@@ -93,24 +93,12 @@ class Deployment:
         """One visit of a worker to the job of a host."""
         return jobs.run(job_id=self.job(number).pk, owner="test", now=self.clock.now, wait=self.clock.wait)
 
-    def go_on(self) -> int:
-        """As a worker does for a rollout: a tick, and at once a visit to what it lets through."""
-        return jobs.go_on(rollout_id=self.rollout.pk, owner="test", now=self.clock.now, wait=self.clock.wait)
-
-    def work(
-        self,
-        *,
-        turns: int = 40,
-        until: Callable[[], bool] = lambda: False,
-        together: bool = False,
-        hands: bool = False,
-    ) -> None:
-        """Lets ticks and workers run until nothing more is done, or `until` holds. `together`: by crews. `hands`: who lets
-        hosts through also acts on them."""
+    def work(self, *, turns: int = 40, until: Callable[[], bool] = lambda: False, together: bool = False) -> None:
+        """Lets ticks and workers run until nothing more is done, or `until` holds. `together`: by crews."""
         for _turn in range(turns):
             if until():
                 return
-            claimed = self.go_on() if hands else self.tick()
+            claimed = self.tick()
             live = list(Job.objects.filter(jobs.DUE, rollout=self.rollout).order_by("pk").values_list("pk", flat=True))
             if together:
                 jobs.run_many(job_ids=live, owner="test", now=self.clock.now, wait=self.clock.wait)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from cmdb.models import ScanRun
 from patchflow.kernel import audit, queue, registry
 from patchflow.kernel.models import AuditEntry
-from releases.domain import advance, crews, jobs, rollouts
+from releases.domain import crews, jobs, rollouts
 from releases.domain.crews import Crew, work_together
 from releases.domain.visits import told
 from releases.domain.working import work
@@ -24,7 +24,6 @@ from releases.executors.base import JobResult, PackageState, Stage
 from releases.executors.simulator import SimulatorExecutor
 from releases.executors.simulator_plan import HABITS, Habit, Habits
 from releases.models import Job, JobEvent, PermissionSlip
-from tests.factories.cmdb import make_service
 from tests.factories.people import Cast
 from tests.factories.rollouts import PACKAGE, Deployment
 from tests.factories.steps import service_steps
@@ -86,11 +85,11 @@ def undone(act: Callable[[], Any]) -> Any:
 
 def test_visits_together_leave_what_visits_one_by_one_leave(make: Make, cast: Cast, now: datetime) -> None:
     """A host of each habit, one where nothing is needed, one that must be restarted by the profile: the same rows, the same
-    entries, the same journal, whether ten are visited by one worker or each by its own, or by the one that let them through."""
+    entries, the same journal, whether ten are visited by one worker or each by its own."""
     habits: list[Habit | None] = [*(h for h in HABITS if h != "slow"), None, None]
     steps = service_steps(cast, now)
 
-    def stand(**way: bool) -> list[Any]:
+    def stand(together: bool) -> list[Any]:
         ring = {"hosts": len(habits), "concurrency": len(habits), "failure_limit": 99, "success_percent": 1}
         deployment = make(hosts=len(habits), rings=[ring], steps=steps)
         for number, habit in enumerate(habits):
@@ -98,19 +97,16 @@ def test_visits_together_leave_what_visits_one_by_one_leave(make: Make, cast: Ca
         there = PackageState(name=PACKAGE["name"], arch=PACKAGE["arch"], version=PACKAGE["to"], status="installed")
         deployment.simulator.furnish(deployment.hosts[-1].name, [there])
         deployment.start()
-        deployment.work(**way, turns=6)
+        deployment.work(together=together, turns=6)
         return _stand(deployment)
 
-    one_by_one, all_together, at_once = (
-        undone(lambda way=way: stand(**way)) for way in ({}, {"together": True}, {"together": True, "hands": True})
-    )
+    one_by_one, all_together = (undone(lambda together=way: stand(together)) for way in (False, True))
     assert [row[1] for row in one_by_one] == [
         "succeeded", "installing", "failed", "failed", "succeeded", "undone", "refused", "pending", "succeeded", "pending",
         "failed", "failed", "succeeded", "not_needed",
     ]  # fmt: skip
-    for single, crew, own in zip(one_by_one, all_together, at_once, strict=True):
+    for single, crew in zip(one_by_one, all_together, strict=True):
         assert crew[1:] == single[1:]
-        assert own[1:] == single[1:]
 
 
 def test_the_executor_is_asked_as_often_for_forty_hosts_as_for_four(make: Make) -> None:
@@ -299,98 +295,3 @@ def test_a_crew_waits_for_the_disk_before_it_orders_and_not_for_what_it_hears(
     assert set(deployment.states()) == {"succeeded"}
     assert said == [0], "whatever was written before an order was given is on the disk"
     assert _not_waited_for(queries) >= 1
-
-
-def _asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The hosts of each time that crews ask gates, from now on."""
-    seen: list[list[str]] = []
-    ask = crews.ask_hosts
-
-    def asked(batch: Any, *, limit: int) -> Any:
-        seen.append([job.host.name for job in batch.jobs])
-        return ask(batch, limit=limit)
-
-    monkeypatch.setattr(crews, "ask_hosts", asked)
-    return seen
-
-
-def test_who_lets_hosts_through_acts_on_them_and_asks_their_gates_once(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Under its own lease; only a host whose service another rollout may be weakening is asked again."""
-    deployment = make(hosts=4, rings=[{"hosts": 4, "concurrency": 4, "soak_seconds": 3600}])
-    make_service("mail", deployment.hosts[2:], deployment.clock.at)
-    asked, counted = _asked(monkeypatch), Counted(deployment.simulator)
-    registry.executors._items[deployment.release.executor] = counted
-    deployment.start()
-    assert deployment.go_on() == 3, "mail keeps one of its two hosts"
-    assert asked == [[deployment.hosts[2].name]]
-    assert deployment.states() == ["succeeded"] * 3 + ["pending"]
-    assert counted.calls.count("start") == 1
-    assert set(Job.objects.exclude(state="pending").values_list("fence", "attempts", "lease_owner")) == {(1, 1, "")}
-
-
-def test_two_rollouts_that_let_hosts_of_one_service_through_at_the_same_time_take_it_away_for_neither(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Neither sees what the other has not yet written down: both are asked again when both have."""
-    one, other = (make(hosts=1) for _rollout in range(2))
-    make_service("mail", [*one.hosts, *other.hosts], one.clock.at)
-    one.start()
-    other.start()
-
-    def meanwhile(point: str) -> None:
-        if point == "after_leases":
-            Job.objects.filter(pk=other.job().pk).update(state="claimed")
-
-    monkeypatch.setattr(jobs, "fault", meanwhile)
-    assert one.go_on() == 1
-    assert (one.job().state, one.job().code) == ("pending", "redundancy")
-    assert one.simulator.effects() == []
-
-
-def test_what_was_asked_a_while_ago_is_asked_again_before_acting(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    deployment = make(hosts=2, rings=[{"hosts": 2, "concurrency": 2}])
-    asked = _asked(monkeypatch)
-    deployment.start()
-
-    def meanwhile(point: str) -> None:
-        if point == "after_leases":
-            deployment.clock.wait(6)
-
-    monkeypatch.setattr(jobs, "fault", meanwhile)
-    deployment.go_on()
-    assert asked == [[host.name for host in deployment.hosts]]
-
-
-def test_a_halt_between_letting_through_and_ordering_keeps_every_host_untouched(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deployment = make(hosts=2, rings=[{"hosts": 2, "concurrency": 2}])
-    deployment.start()
-
-    def meanwhile(point: str) -> None:
-        if point == "after_leases":
-            rollouts.stop(
-                rollout_id=deployment.rollout.pk, reason="smoke", actor=deployment.cast.otto, at=deployment.clock.at
-            )
-
-    with monkeypatch.context() as patch:
-        patch.setattr(jobs, "fault", meanwhile)
-        deployment.go_on()
-    assert deployment.simulator.effects() == []
-    deployment.work(together=True, hands=True)
-    assert deployment.states() == ["cancelled", "cancelled"]
-    assert deployment.rollout.state == "stopped"
-
-
-def test_others_hear_of_what_a_worker_leaves_to_them(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes no more than half of the last ones, down to a few, and rings for the rest as soon as its own are its own."""
-    monkeypatch.setattr(advance, "FEW", 2)
-    deployment = make(hosts=7, rings=[{"hosts": 7, "concurrency": 7}])
-    deployment.start()
-    rung: list[str] = []
-    monkeypatch.setattr(queue, "enqueue", lambda task, **_ids: rung.append(task))
-    assert [deployment.go_on() for _worker in range(4)] == [3, 2, 2, 0]
-    assert rung.count(rollouts.ADVANCE) >= 2
-    assert deployment.states() == ["succeeded"] * 7
