@@ -23,7 +23,7 @@ from releases.domain.working import work
 from releases.executors.base import JobResult, PackageState, Stage
 from releases.executors.simulator import SimulatorExecutor
 from releases.executors.simulator_plan import HABITS, Habit, Habits
-from releases.models import Job, JobEvent, PermissionSlip
+from releases.models import Job, JobEvent, PermissionSlip, Ring
 from tests.factories.people import Cast
 from tests.factories.rollouts import PACKAGE, Deployment
 from tests.factories.steps import service_steps
@@ -295,3 +295,35 @@ def test_a_crew_waits_for_the_disk_before_it_orders_and_not_for_what_it_hears(
     assert set(deployment.states()) == {"succeeded"}
     assert said == [0], "whatever was written before an order was given is on the disk"
     assert _not_waited_for(queries) >= 1
+
+
+@pytest.mark.parametrize("name", ["halt", "pause", "stop", "ring"])
+def test_what_stands_still_between_a_lease_and_its_order_is_ordered_nothing(
+    name: str, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gates are asked at the moment of acting, whatever was let through before."""
+    deployment = make(hosts=2, rings=[{"hosts": 2, "concurrency": 2}])
+    counted = Counted(deployment.simulator)
+    registry.executors._items[deployment.release.executor] = counted
+    deployment.start()
+    deployment.tick()
+    at, who, pk = deployment.clock.at, deployment.cast, deployment.rollout.pk
+
+    def meanwhile(point: str) -> None:
+        if point != "after_leases":
+            return
+        match name:
+            case "halt":
+                rollouts.halt(rollout_id=pk, cause="smoke", actor=who.otto, at=at)
+            case "pause":
+                rollouts.pause(rollout_id=pk, reason="smoke", actor=who.otto, at=at)
+            case "stop":
+                rollouts.stop(rollout_id=pk, reason="smoke", actor=who.otto, at=at)
+            case "ring":
+                Ring.objects.filter(rollout=pk).update(state="failed")
+
+    monkeypatch.setattr(jobs, "fault", meanwhile)
+    ids = [deployment.job(n).pk for n in range(2)]
+    jobs.run_many(job_ids=ids, owner="t", now=deployment.clock.now, wait=deployment.clock.wait)
+    assert "start" not in counted.calls
+    assert set(deployment.states()) <= {"pending", "cancelled"}
