@@ -16,7 +16,8 @@ from django.db.models import Count, F, Max, QuerySet, Sum
 
 from changes.models import RFC, SoftwareUpdate
 from changes.queries.authorization import content_sum
-from cmdb.models import Fact, GroupMember, Host, Installation, PendingUpdate
+from cmdb.models import GroupMember, Host, Installation, PendingUpdate
+from cmdb.queries.machines import machine_classes
 from releases.domain import sketches
 from releases.models import InstallProfile, Release
 from releases.queries.builds import updates_of
@@ -26,7 +27,7 @@ from releases.queries.steps import steps_of
 
 KEPT_SECONDS = 24 * 3600
 KEY = "patchflow.plan"
-FORM = 1
+FORM = 2
 """Counts up when a document says more, or other things, of the same rows."""
 
 
@@ -83,13 +84,11 @@ def stamp_of_rfc(rfc: RFC, profile: InstallProfile, *, executor: str) -> str:
     ids = rfc.updates.filter(removed_at__isnull=True).values("update_id")
     targets = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True)
     hosts = list(targets.order_by("host_id").values_list("host_id", flat=True))
-    facts = Fact.objects.filter(host_id__among=hosts, key__in=["vendor", "product", "virtualization"])
     return _hashed(
         content_sum(rfc.pk),
         executor,
         _profile(profile),
         [(window.pk, window.revision, window.name) for window in sketches.windows_for(rfc, hosts)],
-        list(facts.order_by("host_id", "key", "seen_at", "pk").values_list("host_id", "key", "value", "locked_by_id")),
         *_beneath(hosts, list(SoftwareUpdate.objects.filter(pk__in=ids).order_by("pk")), set()),
     )
 
@@ -113,7 +112,7 @@ def _profile(profile: InstallProfile | None) -> Any:
 
 
 def _beneath(hosts: list[int], updates: Iterable[SoftwareUpdate], binaries: set[str]) -> list[Any]:
-    """What of the hosts, and of what they have and could get of these updates, is in a plan."""
+    """What of the hosts, of their classes of machine, and of what they have and could get of these updates, is in a plan."""
     rows = list(updates)
     wanted = [(u.pk, u.distribution, u.release, u.name, u.fixed_version, u.fixed_key) for u in rows]
     packages = Installation.objects.open().filter(host_id__among=hosts)
@@ -124,6 +123,7 @@ def _beneath(hosts: list[int], updates: Iterable[SoftwareUpdate], binaries: set[
     return [
         sorted(wanted),
         list(Host.objects.filter(pk__among=hosts).order_by("pk").values_list(*OF_HOST)),
+        sorted((host_id, one.label, one.known) for host_id, one in machine_classes(hosts).items()),
         _spans(
             present.annotate(
                 of=F("package_version_id"), one=F("package_version__key"), two=F("package_version__source_key")

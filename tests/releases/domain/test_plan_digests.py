@@ -10,7 +10,16 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from changes.models import RFC
-from cmdb.models import Fact, Host, Installation, PackageVersion, PendingUpdate, ServiceWindow
+from cmdb.models import (
+    ConfigurationItem,
+    Fact,
+    Host,
+    Installation,
+    PackageVersion,
+    PendingUpdate,
+    Relation,
+    ServiceWindow,
+)
 from releases.domain import plan_digests
 from releases.domain.sketches import sketch
 from releases.models import PlannedRing, Release
@@ -18,6 +27,7 @@ from releases.queries.builds import class_plans
 from releases.queries.rehearsals import planned_document
 from tests.factories import changes as made
 from tests.factories import releases as stages
+from tests.factories.cmdb import make_service
 from tests.factories.releases import Yard
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +57,18 @@ def written(yard: Yard) -> list[Callable[[], Any]]:
     """Rows written past the verbs, each of which makes another plan."""
     first, second, third = yard.world.hosts
     open_ = Installation.objects.open()
+    hosts, known = (first, second, third), {"machine_kind": "server", "virtualization": "kvm"}
+    facts, said = Fact.objects.filter(host__in=hosts), {"source": "ssh", "seen_at": yard.at}
+    bare = [Fact(host=host, key=key, value=value, **said) for host in hosts for key, value in known.items()]
+    services = [make_service(f"on {host.name}", [host], yard.at) for host in hosts]
+    items = ConfigurationItem.objects.filter(pk__in=[one.pk for one in services])
     return [
+        lambda: Fact.objects.bulk_create(bare),
+        lambda: items.update(state="retired"),
+        lambda: items.update(kind="database", state="in_service"),
+        lambda: Relation.objects.filter(source__in=services).delete(),
+        lambda: facts.filter(key="machine_kind").update(value="workstation"),
+        lambda: facts.filter(key="virtualization").update(value="vmware"),
         lambda: Host.objects.filter(pk=first.pk).update(machine_id="f" * 32),
         lambda: open_.filter(host=second, package_version__name=yard.world.update.name).update(gone_seen_at=yard.at),
         lambda: rebuilt(yard, third, 1),
