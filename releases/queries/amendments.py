@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from changes.queries.applicability import hosts_missing
+from cmdb.enums import Environment
 from cmdb.models import Host
 from cmdb.queries.machines import MachineClass, machine_classes
 from patchflow.kernel.blockers import Blocker, english
@@ -48,7 +50,7 @@ def late_comers(release: Release, base: Manifest, *, actor: User, at: datetime) 
     seen = Host.objects.within(actor, "release.view").filter(pk__in=named - inside)
     late = set(seen.values_list("pk", flat=True))
     wanted = wanted_by_host(release, late) if late else {}
-    hosts = Host.objects.in_bulk(wanted)
+    hosts = Host.objects.select_related("ci").in_bulk(wanted)
     classes = _classes(base)
     class_of, refused = {}, {}
     for host_id, asked in wanted.items():
@@ -69,7 +71,8 @@ def late_comers(release: Release, base: Manifest, *, actor: User, at: datetime) 
         entry |= {"machine": machine.label} if machine.known else {}
         why = _against(entry, base.document)
         if any(trial.must for trial in rings):
-            why = why or _untried(entry["name"], machine, base.document)
+            production = hosts[entry["host"]].ci.environment == Environment.PRODUCTION
+            why = why or _untried(entry["name"], machine, base.document, production=production)
         if why:
             refused[entry["host"]] = why
         else:
@@ -110,9 +113,22 @@ def _against(entry: dict[str, Any], document: dict[str, Any]) -> Blocker | None:
     return None
 
 
-def _untried(name: str, machine: MachineClass, document: dict[str, Any]) -> Blocker | None:
-    """Where every class of machine must be tried, nobody joins of one that the manifest does not have: no ring tries it."""
-    if machine.known and machine.label in {host.get("machine") for host in document["hosts"]}:
+def _untried(name: str, machine: MachineClass, document: dict[str, Any], *, production: bool) -> Blocker | None:
+    """Where every class of machine must be tried, nobody joins of one that the manifest does not have; a production host also
+    only if each ring that must try what follows tries its class, or has enough hosts of it so far. Who joins follows them all."""
+    places = Counter(host["ring"] for host in document["hosts"] if host.get("machine") == machine.label)
+    if machine.known and places:
+        rings = [(ring, trial) for ring in document["rings"] if production and (trial := trial_of(ring)) and trial.must]
+        for ring, trial in rings:
+            so_far = sum(count for number, count in places.items() if number <= ring["ring"])
+            if machine.label not in trial.asked and so_far < trial.least:
+                said = english(
+                    "%(name)s is of a class of machine that ring %(ring)s does not try before it, as it must: %(machine)s.",
+                    name=name,
+                    ring=ring["name"],
+                    machine=machine.label,
+                )
+                return Blocker("amendment.untried", said)
         return None
     if machine.known:
         said = english(

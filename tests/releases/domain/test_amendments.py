@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cmdb.models import Fact, Host
+from cmdb.models import ConfigurationItem, Fact, Host
 from patchflow.kernel import signoffs, workflow
 from patchflow.kernel.errors import Blocked, Conflict, NotAllowed
 from patchflow.kernel.models import AuditEntry, SignOffRound
@@ -278,5 +278,23 @@ def test_where_every_class_must_be_tried_nobody_joins_of_another(late: Late) -> 
     (entry,) = found().entries
     assert entry["machine"] == kvm
     Fact.objects.filter(host=late.host, key="virtualization").update(value="vmware")
-    base.document["rings"][0]["classes"] = {**trial, "must": False}
+    assert ConfigurationItem.objects.get(host=late.host).environment == "production"
+    ring, others = base.document["rings"][0], base.document["hosts"]
+    first, last = (next(h for h in others if (h["ring"] == ring["ring"]) == is_first) for is_first in (True, False))
+    last["machine"] = "debian-12-amd64 · server · vmware"
+    (why,) = found().refused.values()
+    assert why.sentence.endswith(
+        "is of a class of machine that ring Pilot does not try before it, as it must: debian-12-amd64 · server · vmware."
+    )
+    ring["classes"] = Trial(1, True, (kvm, last["machine"])).entry()
+    assert found().entries, "its class is asked"
+    ring["classes"], first["machine"] = trial, last["machine"]
+    assert found().entries, "its ring has enough hosts of it"
+    ring["classes"] = Trial(2, True, (kvm,)).entry()
+    assert found().refused, "one is too few, and those of later rings are none"
+    ConfigurationItem.objects.filter(host=late.host).update(environment="test")
+    assert found().entries, "only for production hosts something is tried"
+    last["machine"] = first["machine"] = kvm
+    assert found().refused
+    ring["classes"] = {**trial, "must": False}
     assert [entry["host"] for entry in found().entries] == [late.host.pk]
