@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from patchflow.kernel.blockers import english
 from patchflow.kernel.enums import Outcome
@@ -11,8 +12,8 @@ from patchflow.kernel.models import AuditEntry, User
 GIVEN = "access.user.token_given"
 
 
-def holders_of(ids: Iterable[int]) -> dict[int, set[int]]:
-    """Person → the programs among `ids` of which they were ever told a token. One query; none without ids.
+def holders_of(ids: Iterable[int], *, until: datetime | None = None) -> dict[int, set[int]]:
+    """Person → the programs among `ids` of which they were ever told a token, or were `until` then. One query; none without ids.
 
     A token that ended counts too: what was done with it while it lived was done by who knew it.
     """
@@ -22,21 +23,23 @@ def holders_of(ids: Iterable[int]) -> dict[int, set[int]]:
     told = AuditEntry.objects.filter(
         verb=GIVEN, object_type=User._meta.label_lower, object_id__in=wanted, outcome=Outcome.DONE
     )
+    if until is not None:
+        told = told.filter(effective_at__lte=until)
     found: dict[int, set[int]] = {}
     for person, program in told.values_list("actor_id", "object_id").distinct():
         found.setdefault(person, set()).add(int(program))
     return found
 
 
-def behind(ids: Iterable[int]) -> set[int]:
-    """These people and programs, and whoever was told a token of one of these programs."""
+def behind(ids: Iterable[int], *, until: datetime | None = None) -> set[int]:
+    """These people and programs, and whoever was told a token of one of these programs (`until` then, if given)."""
     known = set(ids)
-    return known | set(holders_of(known))
+    return known | set(holders_of(known, until=until))
 
 
-def acts_for(actor: User) -> set[int]:
-    """The actor, and whom it acts for if it is a program. No query for a person."""
-    return behind([actor.pk]) if actor.is_service else {actor.pk}
+def acts_for(actor: User, *, until: datetime | None = None) -> set[int]:
+    """The actor, and whom it acts for if it is a program: for an act of `until`, who had a token then. No query for a person."""
+    return behind([actor.pk], until=until) if actor.is_service else {actor.pk}
 
 
 def acted(actor: User, ids: Iterable[int | None]) -> bool:

@@ -222,8 +222,15 @@ def starter(whole: Whole) -> Answer:
     scopes = person.scopes_for(needed)
     if scopes is not None and not person.holds(needed, over=whole.rollout.scope_keys()):
         return halt(english("%(person)s, who started it, no longer has the right to", person=person), **given)
-    if not acts_for(person).isdisjoint(whole.release.signer_ids()):
+    signers = whole.release.signer_ids()
+    if person.pk in signers:
         return halt(english("%(person)s, who started it, has signed it", person=person), **given)
+    if not acts_for(person, until=whole.rollout.started_at).isdisjoint(signers):
+        sentence = english(
+            "%(person)s, which started it, is a program: somebody who had been given a token of it has signed it",
+            person=person,
+        )
+        return halt(sentence, **given)
     return passed(english("%(person)s has the right to start it", person=person), **given)
 
 

@@ -14,14 +14,14 @@ from changes.enums_identify import VerificationOutcome
 from changes.models import Artifact, Verification
 from cmdb.domain import items
 from cmdb.models import ConfigurationItem, Connection, Exemption, GroupMember, Host, Relation, ServiceWindow
-from patchflow.kernel import append_only
+from patchflow.kernel import append_only, service_accounts
 from patchflow.kernel.models import RoleGrant, SignOff, SignOffLevel, SignOffRound, User
 from releases.domain import gates, host_gates, rollouts, slips, switches
 from releases.domain.gates import ask_whole
 from releases.domain.host_batches import Batch
 from releases.domain.host_gates import ask_hosts
 from releases.domain.slips import Answer, Slip, ask, never, passed, wait
-from releases.models import Job, Manifest, PermissionSlip, Release
+from releases.models import Job, Manifest, PermissionSlip, Release, Rollout
 from tests.factories.cmdb import make_service
 from tests.factories.rollouts import Deployment, seal
 
@@ -271,6 +271,24 @@ def test_a_starter_who_signed_meanwhile_halts(running: Deployment) -> None:
         decided_at=running.clock.at,
     )
     assert (whole(running).code, whole(running).halts) == ("starter", True)
+
+
+def test_a_token_that_a_signer_was_given_after_the_start_halts_nothing(running: Deployment) -> None:
+    """One given before it does, and the sentence says whose hands it was."""
+    rex, signer = running.cast.rex, User.objects.get(pk=min(running.release.signer_ids()))
+    User.objects.filter(pk=rex.pk).update(is_service=True)
+    RoleGrant.objects.create(user=signer, role="administrator")
+    begun = running.rollout.started_at
+    assert begun is not None
+    later = begun + timedelta(seconds=1)
+    service_accounts.give_token(user_id=rex.pk, days=1, actor=User.objects.get(pk=signer.pk), at=later)
+    assert whole(running).runs
+    Rollout.objects.filter(pk=running.rollout.pk).update(started_at=later)
+    slip = whole(running)
+    assert (slip.code, slip.halts) == ("starter", True)
+    assert slip.sentence == (
+        "rex, which started it, is a program: somebody who had been given a token of it has signed it"
+    )
 
 
 def test_halting_writes_the_cause_and_resume_gives_it_as_a_reason(running: Deployment) -> None:
