@@ -82,7 +82,7 @@ def refused_everywhere(person: User, rfc: RFC, kind: str, said: str) -> None:
     answer = rest.post(f"/api/v1/rfcs/{rfc.pk}/evidence/", {**given, "passed": True}, format="json")
     assert (answer.status_code, [b["code"] for b in answer.data["blockers"]]) == (403, ["evidence.four_eyes"])
     page = as_(person).post(reverse("changes:rfc-evidence", args=[rfc.pk]), {**given, "passed": "yes"})
-    chosen = {"action": "record_evidence", "_selected_action": [str(rfc.pk)], "confirmed": "1"}
+    chosen = {"action": "evidence", "_selected_action": [str(rfc.pk)], "confirmed": "1"}
     admin = as_(person).post("/admin/changes/rfc/", {**chosen, **given, "passed": "yes"}, follow=True)
     for text in (str(answer.data), page.text, admin.text):
         assert said in text
