@@ -134,6 +134,11 @@ def pressed(
     return Pressed(window, request, verb, rows, missing=missing).answer()
 
 
+def _row(obj: Any) -> Any:
+    """What a refusal is kept by: the row that it is about, or None where it is about all of them, or of something new."""
+    return obj if isinstance(obj, Model) else None
+
+
 class Pressed:
     """A verb that somebody pressed on these rows, with what was typed."""
 
@@ -211,13 +216,15 @@ class Pressed:
         if self.form is not None and self.verb.on != "each":
             refuse(self.form, refusal)
         else:
-            self.refused[obj] = refusal.said
+            self.refused[_row(obj)] = refusal.said
 
     def _tell(self, made: Sequence[Any]) -> None:
-        for part in (one for one in made if isinstance(one, Partly)):
-            for why in part.refused:
-                self.window.message_user(self.request, why, messages.ERROR)
+        parts = [one for one in made if isinstance(one, Partly)]
+        for why in (why for part in parts for why in part.refused):
+            self.window.message_user(self.request, why, messages.ERROR)
+        for part in parts:
             self.window.message_user(self.request, part.done, messages.SUCCESS)
+        if not (made := [one for one in made if not isinstance(one, Partly)]):
             return
         told = {"label": self.verb.label, "n": len(made)}
         new = [one for one in made if isinstance(one, Model) and one not in self.chosen]
@@ -231,7 +238,7 @@ class Pressed:
     def _against(self, obj: Any) -> str:
         """Why the verb was, or will be, refused for this row, or for all together."""
         if self.is_refused:
-            return self.refused.get(obj, "") if isinstance(obj, Model) else ""
+            return self.refused.get(_row(obj), "")
         return self.window.explain(self.verb, obj, self.actor, timezone.now())
 
     def _ask(self) -> TemplateResponse:

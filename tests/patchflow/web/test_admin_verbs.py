@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.messages.storage.cookie import CookieStorage
 from django.db.models import Model
 from django.test import Client, RequestFactory
 from django.urls import reverse
@@ -18,8 +19,10 @@ from changes.domain import agendas, feeds, meetings
 from changes.models import Feed, Meeting
 from cmdb.domain import baselines, exemptions
 from cmdb.models import Exemption, HostGroup, Platform
+from patchflow.kernel.errors import Conflict
 from patchflow.kernel.models import SignOffLevel, User, Voter
-from patchflow.web.admin import AdminVerb
+from patchflow.web import admin_verbs as pressing
+from patchflow.web.admin import AdminVerb, Partly
 from releases.domain import delays, readiness, rollouts, standing, switches
 from releases.models import Release, Representative, Ring, Rollout
 from releases.models.release import CLOSED
@@ -167,6 +170,35 @@ def test_verb_has_its_effect_or_says_why_not(name: str, board: Board) -> None:  
         assert "Nothing was changed" in answer.text
         assert told(answer)
         assert escape(TYPED) in answer.text or TYPED not in form.values()
+
+
+def press(verb: AdminVerb, person: User, rows: list[Any]) -> tuple[Any, list[str]]:
+    """The answer to a verb pressed on these rows, and the messages left for the list."""
+    request: Any = RequestFactory().post("/admin/", {"confirmed": "1"})
+    request.user, request._messages = person, CookieStorage(request)
+    answer = pressing.pressed(admin.site.get_model_admin(User), request, verb, rows)  # type: ignore[arg-type]
+    return answer, [str(message) for message in request._messages]
+
+
+def test_refused_for_all_rows_together_it_says_why_without_a_form_too(board: Board) -> None:  # noqa: F811
+    cast = board.cast
+
+    def call(_rows: Any, *_: Any) -> None:
+        raise Conflict("Not today.")
+
+    answer, left = press(AdminVerb("all", "All", call, on="all"), cast.ada, [cast.ann, cast.mia])
+    assert (answer.context_data["whole"], answer.context_data["all_refused"], left) == ("Not today.", True, [])
+
+
+def test_each_row_that_was_done_in_part_tells_its_own(board: Board) -> None:  # noqa: F811
+    cast = board.cast
+
+    def call(row: User, *_: Any) -> Partly | None:
+        return Partly(f"{row}: half.", [f"{row}: not that."]) if row != cast.mia else None
+
+    answer, left = press(AdminVerb("half", "Half", call), cast.ada, [cast.ann, cast.mia, cast.cal])
+    told = ["ann: not that.", "cal: not that.", "ann: half.", "cal: half.", "Half: done for 1 row."]
+    assert (answer, left) == (None, told)
 
 
 @pytest.mark.parametrize("name", MAKERS)
