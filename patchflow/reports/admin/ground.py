@@ -140,3 +140,8 @@ class DeliveryAdmin(VerbAdmin):
             why_not=lambda row, actor, _at: delivery.why_not_send_again(row, actor),
         ),
     )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """One's own, and, for who looks after that, mail to others that did not arrive: as on their pages."""
+        actor: Any = request.user
+        return super().get_queryset(request) | Delivery.objects.undelivered(actor)
