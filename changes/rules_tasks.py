@@ -35,6 +35,14 @@ def may_relax(task: ChangeTask, actor: User) -> bool:
     return not task.required or actor.holds("rfc.evaluate", over=task.scope_keys())
 
 
+@rule(
+    "task.implementation",
+    "This task belongs to the implementation: only a change manager for the hosts concerned moves it to another stage.",
+)
+def may_move(task: ChangeTask, actor: User) -> bool:
+    return actor.holds("rfc.evaluate", over=task.scope_keys())
+
+
 @rule("task.four_eyes_signer", "You decided about this change; somebody else carries it out.")
 def not_signer_carries_out(task: ChangeTask, actor: User) -> bool:
     return task.stage != TaskStage.IMPLEMENTATION or not_approver(task.rfc, actor)

@@ -53,7 +53,8 @@ class AddTaskSerializer(GiveTaskSerializer):
 
 
 class ReviseTaskSerializer(serializers.Serializer[Any]):
-    """What it says; what is left out stays as it is. `reason`: needed where it holds up less than before."""
+    """What it says; what is left out stays as it is. `reason`: needed where it holds up less than before,
+    or is moved away from the implementation."""
 
     title = serializers.CharField(max_length=200, required=False)
     stage = serializers.ChoiceField(TaskStage.choices, required=False)

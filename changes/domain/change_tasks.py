@@ -18,7 +18,7 @@ from changes.models import RFC, ChangeTask
 from changes.queries.change_tasks import people_of
 from changes.queries.holds import hold_blocker
 from changes.rules import own_or_manager
-from changes.rules_tasks import may_relax, plans_it
+from changes.rules_tasks import may_move, may_relax, plans_it
 from cmdb.models import SupportGroup
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import Blocker, english, label_of
@@ -29,7 +29,6 @@ from patchflow.notices.delivery import tell
 
 MOST = 100
 """So many tasks a change may have."""
-ORDER = list(TaskStage)
 
 
 class Wanted(TypedDict, total=False):
@@ -72,9 +71,9 @@ def add(
 
 @workflow.verb("change.task.revised", ChangeTask, "task_id")
 def revise(*, task_id: int, actor: User, at: datetime, reason: str = "", **changes: Unpack[Wanted]) -> ChangeTask:
-    """Changes what an open task says. Needs rfc.revise, as its change's requester or a change manager; to make it hold up less
-    (no longer required, or of a later stage) also a reason, and to be a change manager. Raises NotAllowed, Blocked, Conflict
-    (it is begun), Invalid."""
+    """Changes what an open task says. Needs rfc.revise, as its change's requester or a change manager; to make a required one
+    optional, to move it to another stage, or to move any away from the implementation also a reason, and to be a change manager.
+    Raises NotAllowed, Blocked, Conflict (it is begun), Invalid."""
     task = _locked(task_id, actor)
     if task.state != TaskState.OPEN:
         raise Conflict(
@@ -82,10 +81,10 @@ def revise(*, task_id: int, actor: User, at: datetime, reason: str = "", **chang
         )
     before = said(task)
     if _relaxes(task, changes):
-        if refused := failing([may_relax], task, actor):
+        if refused := failing([may_relax if task.required else may_move], task, actor):
             raise NotAllowed(refused)
         if not reason.strip():
-            raise Invalid("Say why it holds up less than before.", code="task.reason")
+            raise Invalid("Say why it is moved to another stage, or no longer required.", code="task.reason")
     _write(task, changes, at=at)
     after = said(task)
     changed = {name: [before[name], value] for name, value in after.items() if before[name] != value}
@@ -231,13 +230,12 @@ def _demand(task_id: int, name: str, actor: User) -> None:
 
 
 def _relaxes(task: ChangeTask, changes: Mapping[str, Any]) -> bool:
-    """Whether the change lets something pass that the task holds up now."""
+    """Whether the change may let something pass that the task holds up now, or somebody whom its stage keeps from it."""
+    stage = changes.get("stage", task.stage)
+    moved = stage != task.stage and stage in TaskStage.values
     if not task.required:
-        return False
-    later = changes.get("stage") in ORDER and ORDER.index(TaskStage(changes["stage"])) > ORDER.index(
-        TaskStage(task.stage)
-    )
-    return later or not changes.get("required", True)
+        return moved and task.stage == TaskStage.IMPLEMENTATION
+    return moved or not changes.get("required", True)
 
 
 def _write(task: ChangeTask, wanted: Wanted, *, at: datetime) -> None:

@@ -76,7 +76,7 @@ class ReviseForm(SayForm):
         required=False,
         widget=Area(2),
         max_length=2000,
-        help_text=_("Needed where it holds up less than before: not required any more, or of a later stage."),
+        help_text=_("Needed where it holds up less than before: not required any more, or of another stage."),
     )
 
     def content(self) -> dict[str, Any]:

@@ -171,6 +171,25 @@ def test_a_gate_is_not_got_around(world: World) -> None:
     assert rfc.tasks.count() == 1
 
 
+def test_a_task_is_not_moved_out_of_the_way(world: World) -> None:
+    """Neither a required one to whatever stage, nor any out of the implementation, which who signed does not do."""
+    cast = world.cast
+    rfc = made.evaluating(world)
+    late = task_of(rfc, world, stage="review")
+    aside = task_of(rfc, world, stage="implementation", required=False)
+    for task, stage, code in ((late, "planning", "task.required"), (aside, "testing", "task.implementation")):
+        given: Any = {"task_id": task.pk, "stage": stage, "at": world.at}
+        with pytest.raises(NotAllowed) as refused:
+            change_tasks.revise(**given, reason="It fits better.", actor=cast.ann)
+        assert codes(refused) == [code]
+        with pytest.raises(Invalid) as wrong:
+            change_tasks.revise(**given, actor=cast.che)
+        assert codes(wrong) == ["task.reason"]
+        assert change_tasks.revise(**given, reason="It fits better.", actor=cast.che).stage == stage
+    back = change_tasks.revise(task_id=aside.pk, stage="review", actor=cast.ann, at=world.at)
+    assert back.stage == "review", "an optional task of another stage is moved freely"
+
+
 # --- hold and end -------------------------------------------------------------------------------------------------------
 def test_tasks_follow_the_hold_of_their_change_and_of_its_parent(world: World) -> None:
     """Every verb is refused with the hold's reason; time runs on; they go on when it is resumed."""
