@@ -44,7 +44,7 @@ class TaskStage(models.TextChoices):
 
 S = RFCState
 BEFORE_APPROVAL = (S.DRAFT, S.SUBMITTED, S.EVALUATING, S.SUSPENDED)
-BEFORE_BEGINNING = (S.DRAFT, S.SUBMITTED, S.EVALUATING, S.AWAITING_APPROVAL, S.AUTHORIZED)
+BEFORE_BEGINNING = (S.DRAFT, S.SUBMITTED, S.EVALUATING, S.AWAITING_APPROVAL, S.AUTHORIZED, S.SUSPENDED)
 AHEAD: dict[str, tuple[RFCState, ...]] = {
     TaskStage.PLANNING: BEFORE_APPROVAL,
     TaskStage.PREPARATION: BEFORE_BEGINNING,
@@ -55,9 +55,10 @@ stage, it holds up the closing alone."""
 ANY_TIME = tuple(s for s in S if s not in (S.CLOSED, S.REJECTED, S.CANCELLED))
 BEGINS: dict[str, tuple[RFCState, ...]] = {
     TaskStage.PLANNING: ANY_TIME,
-    TaskStage.PREPARATION: (S.AUTHORIZED, S.IMPLEMENTING, S.IN_REVIEW),
+    TaskStage.PREPARATION: (S.AUTHORIZED, S.SUSPENDED, S.IMPLEMENTING, S.IN_REVIEW),
     TaskStage.IMPLEMENTATION: (S.IMPLEMENTING, S.IN_REVIEW),
     TaskStage.TESTING: (S.IMPLEMENTING, S.IN_REVIEW),
     TaskStage.REVIEW: (S.IN_REVIEW,),
 }
-"""Stage → the states of a change in which a task of it may be begun: nothing touches what was not authorized (law 2)."""
+"""Stage → the states of a change in which a task of it may be begun: nothing touches what was not authorized (law 2). What a suspended
+change prepares is what the authorization of its rest waits for."""

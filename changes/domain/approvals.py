@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models import Q
 
 from changes.domain import reminders, risk, routing, scope
-from changes.domain.rfc_gates import unplanned
+from changes.domain.rfc_gates import rest_unplanned
 from changes.enums import ModelState, Owners, RFCKind, RFCState, TargetOutcome
 from changes.models import RFC, ChangeModel
 from changes.queries.holds import hold_blocker
@@ -80,7 +80,8 @@ def request_approval(*, rfc_id: int, actor: User, at: datetime) -> SignOffRound:
     kind or model and the routes that it meets ask for; routes that it would meet, were not all that they name retired, stand
     in the trail.
 
-    A suspended RFC stays suspended; its round is about the rest of its scope. Needs rfc.request_approval.
+    A suspended RFC stays suspended; its round is about the rest of its scope, and waits for the tasks of
+    its preparation too. Needs rfc.request_approval.
     """
     rfc = workflow.lock(RFC, rfc_id)
     if rfc.state == RFCState.SUSPENDED:
@@ -106,7 +107,7 @@ def _may_ask_for_the_rest(rfc: RFC, actor: User) -> None:
     if refused := failing([capability("rfc.request_approval")], rfc, actor):
         raise NotAllowed(refused)
     rest = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True, outcome__in=REST).exists()
-    if blockers := hold_blocker(rfc) + [b for b in unplanned(rfc) if not b.code.startswith("rfc.risk")]:
+    if blockers := hold_blocker(rfc) + rest_unplanned(rfc):
         raise Blocked(blockers)
     if not rest:
         raise Blocked("No target is left to be done: stop the change instead.", code="rfc.targets_missing")

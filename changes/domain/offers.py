@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from changes.domain.clocks import TERMINAL
 from changes.domain.glass import BEFORE, why_not_review
 from changes.domain.revisions import EDITABLE, not_editable
-from changes.domain.rfc_gates import owed_documents, unplanned
+from changes.domain.rfc_gates import owed_documents, rest_unplanned
 from changes.domain.risk import SCORABLE
 from changes.enums import RFCKind, RFCState
 from changes.models import RFC
@@ -34,7 +34,7 @@ def others(rfc: RFC, actor: User) -> list[Available]:
         found.append(Available(name, label, [*failing(rules, rfc, actor), *extra], dangerous))
 
     if rfc.state == RFCState.SUSPENDED:
-        blockers = [*held, *(b for b in unplanned(rfc) if not b.code.startswith("rfc.risk"))]
+        blockers = [*held, *rest_unplanned(rfc)]
         if signoffs.open_round_of(rfc):
             blockers.append(Blocker("round.open_already", _("A round on the rest is open already."), tone="wait"))
         offer("request_approval", _("Request approval for the rest"), [capability("rfc.request_approval")], blockers)

@@ -111,6 +111,13 @@ def unplanned(rfc: RFC) -> list[Blocker]:
     return found + task_blockers(owed_tasks(rfc, TaskStage.PLANNING))
 
 
+def rest_unplanned(rfc: RFC) -> list[Blocker]:
+    """What is missing before anybody is asked to approve the rest of a suspended change: its risk is assessed with the asking, and
+    its authorization is its beginning, which waits for its preparation."""
+    found = [b for b in unplanned(rfc) if not b.code.startswith("rfc.risk")]
+    return found + task_blockers(owed_tasks(rfc, TaskStage.PREPARATION))
+
+
 @gate("changes.rfc", "break_glass")
 def glass_is_planned(rfc: RFC, *, actor: User, at: datetime, facts: Facts) -> list[Blocker]:
     """Even a broken glass needs targets and a known risk. Plans and tasks are owed: it is not closed without them."""

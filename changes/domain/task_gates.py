@@ -8,10 +8,10 @@ from typing import Any
 
 from changes.domain.approvals import excludes
 from changes.domain.change_tasks import performers_of, standing_still
-from changes.enums import RFCKind
+from changes.enums import RFCKind, RFCState
 from changes.enums_tasks import TaskStage
 from changes.models import RFC, ChangeTask
-from changes.queries.change_tasks import overdue_tasks, owed_tasks, task_blockers
+from changes.queries.change_tasks import overdue_tasks, owed_tasks, task_blockers, unprepared
 from patchflow.kernel import audit, trial, workflow
 from patchflow.kernel.blockers import Blocker, English, english, label_of
 from patchflow.kernel.fsm import machine_of
@@ -62,8 +62,14 @@ def licence_waits_for_planning(rfc: RFC, *, actor: User, at: datetime, facts: Fa
 
 @gate("changes.rfc", "begin")
 def is_prepared(rfc: RFC, *, actor: User, at: datetime, facts: Facts) -> list[Blocker]:
-    """What must be done before it begins is done."""
-    return task_blockers(owed_tasks(rfc, TaskStage.PREPARATION))
+    """What must be done before it begins is done; a broken glass does not wait for it."""
+    return task_blockers(unprepared([rfc.pk]))
+
+
+@gate("changes.rfc", "authorize")
+def rest_is_prepared(rfc: RFC, *, actor: User, at: datetime, facts: Facts) -> list[Blocker]:
+    """The authorization of the rest of a suspended change is its beginning, and waits for what a beginning waits for."""
+    return task_blockers(owed_tasks(rfc, TaskStage.PREPARATION)) if rfc.state == RFCState.SUSPENDED else []
 
 
 @gate("changes.rfc", "close")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 
-from changes.enums import TERMINAL
+from changes.enums import TERMINAL, RFCState
 from changes.enums_tasks import AHEAD, TaskStage
-from changes.models import RFC, ChangeTask
+from changes.models import RFC, BreakGlass, ChangeTask
 from changes.models.change_task import ChangeTaskQuerySet
 from changes.queries.holds import open_holds
 from patchflow.kernel.blockers import Blocker, english, label_of
@@ -45,15 +45,23 @@ def task_blockers(tasks: Collection[ChangeTask]) -> list[Blocker]:
 
 
 def unprepared(rfc_ids: Collection[int]) -> list[ChangeTask]:
-    """The required tasks that must be done before these changes begin, and are not: one query for all."""
+    """The required tasks that must be done before these changes begin, and are not: one query for all. A broken glass waits for
+    none."""
     rows = ChangeTask.objects.undone().filter(rfc__in=rfc_ids, required=True, stage=TaskStage.PREPARATION)
+    rows = rows.filter(~by_glass())
     states = AHEAD[TaskStage.PREPARATION]
     return list(rows.filter(rfc__state__in=states).order_by("rfc_id", "position"))
 
 
+def by_glass() -> Exists:
+    """Of a task: that its change is authorized by a broken glass, which was the last to authorize it."""
+    broken = BreakGlass.objects.filter(rfc__state=RFCState.AUTHORIZED, broken_at=F("rfc__authorized_at"))
+    return Exists(broken.filter(rfc=OuterRef("rfc_id")))
+
+
 def with_hold(rows: ChangeTaskQuerySet) -> ChangeTaskQuerySet:
-    """Each with `held`: whether its change is on hold, and it with it."""
-    return rows.annotate(held=Exists(open_holds(RFC, OuterRef("rfc_id"))))
+    """Each with `held`: whether its change is on hold, and it with it; and `on_glass`: whether it is authorized by a broken glass."""
+    return rows.annotate(held=Exists(open_holds(RFC, OuterRef("rfc_id"))), on_glass=by_glass())
 
 
 def people_of(task: ChangeTask) -> list[User]:

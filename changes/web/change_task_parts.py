@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changes.domain.change_tasks import why_not_add
-from changes.enums import RFCKind
+from changes.enums import RFCKind, RFCState
 from changes.enums_tasks import AHEAD, TaskStage, TaskState
 from changes.models import RFC, ChangeTask
 from changes.queries.change_tasks import with_hold
@@ -24,13 +24,15 @@ from patchflow.web.wordtags import say
 
 
 def holds_up(task: ChangeTask) -> str:
-    """What waits for it now."""
+    """What waits for it now; the task as of `with_hold`."""
     if not task.required or not task.is_undone:
         return _("nothing")
-    if task.rfc.state not in AHEAD.get(task.stage, ()):
+    preparation = task.stage == TaskStage.PREPARATION
+    if task.rfc.state not in AHEAD.get(task.stage, ()) or (preparation and task.on_glass):  # type: ignore[attr-defined]
         return _("the closing of its change")
-    if task.stage == TaskStage.PREPARATION:
-        return _("the beginning of its change")
+    if preparation:
+        suspended = task.rfc.state == RFCState.SUSPENDED
+        return _("the authorization of the rest of its change") if suspended else _("the beginning of its change")
     standard = task.rfc.kind == RFCKind.STANDARD
     return _("the submission of its change") if standard else _("the request for approval of its change")
 

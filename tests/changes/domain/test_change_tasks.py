@@ -9,6 +9,7 @@ import pytest
 
 from changes.domain import approvals, change_models, change_tasks, families, glass, holds, revisions, rfcs, task_gates
 from changes.models import RFC, ChangeTask
+from changes.queries.change_tasks import unprepared
 from cmdb.domain import support
 from cmdb.models import SupportGroup
 from patchflow.kernel import fsm, registry, signoffs, workflow
@@ -127,9 +128,12 @@ def test_every_required_task_holds_up_the_closing(world: World) -> None:
 def test_a_broken_glass_waits_for_no_task_and_its_closing_does(world: World) -> None:
     rfc = made.glass_asked(world)
     task_of(rfc, world, stage="planning")
+    task_of(rfc, world, stage="preparation")
     glass.break_glass(rfc_id=rfc.pk, reason="It is exploited.", actor=world.cast.cal, at=world.at)
     rfc.refresh_from_db()
-    assert rfc.state == "authorized"
+    assert (rfc.state, unprepared([rfc.pk])) == ("authorized", []), "what the deployment of its release asks"
+    rfc = rfcs.begin(rfc_id=rfc.pk, actor=world.cast.rex, at=world.at)
+    assert rfc.state == "implementing"
     found = workflow.find_blockers(rfc, "close", actor=world.cast.che, at=world.at)
     assert "task.open" in [b.code for b in found]
 
@@ -280,7 +284,7 @@ def test_who_signed_does_not_carry_it_out_and_who_carried_it_out_does_not_sign_t
 
 def test_nothing_is_carried_out_that_is_not_authorized(world: World) -> None:
     rfc = made.suspended(world)
-    for stage in ("preparation", "implementation", "testing", "review"):
+    for stage in ("implementation", "testing", "review"):
         task = task_of(rfc, world, stage=stage, title=stage)
         with pytest.raises(Blocked) as refused:
             change_tasks.begin(task_id=task.pk, actor=world.cast.che, at=world.at)
