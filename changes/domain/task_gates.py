@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from changes.domain import evidence
 from changes.domain.approvals import excludes
 from changes.domain.change_tasks import performers_of, standing_still
 from changes.enums import RFCKind, RFCState
@@ -14,13 +15,17 @@ from changes.models import RFC, ChangeTask
 from changes.queries.change_tasks import overdue_tasks, owed_tasks, task_blockers, unprepared
 from patchflow.kernel import audit, trial, workflow
 from patchflow.kernel.blockers import Blocker, English, english, label_of
+from patchflow.kernel.enums import Outcome
 from patchflow.kernel.fsm import machine_of
-from patchflow.kernel.models import User
+from patchflow.kernel.integrity import plain
+from patchflow.kernel.models import AuditEntry, User
 from patchflow.kernel.registry import gate, sweep
 from patchflow.notices.delivery import tell
-from patchflow.notices.models import Notice
 
 Facts = Mapping[str, Any]
+REVISED = "change.task.revised"
+TOLD_BY = ("change.task.begun", "change.task.done", REVISED)
+REMINDED = "change.task.reminded"
 BY_PEOPLE = tuple(sorted({t.name for t in machine_of(ChangeTask) if not t.by_system}))
 
 
@@ -81,9 +86,27 @@ def tasks_are_done(rfc: RFC, *, actor: User, at: datetime, facts: Facts) -> list
 @excludes
 def who_carried_it_out(rfc: RFC) -> dict[int, str]:
     """Whoever carried out a part of the change does not decide about its rest (law 1)."""
-    rows = rfc.tasks.filter(stage=TaskStage.IMPLEMENTATION).order_by()
-    people = {pk for pair in rows.values_list("begun_by", "ended_by") for pk in pair if pk}
-    return dict.fromkeys(people, "You carried out a part of this change; somebody else decides about it.")
+    return dict.fromkeys(hands_of(rfc), "You carried out a part of this change; somebody else decides about it.")
+
+
+@evidence.hands
+def hands_of(rfc: RFC) -> set[int]:
+    """Who began or finished a task of its implementation, by the trail: a task that is opened again forgets them, and one that was
+    moved to another stage since was of the implementation then. Who only declared one not needed did nothing. Two queries at
+    most."""
+    stages = {str(pk): stage for pk, stage in rfc.tasks.order_by().values_list("pk", "stage")}
+    if not stages:
+        return set()
+    entries = AuditEntry.objects.filter(
+        object_type=ChangeTask._meta.label_lower, object_id__in=list(stages), verb__in=TOLD_BY, outcome=Outcome.DONE
+    )
+    found = set()
+    for pk, verb, actor_id, detail in entries.order_by("-pk").values_list("object_id", "verb", "actor_id", "detail"):
+        if verb == REVISED:
+            stages[pk] = detail["changed"].get("stage", [stages[pk]])[0]  # what it was before
+        elif stages[pk] == TaskStage.IMPLEMENTATION:
+            found.add(actor_id)
+    return found - {None}
 
 
 # --- what is overdue ----------------------------------------------------------------------------------------------------
@@ -93,23 +116,35 @@ def _key(task: ChangeTask) -> str:
 
 @workflow.verb("change.task.reminded", ChangeTask, "task_id")
 def remind(*, task_id: int, actor: User, at: datetime) -> bool:
-    """Tells who an overdue task is given to, and its change's requester, once for each due time; whether it did."""
+    """Tells who an overdue task is given to, and its change's requester, once for each due time; whether anybody was told. The
+    trail keeps also that there was nobody to tell."""
     task = workflow.lock(ChangeTask, task_id)
-    if not task.is_overdue(at):
+    if not task.is_overdue(at) or _key(task) in _reminded([task]):
         return False
     people = {person.pk: person for person in (*performers_of(task), task.rfc.requested_by)}
     url = task.get_absolute_url()
     told = tell(kind="task_overdue", people=people.values(), key=_key(task), at=at, url=url, task=task, rfc=task.rfc)
-    if told is None:
-        return False
-    detail = {"due_at": task.due_at, "people": [person.get_username() for person in people.values()]}
-    audit.record(task, "change.task.reminded", actor=actor, at=at, detail=detail)
-    return True
+    names = [person.get_username() for person in people.values()] if told else []
+    audit.record(task, REMINDED, actor=actor, at=at, detail={"due_at": task.due_at, "people": names})
+    return told is not None
+
+
+def _reminded(tasks: Sequence[ChangeTask]) -> set[str]:
+    """The keys of those of these due times that the trail says were reminded of."""
+    keys = {(str(task.pk), plain(task.due_at)): _key(task) for task in tasks}
+    entries = AuditEntry.objects.filter(
+        object_type=ChangeTask._meta.label_lower,
+        object_id__in=[pk for pk, _due in keys],
+        verb=REMINDED,
+        outcome=Outcome.DONE,
+    )
+    done = {(pk, detail["due_at"]) for pk, detail in entries.values_list("object_id", "detail")}
+    return {key for which, key in keys.items() if which in done}
 
 
 @sweep("overdue_tasks")
 def due_tasks(*, now: datetime) -> int:
-    """Finds overdue tasks of which nobody was told; two queries, and writes only where there are any."""
-    due = {_key(task): task.pk for task in overdue_tasks(at=now)}
-    told = set(Notice.objects.filter(key__in=due).values_list("key", flat=True)) if due else set()
-    return sum(remind(task_id=pk, actor=User.bot(), at=now) for key, pk in due.items() if key not in told)
+    """Finds overdue tasks of which nobody was reminded; two queries, and writes only where there are any."""
+    due = list(overdue_tasks(at=now))
+    done = _reminded(due) if due else set()
+    return sum(remind(task_id=task.pk, actor=User.bot(), at=now) for task in due if _key(task) not in done)

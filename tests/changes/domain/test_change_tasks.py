@@ -7,7 +7,19 @@ from typing import Any
 
 import pytest
 
-from changes.domain import approvals, change_models, change_tasks, families, glass, holds, revisions, rfcs, task_gates
+from changes.domain import (
+    approvals,
+    change_models,
+    change_tasks,
+    evidence,
+    families,
+    glass,
+    holds,
+    offers,
+    revisions,
+    rfcs,
+    task_gates,
+)
 from changes.models import RFC, ChangeTask
 from changes.queries.change_tasks import unprepared
 from cmdb.domain import support
@@ -216,10 +228,15 @@ def test_tasks_follow_the_hold_of_their_change_and_of_its_parent(world: World) -
             way()
         assert codes(refused) == ["hold.open"]
         assert "The vendor withdrew it." in str(refused.value)
+    silent = task_of(made.evaluating(world), world, due_at=soon)
+    User.objects.filter(pk=cast.ann.pk).update(is_active=False)
     assert task_gates.due_tasks(now=soon) == 1, "what is due stays due"
     assert task_gates.due_tasks(now=soon + timedelta(minutes=5)) == 0, "once"
     told = Delivery.objects.filter(notice__kind="task_overdue").values_list("user__username", flat=True)
-    assert set(told) == {"tia", "ann"}
+    assert set(told) == {"tia"}
+    (entry,) = AuditEntry.objects.filter(verb="change.task.reminded", object_id=str(silent.pk))
+    assert entry.detail["people"] == [], "that there was nobody to tell is kept, and not tried at every sweep"
+    User.objects.filter(pk=cast.ann.pk).update(is_active=True)
     holds.resume(rfc_id=parent.pk, actor=cast.che, at=soon)
     assert change_tasks.begin(**same).state == "in_progress"
 
@@ -280,6 +297,48 @@ def test_who_signed_does_not_carry_it_out_and_who_carried_it_out_does_not_sign_t
     assert (
         approvals.excluded(rfc)[cast.che.pk] == "You carried out a part of this change; somebody else decides about it."
     )
+
+
+def test_the_trail_knows_who_carried_it_out(world: World) -> None:
+    """A task that is opened again, or moved since, forgets nobody; who declared one not needed, or tested, did nothing of it."""
+    cast = world.cast
+    rfc = made.implementing(world)
+    task = done(task_of(rfc, world, stage="implementation"), world)
+    other = make_user("max", "change_manager")
+    spare = task_of(rfc, world, stage="implementation", title="Spare")
+    change_tasks.dismiss(task_id=spare.pk, reason="It is not there.", actor=other, at=world.at)
+    tested = task_of(rfc, world, stage="testing", title="Try it", assignee_id=cast.tia.pk)
+    done(tested, world, by=cast.tia)
+    change_tasks.reopen(task_id=task.pk, reason="Once more.", actor=other, at=world.at)
+    change_tasks.revise(task_id=task.pk, stage="testing", reason="It is a test.", actor=other, at=world.at)
+    carried = "You carried out a part of this change; somebody else decides about it."
+    assert [pk for pk, why in approvals.excluded(rfc).items() if why == carried] == [cast.che.pk]
+    rfcs.implemented(rfc_id=rfc.pk, outcome="full", actor=cast.bot, at=world.at)
+    facts: Any = {"rfc_id": rfc.pk, "kind": "review", "digest": "a" * 64, "summary": "Fine.", "passed": True}
+    with pytest.raises(NotAllowed) as refused:
+        evidence.record(**facts, actor=cast.che, at=world.at)
+    assert codes(refused) == ["evidence.four_eyes"]
+    assert evidence.record(**facts, actor=other, at=world.at).by == other
+
+
+def test_the_rest_of_a_suspended_change_waits_for_its_preparation(world: World) -> None:
+    """It may be done meanwhile; what comes during the round holds up the last signature."""
+    cast = world.cast
+    rfc = made.suspended(world)
+    first = task_of(rfc, world, stage="preparation")
+    ask: Any = {"rfc_id": rfc.pk, "actor": cast.che, "at": world.at}
+    with pytest.raises(Blocked) as refused:
+        approvals.request_approval(**ask)
+    assert codes(refused) == ["task.open"]
+    assert [b.code for b in offers.why_not(rfc, "request_approval", actor=cast.che, at=world.at)] == ["task.open"]
+    done(first, world)
+    approvals.request_approval(**ask)
+    second = task_of(rfc, world, stage="preparation", title="Tell the shops")
+    with pytest.raises(Blocked) as refused:
+        made.approve(rfc, cast.sam, cast.cal, cast.mia, at=world.at)
+    assert codes(refused) == ["task.open"]
+    done(second, world)
+    assert made.approve(rfc, cast.mia, at=world.at).state == "implementing"
 
 
 def test_nothing_is_carried_out_that_is_not_authorized(world: World) -> None:
