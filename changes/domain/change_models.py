@@ -145,6 +145,12 @@ def licence_blockers(rfc: RFC) -> list[Blocker]:
                 "licence.packages", english("The model does not cover %(others)s.", others=", ".join(sorted(others)))
             )
         )
+    if titles := task_templates.owed_to_model(rfc):
+        sentence = english(
+            "The model demands tasks that this change does not have as required ones: %(titles)s.",
+            titles=", ".join(f"“{title}”" for title in titles),
+        )
+        found.append(Blocker("licence.tasks", sentence, rfc.get_absolute_url()))
     hosts = rfc.targets.filter(removed_at__isnull=True).count()
     if hosts > model.max_hosts:
         found.append(

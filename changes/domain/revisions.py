@@ -94,7 +94,9 @@ def revise(
 
 
 def apply(rfc: RFC, changes: Changes, *, actor: User, at: datetime) -> None:
-    """Writes the changed fields and rows of a locked RFC; checks each input. No permission, no consequence."""
+    """Writes the changed fields and rows of a locked RFC; checks each input. No permission, no consequence. A model brings its
+    tasks when it is chosen, and not with each edit after: whoever moved or retitled one had the right to."""
+    model_before = rfc.change_model_id
     if "kind" in changes and changes["kind"] not in RFCKind.values:
         raise Invalid("Choose standard, normal or emergency.", code="rfc.kind")
     if "way_back" in changes and changes["way_back"] not in WayBack.values:
@@ -130,7 +132,7 @@ def apply(rfc: RFC, changes: Changes, *, actor: User, at: datetime) -> None:
         if len(windows) != len(set(changes["window_ids"])):
             raise Invalid("One of these windows does not exist or is retired.", code="rfc.window_ids")
         scope.set_windows(rfc, windows)
-    if "change_model_id" in changes and rfc.change_model:
+    if rfc.change_model and rfc.change_model_id != model_before:
         task_templates.add_of_model(rfc, rfc.change_model.tasks, actor=actor, at=at)
 
 

@@ -37,15 +37,27 @@ def copy_tasks(like: RFC, made: RFC, *, actor: User, at: datetime) -> None:
 
 
 def add_of_model(rfc: RFC, tasks: Sequence[Mapping[str, Any]], *, actor: User, at: datetime) -> None:
-    """Adds the tasks that its model demands, each once; the caller has the lock of the change, or has just made it."""
-    there = set(rfc.tasks.exclude(state=TaskState.CANCELLED).values_list("stage", "title"))
-    for one in tasks:
-        if (one["stage"], one["title"]) in there:
-            continue
+    """Adds the tasks that its model demands, each once; the caller has the lock of the change, or has just made it. An optional
+    task of the same name does not stand for a required one."""
+    for one in _missing(rfc, tasks):
         task = ChangeTask(rfc=rfc, **{name: one[name] for name in ("title", "instructions", "stage", "required")})
         insert(task, actor=actor, at=at)
         detail = {**said(task), "model": str(rfc.change_model)}
         audit.record(task, "change.task.added", actor=actor, at=at, after=task.state, detail=detail)
+
+
+def owed_to_model(rfc: RFC) -> list[str]:
+    """The titles of the required tasks of its model that the change has not: neither as required, nor declared not needed as such,
+    which takes a change manager."""
+    model = rfc.change_model
+    required = [one for one in model.tasks if one["required"]] if model is not None else []
+    return [str(one["title"]) for one in _missing(rfc, required)] if required else []
+
+
+def _missing(rfc: RFC, tasks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    rows = rfc.tasks.exclude(state=TaskState.CANCELLED).values_list("stage", "title", "required")
+    there = {(stage, title, need) for stage, title, required in rows for need in {required, False}}
+    return [one for one in tasks if (one["stage"], one["title"], one["required"]) not in there]
 
 
 def checked(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -398,6 +398,30 @@ def test_a_model_and_a_copy_bring_their_tasks(world: World) -> None:
     ]
 
 
+def test_a_licence_covers_the_tasks_that_were_signed_with_it(world: World) -> None:
+    """An optional one of the same name does not stand for a required one, an edit brings back none that was retitled, and without
+    it the licence does not cover the change, unless a change manager declared it not needed."""
+    cast = world.cast
+    model = made.licensed_model(world, tasks=[{"title": "Tell the help desk", "stage": "preparation"}])
+    rfc = made.draft(world, kind="standard")
+    task_of(rfc, world, stage="preparation", required=False)
+    edit: Any = {"rfc_id": rfc.pk, "change_model_id": model.pk, "actor": cast.ann, "at": world.at}
+    revisions.revise(**edit)
+    task = rfc.tasks.get(required=True)
+    change_tasks.revise(task_id=task.pk, title="Tell nobody", actor=cast.ann, at=world.at)
+    revisions.revise(**edit, test_plan="Look.")
+    assert list(rfc.tasks.values_list("title", flat=True)) == ["Tell the help desk", "Tell nobody"]
+    rfc = rfcs.submit(rfc_id=rfc.pk, actor=cast.ann, at=world.at)
+    assert rfc.state == "submitted"
+    (blocker,) = change_models.licence_blockers(rfc)
+    said = "The model demands tasks that this change does not have as required ones: “Tell the help desk”."
+    assert (blocker.code, str(blocker)) == ("licence.tasks", said)
+    rfcs.send_back(rfc_id=rfc.pk, reason="Take it in again.", actor=cast.che, at=world.at)
+    change_tasks.revise(task_id=task.pk, title="Tell the help desk", actor=cast.ann, at=world.at)
+    change_tasks.dismiss(task_id=task.pk, reason="They know.", actor=cast.che, at=world.at)
+    assert rfcs.submit(rfc_id=rfc.pk, actor=cast.ann, at=world.at).state == "authorized"
+
+
 def test_taking_out_the_gate_of_closing_shows(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The gate alone stands in the way: without it the change would be closed."""
     rfc = made.in_review(world)
