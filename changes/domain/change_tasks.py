@@ -65,7 +65,7 @@ def add(
     _give(task, assignee_id, group_id)
     insert(task, actor=actor, at=at)
     audit.record(task, "change.task.added", actor=actor, at=at, after=task.state, detail=said(task))
-    _tell_given(task, actor=actor, at=at)
+    tell_given(task, actor=actor, at=at)
     return task
 
 
@@ -108,7 +108,7 @@ def give(
     task.save(update_fields=["assignee", "group"])
     detail = {name: value for name, value in said(task).items() if name in ("assignee", "group")}
     audit.record(task, "change.task.given", actor=actor, at=at, detail=detail)
-    _tell_given(task, actor=actor, at=at)
+    tell_given(task, actor=actor, at=at)
     return task
 
 
@@ -145,7 +145,7 @@ def reopen(*, task_id: int, reason: str, actor: User, at: datetime) -> ChangeTas
         _demand(task_id, "reopen", actor)
         raise Invalid("Say why it is opened again.", code="task.reason")
     task = _fire(task_id, "reopen", actor=actor, at=at, reason=reason.strip())
-    _tell_given(task, actor=actor, at=at)
+    tell_given(task, actor=actor, at=at)
     return task
 
 
@@ -294,7 +294,8 @@ def said(task: ChangeTask) -> dict[str, Any]:
     }
 
 
-def _tell_given(task: ChangeTask, *, actor: User, at: datetime) -> None:
+def tell_given(task: ChangeTask, *, actor: User, at: datetime) -> None:
+    """Tells whom the task is given to, as far as they may do it and did not do this themselves; after its entry in the trail."""
     people = [person for person in performers_of(task) if person.pk != actor.pk]
     key = f"task:{task.pk}:given:{task.audit_length}"
     tell(kind="task_given", people=people, key=key, at=at, url=task.get_absolute_url(), task=task, rfc=task.rfc)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from changes.domain.change_tasks import insert, said, why_not_perform
+from changes.domain.change_tasks import insert, performers_of, said, tell_given, why_not_perform
 from changes.enums_tasks import TaskStage, TaskState
 from changes.models import RFC, ChangeTask
 from patchflow.kernel import audit
@@ -16,7 +16,7 @@ from patchflow.kernel.models import User
 
 def copy_tasks(like: RFC, made: RFC, *, actor: User, at: datetime) -> None:
     """Adds the tasks of another change, as open ones without a due time, to a new draft. Given to whom they were, as far as these
-    may do them."""
+    may do them, and they are told."""
     there = {(task.stage, task.title): task for task in made.tasks.all()}  # what its model has brought already
     for row in like.tasks.exclude(state=TaskState.CANCELLED).select_related("assignee", "group").order_by("position"):
         task = there.get((row.stage, row.title)) or ChangeTask(
@@ -25,6 +25,8 @@ def copy_tasks(like: RFC, made: RFC, *, actor: User, at: datetime) -> None:
         task.group = row.group
         if row.assignee and not why_not_perform(made, row.assignee):
             task.assignee = row.assignee
+        if row.group and task.assignee is None and not performers_of(task):
+            task.group = None
         detail = {"like": row.number}
         if task.pk:
             task.save(update_fields=["assignee", "group"])
@@ -34,6 +36,8 @@ def copy_tasks(like: RFC, made: RFC, *, actor: User, at: datetime) -> None:
             audit.record(
                 task, "change.task.added", actor=actor, at=at, after=task.state, detail={**said(task), **detail}
             )
+        if task.assignee or task.group:
+            tell_given(task, actor=actor, at=at)
 
 
 def add_of_model(rfc: RFC, tasks: Sequence[Mapping[str, Any]], *, actor: User, at: datetime) -> None:

@@ -388,8 +388,18 @@ def test_a_model_and_a_copy_bring_their_tasks(world: World) -> None:
         rfc, world, stage="planning", title="Own", assignee_id=cast.tia.pk, due_at=world.at + timedelta(days=1)
     )
     done(own, world, by=cast.tia)
+    support.define(name="Web operations", members=["otto"], actor=cast.cora, at=world.at)
+    group = SupportGroup.objects.get()
+    look = rfc.tasks.get(title="Look once more")
+    change_tasks.give(task_id=look.pk, group_id=group.pk, actor=cast.ann, at=world.at)
+    group.members.set([make_user("blind")])
     workflow.fire(type(model), model.pk, "retire", actor=cast.che, at=world.at)
     copy = rfcs.copy(rfc_id=rfc.pk, actor=cast.ann, at=world.at)
+    told = Delivery.objects.filter(
+        notice__kind="task_given", notice__url=copy.tasks.get(title="Own").get_absolute_url()
+    )
+    assert told.get().user == cast.tia
+    assert copy.tasks.get(title="Look once more").group is None, "nobody in it may do it now"
     found = [(t.number, t.title, t.state, t.assignee, t.due_at) for t in copy.tasks.all()]
     assert found == [
         (f"{copy.number}-T1", "Tell the help desk", "open", None, None),
