@@ -18,12 +18,14 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import structlog
 from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import get_language, gettext, ngettext, pgettext
 
 from patchflow.kernel.moments import has_time, is_time, retold
 
+log = structlog.get_logger(__name__)
 TYPED = frozenset({"reason", "comment", "remark", "title", "summary", "text", "error"})
 """Values of these names are a person's or a host's own words; they are never said again."""
 NAMES = frozenset(
@@ -40,6 +42,7 @@ NAMES = frozenset(
         "window",
         "package",
         "update",
+        "point",
         "actor",
         "person",
     }
@@ -53,6 +56,11 @@ STRONG = 8
 """Letters of its own that a template has at least, unless it begins with two words, or knows all of its values."""
 LONGEST, DEEPEST, NEAR = 1000, 30, 6
 """Beyond so many characters a text is not read; nor a part in a part in a part; a sentence ends after so many ends at most."""
+MOST, FILLING = 16000, 8
+"""Attempts that one reading has, 50 ms or so: a text that asks for more stays as it is; a long sentence takes seven thousand.
+A template that matches is as dear as eight that do not."""
+NAMED = re.compile(r"\S*[\d.-]\S*")
+"""A label that is plainly the name of a machine or a change, and no word of a person."""
 WORDS = ("role", "verb")
 """Contexts of the words that sentences name."""
 Message = tuple[str, str, str]
@@ -104,13 +112,18 @@ class Template:
             if until < at or found.setdefault(name, text[at:until]) != text[at:until]:
                 return None
             at = until + len(literal or "")
-        return found if all(found[name].isdigit() for name in self.figures) else None
+        return found if all(found[name].isdecimal() for name in self.figures) else None
 
     @cached_property
     def is_plain(self) -> bool:
         """Whether its own letters are enough to know it by; else all of its values must be known."""
         first = self.literals[0]
         return self.letters >= STRONG or first.endswith(": ") or len(WORD.findall(first)) > 1
+
+    @cached_property
+    def is_of_a_person(self) -> bool:
+        """Whether it says in its own words that a person's follow: no template that begins with a value knows that better."""
+        return self.is_plain and letters(self.literals[0]) > 0 and not TYPED.isdisjoint(self.names)
 
     def is_quoted(self, name: str) -> bool:
         n = self.names.index(name)
@@ -152,11 +165,9 @@ class Book:
         for one in sorted(found, key=lambda t: (-t.letters, t.msgid)):
             self.by_word[min(one.key_words, key=lambda w: (common[w], w), default="")].append(one)
 
-    def candidates(self, text: str) -> Iterator[tuple[Template, dict[str, str]]]:
+    def candidates(self, text: str) -> Iterator[Template]:
         for word in {"", *WORD.findall(text)}:
-            for one in self.by_word.get(word, ()):
-                if (values := one.values(text)) is not None:
-                    yield one, values
+            yield from self.by_word.get(word, ())
 
 
 def catalogued(mo: bytes) -> Iterator[Message]:
@@ -195,8 +206,12 @@ def say(text: str, *, mixed: bool = False) -> str:
 
 @lru_cache(maxsize=8192)
 def _said(language: str, zone: str, text: str, mixed: bool, folders: tuple[str, ...]) -> str:
-    """Kept by language and zone, which are those that are active now."""
-    return _Reader(_book(folders)).read(text, mixed)
+    """Kept by language and zone, which are those that are active now. No text takes the page with it."""
+    try:
+        return Reader(_book(folders)).read(text, mixed)
+    except Exception as error:
+        log.debug("sentences.not_read", length=len(text), why=repr(error))
+        return text
 
 
 class Found(NamedTuple):
@@ -208,6 +223,8 @@ class Found(NamedTuple):
     """The text said again."""
     open_end: bool = False
     """Whether it ends with words of a person: then nobody knows where those end, and what follows is theirs too."""
+    covers: bool = True
+    """Whether all of the text is the system's, but for values and names."""
 
 
 def most(*found: Found) -> Found:
@@ -215,34 +232,51 @@ def most(*found: Found) -> Found:
     return max(found, key=lambda one: one.score)
 
 
-class _Reader:
-    """One reading of one text."""
+class TooMuch(Exception):
+    """A text that asks for more attempts than one reading has."""
+
+
+class Reader:
+    """One reading of one text, in at most `MOST` attempts."""
 
     def __init__(self, book: Book) -> None:
         self.book = book
         self.apart: list[str] = []
         self.known: dict[str, Found] = {}
+        self.fitting: dict[str, list[tuple[Template, dict[str, str]]]] = {}
         self.depth = 0
+        self.attempts = 0
 
     def read(self, text: str, mixed: bool) -> str:
         found = self.best(text, part=False)
-        if found.score < (PLAINLY if mixed else 1):
+        if not found.score or (mixed and not self._is_plainly_ours(found)):
             return text
         return re.sub("\0(\\d+)\0", lambda match: self.apart[int(match[1])], retold(found.said))
 
+    def _is_plainly_ours(self, found: Found) -> bool:
+        return found.covers and found.score >= PLAINLY
+
+    def _attempt(self, cost: int = 1) -> None:
+        self.attempts += cost
+        if self.attempts > MOST:
+            raise TooMuch
+
     def best(self, text: str, *, part: bool = True) -> Found:
         if text not in self.known:
+            self._attempt()
             core = text.strip()
             if not core or self.depth > DEEPEST:
                 return Found(0, text)
             self.known[text] = Found(0, text)
             self.depth += 1
             found = self._read(core, part)
-            self.depth -= 1
+            if not found.score:
+                found = Found(0, core)
             if core != text:
                 start = text.index(core)
                 spaced = f"{text[:start]}{found.said}{text[start + len(core) :]}"
                 found = most(self._whole(text), found._replace(said=spaced))
+            self.depth -= 1
             self.known[text] = found
         return self.known[text]
 
@@ -260,17 +294,32 @@ class _Reader:
         elif part and text in self.book.words:
             best = Found(letters(text), pgettext(self.book.words[text], text))
         own = best.score
-        for template, values in self.book.candidates(text):
+        for template, values in self._fitting(text):
+            self._attempt(FILLING)
             found = self._filled(template, values)
             if found.score and (found.score, template.letters) > (best.score, own):
                 best, own = found, template.letters
         return best
+
+    def _fitting(self, text: str) -> list[tuple[Template, dict[str, str]]]:
+        """Templates that the whole text matches; where one says that a person's words follow, none that begins with a value."""
+        if text not in self.fitting:
+            fitting = self.fitting[text] = []
+            for template in self.book.candidates(text):
+                self._attempt()
+                if (values := template.values(text)) is not None:
+                    fitting.append((template, values))
+            if any(template.is_of_a_person for template, _values in fitting):
+                self.fitting[text] = [one for one in fitting if letters(one[0].literals[0])]
+        return self.fitting[text]
 
     def _filled(self, template: Template, values: dict[str, str]) -> Found:
         parts = {name: self._value(template, name, value) for name, value in values.items()}
         if not template.is_plain and not all(
             self._is_known(template, name, value, parts[name].score) for name, value in values.items()
         ):
+            return Found(0, "")
+        if "state" in values and not self._is_state(values["state"], parts["state"].score):
             return Found(0, "")
         said = {name: found.said for name, found in parts.items()}
         score = template.letters + sum(found.score for found in parts.values())
@@ -280,7 +329,10 @@ class _Reader:
         n = int(values.get("n", 1)) if template.msgid_plural else 0
         form = ngettext(template.msgid, template.msgid_plural, n) if template.msgid_plural else gettext(template.msgid)
         filled = SLOT.sub(lambda slot: said.get(slot[1], slot[0]), form).replace("%%", "%") + end
-        return Found(score, filled, parts[name].open_end and not letters(last))
+        covers = template.is_plain or all(
+            parts[name].score or name not in NAMES or NAMED.fullmatch(value) for name, value in values.items()
+        )
+        return Found(score, filled, parts[name].open_end and not letters(last), covers)
 
     def _value(self, template: Template, name: str, value: str) -> Found:
         if template.is_quoted(name):
@@ -290,7 +342,14 @@ class _Reader:
         if name in NAMES:
             return Found(0, value if value.endswith(".") else self._apart(value))
         found = self.best(value)
-        return Found(0, self._apart(value), open_end=True) if name in MIXED and found.score < PLAINLY else found
+        return (
+            Found(0, self._apart(value), open_end=True) if name in MIXED and not self._is_plainly_ours(found) else found
+        )
+
+    @staticmethod
+    def _is_state(value: str, known: int) -> bool:
+        """Whether this is a word of a choice: its label, or how it is kept."""
+        return known >= letters(value) > 0 or re.fullmatch("[a-z]+(_[a-z]+)+", value) is not None
 
     def _is_known(self, template: Template, name: str, value: str, known: int) -> bool:
         """Whether a value is all known, a time, a name or no word at all: what a template with few words of its own asks."""
@@ -314,7 +373,8 @@ class _Reader:
             rest = self.best(text[bound.end() :])
             if first.score + rest.score > best.score:
                 said = f"{first.said}{end}{bound[0]}{rest.said}"
-                best = Found(first.score + rest.score, said, rest.open_end)
+                covers = all(one.score and one.covers for one in (first, rest))
+                best = Found(first.score + rest.score, said, rest.open_end, covers)
         return best
 
     def _one(self, text: str) -> Found:
@@ -325,7 +385,8 @@ class _Reader:
         """A sentence behind what it is about: “simulator: the host does not answer”."""
         label, _colon, rest = text.partition(": ")
         found = self.best(rest) if rest and not BOUNDS.search(label) else Found(0, "")
-        return found._replace(said=f"{label}: {found.said}") if found.score else Found(0, text)
+        covers = found.covers and NAMED.fullmatch(label) is not None
+        return found._replace(said=f"{label}: {found.said}", covers=covers) if found.score else Found(0, text)
 
     def _as_part(self, text: str) -> Found:
         """A sentence that stands inside another one (without its capital and its point), or the other way round."""
