@@ -243,7 +243,7 @@ def _audit_current(target: Target, facts: ActingFacts) -> Answer:
 def alone(target: Target) -> Answer:
     other = target.batch.others.get(target.host_id)
     if other:
-        return wait(f"{other} is at work there", target.batch.at + BUSY, key=other, other=other)
+        return wait(kept("%(job)s is at work there", job=other), target.batch.at + BUSY, key=other, other=other)
     return target.batch.once("alone", answer=lambda: passed(kept("no other job is at work there"), other=None))
 
 

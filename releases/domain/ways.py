@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from cmdb.enums import PointAnswer, WhenSilent
 from cmdb.models import DistributionPoint
 from cmdb.queries.points import NOBODY, Choice
+from patchflow.kernel.blockers import kept
 from releases.domain.slips import Answer, passed, wait
 from releases.executors.base import Timeouts, Way
-from releases.wording import many
 
 if TYPE_CHECKING:
     from releases.domain.host_batches import Target
@@ -26,7 +26,7 @@ def downloads(target: Target) -> Answer:
     batch = target.batch
     choice = batch.choices.get(target.host_id, NOBODY)
     if not batch.fetches:
-        return batch.once("downloads", answer=lambda: passed("a person sees to its files", point=None))
+        return batch.once("downloads", answer=lambda: passed(kept("a person sees to its files"), point=None))
     size = batch.size_of(target) if choice.point is not None and choice.point.throttle_kib else 0
     point = choice.point.pk if choice.point is not None else None
     answer = batch.once("downloads", point, choice.rivals, size, answer=lambda: judged(choice, size=size, at=batch.at))
@@ -43,38 +43,56 @@ def judged(choice: Choice, *, size: int, at: datetime) -> Answer:
     """How a host that this serves gets its files now; `size` in bytes, asked for only where the point has a limit."""
     point = choice.point
     if choice.rivals:
-        names = " and ".join(choice.rivals)
-        said = f"{names} serve it with the same right: take it out of a group or a site, or retire one of them"
+        said = kept(
+            "%(one)s and %(others)s serve it with the same right: take it out of a group or a site, or retire one of them",
+            one=choice.rivals[0],
+            others=" and ".join(choice.rivals[1:]),
+        )
         return wait(said, at + AGAIN, key=",".join(choice.rivals), points=list(choice.rivals))
     if point is None:
-        return passed("no distribution point serves it: it downloads directly", way="direct", point=None)
+        return passed(kept("no distribution point serves it: it downloads directly"), way="direct", point=None)
     found = point.answer_at(at)
     given = {"point": point.name, "address": point.address, "answer": str(found), "checked_at": point.checked_at}
     doubt = "" if found == PointAnswer.ANSWERING else _doubt(point, found)
     if doubt and point.when_silent == WhenSilent.WAIT:
-        more = f"{doubt}: mend it, or say at the point that its hosts then download directly"
+        more = kept("%(doubt)s: mend it, or say at the point that its hosts then download directly", doubt=doubt)
         return wait(more, at + AGAIN, key=f"{point.pk}:{found}", **given)
     if doubt and point.when_silent == WhenSilent.DIRECT:
-        return passed(f"{doubt}, and by its rule the host then downloads directly", way="direct", **given)
-    limit = f" at {point.throttle_kib} KiB/s at most" if point.throttle_kib else ""
+        said = kept("%(doubt)s, and by its rule the host then downloads directly", doubt=doubt)
+        return passed(said, way="direct", **given)
     seconds = size // (1024 * point.throttle_kib) if point.throttle_kib else 0
     if seconds > PATIENCE:
-        slow = (
-            f"{point.name} gives it {point.throttle_kib} KiB/s, at which its files take {many(seconds // 60, 'minute')}: "
-            f"{PATIENCE // 60} are given, so raise that limit"
+        slow = kept(
+            "%(point)s gives it %(limit)s KiB/s, at which its files take %(minutes)s minutes: %(given)s are given, so raise that limit",
+            point=point.name,
+            limit=point.throttle_kib,
+            minutes=seconds // 60,
+            given=PATIENCE // 60,
         )
         return wait(slow, at + AGAIN, key=f"{point.pk}:slow", bytes=size, **given)
-    tried = f"; {doubt}, and by its rule it is tried all the same" if doubt else ""
-    return passed(f"it downloads through {point.name}{limit}{tried}", way="point", **given)
+    way = _way(point)
+    if doubt:
+        way = kept("%(way)s; %(doubt)s, and by its rule it is tried all the same", way=way, doubt=doubt)
+    return passed(way, way="point", **given)
+
+
+def _way(point: DistributionPoint) -> str:
+    if not point.throttle_kib:
+        return kept("it downloads through %(point)s", point=point.name)
+    return kept("it downloads through %(point)s at %(limit)s KiB/s at most", point=point.name, limit=point.throttle_kib)
 
 
 def _doubt(point: DistributionPoint, found: PointAnswer) -> str:
     """What stands against the point, with its age."""
     said = (
-        f"{point.name} does not answer" if found == PointAnswer.SILENT else f"nobody knows whether {point.name} answers"
+        kept("%(point)s does not answer", point=point.name)
+        if found == PointAnswer.SILENT
+        else kept("nobody knows whether %(point)s answers", point=point.name)
     )
     if point.checked_at is None:
-        return f"{said} (it was never checked)"
-    when = f"last checked {point.checked_at:%d %b %Y %H:%M} UTC"
-    told = found == PointAnswer.SILENT or point.answered is None
-    return f"{said} ({when}: {point.check_reason.rstrip('.')})" if told and point.check_reason else f"{said} ({when})"
+        return kept("%(doubt)s (it was never checked)", doubt=said)
+    when = f"{point.checked_at:%d %b %Y %H:%M}"
+    if point.check_reason and (found == PointAnswer.SILENT or point.answered is None):
+        why = point.check_reason.rstrip(".")
+        return kept("%(doubt)s (last checked %(when)s UTC: %(why)s)", doubt=said, when=when, why=why)
+    return kept("%(doubt)s (last checked %(when)s UTC)", doubt=said, when=when)

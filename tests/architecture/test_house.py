@@ -212,6 +212,10 @@ def test_frozen_and_unseen_words_are_found() -> None:
     assert unseen_words(unseen) == [3, 4, 5, 6]
 
 
+GATES = ("gates", "host_gates", "ways")
+"""Modules whose answers stand in slips, which pages show."""
+
+
 def uneven_sentences(source: str) -> list[int]:
     """Lines on which `english` or `kept` is not given exactly the values that its template names, or no literal template,
     or a name that it keeps for itself."""
@@ -239,6 +243,24 @@ def test_sentences_are_given_the_values_that_they_name() -> None:
         for n in uneven_sentences(text)
     ]
     assert [place for place in found if not place.startswith("patchflow/kernel/blockers.py")] == []
+
+
+def spliced_sentences(source: str) -> list[int]:
+    """Lines with words in an f-string: nothing knows such a sentence for a template, so nobody reads it in another language."""
+    tree = ast.parse(source)
+    formats = {id(node.format_spec) for node in ast.walk(tree) if isinstance(node, ast.FormattedValue)}
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr) and id(node) not in formats
+        if any(isinstance(part, ast.Constant) and re.search(r"[a-z] | [a-z]", str(part.value)) for part in node.values)
+    ]
+
+
+def test_gates_answer_from_templates() -> None:
+    found = {name: spliced_sentences((ROOT / f"releases/domain/{name}.py").read_text()) for name in GATES}
+    assert found == {name: [] for name in GATES}
+    assert spliced_sentences('f"{a} is at work"\nf"{b:%d %b at}"\nf"{c}:slow"\n') == [1]
 
 
 def test_uneven_sentences_are_found() -> None:

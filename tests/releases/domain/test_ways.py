@@ -131,7 +131,10 @@ def test_what_was_found_long_ago_is_not_believed_and_a_line_too_slow_is_refused(
     batch.same.clear()
     slow = ask_hosts(batch, limit=9)[0][1]
     assert slow.verdict == "defer"
-    assert "gives it 8 KiB/s, at which its files take 11 minutes: 10 are given" in slow.sentence
+    assert (
+        "dp-berlin gives it 8 KiB/s, at which its files take 11 minutes: 10 are given, so raise that limit"
+        in slow.sentence
+    )
     deployment.pass_time(minutes=25)
     late, _batch = slip_of(deployment)
     assert late.verdict == "defer"
