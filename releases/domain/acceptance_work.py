@@ -255,7 +255,7 @@ class Rehearsal:
             order, choice = self.order(action, packages, use=use, key=key), choice_for(self.run.plan.host_id)
             downloads = judged(choice, size=sum(one.size for one in order.artifacts), at=self.now)
             if downloads.word != "pass":
-                return self.again(tried, f"The test host cannot download: {downloads.sentence}.")
+                return self.wait(english("The test host cannot download: %(why)s.", why=downloads.sentence))
             if choice.point is not None and downloads.input["way"] == "point":
                 order = replace(order, way=way_through(choice.point))
             self.remember(key, tried=tried, downloads=downloads.sentence)
@@ -285,6 +285,13 @@ class Rehearsal:
             return None
         self.remember("", tried=tried)
         return LATER
+
+    def wait(self, why: str) -> timedelta | None:
+        """Later, and no attempt less: the host was asked nothing. A run that has waited too long is told as unknown."""
+        if self.run.started_at is None or self.now - self.run.started_at <= PATIENCE:
+            return LATER
+        self.record(StepOutcome.UNKNOWN, why)
+        return None
 
     def judge(self, result: JobResult) -> timedelta | None:
         """Success is what the host shows: every package at its version, by the executor's own verification."""

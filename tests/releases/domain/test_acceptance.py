@@ -8,6 +8,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from changes.models import Evidence
+from cmdb.domain import groups, points
 from patchflow.kernel import workflow
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from releases.domain import acceptance, acceptance_work
@@ -134,6 +135,36 @@ def test_a_refusal_that_may_pass_is_tried_again_under_new_keys_then_given_up(yar
     assert len(keys) == len(set(keys)) == acceptance_work.ATTEMPTS
     fences = [o.fence for o in yard.executor.orders]
     assert fences == sorted(fences)
+
+
+def test_a_host_that_waits_for_its_point_uses_up_no_attempt(yard: Yard) -> None:
+    release, cast = in_testing(yard), yard.cast
+    group = groups.add(name="behind dp", host_ids=[yard.test_host.pk], actor=cast.cora, at=yard.at)
+    given = {"name": "dp", "address": "http://dp.example.org:3142", "group_id": group.pk}
+    point = points.add(**given, actor=cast.cora, at=yard.at)
+    (run,) = run_tests(yard, release, rounds=acceptance_work.ATTEMPTS + 3)
+    assert (run.state, yard.executor.orders, run.ordered.get("tried", 0)) == ("running", [], 0)
+    points.check(point_id=point.pk, actor=cast.otto, at=yard.at, ask=lambda _a: (True, "It answered within 3 ms."))
+    for _ in range(3):
+        AcceptanceRun.objects.filter(pk=run.pk).update(not_before=None)
+        acceptance_work.advance(run_id=run.pk, owner="test", now=yard.at)
+    assert [order.way.point for order in yard.executor.orders[:1]] == ["dp"]
+
+
+def test_a_run_that_waits_too_long_for_a_point_ends_inconclusive_and_says_why(yard: Yard) -> None:
+    release, cast = in_testing(yard), yard.cast
+    group = groups.add(name="behind dp", host_ids=[yard.test_host.pk], actor=cast.cora, at=yard.at)
+    given = {"name": "dp", "address": "http://dp.example.org:3142", "group_id": group.pk}
+    points.add(**given, actor=cast.cora, at=yard.at)
+    (run,) = run_tests(yard, release, rounds=2)
+    AcceptanceRun.objects.filter(pk=run.pk).update(not_before=None)
+    acceptance_work.advance(run_id=run.pk, owner="test", now=yard.at + acceptance_work.PATIENCE + timedelta(seconds=1))
+    run.refresh_from_db()
+    assert run.state == "inconclusive"
+    assert run.steps.get(outcome="unknown").summary == (
+        "The test host cannot download: nobody knows whether dp answers (it was never checked): mend it, or say at the point "
+        "that its hosts then download directly."
+    )
 
 
 def test_a_host_that_cannot_be_reached_ends_inconclusive_after_patience(yard: Yard) -> None:
