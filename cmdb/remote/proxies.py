@@ -29,12 +29,14 @@ def _check_host(host: str) -> None:
     except ValueError:
         if host.startswith("[") or len(host) > 253 or not all(map(LABEL.fullmatch, host.split("."))):
             raise ValueError(f"{host} is no name of a machine") from None
-        if re.fullmatch(r"[0-9.]+", host):
+        names = host.rstrip(".").split(".")
+        if re.fullmatch(r"[0-9]+|0x.*", names[-1]):  # read as a number by inet_aton, in one of its ways of writing it
             raise ValueError(f"{host} is no address of a machine") from None
-        if host == "localhost" or host.endswith(".localhost"):
+        if "localhost" in (names[0], names[-1]):
             raise ValueError("localhost is another machine on every host") from None
         return
     if number.version == 6 and not host.startswith("["):
         raise ValueError("an IPv6 address stands in square brackets")
+    number = getattr(number, "ipv4_mapped", None) or number
     if number.is_loopback or number.is_unspecified or number.is_multicast or number.is_link_local:
         raise ValueError(f"{number} is not the address of one machine that every host reaches")
