@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from cmdb.domain import points
 from cmdb.domain.permission import demand, said
 from cmdb.enums import Criticality, Environment, GroupKind
 from cmdb.models import GroupMember, Host, HostGroup
@@ -174,10 +175,13 @@ def _change(group: HostGroup, joined: set[int], left: set[int], *, actor: User, 
 
 @workflow.verb("cmdb.group.retired", HostGroup, "group_id")
 def retire(*, group_id: int, reason: str, actor: User, at: datetime) -> HostGroup:
-    """Ends a group: its members leave it, with them what it gave them (scope, windows). Needs group.edit everywhere."""
+    """Ends a group: its members leave it, with them what it gave them (scope, windows). Needs group.edit everywhere.
+    Raises NotAllowed, Invalid, Blocked while a distribution point serves it."""
     group = _locked(group_id, actor)
     demand("group.edit", None, actor)
     reason = said("reason", reason, what="A reason", limit=2000)
+    if against := points.serving(actor, group_id=group.pk):
+        raise Blocked(against)
     _change(group, set(), set(group.memberships.values_list("host_id", flat=True)), actor=actor, at=at)
     group.retired_at = at
     audit.record(group, "cmdb.group.retired", actor=actor, at=at, detail={"reason": reason})

@@ -87,6 +87,25 @@ def why_not(point: DistributionPoint | None, name: str, actor: User) -> list[Blo
     return [_gone()] if point is not None and point.state != PointState.IN_SERVICE else []
 
 
+def serving(actor: User, **whom: int) -> list[Blocker]:
+    """Why this site or group (`site_id`, `group_id`) is not retired: a point serves it, and its hosts, which wait for that,
+    would download directly without a word. The point is named to who sees it."""
+    point = DistributionPoint.objects.in_service().filter(**whom).first()
+    if point is None:
+        return []
+    if not DistributionPoint.objects.all().visible_to(actor).filter(pk=point.pk).exists():
+        return [Blocker("point.serves_it", "A distribution point serves it: retire that, or give it another place.")]
+    said = english(
+        "The distribution point %(point)s serves it: retire that, or give it another place.", point=point.name
+    )
+    return [Blocker("point.serves_it", said, point.get_absolute_url())]
+
+
+@registry.gate("cmdb.configurationitem", "retire")
+def find_retire_blockers(item: ConfigurationItem, *, actor: User, at: datetime, facts: Any) -> list[Blocker]:
+    return serving(actor, site_id=item.pk) if item.kind == ItemKind.SITE else []
+
+
 def _gone() -> Blocker:
     return Blocker("conflict.retired", "It is retired: nothing is said of it any more.")
 
@@ -185,6 +204,8 @@ def _keep(
     point = _in_service(point_id, "point.check", actor)
     if point.address != address:
         raise Conflict("Its address was changed meanwhile. Check it again.")
+    if point.checked_at is not None and point.checked_at > at:
+        return point  # somebody began later and was faster: what was found then is nearer to now
     is_news = point.checked_at is None or point.answered != answered
     point.answered, point.checked_at, point.check_reason = answered, at, found[:300]
     point.not_before = at + EVERY

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from cmdb.domain import groups
+from cmdb.domain import groups, points
 from cmdb.enums import GroupKind
 from cmdb.models import Host, HostGroup
 from cmdb.queries import standing
@@ -135,7 +135,9 @@ def _verbs(group: HostGroup, user: Any) -> list[Verb]:
     refused = failing([capability("group.edit")], None, user)
     return [
         verbs.edit(reverse("cmdb:group-revise", args=[group.pk]), refused),
-        verbs.retire(reverse("cmdb:group-retire", args=[group.pk]), refused),
+        verbs.retire(
+            reverse("cmdb:group-retire", args=[group.pk]), [*refused, *points.serving(user, group_id=group.pk)]
+        ),
     ]
 
 
@@ -211,7 +213,7 @@ def group_retire(request: HttpRequest, pk: int) -> HttpResponseBase:
     hosts, windows = group.memberships.count(), group.windows.all().live().count()
     context = {
         "title": _("Retire “%(group)s”") % {"group": group},
-        "barred": retire_barred(group, "group.edit", None, who(request)),
+        "barred": [*retire_barred(group, "group.edit", None, who(request)), *points.serving(who(request), group_id=pk)],
         "phase": 1,
         "verb": Verb("retire", _("Retire"), dangerous=True, reach=group.name, icon="archive"),
         "reach": [

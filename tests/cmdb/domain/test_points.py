@@ -11,12 +11,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from cmdb.domain import items, points
-from cmdb.models import DistributionPoint, GroupMember, Host, HostGroup
+from cmdb.domain import groups, items, points
+from cmdb.models import ConfigurationItem, DistributionPoint, GroupMember, Host, HostGroup
 from cmdb.queries.points import choice_for, choices_for, hosts_of, served_by
 from cmdb.remote.proxies import proxy_address
 from patchflow.kernel import audit
-from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
+from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import AuditEntry, RoleGrant
 from tests.factories.cmdb import make_group, make_host
 from tests.factories.people import Cast, make_user
@@ -58,6 +58,8 @@ def test_an_address_is_kept_in_one_way_of_writing_it(typed: str, kept: str) -> N
         "http://u:p@dp:3142", 'http://dp"; Dir::Bin::dpkg "/tmp/x:3142', "http://dp:3142\nproxy=x", "http://dp:3142;", "http://-o:80",
         "http://dp-:80", "http://a..b:80", "http://dp_x:80", "http://127.0.0.1:80", "http://localhost:80", "http://a.localhost:80",
         "http://0.0.0.0:80", "http://[::1]:80", "http://224.0.0.1:80", "http://1.2.3:80", "http://[1.2.3.4]x:80",
+        "http://[::ffff:127.0.0.1]:80", "http://[::ffff:169.254.169.254]:80", "http://[::ffff:0.0.0.0]:80", "http://0x7f000001:80",
+        "http://127.0.0.0x1:80", "http://dp.1:80", "http://2130706433:80", "http://localhost.localdomain:3142",
         "http://169.254.169.254:80", f"http://{'a' * 64}.org:80", "http://dp:３142", "http://$(id):80", "http://dp :80",
     ],
 )  # fmt: skip
@@ -178,7 +180,14 @@ def test_a_group_goes_before_a_site_and_the_nearer_site_before_the_farther(cast:
     }  # fmt: skip
     assert list(served_by(by_group, cast.cora)) == [hosts["grouped"]]
     points.retire(point_id=near.pk, reason="x", **said)
-    items.retire(item_id=country.pk, reason="x", **said)
+    served_by_it = "The distribution point land serves it: retire that, or give it another place."
+    with pytest.raises(Blocked) as refused:
+        items.retire(item_id=country.pk, reason="x", **said)
+    assert [(b.sentence, b.where) for b in refused.value.blockers] == [(served_by_it, land.get_absolute_url())]
+    with pytest.raises(Blocked, match="The distribution point own serves it"):
+        groups.retire(group_id=group.pk, reason="x", **said)
+    assert served()["grouped"] == "own", "its members stay"
+    ConfigurationItem.objects.filter(pk=country.pk).update(state="retired")
     assert served() == {"grouped": "own", "both": "kiosk/own", "rack": "twin"}, "a retired site serves nobody"
     assert choice_for(hosts["nowhere"].pk).point is None
 
@@ -221,6 +230,20 @@ def test_it_is_asked_outside_any_transaction_and_not_believed_of_another_address
         points.check(point_id=point.pk, actor=cast.otto, at=now, ask=moves)
     point.refresh_from_db()
     assert point.answered is None
+
+
+def test_a_slow_check_does_not_overwrite_a_newer_one(cast: Cast, now: datetime) -> None:
+    point = point_of(make_group(), cast, now)
+    later = now + timedelta(seconds=7)
+
+    def is_slow(_address: str) -> tuple[bool | None, str]:
+        points.check(point_id=point.pk, actor=cast.otto, at=later, ask=is_silent)
+        return True, "It answered within 9000 ms."
+
+    points.check(point_id=point.pk, actor=cast.otto, at=now, ask=is_slow)
+    point.refresh_from_db()
+    assert (point.answered, point.checked_at, point.check_reason) == (False, later, "dp.example.org did not answer.")
+    assert AuditEntry.objects.filter(verb="cmdb.point.checked", outcome="done").count() == 1
 
 
 def test_the_network_is_asked_as_the_house_does(settings: Any) -> None:

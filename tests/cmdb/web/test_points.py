@@ -53,6 +53,13 @@ def test_a_point_from_its_form_to_its_retirement(cast: Cast, now: datetime) -> N
     assert f'<a href="{point.get_absolute_url()}">dp-berlin</a>' in shown
     assert "nothing: directly from its own repositories" in cora.get(reverse("cmdb:host-detail", args=[lone.pk])).text
     cora.post(reverse("cmdb:point-revise", args=[point.pk]), {**FORM, "when_silent": "direct", "group_id": group.pk})
+    serves = f"The distribution point {point.name} serves it: retire that, or give it another place."
+    ending = reverse("cmdb:group-retire", args=[group.pk])
+    assert serves in cora.get(ending).text
+    assert serves in cora.get(group.get_absolute_url()).text
+    cora.post(ending, {"reason": "Merged."})
+    group.refresh_from_db()
+    assert group.retired_at is None
     asked = cora.get(reverse("cmdb:point-retire", args=[point.pk])).text
     assert "hosts lose it" in asked
     assert "web-00, web-01" in asked
@@ -98,6 +105,9 @@ def test_the_same_over_rest_and_at_the_admin_site(cast: Cast, now: datetime) -> 
     assert otto.post(f"{place}/check/").status_code == 200
     assert otto.post(f"{place}/retire/", {"reason": "x"}, "json").status_code == 403
 
+    barred = cora.post(f"/api/v1/items/{site.pk}/retire/", {"reason": "x"}, "json")
+    assert [b["code"] for b in barred.json()["blockers"]] == ["point.serves_it"]
+    assert barred.json()["blockers"][0]["where"] == DistributionPoint.objects.get().get_absolute_url()
     listing = reverse("admin:cmdb_distributionpoint_changelist")
     chosen = {"action": "revise", "_selected_action": [made.data["id"]]}
     window = client(cast.cora)
