@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from cmdb.domain import items, points
@@ -45,7 +46,7 @@ def test_a_point_from_its_form_to_its_retirement(cast: Cast, now: datetime) -> N
     checked = client(cast.otto).post(reverse("cmdb:point-check", args=[point.pk]), follow=True).text
     assert "not on the public internet" in checked
     assert "PATCHFLOW_OUTBOUND_ALLOW" in checked
-    points.check(point_id=point.pk, actor=cast.otto, at=point.added_at, ask=lambda _a: (True, "It answered."))
+    points.check(point_id=point.pk, actor=cast.otto, at=timezone.now(), ask=lambda _a: (True, "It answered."))
     listed = cora.get(reverse("cmdb:point-list")).text
     for said in ("dp-berlin", "group Berlin", "200 KiB/s", "answering"):
         assert said in listed, said
