@@ -17,6 +17,4 @@ def many(count: int, noun: str) -> English:
             return english_n("%(n)s file", "%(n)s files", count)
         case "package":
             return english_n("%(n)s package", "%(n)s packages", count)
-        case "minute":
-            return english_n("%(n)s minute", "%(n)s minutes", count)
     raise KeyError(noun)

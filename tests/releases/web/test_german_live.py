@@ -89,7 +89,9 @@ def kept_of(rollout: Rollout) -> set[str]:
 
 def test_no_page_keeps_a_sentence_in_english_that_is_known_in_german(halted: Deployment, berlin: None) -> None:
     rollout, rex = halted.rollout, halted.cast.rex
-    hosts_own = set(JobEvent.objects.filter(job__rollout=rollout).values_list("message", flat=True))  # shown as they wrote it
+    hosts_own = set(
+        JobEvent.objects.filter(job__rollout=rollout).values_list("message", flat=True)
+    )  # shown as they wrote it
     known = {text: said for text in kept_of(rollout) - hosts_own if (said := say(text)) != text}
     assert {"Ring Pilot: 1 of 3 hosts failed or are out of sight; the limit is 1."} <= set(known)
     assert len(known) >= 6
