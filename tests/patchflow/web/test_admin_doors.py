@@ -20,6 +20,7 @@ WINDOWS = {
     "representatives": "releases.Representative", "delay-requests": "releases.DelayRequest",
     "reviews": "releases.PostImplementationReview", "periodic-reviews": "releases.PeriodicReview",
     "review-slots": "releases.ReviewDefinition", "webhooks": "notices.Webhook", "people": "kernel.User",
+    "change-tasks": "changes.ChangeTask", "distribution-points": "cmdb.DistributionPoint",
     "undelivered": "notices.Delivery", "substitutes": "kernel.Substitution", "filters": "kernel.SavedFilter",
 }  # fmt: skip
 """Noun of REST → the window on it. A verb of the same name stands there; what is made new is made there."""
@@ -35,6 +36,7 @@ ELSEWHERE = {
     "post /discrepancies/{id}/settle/": "cmdb.Discrepancy.explain_it",
     "post /exemptions/": "cmdb.Host.exempt",
     "post /rfcs/{id}/set_parent/": "changes.RFC.parent",
+    "post /change-tasks/": "changes.RFC.add_task",
     "post /rfcs/{id}/comments/": "changes.RFC.comment",
     "post /rfcs/{id}/references/": "changes.RFC.refer",
     "post /rfcs/{id}/drop_reference/": "changes.Reference.drop",
