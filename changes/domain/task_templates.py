@@ -51,11 +51,15 @@ def add_of_model(rfc: RFC, tasks: Sequence[Mapping[str, Any]], *, actor: User, a
 
 
 def owed_to_model(rfc: RFC) -> list[str]:
-    """The titles of the required tasks of its model that the change has not: neither as required, nor declared not needed as such,
-    which takes a change manager."""
+    """The titles of the required tasks of its model that the change has not as the board signed them, instructions too: neither as
+    required, nor declared not needed as such, which takes a change manager."""
     model = rfc.change_model
     required = [one for one in model.tasks if one["required"]] if model is not None else []
-    return [str(one["title"]) for one in _missing(rfc, required)] if required else []
+    if not required:
+        return []
+    words = ("stage", "title", "instructions")
+    there = set(rfc.tasks.exclude(state=TaskState.CANCELLED).filter(required=True).values_list(*words))
+    return [str(one["title"]) for one in required if tuple(one[word] for word in words) not in there]
 
 
 def _missing(rfc: RFC, tasks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

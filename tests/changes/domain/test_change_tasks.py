@@ -432,6 +432,20 @@ def test_a_licence_covers_the_tasks_that_were_signed_with_it(world: World) -> No
     assert rfcs.submit(rfc_id=rfc.pk, actor=cast.ann, at=world.at).state == "authorized"
 
 
+def test_a_licence_covers_no_task_of_which_less_is_to_be_done_than_was_signed(world: World) -> None:
+    one = {"title": "Tell the help desk", "stage": "preparation", "instructions": "By telephone, both shifts."}
+    model = made.licensed_model(world, tasks=[one])
+    rfc = made.draft(world, kind="standard")
+    revisions.revise(rfc_id=rfc.pk, change_model_id=model.pk, actor=world.cast.ann, at=world.at)
+    task = rfc.tasks.get()
+    change_tasks.revise(task_id=task.pk, instructions="", actor=world.cast.ann, at=world.at)
+    rfc.refresh_from_db()
+    assert "licence.tasks" in [b.code for b in change_models.licence_blockers(rfc)]
+    change_tasks.revise(task_id=task.pk, instructions=one["instructions"], actor=world.cast.ann, at=world.at)
+    rfc.refresh_from_db()
+    assert "licence.tasks" not in [b.code for b in change_models.licence_blockers(rfc)]
+
+
 def test_taking_out_the_gate_of_closing_shows(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The gate alone stands in the way: without it the change would be closed."""
     rfc = made.in_review(world)
