@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
+from django.apps import apps
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -31,7 +32,7 @@ from changes.web import rfc_forms, rfc_parts
 from patchflow.kernel.enums import Verdict
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.integrity import difference
-from patchflow.kernel.models import SignOff, SignOffRound
+from patchflow.kernel.models import SignOff, SignOffLevel, SignOffRound
 from patchflow.kernel.registry import signoff_subjects
 from patchflow.web import panels, states, words
 from patchflow.web.accounts import authenticated_at, confirmed
@@ -64,27 +65,42 @@ def board_list(request: HttpRequest) -> HttpResponse:
         .prefetch_related("levels")[:50]
         if r not in waiting
     ]
+    others.sort(key=lambda r: (_level(r).deadline_at is None, _level(r).deadline_at, -r.pk))
+    signed = {s.round_id: s for s in SignOff.objects.filter(round__in=others, user=actor)}
     context = {
         "title": _("Board"),
         "phase": 3,
         "waiting": [_todo(r, now) for r in waiting],
-        "others": [_todo(r, now, mine=False) for r in others],
+        "others": [_todo(r, now, why=_signed(signed.get(r.pk)), button="") for r in others],
         "decided": [{"round": r, "url": reverse("changes:board-item", args=[r.pk])} for r in decided],
     }
     return render(request, "changes/board_list.html", context)
 
 
-def _todo(round_: SignOffRound, now: Any, *, mine: bool = True) -> Todo:
-    level = next(level for level in round_.levels.all() if level.position == round_.position)
+def _level(round_: SignOffRound) -> SignOffLevel:
+    """The level that is asked now; of levels at hand."""
+    return next(level for level in round_.levels.all() if level.position == round_.position)
+
+
+def _signed(mine: SignOff | None) -> str:
+    """What the reader's own part in a round was."""
+    if mine is None:
+        return _("It does not ask you now.")
+    return _("You signed: %(verdict)s.") % {"verdict": Verdict(mine.verdict).label}
+
+
+def _todo(round_: SignOffRound, now: Any, *, why: str | None = None, button: str | None = None) -> Todo:
+    level = _level(round_)
     due = words.at(level.deadline_at, now=now) if level.deadline_at else ""
+    kind = "" if round_.subject_type == board.RFC_LABEL else apps.get_model(round_.subject_type)._meta.verbose_name
     return Todo(
         css="st-wait" if not level.deadline_at or level.deadline_at > now else "st-bad",
         act=_("Level %(n)d, %(name)s") % {"n": level.position, "name": level.name},
-        title=round_.subject_label,
+        title=f"{kind}: {round_.subject_label}" if kind else round_.subject_label,
         url=reverse("changes:board-item", args=[round_.pk]),
-        why=_("Silence is never yes: at the deadline the question goes back.") if mine else "",
+        why=_("Silence is never yes: at the deadline the question goes back.") if why is None else why,
         due=_("by %(when)s") % {"when": due} if due else "",
-        button=_("Decide") if mine else "",
+        button=_("Decide") if button is None else button,
     )
 
 

@@ -124,7 +124,7 @@ def feed_revise(request: HttpRequest, pk: int) -> HttpResponse:
             messages.success(request, _("Saved."))
             return redirect("changes:feed-detail", pk=feed.pk)
     context = {
-        "title": _("Change %(feed)s") % {"feed": feed},
+        "title": _("Edit “%(feed)s”") % {"feed": feed},
         "phase": 2,
         "form": form,
         "cancel_url": address_of(feed),
@@ -166,9 +166,9 @@ def feed_detail(request: HttpRequest, pk: int) -> HttpResponse:
     feed = visible_feed(request, pk)
     actor: Any = request.user
     now = timezone.now()
-    runs = list(feed.runs.all()[:SHOWN_RUNS])
+    runs = list(feed.runs.order_by("-requested_at", "-pk")[:SHOWN_RUNS])
     aside = QuarantinedDocument.objects.filter(feed=feed, settled_at__isnull=True)
-    held = next((run for run in runs if run.state == FeedRunState.HELD), None)
+    held = feed.runs.filter(state=FeedRunState.HELD).first()
     standing = standing_of(feed, at=now)
     context = {
         "title": str(feed),

@@ -47,13 +47,13 @@ VERB_PAGES: dict[str, VerbPage] = {
     "reject": VerbPage(gettext_lazy("Reject"), rfcs.reject, dangerous=True, consequences=(
         gettext_lazy("An open round is withdrawn."),
         gettext_lazy("Its tasks that nobody has done are cancelled with it."),
-        gettext_lazy("It has ended: who wants it nevertheless raises another."),
+        gettext_lazy("It ends with this: who wants it nevertheless raises another."),
     )),
     "cancel": VerbPage(gettext_lazy("Cancel the change"), rfcs.cancel, dangerous=True, consequences=(
-        gettext_lazy("An open round is withdrawn, and its children are cancelled with it."),
+        gettext_lazy("An open round is withdrawn, and its child changes are cancelled with it."),
         gettext_lazy("What was planned under it does not start."),
         gettext_lazy("Its tasks that nobody has done are cancelled with it."),
-        gettext_lazy("It has ended: who wants it nevertheless raises another."),
+        gettext_lazy("It ends with this: who wants it nevertheless raises another."),
     )),
     "lapse": VerbPage(gettext_lazy("Withdraw the authorization"), rfcs.lapse, dangerous=True, consequences=(
         gettext_lazy("Nothing more starts under it; a rollout that runs is halted."),
@@ -63,7 +63,7 @@ VERB_PAGES: dict[str, VerbPage] = {
     )),
     "hold": VerbPage(gettext_lazy("Put on hold"), holds.place, consequences=(
         gettext_lazy("It stands still until a change manager resumes it: nothing more starts under it."),
-        gettext_lazy("Its children are put on hold with it, and its tasks stand still."),
+        gettext_lazy("Its child changes are put on hold with it, and its tasks stand still."),
         gettext_lazy("Its clock runs on."),
     )),
     "move": VerbPage(
@@ -71,7 +71,7 @@ VERB_PAGES: dict[str, VerbPage] = {
         consequences=(gettext_lazy("Its hold ends, its updates are exchanged, and what was signed is void."),),
     ),
     "resume": VerbPage(gettext_lazy("Resume"), holds.resume, rfc_forms.OptionalReasonForm, consequences=(
-        gettext_lazy("It goes on where it stood, and its children that were held with it go on too."),
+        gettext_lazy("It goes on where it stood, and its child changes that were held with it go on too."),
     )),
     "ask_break_glass": VerbPage(gettext_lazy("Ask to break the glass"), glass.ask, consequences=(
         gettext_lazy("Asks a second person to authorize the emergency at once, without waiting for its approval."),

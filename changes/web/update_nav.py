@@ -33,7 +33,7 @@ def feed_health(request: HttpRequest) -> FootLine | None:
     if not of:
         return FootLine("st-unk", _("No feed yet"), address)
     if bad:
-        return FootLine("st-unk", _("Feeds: %(bad)d of %(of)d stale") % {"bad": bad, "of": of}, address)
+        return FootLine("st-unk", _("Feeds: %(bad)d of %(of)d with old or no data") % {"bad": bad, "of": of}, address)
     return FootLine("st-good", _("Feeds: all %(of)d fresh") % {"of": of}, address)
 
 

@@ -102,6 +102,11 @@ def look(machine: str, state: Any) -> Look:
     return found or Look("st-unk", str(state) if state not in (None, "") else "–")
 
 
+def is_known(machine: str, state: Any) -> bool:
+    """Whether anybody said how `state` of `machine` looks."""
+    return str(state) in _looks.get(machine.lower(), {})
+
+
 def look_of(obj: Any) -> Look:
     """How the state of a model instance is shown; its machine is the model's label."""
     attribute = "state" if hasattr(obj, "state") else fsm.state_attribute(type(obj))

@@ -274,7 +274,8 @@ def event_of(entry: Any) -> parts.Event:
     if entry.outcome == Outcome.REFUSED:
         css, label = "st-bad", _("Attempt refused: %(verb)s") % {"verb": entry.verb_label}
     else:
-        css = states.look(entry.object_type, entry.after_state).css if entry.after_state else "st-open"
+        machine, after = entry.object_type, entry.after_state
+        css = states.look(machine, after).css if states.is_known(machine, after) else "st-open"
         label = entry.verb_label
     reason = entry.detail.get("reason", "") if isinstance(entry.detail, dict) else str(entry.detail or "")
     return parts.Event(label, entry.actor_name, entry.effective_at, css, str(reason))
