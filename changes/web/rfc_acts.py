@@ -19,11 +19,14 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from changes.domain import approvals, clocks, glass, holds, rfcs, risk, supersedence
 from changes.domain.offers import why_not
+from changes.enums import TERMINAL
+from changes.enums_tasks import UNDONE
 from changes.models import RFC
 from changes.queries.rfcs import targets_seen
 from changes.web import rfc_forms, rfc_parts
 from changes.web.rfcs import crumbs_of, visible_rfc
 from patchflow.kernel.errors import Refusal
+from patchflow.kernel.models import User
 from patchflow.web import states
 from patchflow.web.verbs import Reach
 
@@ -131,7 +134,6 @@ def rfc_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
         else:
             messages.success(request, _("%(number)s: done.") % {"number": rfc.number})
             return redirect(rfc)
-    hosts = targets_seen(rfc, actor).count()
     context = {
         "title": f"{page.title}: {rfc.number}",
         "lede": rfc.title,
@@ -139,9 +141,7 @@ def rfc_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
         "form": form,
         "submit_label": page.title,
         "verb": {"label": page.title, "icon": "", "reach": ""},
-        "reach": [
-            Reach(hosts, ngettext("host in scope", "hosts in scope", hosts), reverse("changes:rfc-targets", args=[rfc.pk]))
-        ],
+        "reach": _reach(rfc, actor, verb),
         "consequences": [*_said_first(rfc, verb), *page.consequences],
         "barred": [] if request.method == "POST" else why_not(rfc, verb, actor=actor, at=timezone.now()),
         "cancel_url": rfc.get_absolute_url(),
@@ -149,6 +149,21 @@ def rfc_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     }  # fmt: skip
     template = "web/confirm.html" if page.dangerous else "web/form.html"
     return render(request, template, context, status=400 if form.errors else 200)
+
+
+def _reach(rfc: RFC, actor: User, verb: str) -> list[Reach]:
+    """How much of it the verb touches: its hosts in sight, and what ends with it."""
+    hosts = targets_seen(rfc, actor).count()
+    found = [
+        Reach(hosts, ngettext("host in scope", "hosts in scope", hosts), reverse("changes:rfc-targets", args=[rfc.pk]))
+    ]
+    if verb in ("cancel", "reject"):
+        tasks = rfc.tasks.filter(state__in=UNDONE).count()
+        under = RFC.objects.visible_to(actor).filter(parent=rfc).exclude(state__in=TERMINAL)
+        children = under.count() if verb == "cancel" else 0
+        found += [Reach(tasks, ngettext("undone task", "undone tasks", tasks))] if tasks else []
+        found += [Reach(children, ngettext("child change", "child changes", children))] if children else []
+    return found
 
 
 def _said_first(rfc: RFC, verb: str) -> list[str]:

@@ -31,7 +31,7 @@ from changes.web.rfc_verbs import verbs_of_rfc
 from cmdb.models import Host
 from patchflow.kernel.models import User
 from patchflow.kernel.signoffs import rounds_of
-from patchflow.web import states
+from patchflow.web import states, words, wordtags
 from patchflow.web.parts import Crumb, Statement
 from patchflow.web.tables import Column, Filter, Listing, list_page
 
@@ -58,6 +58,14 @@ def _kind_of(rfc: RFC) -> str:
     return _("%(kind)s, on hold") % {"kind": kind} if rfc.held else kind  # type: ignore[attr-defined]
 
 
+def start_by_of(rfc: RFC, now: datetime) -> Any:
+    """Its start-by target; as missed where the clock has run past it."""
+    clock = rfc_parts.clock_of(rfc)
+    if clock is None or (clock.stopped_at or now) <= clock.ends_at:
+        return rfc.start_by
+    return wordtags.say("st-bad", _("missed: %(when)s") % {"when": words.at(clock.ends_at, now=now)})
+
+
 # --- the list --------------------------------------------------------------------------------------------------------------
 COLUMNS = (
     Column(gettext_lazy("RFC"), "number", url=RFC.get_absolute_url, mono=True, sort="number"),
@@ -66,7 +74,13 @@ COLUMNS = (
     Column(gettext_lazy("Since"), "state_at", age=True, numeric=True, sort="since"),
     Column(gettext_lazy("Kind"), lambda rfc: _kind_of(rfc), name="kind"),
     Column(gettext_lazy("Class"), lambda rfc: rfc.get_update_class_display(), sort="class", name="class"),
-    Column(gettext_lazy("Start by"), "start_by", sort="clock", wide=True),
+    Column(
+        gettext_lazy("Start by"),
+        lambda rfc: start_by_of(rfc, timezone.now()),
+        text=lambda rfc: rfc.start_by,
+        sort="clock",
+        wide=True,
+    ),
     Column(gettext_lazy("Hosts"), "hosts", numeric=True, sort="hosts"),
     Column(gettext_lazy("By"), "requested_by.username"),
 )
