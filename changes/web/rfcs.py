@@ -63,7 +63,16 @@ def start_by_of(rfc: RFC, now: datetime) -> Any:
     clock = rfc_parts.clock_of(rfc)
     if clock is None or (clock.stopped_at or now) <= clock.ends_at:
         return rfc.start_by
-    return wordtags.say("st-bad", _("missed: %(when)s") % {"when": words.at(clock.ends_at, now=now)})
+    return wordtags.missed(clock.ends_at, now)
+
+
+def first_possible_of(rfc: RFC, moment: datetime | None, now: datetime) -> Any:
+    """The first start that a window gives a host, and that this is too late where it is."""
+    clock = rfc_parts.clock_of(rfc)
+    if moment is None or clock is None or clock.stopped_at is not None or moment <= clock.ends_at:
+        return moment
+    said = _("%(when)s, after the start-by target") % {"when": words.at(moment, now=now)}
+    return wordtags.say("st-warn", said)
 
 
 # --- the list --------------------------------------------------------------------------------------------------------------
@@ -255,7 +264,13 @@ def rfc_targets(request: HttpRequest, pk: int) -> HttpResponseBase:
         rfc.targets.filter(removed_at__isnull=True, host__in=visible),
         (
             *TARGET_COLUMNS,
-            Column(_("First possible"), lambda t: fit.fits.get(t.host_id), name="first-possible"),
+            Column(
+                _("First possible"),
+                lambda t: first_possible_of(rfc, fit.fits.get(t.host_id), now),
+                text=lambda t: fit.fits.get(t.host_id),
+                name="first-possible",
+                wide=True,
+            ),
             Column(
                 _("Why not"),
                 lambda t: t.left_reason or fit.unfit.get(t.host_id, ""),

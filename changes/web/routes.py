@@ -168,7 +168,7 @@ def route_list(request: HttpRequest) -> HttpResponseBase:
         request,
         rows,
         [
-            Column(_("Route"), "name", url=ApprovalRoute.get_absolute_url, sort="name"),
+            Column(_("Route"), "name", url=ApprovalRoute.get_absolute_url, sort="name", wide=True),
             Column(
                 _("State"), lambda r: "retired" if r.retired_at else "in_force", state="changes.route", name="state"
             ),

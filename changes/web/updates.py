@@ -132,7 +132,7 @@ def _missed(rows: QuerySet[Any], value: str) -> QuerySet[Any]:
     return rows.filter(missed__gt=0) if value == "yes" else rows.filter(missed=0)
 
 
-def _columns(counts: dict[int, dict[str, int]], selectable: bool) -> list[Column]:
+def _columns(counts: dict[int, dict[str, int]], selectable: bool, now: datetime) -> list[Column]:
     def box(update: SoftwareUpdate) -> SafeString:
         label = _("Choose %(name)s") % {"name": update}
         return format_html('<input type="checkbox" name="update" value="{}" aria-label="{}">', update.pk, label)
@@ -154,6 +154,10 @@ def _columns(counts: dict[int, dict[str, int]], selectable: bool) -> list[Column
     def missing(update: SoftwareUpdate) -> int:
         return sum(counts.get(update.pk, {}).get(verdict, 0) for verdict in MISSING)
 
+    def start_by(update: SoftwareUpdate) -> Any:
+        is_late = update.is_late(now) and missing(update)
+        return wordtags.missed(update.start_by, now) if is_late else update.start_by  # type: ignore[arg-type]
+
     columns = [
         Column(_("Update"), name, wide=True, sort="name", text=lambda u: f"{u.name} {u.fixed_version}", name="update"),
         Column(_("Platform"), lambda u: f"{u.distribution}\u00a0{u.release}", name="platform"),
@@ -167,7 +171,7 @@ def _columns(counts: dict[int, dict[str, int]], selectable: bool) -> list[Column
             name="unknown",
         ),
         Column(_("Response"), update_parts.response_of, state="changes.response", name="response"),
-        Column(_("Start by"), "start_by", sort="class", wide=True),
+        Column(_("Start by"), start_by, sort="class", wide=True, text=lambda u: u.start_by),
         Column(_("Notified"), "notified_at", age=True, numeric=True, sort="notified"),
     ]
     return [Column("", box), *columns] if selectable else columns
@@ -193,7 +197,7 @@ def update_list(request: HttpRequest) -> HttpResponseBase:
     listing = Listing(
         request,
         counted(rows, actor).select_related("superseded_by").annotate(carried=carried()),
-        _columns(counts, may_raise),
+        _columns(counts, may_raise, now),
         sorts=SORTS,
         default="class",
         now=now,

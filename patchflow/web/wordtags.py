@@ -13,6 +13,7 @@ from django.template.context import Context
 from django.utils import timezone
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from patchflow.kernel import sentences
 from patchflow.web import icons, states, words
@@ -50,6 +51,11 @@ def say(css: str, text: Any, symbol: str = "") -> SafeString:
     """A state word, inside sentences and cells."""
     look = states.Look(css, str(text), icon=symbol)
     return format_html('<span class="say {}">{}<span>{}</span></span>', css, icon(look.icon), text)
+
+
+def missed(moment: datetime, now: datetime) -> SafeString:
+    """A date in a cell that has passed without what it was for."""
+    return say("st-bad", _("missed: %(when)s") % {"when": words.at(moment, now=now)})
 
 
 def look_for(machine: Any, value: Any) -> states.Look:
