@@ -119,14 +119,20 @@ def _columns(now: datetime) -> list[Column]:
 
     return [
         Column(_("Host"), "name", url=lambda h: reverse("cmdb:host-detail", args=[h.pk]), sort="name"),
-        Column(_("Platform"), lambda h: h.platform.label if h.platform else "", sort="platform", name="platform"),
+        Column(
+            _("Platform"),
+            lambda h: h.platform.label.replace(" ", "\u00a0") if h.platform else "",
+            text=lambda h: h.platform.label if h.platform else "",
+            sort="platform",
+            name="platform",
+        ),
         Column(_("Environment"), lambda h: h.ci.get_environment_display(), name="environment"),
         Column(_("Criticality"), lambda h: h.ci.get_criticality_display(), sort="criticality", name="criticality"),
         Column(_("State"), "ci.state", state="cmdb.configurationitem"),
         Column(_("Facts"), facts, text=lambda h: host_page.freshness(h, now), name="facts"),
         Column(_("Restart"), restart, text=lambda h: h.restart_needed, name="restart"),
         Column(
-            _("Offered updates"),
+            _("Updates"),
             updates,
             numeric=True,
             text=lambda h: getattr(h, "waiting", None),

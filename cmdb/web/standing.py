@@ -26,6 +26,7 @@ from cmdb.queries.standing import HostStanding, Reason, Standing
 from cmdb.web.forms import SettleForm, posted
 from cmdb.web.host_verbs import crumbs, tried
 from cmdb.web.hosts import visible_host, who
+from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.rules import capability, failing
 from patchflow.web import parts, states, wordtags
 from patchflow.web.tables import Column, Filter, Listing, Table
@@ -273,7 +274,10 @@ def host_explain(request: HttpRequest, pk: int, baseline: int) -> HttpResponseBa
     form = SettleForm(posted(request), initial={"how": "explain"})
     results = {one.pk: found.result for one, found in of_host(host, at=timezone.now())}
     above = results.get(against.pk) == BaselineResult.ABOVE
-    lede = "" if above else _("It is not above this baseline: nothing is to be explained.")
+    against_explaining = list(failing([capability("discrepancy.settle")], host, who(request)))
+    if not above:
+        said = english("It is not above this baseline: nothing is to be explained.")
+        against_explaining.append(Blocker("conflict.state", said))
     if (
         request.method == "POST"
         and form.is_valid()
@@ -292,8 +296,8 @@ def host_explain(request: HttpRequest, pk: int, baseline: int) -> HttpResponseBa
     context = {
         "title": _("Why is %(host)s above %(baseline)s?") % {"host": host, "baseline": against},
         "phase": 1,
-        "lede": lede,
         "form": form,
+        "barred": [] if request.method == "POST" else against_explaining,
         "submit_label": _("Write down"),
         "cancel_url": reverse("cmdb:host-baseline", args=[pk]),
         "crumbs": crumbs(host, _("Baselines")),

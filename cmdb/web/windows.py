@@ -342,8 +342,8 @@ def _ahead_columns(window: ServiceWindow, found: Sequence[Opening]) -> list[Colu
 
     columns = [
         Column(window.zone, lambda o: f"{local(o.starts_at)} {o.starts_at.astimezone(window.tz):%Z}"),
+        Column(_("Until"), lambda o: f"{o.ends_at.astimezone(window.tz):%H:%M %Z}"),
         Column(_("Yours"), lambda o: f"{_clock(o.starts_at)} {words.zone(o.starts_at)}"),
-        Column(_("Until"), lambda o: f"{o.ends_at.astimezone(window.tz):%H:%M}"),
     ]
     if any(shift_of(window, opening) for opening in found):
         columns.append(Column(_("Change of the clocks"), lambda o: shift_words(shift_of(window, o)), wide=True))

@@ -142,6 +142,32 @@
   const rail = document.querySelector(".rail > nav"), here = rail?.querySelector("[aria-current]");
   if (here) rail.scrollTop += Math.max(0, here.getBoundingClientRect().bottom - rail.getBoundingClientRect().bottom);
 
+  // --- a long list of boxes: what is chosen stands first and is counted, and the list can be narrowed by a word
+  const narrow = (list) => {
+    const rows = Array.from(list.children), boxes = all("input[type=checkbox]", list);
+    if (rows.length <= 12 || boxes.length !== rows.length) return;
+    const { narrow: label, chosen: form } = document.body.dataset;
+    const tools = document.createElement("div"), field = document.createElement("input"), count = document.createElement("span");
+    tools.className = "narrow";
+    Object.assign(field, { type: "search", placeholder: label, ariaLabel: label, autocomplete: "off" });
+    count.setAttribute("role", "status");
+    const paint = () => {
+      const [chosen, whole] = [boxes.filter((box) => box.checked).length, boxes.length];
+      count.textContent = form.replace("{}", chosen).replace("{}", whole);
+    };
+    field.addEventListener("input", () => {
+      const wanted = field.value.trim().toLowerCase();
+      rows.forEach((row) => { row.hidden = !row.textContent.toLowerCase().includes(wanted); });
+    });
+    field.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
+    list.addEventListener("change", paint);
+    list.prepend(...rows.filter((row, n) => boxes[n].checked));
+    tools.append(field, count);
+    list.before(tools);
+    paint();
+  };
+  all(".field fieldset > div").forEach(narrow);
+
   // --- a form that came back wrong says so first
   const errors = document.getElementById("errors");
   if (errors) errors.focus();
