@@ -70,7 +70,7 @@ class ReviseModelSerializer(serializers.Serializer[Any]):
     levels = ModelLevelSerializer(many=True, required=False)
     tasks = ModelTaskSerializer(many=True, required=False)
     packages = serializers.ListField(child=serializers.CharField(max_length=255), required=False)
-    max_score = serializers.IntegerField(min_value=0, max_value=100, required=False)
+    max_score = serializers.IntegerField(min_value=0, max_value=25, required=False)
     max_hosts = serializers.IntegerField(min_value=1, required=False)
     implementation_plan = serializers.CharField(required=False, allow_blank=True)
     test_plan = serializers.CharField(required=False, allow_blank=True)

@@ -39,9 +39,9 @@ class ModelForm(forms.Form):
     max_score = forms.IntegerField(
         label=_("Highest risk"),
         min_value=0,
-        max_value=100,
+        max_value=25,
         initial=8,
-        help_text=_("The score that its licence covers."),
+        help_text=_("The score, of 25, that its licence covers."),
     )
     max_hosts = forms.IntegerField(label=_("Most hosts"), min_value=1, initial=50)
     implementation_plan = forms.CharField(label=_("Implementation plan"), required=False, widget=Area(3))

@@ -693,7 +693,7 @@ def decided(scene: Scene, yard: stages.Yard, updates: dict[str, SoftwareUpdate],
         implementation_plan="Ring by ring, one host at a time.", back_out_plan="Install the previous version.",
     )  # fmt: skip
     proposed = change_models.draft(
-        kind="emergency", name="Exploited in the wild", max_score=40, actor=cast.che, at=at,
+        kind="emergency", name="Exploited in the wild", max_score=25, actor=cast.che, at=at,
         levels=[{"name": "Chair", "roles": ["cab_chair"], "quorum": "first", "hours": 2, "escalate_to": "change_manager"}],
     )  # fmt: skip
     change_models.propose(model_id=proposed.pk, actor=cast.che, at=at)

@@ -37,7 +37,8 @@ BESIDE = {"cmdb:support-items"}
 """A second list of a noun."""
 IN_OTHER_WORDS = {
     "Facts", "Restart", "Remark",  # the page says a sentence or draws a mark, the file has the word
-    "Update", "Offered updates",  # the page adds what replaces it, and where it leads
+    "Update", "Updates",  # the page adds what replaces it, and where it leads
+    "Start by", "First possible",  # the page says what is missed or too late
 }  # fmt: skip
 ROWS = 7
 
