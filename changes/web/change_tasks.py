@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
@@ -105,7 +106,7 @@ def changetask_detail(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "title": task.title,
         "phase": rfc_parts.phase_of(task.rfc),
-        "ident": [task.number, _("%(stage)s task") % {"stage": str(task.get_stage_display()).capitalize()}],
+        "ident": [task.number, _("%(stage)s task") % {"stage": capfirst(task.get_stage_display())}],
         "task": task,
         "held": task.held and task.is_undone,  # type: ignore[attr-defined]
         "next": next_of(task, actor=actor, now=now),

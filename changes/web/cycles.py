@@ -13,6 +13,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
@@ -171,7 +172,7 @@ def cycle_step(request: HttpRequest, pk: int, key: str) -> HttpResponse:
             messages.success(request, _("Step: %(step)s.") % {"step": step})
             return redirect(cycle)
     context = {
-        "title": str(step).capitalize(),
+        "title": capfirst(step),
         "lede": cycle.name,
         "form": form,
         "submit_label": _("Save"),
@@ -181,7 +182,7 @@ def cycle_step(request: HttpRequest, pk: int, key: str) -> HttpResponse:
         "crumbs": [
             Crumb(_("Cycles"), reverse("changes:cycle-list")),
             Crumb(cycle.name, cycle.get_absolute_url()),
-            Crumb(str(step).capitalize()),
+            Crumb(capfirst(step)),
         ],
     }
     return render(request, "web/form.html", context, status=400 if form.errors else 200)

@@ -123,8 +123,8 @@ def window_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
     found = openings(window, after=now, count=NEXT)
     columns = [
         Column(_("Opens"), "starts_at"),
-        Column(_("Closes"), lambda o: _clock(o.ends_at)),
-        Column(_("Starts until"), lambda o: _clock(o.last_start_at)),
+        Column(_("Closes"), lambda o: f"{_clock(o.ends_at)} {words.zone(o.ends_at)}"),
+        Column(_("Starts until"), lambda o: f"{_clock(o.last_start_at)} {words.zone(o.last_start_at)}"),
         Column(_("From now"), lambda o: words.ago(o.starts_at, now=now), numeric=True),
     ]
     sentence = _("It opens no more.")

@@ -39,14 +39,12 @@ from releases.models import (
     ReleaseRFC,
 )
 from releases.queries.amendments import open_amendment
-from releases.queries.rollouts import forward_of
 from releases.web import amendments, builder_forms, release_verbs
 from releases.web import release_forms as shapes
 from releases.web.amendment_parts import late_of
 from releases.web.release_acts import against_judging
 from releases.web.ring_forms import Rings
-from releases.web.rollout_offers import back_verb
-from releases.web.rollout_parts import summed, tallies
+from releases.web.rollout_offers import against_roll_back
 
 
 def _release(verb: Any, *, reason: bool) -> Any:
@@ -109,14 +107,6 @@ COMPOSE = AdminVerb(
     on="new",
     why_not=lambda _none, actor, _at: failing([somewhere("release.compose")], None, actor),
 )
-
-
-def against_roll_back(release: Release, actor: User, at: Any) -> list[Blocker]:
-    """What stands against the way back of a release: of its rollout, which the page of that says."""
-    rollout = forward_of(release.pk)
-    if rollout is None:
-        return [Blocker("rollback.nothing", english("Nothing was rolled out."))]
-    return list(back_verb(rollout, summed(tallies(rollout, actor)), actor).blockers)
 
 
 @admin.register(Release)

@@ -20,7 +20,7 @@ from patchflow.kernel.levels import able, needed
 from releases.diversity import trial_of, untriable
 from releases.domain import readiness
 from releases.domain.profiles import find_unkept
-from releases.enums import ReadinessState, ReleaseState
+from releases.enums import BuildState, ReadinessState, ReleaseState
 from releases.models import Manifest, ReadinessReview, Release
 from releases.queries.amendments import root_of, signature_of
 from releases.queries.manifests import built, current, draft_document, intact
@@ -116,6 +116,8 @@ def find_round_blockers(release: Release, **_: Any) -> list[Blocker]:
 def _built(release: Release) -> Iterator[Blocker]:
     if not release.builds.exists():
         yield Blocker("readiness.not_built", "It is not built yet.", tone="wait")
+    elif release.builds.order_by("-number").values_list("state", flat=True).first() == BuildState.PENDING:
+        yield Blocker("readiness.not_built", "The newest build is under way.", tone="wait")
     elif built(release) is None:
         yield Blocker("readiness.not_built", "The newest build has not succeeded.", tone="wait")
 

@@ -29,6 +29,7 @@ from releases.models import AcceptanceRun, Release
 from releases.web import release_forms as shapes
 from releases.web import release_parts, release_verbs
 from releases.web.releases import visible_release
+from releases.web.rollout_offers import against_roll_back
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,8 @@ def _against(release: Release, verb: str, actor: Any) -> list[Blocker]:
     """Every reason against the verb now, for the page that would ask for it."""
     if verb in release_verbs.STANDING:
         return release_verbs.STANDING[verb](release, actor)
+    if verb == "roll_back":
+        return against_roll_back(release, actor, timezone.now())
     return workflow.why_not(release, verb, actor=actor, at=timezone.now())
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
@@ -153,7 +154,7 @@ def test_rows(
         steps = [
             Statement(
                 looks("releases.acceptancestep", s.outcome).css,
-                f"{str(s.get_kind_display()).capitalize()}: {say(s.summary, mixed=True)}",
+                f"{capfirst(s.get_kind_display())}: {say(s.summary, mixed=True)}",
                 words.at(s.at, now=now),
             )
             for s in (run.steps.all() if run else [])

@@ -20,6 +20,7 @@ from releases.enums import ReleaseState
 from releases.models import Release
 from releases.models.release import CLOSED
 from releases.queries.releases import newest_runs
+from releases.web.rollout_offers import against_roll_back
 
 ICONS = {
     "build": "package",
@@ -68,7 +69,7 @@ def verbs_of_release(release: Release, *, actor: User, at: datetime) -> list[Ver
             release,
             one.name,
             str(LABELS.get(one.name, one.label)),
-            one.blockers,
+            against_roll_back(release, actor, at) if one.name == "roll_back" else one.blockers,
             # to deploy takes the release on, and its page shows the reach all the same; to void takes signatures away
             (one.dangerous and one.name != "deploy") or one.name == "void",
             reach.get(one.name, ""),

@@ -15,9 +15,9 @@ from patchflow.kernel.rules import capability, failing
 from patchflow.web.verbs import Verb
 from releases.domain.rollbacks import another_than
 from releases.enums_rollout import LIVE, TOUCHED, JobState, RingState, RolloutState
-from releases.models import Job, Ring, Rollout
+from releases.models import Job, Release, Ring, Rollout
 from releases.queries.rollouts import forward_of
-from releases.web.rollout_parts import Tally
+from releases.web.rollout_parts import Tally, summed, tallies
 
 ICONS = {
     "pause": "pause",
@@ -95,6 +95,17 @@ def back_verb(rollout: Rollout, tally: Tally, actor: User) -> Verb:
         method="get",
         icon="back",
     )
+
+
+def against_roll_back(release: Release, actor: User, at: datetime) -> list[Blocker]:
+    """What stands against the way back of a release: its own gates, and those of the rollout that would be taken back."""
+    found = workflow.why_not(release, "roll_back", actor=actor, at=at)
+    rollout = forward_of(release.pk)
+    if rollout is None:
+        more = [Blocker("rollback.nothing", english("Nothing was rolled out."))]
+    else:
+        more = list(back_verb(rollout, summed(tallies(rollout, actor)), actor).blockers)
+    return found + [one for one in more if one.code not in {known.code for known in found}]
 
 
 def verbs_of_ring(ring: Ring, tally: Tally, *, actor: User, at: datetime) -> list[Verb]:
