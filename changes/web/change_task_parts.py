@@ -47,7 +47,8 @@ def whose(task: ChangeTask) -> str:
 def due(task: ChangeTask, now: datetime) -> SafeString | datetime | None:
     """By when, or for how long that is over: for a column."""
     if task.due_at is not None and task.is_overdue(now):
-        return say("st-bad", _("overdue by %(age)s") % {"age": words.duration(now - task.due_at)})
+        late = {"age": words.duration(now - task.due_at), "when": words.at(task.due_at, now=now)}
+        return say("st-bad", _("overdue by %(age)s: %(when)s") % late)
     return task.due_at
 
 

@@ -109,6 +109,7 @@ def changetask_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "ident": [task.number, _("%(stage)s task") % {"stage": capfirst(task.get_stage_display())}],
         "task": task,
         "held": task.held and task.is_undone,  # type: ignore[attr-defined]
+        "late": change_task_parts.due(task, now) if task.due_at is not None and task.is_overdue(now) else "",
         "next": next_of(task, actor=actor, now=now),
         "verbs": verbs_of_task(task, actor=actor, at=now),
         "rows": _rows(task, now),

@@ -172,7 +172,7 @@ def cycle_step(request: HttpRequest, pk: int, key: str) -> HttpResponse:
             messages.success(request, _("Step: %(step)s.") % {"step": step})
             return redirect(cycle)
     context = {
-        "title": capfirst(step),
+        "title": capfirst(str(step)),
         "lede": cycle.name,
         "form": form,
         "submit_label": _("Save"),
@@ -182,7 +182,7 @@ def cycle_step(request: HttpRequest, pk: int, key: str) -> HttpResponse:
         "crumbs": [
             Crumb(_("Cycles"), reverse("changes:cycle-list")),
             Crumb(cycle.name, cycle.get_absolute_url()),
-            Crumb(capfirst(step)),
+            Crumb(capfirst(str(step))),
         ],
     }
     return render(request, "web/form.html", context, status=400 if form.errors else 200)
