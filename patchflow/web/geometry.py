@@ -68,6 +68,7 @@ def plot(trend: Trend) -> Plot | None:
     places = [(p.moment - first.moment).total_seconds() / length * 100 for p in trend.points]
     lower = line([(x, p.lower) for x, p in zip(places, trend.points, strict=True)])
     upper = line([(x, p.upper) for x, p in zip(places, trend.points, strict=True)])
+    lower_text_y = min(pixels(last.lower) + 26, TOP + HEIGHT - 8)  # above the axis, whose dates stand below it
     step = 5 if high - low <= 20 else 10 if high - low <= 50 else 20
     return Plot(
         ticks=tuple(Tick(v, pixels(v), pixels(v) + 4) for v in range(low, high + 1, step)),
@@ -77,8 +78,8 @@ def plot(trend: Trend) -> Plot | None:
         area=" ".join(["0,100", *lower, "100,100"]),
         goal_y=str(height(goal[0])) if goal else "",
         goal_text_y=pixels(goal[0]) - 6 if goal else 0,
-        lower_text_y=pixels(last.lower) + 26,
-        upper_text_y=pixels(last.upper) - 8,
+        lower_text_y=lower_text_y,
+        upper_text_y=min(pixels(last.upper) - 8, lower_text_y - 18),
     )
 
 
