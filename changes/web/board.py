@@ -136,10 +136,14 @@ def board_item(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_safe
 def board_tally(request: HttpRequest, pk: int) -> HttpResponse:
-    """Who has voted, as it stands now: asked for again every few seconds."""
+    """Who has voted, as it stands now: asked for again every few seconds. Where the round has ended meanwhile, the whole page
+    is, for all of it says then what comes next."""
     actor: Any = request.user
     round_ = get_object_or_404(board.rounds_visible_to(actor, at=timezone.now()).defer("document"), pk=pk)
-    return render(request, "changes/_tally.html", tally_of(round_))
+    answer = render(request, "changes/_tally.html", tally_of(round_))
+    if not round_.is_open:
+        answer["HX-Refresh"] = "true"
+    return answer
 
 
 def written_down(round_: SignOffRound, verdict: str, now: Any) -> str:

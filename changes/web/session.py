@@ -4,6 +4,7 @@ key, the consent block, and what the chair does. Every act is a form, and works 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -83,7 +84,10 @@ def meeting_tally(request: HttpRequest, pk: int, item: int) -> HttpResponse:
         answer["HX-Redirect"] = reverse("changes:meeting-session", args=[pk])
         return answer
     round_ = _round_of(found, request.user)
-    return render(request, "changes/_tally.html", _tally(request, meeting, found, round_))
+    answer = render(request, "changes/_tally.html", _tally(request, meeting, found, round_))
+    if round_ is not None and not round_.is_open and request.GET.get("was") == "open":
+        answer["HX-Refresh"] = "true"  # all of the page says what comes next, not the count alone
+    return answer
 
 
 def _round_of(item: AgendaItem, actor: Any) -> SignOffRound | None:
@@ -103,8 +107,10 @@ def _topic(item: AgendaItem) -> dict[str, Any]:
 
 def _tally(request: HttpRequest, meeting: Meeting, item: AgendaItem, round_: SignOffRound | None) -> dict[str, Any]:
     """The count, and where the board is if it is elsewhere."""
-    follow = "?follow=1" if request.GET.get("follow") else ""
-    url = reverse("changes:meeting-tally", args=[meeting.pk, item.pk]) + follow
+    asked = {"follow": "1"} if request.GET.get("follow") else {}
+    if round_ is not None and round_.is_open:
+        asked["was"] = "open"
+    url = f"{reverse('changes:meeting-tally', args=[meeting.pk, item.pk])}?{urlencode(asked)}"
     moved = None
     if meeting.current is not None and meeting.current_id != item.pk:
         moved = {"title": meeting.current.title, "url": reverse("changes:meeting-session", args=[meeting.pk])}

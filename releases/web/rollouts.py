@@ -19,6 +19,7 @@ from patchflow.kernel import audit
 from patchflow.kernel.models import User
 from patchflow.web import parts
 from patchflow.web.tables import Column, Filter, Listing, list_page
+from patchflow.web.verbs import Verb
 from releases.enums_rollout import OPEN_ROLLOUT, JobState, RingState, RolloutState
 from releases.models import Job, KillSwitch, Rollout
 from releases.queries.progress import log_of_all, named
@@ -102,6 +103,14 @@ def _stands_still(rollout: Rollout, switch: KillSwitch | None) -> str:
     return _("Kill switch on: nothing starts")
 
 
+def _of_failed_ring(rollout: Rollout, lanes: list[tuple[Any, list[Verb]]]) -> list[Verb]:
+    """What one may do for the ring that halted the rollout: it stands at the top, too, where one looks for the way on."""
+    if rollout.state != RolloutState.HALTED:
+        return []
+    failed = next((found for view, found in lanes if view.ring.state == RingState.FAILED), [])
+    return [verb for verb in failed if verb.allowed and verb.name in ("retry", "accept_partial")]
+
+
 @login_required
 def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """The live page: rings as lanes, each host a cell; of one target why here and why not, its slip and its log.
@@ -120,6 +129,7 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
     views = shown.lanes(rollout, found, actor=actor, at=now, chosen=chosen, target=target.pk if target else None)
     current = next((v.ring for v in views if v.ring.state not in (RingState.PASSED, RingState.SKIPPED)), None)
     switch = KillSwitch.objects.filter(name="all", is_on=True).first()
+    lanes = [(view, verbs_of_ring(view.ring, view.tally, actor=actor, at=now)) for view in views]
     context = {
         "title": rollout.number,
         "lede": rollout.release.title,
@@ -135,9 +145,9 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "tally": total,
         "done": total.ended,
         "legend": shown.legend(total, chosen=chosen),
-        "lanes": [(view, verbs_of_ring(view.ring, view.tally, actor=actor, at=now)) for view in views],
+        "lanes": lanes,
         "next": shown.next_step(rollout, total, current),
-        "verbs": verbs_of_rollout(rollout, total, actor=actor, at=now),
+        "verbs": [*_of_failed_ring(rollout, lanes), *verbs_of_rollout(rollout, total, actor=actor, at=now)],
         "switch": switch,
         "stands_still": _stands_still(rollout, switch),
         "sought": sought,

@@ -29,11 +29,12 @@ from patchflow.web import words
 from patchflow.web.parts import Todo
 from patchflow.web.states import look
 from releases.enums import ReleaseState, ReviewState
-from releases.enums_rollout import RingState, RolloutState
+from releases.enums_rollout import JobState, RingState, RolloutState
 from releases.enums_telling import DelayState
 from releases.models import (
     DelayRequest,
     HandTask,
+    Job,
     PeriodicAction,
     PeriodicReview,
     PostImplementationReview,
@@ -51,6 +52,9 @@ SHOWN = 12
 
 WAITING = 100
 """How much of each kind that waits is counted."""
+
+HELPLESS = (JobState.FAILED, JobState.UNDONE, JobState.LOST)
+"""How a host ended that nobody helps unless a person does."""
 
 R, S = RFCState, ReleaseState
 Label = str | Promise
@@ -83,6 +87,8 @@ def waiting_for(actor: User, *, at: datetime) -> list[Todo]:
         *_votes(actor, at),
         *_delays(actor, at),
         *_glass(actor, at),
+        *_halted(actor, at),
+        *_failing(actor, at),
         *_my_hosts(actor, at),
         *_by_hand(actor, at),
         *_tasks(actor, at),
@@ -92,7 +98,6 @@ def waiting_for(actor: User, *, at: datetime) -> list[Todo]:
         *_reviews(actor, at),
         *_periodic(actor, at),
         *_actions(actor, at),
-        *_halted(actor, at),
         *_duties(actor, at),
     ]
 
@@ -403,6 +408,30 @@ def _halted(actor: User, at: datetime) -> list[Todo]:
             section=_("Rollouts to look at"),
         )
         for r in rows.select_related("release").order_by("state_at")[:MANY]
+    ]
+
+
+def _failing(actor: User, at: datetime) -> list[Todo]:
+    """Rollouts that go on although hosts of theirs failed or are lost: such a host waits for a person, and for nothing else."""
+    if not actor.holds_somewhere("rollout.retry"):
+        return []
+    jobs = Job.objects.visible_to(actor).filter(
+        rollout__state=RolloutState.RUNNING, ring__state__in=[RingState.RUNNING, RingState.SOAKING], state__in=HELPLESS
+    )
+    counts = {row["rollout"]: row for row in jobs.values("rollout").annotate(n=Count("pk"), first=Min("state_at"))}
+    rows = Rollout.objects.filter(pk__in=counts).visible_to(actor).select_related("release")
+    return [
+        Todo(
+            "st-bad",
+            ngettext("Help %(n)d failed host", "Help %(n)d failed hosts", counts[r.pk]["n"]) % {"n": counts[r.pk]["n"]},
+            r.named,
+            r.get_absolute_url(),
+            why=_("The rollout goes on. Look at the cause, then retry them in their ring."),
+            due=_span(counts[r.pk]["first"], at),
+            button=_("Look"),
+            section=_("Rollouts to look at"),
+        )
+        for r in sorted(rows, key=lambda r: counts[r.pk]["first"])[:MANY]
     ]
 
 
