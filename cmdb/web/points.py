@@ -222,7 +222,7 @@ def point_add(request: HttpRequest) -> HttpResponseBase:
     if request.method == "POST" and form.is_valid():
         added = tried(form, points.add, actor=user, at=timezone.now(), **form.cleaned_data)
         if added:
-            messages.success(request, _("Added. Check now whether it answers."))
+            _tell(request, added, _("Added. Check now whether it answers."))
             return redirect(added)
     barred = points.why_not(None, "point.edit", user)
     return _form(request, form, _("Add a distribution point"), reverse("cmdb:point-list"), barred)
@@ -236,10 +236,23 @@ def point_revise(request: HttpRequest, pk: int) -> HttpResponseBase:
     if request.method == "POST" and form.is_valid():
         saved = tried(form, points.revise, point_id=pk, actor=user, at=timezone.now(), **form.cleaned_data)
         if saved:
-            messages.success(request, _("Saved."))
+            _tell(request, saved, _("Saved."))
             return redirect(point)
     title = _("Edit “%(point)s”") % {"point": point}
     return _form(request, form, title, point.get_absolute_url(), points.why_not(point, "point.edit", user))
+
+
+def _tell(request: HttpRequest, point: DistributionPoint, done: str) -> None:
+    """That it is done, and how many hosts wait because of it."""
+    waits = point.when_silent == WhenSilent.WAIT and point.answer_at(timezone.now()) != PointAnswer.ANSWERING
+    hosts = served_by(point, who(request)).count() if waits else 0
+    if not hosts:
+        messages.success(request, done)
+        return
+    held = ngettext(
+        "%(n)d host waits with its downloads until it answers.", "%(n)d hosts wait with their downloads until it answers.", hosts
+    )  # fmt: skip
+    messages.warning(request, f"{done} {held % {'n': hosts}}")
 
 
 def _form(
