@@ -104,11 +104,15 @@ def waiting_for(actor: User, *, at: datetime) -> list[Todo]:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What waits for a person in one of their roles: the first few, and how many more."""
+    """What waits for a person in one of their roles: the first few, and the rest."""
 
     title: str
     todo: list[Todo]
-    more: int
+    rest: list[Todo]
+
+    @property
+    def more(self) -> int:
+        return len(self.rest)
 
 
 def sections(todo: list[Todo]) -> list[Section]:
@@ -117,7 +121,7 @@ def sections(todo: list[Todo]) -> list[Section]:
     for one in todo:
         found.setdefault(one.section, []).append(one)
     shown = SHOWN if len(found) == 1 else SHOWN // 2
-    return [Section(title, rows[:shown], max(len(rows) - shown, 0)) for title, rows in found.items()]
+    return [Section(title, rows[:shown], rows[shown:]) for title, rows in found.items()]
 
 
 def _span(since: datetime | None, at: datetime, until: datetime | None = None) -> str:
