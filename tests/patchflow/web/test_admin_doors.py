@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 
-from tests.patchflow.api.write_duties import EVERYBODY, WRITES
+from tests.patchflow.board.write_duties import EVERYBODY, WRITES
 
 WINDOWS = {
     "hosts": "cmdb.Host", "items": "cmdb.ConfigurationItem", "scan-runs": "cmdb.ScanRun", "host-groups": "cmdb.HostGroup",

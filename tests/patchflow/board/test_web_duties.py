@@ -16,9 +16,9 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from patchflow.kernel.models import User
 from patchflow.kernel.roles import grantable
-from tests.patchflow.api.board import NOBODY, ROOT, Board, Written, board, quiet, taken_back  # noqa: F401 - a fixture
-from tests.patchflow.api.test_write_duties import changed
-from tests.patchflow.web_duties import BY_RELATION, FILLED, LOOKED_AT_FIRST, row_of
+from tests.patchflow.board.board import NOBODY, ROOT, Board, Written, quiet, taken_back
+from tests.patchflow.board.test_write_duties import changed
+from tests.patchflow.board.web_duties import BY_RELATION, FILLED, LOOKED_AT_FIRST, row_of
 
 APPS = ("changes", "cmdb", "releases", "reports", "web")
 OWN_AFFAIRS = {
@@ -123,7 +123,7 @@ def entered(person: User | None) -> Client:
     return client
 
 
-def addresses(board: Board) -> Iterator[tuple[str, str]]:  # noqa: F811 - the fixture's value
+def addresses(board: Board) -> Iterator[tuple[str, str]]:
     for name, part in names():
         local = name.partition(":")[2]
         noun = local.partition("-")[0]
@@ -138,7 +138,7 @@ def test_what_concerns_oneself_is_an_address() -> None:
     assert {name for name, _part in names()} >= OWN_AFFAIRS | {name for _role, name in MAY}
 
 
-def test_who_only_looks_changes_nothing_by_any_form(board: Board) -> None:  # noqa: F811
+def test_who_only_looks_changes_nothing_by_any_form(board: Board) -> None:
     everything = entered(board.people["everything"])
     others = {role: entered(board.people[role]) for role in (NOBODY, ROOT, "reader", "auditor")}
     others["nobody at all"] = entered(None)
@@ -161,7 +161,7 @@ def test_who_only_looks_changes_nothing_by_any_form(board: Board) -> None:  # no
     assert len(met) >= MET, f"{len(met)}: {sorted(met)}"
 
 
-def test_every_role_sends_the_forms_that_the_table_says_and_no_others(board: Board) -> None:  # noqa: F811
+def test_every_role_sends_the_forms_that_the_table_says_and_no_others(board: Board) -> None:
     """The same rows as over REST. Let pass is what leaves something; where the form does nothing as it stands, what is refused for
     another reason than a role."""
     everything = entered(board.people["everything"])

@@ -10,8 +10,8 @@ import pytest
 from rest_framework.test import APIClient
 
 from patchflow.kernel.models import AuditEntry
-from tests.patchflow.api.board import NOBODY, ROOT, Board, reads, routes, taken_back, writes
-from tests.patchflow.api.duties import FREE, MAY, OWN_AFFAIRS, READS
+from tests.patchflow.board.board import NOBODY, ROOT, Board, reads, routes, taken_back, writes
+from tests.patchflow.board.duties import FREE, MAY, OWN_AFFAIRS, READS
 
 TRIED = 5
 """Objects of a kind that are tried for a verb."""

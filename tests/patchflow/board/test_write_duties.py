@@ -15,8 +15,8 @@ import pytest
 
 from patchflow.kernel.models import User
 from patchflow.kernel.roles import all_roles, capabilities, grantable
-from tests.patchflow.api.board import NOBODY, ROOT, Board, Route, writes
-from tests.patchflow.api.write_duties import EVERYBODY, OBJECTS, RELATED, WRITES
+from tests.patchflow.board.board import NOBODY, ROOT, Board, Route, writes
+from tests.patchflow.board.write_duties import EVERYBODY, OBJECTS, RELATED, WRITES
 
 REFUSED = (401, 403, 404)
 ENTRY = re.compile(

@@ -16,7 +16,7 @@ from patchflow.kernel import fsm
 from patchflow.kernel.models import AuditEntry, User
 from patchflow.web.admin import VerbAdmin
 from releases.models import KillSwitch
-from tests.patchflow.api.board import Board, board, taken_back  # noqa: F401 - a fixture
+from tests.patchflow.board.board import Board, taken_back
 
 pytestmark = pytest.mark.django_db
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
@@ -33,7 +33,7 @@ def place(model: type[Model], page: str, *arguments: Any) -> str:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
-def test_list_and_change_form_of_every_model_open(model: type[Model], board: Board) -> None:  # noqa: F811
+def test_list_and_change_form_of_every_model_open(model: type[Model], board: Board) -> None:
     assert isinstance(admin.site.get_model_admin(model), VerbAdmin)
     with taken_back():
         everything, otto = entered(board.people["everything"]), entered(board.cast.otto)
@@ -61,7 +61,7 @@ WITHOUT_ROW = {"ReviewDefinition"}
 """Models of which the small world has no row: their list alone is opened."""
 
 
-def test_who_may_not_use_the_site_is_told_so(board: Board) -> None:  # noqa: F811
+def test_who_may_not_use_the_site_is_told_so(board: Board) -> None:
     cast = board.cast
     for person in (cast.mia, cast.che, cast.eve, cast.root):
         answer = entered(person).get("/admin/", follow=True)
@@ -71,7 +71,7 @@ def test_who_may_not_use_the_site_is_told_so(board: Board) -> None:  # noqa: F81
     assert entered(cast.otto).get("/admin/").status_code == 200
 
 
-def test_what_nobody_may_is_said_to_be_for_nobody(board: Board) -> None:  # noqa: F811
+def test_what_nobody_may_is_said_to_be_for_nobody(board: Board) -> None:
     entry = AuditEntry.objects.latest("pk")
     everything = entered(board.people["everything"])
     for answer in (
@@ -84,7 +84,7 @@ def test_what_nobody_may_is_said_to_be_for_nobody(board: Board) -> None:  # noqa
         assert "no role allows it, and nobody can" in answer.text
 
 
-def test_kill_switch_is_turned_on_before_its_first_use(board: Board) -> None:  # noqa: F811
+def test_kill_switch_is_turned_on_before_its_first_use(board: Board) -> None:
     assert not KillSwitch.objects.exists()
     with taken_back():
         assert not listed(entered(board.cast.aud), KillSwitch)
@@ -99,7 +99,7 @@ def test_kill_switch_is_turned_on_before_its_first_use(board: Board) -> None:  #
         assert [entry.verb for entry in entries] == ["settings.kill_switch_on"]
 
 
-def test_history_of_an_object_leads_to_its_trail(board: Board) -> None:  # noqa: F811
+def test_history_of_an_object_leads_to_its_trail(board: Board) -> None:
     rfc = RFC.objects.latest("pk")
     fix = Fix.objects.latest("pk")
     with taken_back():

@@ -27,8 +27,8 @@ from releases.domain import delays, readiness, rollouts, standing, switches
 from releases.models import Release, Representative, Ring, Rollout
 from releases.models.release import CLOSED
 from tests.patchflow.admin_forms import TYPED, as_shown, told
-from tests.patchflow.api.board import Board, board, quiet, taken_back  # noqa: F401 - a fixture
-from tests.patchflow.test_web_duties import entered, sent
+from tests.patchflow.board.board import Board, quiet, taken_back
+from tests.patchflow.board.test_web_duties import entered, sent
 
 pytestmark = pytest.mark.django_db
 LOOKED_AT = 40
@@ -94,7 +94,7 @@ FILLED: dict[str, dict[str, Any]] = {
 class Pressed:
     """One verb of the site, its list and the form that it asks for, in a world of which nothing is kept."""
 
-    def __init__(self, name: str, board: Board) -> None:  # noqa: F811
+    def __init__(self, name: str, board: Board) -> None:
         self.name = name
         self.model, self.verb = VERBS[name]
         self.board = board
@@ -131,7 +131,7 @@ class Pressed:
 
 
 @pytest.mark.parametrize("name", VERBS)
-def test_what_is_foreseen_is_what_comes(name: str, board: Board) -> None:  # noqa: F811
+def test_what_is_foreseen_is_what_comes(name: str, board: Board) -> None:
     pressed, wrong = Pressed(name, board), []
     with taken_back():
         everything = entered(board.people["everything"])
@@ -150,7 +150,7 @@ def test_what_is_foreseen_is_what_comes(name: str, board: Board) -> None:  # noq
 
 
 @pytest.mark.parametrize("name", VERBS)
-def test_verb_has_its_effect_or_says_why_not(name: str, board: Board) -> None:  # noqa: F811
+def test_verb_has_its_effect_or_says_why_not(name: str, board: Board) -> None:
     pressed = Pressed(name, board)
     with taken_back():
         PREPARED.get(name, lambda _board: None)(board)
@@ -180,7 +180,7 @@ def press(verb: AdminVerb, person: User, rows: list[Any]) -> tuple[Any, list[str
     return answer, [str(message) for message in request._messages]
 
 
-def test_refused_for_all_rows_together_it_says_why_without_a_form_too(board: Board) -> None:  # noqa: F811
+def test_refused_for_all_rows_together_it_says_why_without_a_form_too(board: Board) -> None:
     cast = board.cast
 
     def call(_rows: Any, *_: Any) -> None:
@@ -190,7 +190,7 @@ def test_refused_for_all_rows_together_it_says_why_without_a_form_too(board: Boa
     assert (answer.context_data["whole"], answer.context_data["all_refused"], left) == ("Not today.", True, [])
 
 
-def test_each_row_that_was_done_in_part_tells_its_own(board: Board) -> None:  # noqa: F811
+def test_each_row_that_was_done_in_part_tells_its_own(board: Board) -> None:
     cast = board.cast
 
     def call(row: User, *_: Any) -> Partly | None:
@@ -202,7 +202,7 @@ def test_each_row_that_was_done_in_part_tells_its_own(board: Board) -> None:  # 
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_maker_makes_one_or_says_why_not(name: str, board: Board) -> None:  # noqa: F811
+def test_maker_makes_one_or_says_why_not(name: str, board: Board) -> None:
     window = MAKERS[name]
     meta = window.model._meta
     place = reverse(f"admin:{meta.app_label}_{meta.model_name}_add")
@@ -236,42 +236,42 @@ def test_tables_name_verbs_that_there_are() -> None:
     assert not WITHOUT_ROW.keys() & PREPARED.keys()
 
 
-def a_granted_exemption(board: Board) -> None:  # noqa: F811
+def a_granted_exemption(board: Board) -> None:
     asked = Exemption.objects.filter(state="requested").latest("pk")
     exemptions.grant(exemption_id=asked.pk, actor=board.cast.sam, at=board.at)
 
 
-def feeds_that_are_off(board: Board) -> None:  # noqa: F811
+def feeds_that_are_off(board: Board) -> None:
     for feed in Feed.objects.all():
         feeds.disable(feed_id=feed.pk, actor=board.cast.sam, at=board.at)
 
 
-def a_paused_rollout(board: Board) -> None:  # noqa: F811
+def a_paused_rollout(board: Board) -> None:
     running = Rollout.objects.filter(state="running").latest("pk")
     rollouts.pause(rollout_id=running.pk, reason="Look first.", actor=board.cast.otto, at=board.at)
 
 
-def a_switch_that_is_on(board: Board) -> None:  # noqa: F811
+def a_switch_that_is_on(board: Board) -> None:
     switches.set_kill_switch(on=True, reason="Smoke.", actor=board.cast.otto, at=board.at)
 
 
-def a_release_on_hold(board: Board) -> None:  # noqa: F811
+def a_release_on_hold(board: Board) -> None:
     release = Release.objects.exclude(state__in=CLOSED).latest("pk")
     standing.place(release_id=release.pk, reason="Look first.", actor=board.cast.che, at=board.at)
 
 
-def a_seat_in_every_round(board: Board) -> None:  # noqa: F811
+def a_seat_in_every_round(board: Board) -> None:
     for level in SignOffLevel.objects.filter(round__state="open"):
         Voter.objects.create(level=level, user=board.people["everything"], via="cab_member")
 
 
-def a_published_meeting(board: Board) -> Meeting:  # noqa: F811
+def a_published_meeting(board: Board) -> Meeting:
     meeting = Meeting.objects.filter(state="planned").latest("pk")
     agendas.add_topic(meeting_id=meeting.pk, title="Soak time", actor=board.cast.che, at=board.at)
     return meetings.publish(meeting_id=meeting.pk, actor=board.cast.che, at=board.at)
 
 
-def a_meeting_that_has_settled_all(board: Board) -> None:  # noqa: F811
+def a_meeting_that_has_settled_all(board: Board) -> None:
     meeting = a_published_meeting(board)
     for item in meeting.items.all():
         agendas.withdraw(meeting_id=meeting.pk, item_id=item.pk, reason="By mail.", actor=board.cast.che, at=board.at)
@@ -279,12 +279,12 @@ def a_meeting_that_has_settled_all(board: Board) -> None:  # noqa: F811
     agendas.attend(meeting_id=meeting.pk, presence={board.cast.mia.pk: "present"}, actor=board.cast.cal, at=board.at)
 
 
-def a_seat_at_every_ring(board: Board) -> None:  # noqa: F811
+def a_seat_at_every_ring(board: Board) -> None:
     for ring in Ring.objects.filter(state__in=["pending", "notified", "running"]):
         Representative.objects.create(ring=ring, user=board.people["everything"], hosts=1, told_at=board.at)
 
 
-def a_request_of_ones_own(board: Board) -> None:  # noqa: F811
+def a_request_of_ones_own(board: Board) -> None:
     a_seat_at_every_ring(board)
     ring = Ring.objects.filter(state__in=["pending", "notified"]).latest("pk")
     delays.ask(
@@ -293,12 +293,12 @@ def a_request_of_ones_own(board: Board) -> None:  # noqa: F811
     )  # fmt: skip
 
 
-def a_review_in_a_slot(board: Board) -> None:  # noqa: F811
+def a_review_in_a_slot(board: Board) -> None:
     level = {"name": "Readiness", "role": "readiness_approver", "quorum": "first"}
     readiness.configure_slot(slot="before_deploy", name="Four eyes", levels=[level], actor=board.cast.ada, at=board.at)
 
 
-def a_baseline_from_elsewhere(board: Board) -> None:  # noqa: F811
+def a_baseline_from_elsewhere(board: Board) -> None:
     platform = Platform.objects.earliest("pk")
     baselines.propose_from(
         platform_id=platform.pk, items=[("sudo", "amd64", "1.9")], source_digest="0" * 64, actor=board.cast.rex,

@@ -11,7 +11,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from patchflow.kernel.csv_text import harmless
-from tests.patchflow.api.board import Board, Route, described_parameters, quiet, reads, routes, taken_back, writes
+from tests.patchflow.board.board import Board, Route, described_parameters, quiet, reads, routes, taken_back, writes
 
 STRANGE = "no_such_name"
 

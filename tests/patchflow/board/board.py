@@ -8,17 +8,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
-import time_machine
-from django.conf import settings as django_settings
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, transaction
-from django.test import override_settings
 from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
 
@@ -300,22 +296,8 @@ BODIES: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def board(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
-    """One world for all cells; each cell is taken back, and in the end all of it."""
-    at, folder = datetime(2026, 11, 18, 9, 42, tzinfo=UTC), tmp_path_factory.mktemp("duties")
-    given = {"KEYRINGS": folder / "keyrings", "OUTBOUND_ALLOW": ["127.0.0.1"], "EXECUTOR": "fake"}
-    with (
-        django_db_blocker.unblock(),
-        time_machine.travel(at, tick=True),
-        override_settings(PATCHFLOW={**django_settings.PATCHFLOW, **given}),
-        Repository(at=at - timedelta(days=30)).served() as repository,
-        taken_back(),
-    ):
-        yield _made(at, Path(folder), repository)
-
-
-def _made(at: datetime, folder: Path, repository: Repository) -> Board:
+def made(at: datetime, folder: Path, repository: Repository) -> Board:
+    """What `make_little` makes, and the people."""
     cast = make_cast()
     things = make_little(cast, at, folder, repository).scene.things
     people = {role.name: make_user(f"only-{role.name}", role.name) for role in grantable()}

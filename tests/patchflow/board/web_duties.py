@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from tests.patchflow.api.write_duties import WRITES
+from tests.patchflow.board.write_duties import WRITES
 
 NOUNS = {
     "item": "items", "point": "distribution-points",
