@@ -1,4 +1,4 @@
-"""Fixtures for everyone: the cast, the clock, the append-only tables lifted for a flush, the database by environment."""
+"""Fixtures for everyone: the cast, the clock, the flush, the database by environment."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from django.conf import settings
 from django.test import TransactionTestCase
 from django.utils import translation
 
-from patchflow.kernel import append_only
 from patchflow.web.pictures import NoBrowser, browser_path
 from tests.factories.people import Cast, make_cast
+from tests.flush import flush
 from tests.lab.fleet import fresh_host, fresh_rpm_host, lab, rpm_lab  # noqa: F401 - fixtures: real hosts
 
 SHARED_DATA = Path(os.environ.get("PATCHFLOW_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -57,17 +57,11 @@ def cast(db: None) -> Cast:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _flush_lifts_triggers() -> Iterator[None]:
-    """The flush of transactional tests is DELETE or TRUNCATE, which the append-only tables refuse."""
-    original = TransactionTestCase._fixture_teardown
-
-    def teardown(self: TransactionTestCase) -> None:
-        with append_only.lifted():
-            original(self)
-
-    TransactionTestCase._fixture_teardown = teardown  # type: ignore[method-assign]
-    yield
-    TransactionTestCase._fixture_teardown = original  # type: ignore[method-assign]
+def _flush_what_is_there() -> Iterator[None]:
+    """Transactional tests end with our flush: Django's takes seconds, and the append-only tables refuse it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _self: flush())
+        yield
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
