@@ -42,8 +42,7 @@ class Estate:
         """Every host as new. They know the suites `lab` and `lab-security` only: what is newer elsewhere would replace
         the fixes that the journeys deploy."""
         self._repair()
-        for host in self.hosts:  # one after the other: they share the list of known hosts
-            self.lab.reset(host)
+        self.lab.reset(*self.hosts)
         with ThreadPoolExecutor(len(self.hosts)) as pool:
             list(pool.map(self._prepare, self.hosts))
 

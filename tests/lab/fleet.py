@@ -168,9 +168,9 @@ class Lab:
         """A command inside the host without ssh, as root."""
         return self.script("lab", "exec", host, *argv, check=check)
 
-    def reset(self, host: str) -> None:
-        """A host as new: own layer thrown away, new machine-id and host key, same address."""
-        self.script("lab", "reset", host)
+    def reset(self, *hosts: str) -> None:
+        """Hosts as new: own layers thrown away, new machine-ids and host keys, same addresses."""
+        self.script("lab", "reset", *hosts)
 
     def crash(self, host: str) -> None:
         """Power cut."""
@@ -196,7 +196,12 @@ class Lab:
 
     def repair(self) -> None:
         """Undoes `tamper`."""
-        self.script("debrepo", "build")
+        pool = Path("www", "debian", "pool")
+        for ours in (self.folder / pool).glob("*/acme-*.deb"):
+            ours.unlink()
+        for deb in (base() / pool).glob("*/acme-*.deb"):
+            shutil.copy2(deb, self.folder / pool / deb.parent.name)
+        self.script("debrepo", "publish")
 
     def tamper_rpm(self, what: str) -> None:
         """Breaks the RPM repository: metadata, package, key."""
