@@ -30,6 +30,7 @@ from releases.demo import months
 from releases.demo.story import Story, begun
 from releases.models import Job, Release, Ring
 
+pytestmark = pytest.mark.xdist_group("demo")
 SMALL = 40
 ENOUGH = 2
 """Objects of a kind that are looked at."""
