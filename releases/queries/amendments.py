@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,8 +18,9 @@ from patchflow.kernel.signoffs import passed_round_of
 from releases.amending import only_joiners
 from releases.diversity import trial_of
 from releases.enums import AmendmentState
-from releases.models import Amendment, BuildClass, Manifest, Release
+from releases.models import Amendment, BuildClass, Manifest, Release, Rollout
 from releases.queries.builds import updates_of, wanted_by_host
+from releases.queries.classes import good_at
 from releases.queries.manifests import host_entries
 from releases.queries.releases import authorizations
 from releases.queries.rollouts import Signed, signed
@@ -63,6 +64,7 @@ def late_comers(release: Release, base: Manifest, *, actor: User, at: datetime) 
     steps, steps_of_host = written_down(release.profile, class_of)
     rings = [trial for ring in base.document["rings"] if (trial := trial_of(ring))]
     machines = machine_classes(class_of) if rings else {}
+    so_far = good_at(_forward(release), {host["host"]: host for host in base.document["hosts"]}) if machines else {}
     good = []
     for entry in host_entries(dict.fromkeys(class_of), class_of, at=at):
         entry.pop("ring")
@@ -70,9 +72,9 @@ def late_comers(release: Release, base: Manifest, *, actor: User, at: datetime) 
         machine = machines.get(entry["host"], UNKNOWN)
         entry |= {"machine": machine.label} if machine.known else {}
         why = _against(entry, base.document)
-        if any(trial.must for trial in rings):
+        if rings:
             production = hosts[entry["host"]].ci.environment == Environment.PRODUCTION
-            why = why or _untried(entry["name"], machine, base.document, production=production)
+            why = why or _untried(entry["name"], machine, base.document, so_far, production=production)
         if why:
             refused[entry["host"]] = why
         else:
@@ -113,30 +115,54 @@ def _against(entry: dict[str, Any], document: dict[str, Any]) -> Blocker | None:
     return None
 
 
-def _untried(name: str, machine: MachineClass, document: dict[str, Any], *, production: bool) -> Blocker | None:
-    """Where every class of machine must be tried, nobody joins of one that the manifest does not have; a production host also
-    only if each ring that must try what follows tries its class, or has enough hosts of it so far. Who joins follows them all."""
+def _forward(release: Release) -> Rollout | None:
+    return Rollout.objects.open().filter(release=release, reverses__isnull=True).first()
+
+
+def _untried(
+    name: str, machine: MachineClass, document: dict[str, Any], good: Mapping[int, Counter[str]], *, production: bool
+) -> Blocker | None:
+    """Where every class of machine must be tried, nobody joins of an unknown one, or of one that the manifest does not have. A
+    production host, which follows every ring, joins only if each of them tries its class: because it asks it; else by hosts
+    of it that are good (`good`: by ring), since no ring will fail for those that are not. Of a class of which a ring has too
+    few hosts it asks nothing, unless it must."""
+    trials = [(ring, trial) for ring in document["rings"] if (trial := trial_of(ring))]
+    must = any(trial.must for _ring, trial in trials)
     places = Counter(host["ring"] for host in document["hosts"] if host.get("machine") == machine.label)
-    if machine.known and places:
-        rings = [(ring, trial) for ring in document["rings"] if production and (trial := trial_of(ring)) and trial.must]
-        for ring, trial in rings:
-            so_far = sum(count for number, count in places.items() if number <= ring["ring"])
-            if machine.label not in trial.asked and so_far < trial.least:
-                said = english(
-                    "%(name)s is of a class of machine that ring %(ring)s does not try before it, as it must: %(machine)s.",
-                    name=name,
-                    ring=ring["name"],
-                    machine=machine.label,
-                )
-                return Blocker("amendment.untried", said)
-        return None
-    if machine.known:
+    if not machine.known:
+        said = english("%(name)s: its class of machine is not known; scan it, or say what it is.", name=name)
+        return Blocker("amendment.untried", said, tone="unknown") if must else None
+    if must and not places:
         said = english(
             "%(name)s is of a class of machine that no ring tries: %(machine)s.", name=name, machine=machine.label
         )
         return Blocker("amendment.untried", said)
-    said = english("%(name)s: its class of machine is not known; scan it, or say what it is.", name=name)
-    return Blocker("amendment.untried", said, tone="unknown")
+    for ring, trial in trials if production else ():
+        if machine.label in trial.asked:
+            continue
+        if sum(count for number, count in places.items() if number <= ring["ring"]) < trial.least:
+            if not trial.must:
+                continue
+            said = english(
+                "%(name)s is of a class of machine that ring %(ring)s does not try before it, as it must: %(machine)s.",
+                name=name,
+                ring=ring["name"],
+                machine=machine.label,
+            )
+            return Blocker("amendment.untried", said)
+        tried = sum(here[machine.label] for number, here in good.items() if number <= ring["ring"])
+        if tried < trial.least:
+            said = english(
+                "%(name)s is of a class of machine that ring %(ring)s has hosts of and does not ask: %(machine)s. Good so far"
+                " are %(tried)s of %(least)s: propose it when they are, or revise the release while it is ready.",
+                name=name,
+                ring=ring["name"],
+                machine=machine.label,
+                tried=tried,
+                least=trial.least,
+            )
+            return Blocker("amendment.untried", said, tone="wait")
+    return None
 
 
 def _outside(release: Release, known: Collection[int], actor: User) -> list[str]:

@@ -11,7 +11,7 @@ from cmdb.models import Host
 from cmdb.queries.machines import machine_classes
 from releases.diversity import Machine, Rule, Trial, trials, tried
 from releases.enums_rollout import GOOD
-from releases.models import Job, Release, Ring
+from releases.models import Job, Release, Ring, Rollout
 
 Entry = dict[str, Any]
 
@@ -68,12 +68,7 @@ def tried_so_far(
     if not of:
         return {}
     class_of = {host_id: host["machine"] for host_id, host in hosts.items() if host.get("machine")}
-    wanted = [ring.pk for ring in rings]
-    good: defaultdict[int, Counter[str]] = defaultdict(Counter)
-    jobs = Job.objects.filter(ring_id__in=wanted, state__in=GOOD).order_by().values_list("ring_id", "host_id")
-    for ring_id, host_id in jobs:
-        if host_id in class_of:
-            good[ring_id][class_of[host_id]] += 1
+    good = _good(rings, class_of)
     here: defaultdict[int, set[str]] = defaultdict(set)
     for host_id, label in class_of.items():
         here[hosts[host_id]["ring"]].add(label)
@@ -87,3 +82,21 @@ def tried_so_far(
         if ring.accepted_partly:
             waived.update(ring.classes_asked)
     return found
+
+
+def good_at(rollout: Rollout | None, hosts: Mapping[int, Mapping[str, Any]]) -> dict[int, Counter[str]]:
+    """Number of a ring → class of machine → good hosts of it there, by the classes that were signed (`hosts`: as in
+    `tried_so_far`); nothing before a rollout. Two queries."""
+    rings = list(rollout.rings.order_by("position")) if rollout else []
+    good = _good(rings, {host_id: host["machine"] for host_id, host in hosts.items() if host.get("machine")})
+    return {ring.position: good[ring.pk] for ring in rings if ring.pk in good}
+
+
+def _good(rings: Sequence[Ring], class_of: Mapping[int, str]) -> dict[int, Counter[str]]:
+    """Ring id → class of machine → good hosts of it. One query."""
+    good: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    jobs = Job.objects.filter(ring_id__in=[ring.pk for ring in rings], state__in=GOOD).order_by()
+    for ring_id, host_id in jobs.values_list("ring_id", "host_id"):
+        if host_id in class_of:
+            good[ring_id][class_of[host_id]] += 1
+    return good

@@ -289,7 +289,7 @@ def test_where_every_class_must_be_tried_nobody_joins_of_another(late: Late) -> 
     ring["classes"] = Trial(1, True, (kvm, last["machine"])).entry()
     assert found().entries, "its class is asked"
     ring["classes"], first["machine"] = trial, last["machine"]
-    assert found().entries, "its ring has enough hosts of it"
+    assert found().refused, "its ring has enough hosts of it, of which none is good yet"
     ring["classes"] = Trial(2, True, (kvm,)).entry()
     assert found().refused, "one is too few, and those of later rings are none"
     ConfigurationItem.objects.filter(host=late.host).update(environment="test")
@@ -298,3 +298,49 @@ def test_where_every_class_must_be_tried_nobody_joins_of_another(late: Late) -> 
     assert found().refused
     ring["classes"] = {**trial, "must": False}
     assert [entry["host"] for entry in found().entries] == [late.host.pk]
+
+
+@pytest.mark.parametrize("must", [True, False])
+def test_of_a_class_that_a_ring_has_and_does_not_ask_hosts_join_when_those_are_good(late: Late, must: bool) -> None:
+    """No ring fails for a class that it was not asked: who joins of it waits for what those of it showed."""
+    base = current(late.release.pk)
+    assert base is not None
+    kvm, vmware = "debian-12-amd64 · server · kvm", "debian-12-amd64 · server · vmware"
+    pilot = base.document["rings"][0]
+    pilot["classes"] = Trial(1, must, (kvm,)).entry()
+    tried = next(host for host in base.document["hosts"] if host["ring"] == pilot["ring"])
+    for host in base.document["hosts"]:
+        host["machine"] = vmware if host is tried else kvm
+    for key, value in (("machine_kind", "server"), ("virtualization", "vmware")):
+        Fact.objects.create(host=late.host, key=key, value=value, source="ssh", seen_at=late.yard.at)
+
+    def found() -> tuple[list[int], list[str]]:
+        late_ = late_comers(late.release, base, actor=late.yard.cast.rex, at=late.yard.at)
+        return [entry["host"] for entry in late_.entries], [str(b.sentence) for b in late_.refused.values()]
+
+    waits = [], [
+        f"{late.host.name} is of a class of machine that ring Pilot has hosts of and does not ask: {vmware}. Good so far are 0 of 1:"
+        " propose it when they are, or revise the release while it is ready."
+    ]  # fmt: skip
+    assert found() == waits
+    rollout = late.deploy()
+    assert found() == waits
+    job = Job.objects.get(rollout=rollout, host=tried["host"])
+    for state in ("failed", "refused", "cancelled", "lost"):
+        Job.objects.filter(pk=job.pk).update(state=state, ended_at=late.yard.at)
+        assert found() == waits, state
+    Job.objects.filter(rollout=rollout).exclude(pk=job.pk).update(state="succeeded", ended_at=late.yard.at)
+    assert found() == waits, "those of another class, and of a later ring, tried nothing for it"
+    for state in ("succeeded", "not_needed"):
+        Job.objects.filter(pk=job.pk).update(state=state, ended_at=late.yard.at)
+        assert found() == ([late.host.pk], []), state
+    pilot["classes"] = Trial(2, must, (kvm,)).entry()
+    never = f"{late.host.name} is of a class of machine that ring Pilot does not try before it, as it must: {vmware}."
+    assert found() == (([], [never]) if must else ([late.host.pk], [])), "of one host two are never good"
+    pilot["classes"] = Trial(1, must, (kvm, vmware)).entry()
+    Job.objects.filter(pk=job.pk).update(state="failed", ended_at=late.yard.at)
+    assert found() == ([late.host.pk], []), "the ring itself asks it, and fails for it"
+    pilot["classes"] = Trial(1, must, (kvm,)).entry()
+    assert found() == waits
+    ConfigurationItem.objects.filter(host=late.host).update(environment="test")
+    assert found() == ([late.host.pk], []), "only for production hosts something is tried"
