@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from patchflow.kernel.models import User
     from releases.models import PostImplementationReview, Release
 
-__all__ = ["any_of", "consistent", "contained", "not_signer", "not_starter", "signed_before", "system"]
+__all__ = ["any_of", "consistent", "contained", "not_carrier", "not_signer", "signed_before", "system"]
 
 
 def any_of(*rules: Rule) -> Rule:
@@ -40,9 +40,14 @@ def signed_before(release: Release, actor: User) -> bool:
     return actor.is_bot or actor.pk in signers_of(release)
 
 
-@rule("review.starter", "You started this deployment: another person completes its review.")
-def not_starter(review: PostImplementationReview, actor: User) -> bool:
-    return not acted(actor, [review.release.started_by_id])
+@rule(
+    "review.four_eyes",
+    "You carried out, ended or stopped a part of this deployment or of one of its changes: another person completes its review.",
+)
+def not_carrier(review: PostImplementationReview, actor: User) -> bool:
+    """The same hands as for the review of each of its changes (law 1): who began or ended it, its rollouts and its changes, and
+    who did a task of their implementation. A fixed number of queries."""
+    return not acted(actor, [review.release.started_by_id, *review.release.carrier_ids()])
 
 
 system = capability("release.advance")

@@ -90,11 +90,12 @@ def who_carried_it_out(rfc: RFC) -> dict[int, str]:
 
 
 @evidence.hands
-def hands_of(rfc: RFC) -> set[int]:
-    """Who began or finished a task of its implementation, by the trail: a task that is opened again forgets them, and one that was
+def hands_of(*rfcs: RFC) -> set[int]:
+    """Who began or finished a task of their implementation, by the trail: a task that is opened again forgets them, and one that was
     moved to another stage since was of the implementation then. Who only declared one not needed did nothing. Two queries at
     most."""
-    stages = {str(pk): stage for pk, stage in rfc.tasks.order_by().values_list("pk", "stage")}
+    tasks = ChangeTask.objects.filter(rfc__in=rfcs).order_by()
+    stages = {str(pk): stage for pk, stage in tasks.values_list("pk", "stage")}
     if not stages:
         return set()
     entries = AuditEntry.objects.filter(

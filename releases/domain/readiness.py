@@ -1,7 +1,7 @@
 """The review before deployment: whom it asks, the round over the manifest, go or no-go. What stands against it: `checklist`.
 
-The round signs the sealed manifest and nothing else. Four eyes: who requested, wrote, composed, built, sealed or started
-does not sign; who signed neither builds nor starts. Any edit voids it.
+The round signs the sealed manifest and nothing else. Four eyes: who requested, wrote, composed, built, sealed, started or carried
+out a part does not sign; who signed neither builds nor starts. Any edit voids it.
 """
 
 from __future__ import annotations
@@ -173,6 +173,8 @@ def excluded(release: Release) -> dict[int, str]:
     for link in release.links.select_related("rfc"):
         for pk in link.rfc.author_ids():
             found.setdefault(pk, english("You requested or wrote this change; somebody else signs."))
+    for pk in release.carrier_ids():
+        found.setdefault(pk, english("You carried out a part of this change; somebody else signs."))
     if release.started_by_id:
         found[release.started_by_id] = english("You started this deployment; somebody else signs.")
     found.setdefault(release.composed_by_id, english("You composed this release; somebody else signs."))

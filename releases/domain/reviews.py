@@ -80,7 +80,7 @@ def _over(review: PostImplementationReview) -> list[Blocker]:
 def complete(*, review_id: int, lessons: str, actions: str, actor: User, at: datetime) -> PostImplementationReview:
     """Completes the review with figures as they stand now; the RFCs get it as evidence.
 
-    Raises NotAllowed (role; who started the deployment), Blocked while a question is open.
+    Raises NotAllowed (role; who carried out a part of it or of one of its changes), Blocked while a question is open.
     """
     release_id = PostImplementationReview.objects.values_list("release_id", flat=True).get(pk=review_id)
     releases.lock_rfcs(Release.objects.get(pk=release_id).rfc_ids())
@@ -125,15 +125,14 @@ ENDED = ("release.release.stopped", "release.release.rolling_back")
 
 
 @evidence.hands
-def carriers_of(rfc: RFC) -> set[int]:
-    """Who started a release of the RFC, one of its rollouts, or stopped or took it back: they do not review it."""
-    found = Release.objects.filter(links__rfc=rfc)
-    ids = set(found.values_list("pk", flat=True))
-    started = {*found.values_list("started_by_id", flat=True)}
-    started |= set(Rollout.objects.filter(release__in=ids).values_list("started_by_id", flat=True))
+def carriers_of(*rfcs: RFC) -> set[int]:
+    """Who started a release of one of these RFCs, one of its rollouts, or stopped or took it back: they do not review it."""
+    found = dict(Release.objects.filter(links__rfc__in=rfcs).values_list("pk", "started_by_id"))
+    started = set(found.values())
+    started |= set(Rollout.objects.filter(release__in=found).values_list("started_by_id", flat=True))
     ended = AuditEntry.objects.filter(
         object_type=Release._meta.label_lower,
-        object_id__in=[str(pk) for pk in ids],
+        object_id__in=[str(pk) for pk in found],
         verb__in=ENDED,
         outcome=Outcome.DONE,
     )

@@ -16,6 +16,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from changes.domain import evidence
 from changes.enums import WayBack
 from changes.models import RFC, BreakGlass
 from cmdb.models import Host
@@ -133,6 +134,10 @@ class Release(Acting, Audited):
         changes = RFC.objects.filter(release_links__release=self.pk)
         signed = signers_of_all(type(self).objects.filter(pk=self.pk), changes, self.amendments.all())
         return signed | BreakGlass.breakers_of(changes)
+
+    def carrier_ids(self) -> set[int]:
+        """All who carried out one of its changes, in this release or another (`evidence.carriers`)."""
+        return evidence.carriers(*RFC.objects.filter(release_links__release=self.pk).only("pk"))
 
     def scope_keys(self) -> list[frozenset[str]]:
         """The scope keys of each planned host, one set per host."""

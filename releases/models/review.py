@@ -19,7 +19,7 @@ from patchflow.kernel.models import Audited, User
 from patchflow.kernel.rules import capability
 from releases.enums import ReviewState
 from releases.models.manifest import InsertOnly
-from releases.rules import not_starter
+from releases.rules import not_carrier
 
 
 class ReviewQuerySet(models.QuerySet["PostImplementationReview"]):
@@ -64,7 +64,7 @@ class PostImplementationReview(Audited):
         return self.release.scope_keys()
 
     @transition(field=state, source=ReviewState.OPEN, target=ReviewState.COMPLETED, verb="release.review.completed",
-                allowed=[capability("review.complete"), not_starter], gated=True)  # fmt: skip
+                allowed=[capability("review.complete"), not_carrier], gated=True)  # fmt: skip
     def complete(
         self, *, actor: Any, at: datetime, figures: dict[str, Any], lessons: str = "", actions: str = "", **facts: Any
     ) -> None:

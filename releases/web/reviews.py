@@ -28,6 +28,7 @@ from releases.enums import ReviewState
 from releases.models import PostImplementationReview
 from releases.queries import reviews as questions
 from releases.queries.access import sees_all
+from releases.rules import not_carrier
 from releases.web import release_forms as shapes
 from releases.web import release_parts
 from releases.web.causes import cause_words
@@ -164,8 +165,8 @@ def _next(review: PostImplementationReview, actor: Any) -> Next:
     if review.state == ReviewState.COMPLETED:
         return Next(_("Nothing more: it is completed."), _("What was said stays."))
     left = len(questions.unanswered(review))
-    yours = not failing([capability("review.complete")], review, actor) and review.release.started_by_id != actor.pk
-    who = _("You may complete it.") if yours else _("Somebody who did not start the deployment completes it.")
+    yours = not failing([capability("review.complete"), not_carrier], review, actor)
+    who = _("You may complete it.") if yours else _("Somebody who carried out nothing of it completes it.")
     if left:
         sentence = ngettext("One question below is to be answered.", "%(n)d questions below are to be answered.", left)
         return Next(sentence % {"n": left}, who)

@@ -198,7 +198,7 @@ def _review(walk: Walk, release_id: int, rfc_id: int) -> None:
     walk.che.refused(f"reviews/{review['id']}/complete/", code="review.unanswered")
     answers = dict.fromkeys(review["questions"], "Yes, and nothing else.")
     walk.che.post(f"reviews/{review['id']}/answer/", {"answers": answers})
-    walk.rex.refused(f"reviews/{review['id']}/complete/", status=403, code="review.starter")
+    walk.rex.refused(f"reviews/{review['id']}/complete/", status=403, code="review.four_eyes")
     walk.che.post(f"reviews/{review['id']}/complete/", {"lessons": "A test host is no target.", "actions": ""})
     assert walk.rex.post(f"releases/{release_id}/accept/")["state"] == "completed"
 

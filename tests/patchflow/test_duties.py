@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from changes.domain import change_models
+from changes.domain import change_models, change_tasks
 from changes.models import RFC, AgendaItem, ChangeModel, ChangeTask, Cycle, CycleEvent, RFCRevision
 from cmdb.models import Baseline, Exemption
 from patchflow.kernel import fsm, service_accounts, signoffs
@@ -407,9 +407,19 @@ def exemption_of_its_asker(stage: Stage) -> tuple[Any, User, Any, User]:
     return own, stage.all_roles, others, stage.cast.sam
 
 
-def review_of_the_starter(stage: Stage) -> tuple[Any, User, Any, User]:
-    review = PostImplementationReview(release=stage.deployment().release)
-    return review, stage.cast.rex, review, stage.cast.che
+def review_of_who_did_a_task(stage: Stage) -> tuple[Any, User, Any, User]:
+    """otto started nothing: he did a task of the implementation of a change of the release."""
+    deployment, otto = stage.deployment(), stage.everything(stage.cast.otto)
+    given: dict[str, Any] = {
+        "title": "Move the alias",
+        "stage": "implementation",
+        "assignee_id": otto.pk,
+        "at": stage.at,
+    }
+    task = change_tasks.add(rfc_id=deployment.rfc.pk, actor=stage.cast.che, **given)
+    change_tasks.begin(task_id=task.pk, actor=otto, at=stage.at)
+    review = PostImplementationReview(release=deployment.release)
+    return review, otto, review, stage.cast.che
 
 
 def release_signed(stage: Stage) -> tuple[Any, User, Any, User]:
@@ -529,7 +539,7 @@ SCENES: dict[tuple[str, str, str], Scene] = {
     ("cmdb.baseline", "supersede", "baseline.in_force"): baseline_in_force,
     ("cmdb.configurationitem", "enter_service", "cmdb.in_service"): item_planned,
     ("cmdb.exemption", "grant", "exemption.own"): exemption_of_its_asker,
-    ("releases.postimplementationreview", "complete", "review.starter"): review_of_the_starter,
+    ("releases.postimplementationreview", "complete", "review.four_eyes"): review_of_who_did_a_task,
     ("releases.release", "build", "release.four_eyes"): release_of_its_rfcs_signer,
     ("releases.release", "seal", "release.four_eyes"): release_of_its_rfcs_signer,
     ("releases.release", "deploy", "release.four_eyes"): release_signed,

@@ -12,6 +12,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
+from changes.domain.evidence import carriers
 from changes.enums import EvidenceKind, RFCState
 from changes.models import RFC, BreakGlass, ChangeTask, Evidence
 from changes.queries import board
@@ -22,6 +23,7 @@ from changes.queries.updates import undecided
 from cmdb.enums import DiscrepancyState
 from cmdb.models import Discrepancy
 from patchflow.kernel.enums import Outcome
+from patchflow.kernel.hands import acted
 from patchflow.kernel.models import AuditEntry, User
 from patchflow.kernel.sentences import say
 from patchflow.notices.models import Delivery
@@ -43,6 +45,7 @@ from releases.models import (
     Ring,
     Rollout,
 )
+from releases.rules import not_carrier
 
 MANY = 8
 """How many of each kind are shown; the rest is behind "all"."""
@@ -336,11 +339,14 @@ def _releases(actor: User, at: datetime) -> list[Todo]:
 
 
 def _reviews(actor: User, at: datetime) -> list[Todo]:
-    """Open reviews that `actor` may complete: who started the deployment does not."""
+    """Open reviews that `actor` may complete: who carried out a part of the deployment does not."""
     if not actor.holds_somewhere("review.complete"):
         return []
     rows = PostImplementationReview.objects.visible_to(actor).filter(state=ReviewState.OPEN)
-    rows = rows.exclude(release__started_by=actor).select_related("release").order_by("opened_at")[:MANY]
+    rows = rows.exclude(release__started_by=actor).select_related("release").order_by("opened_at")
+    open_ = list(rows[:MANY])
+    if acted(actor, carriers(*RFC.objects.filter(release_links__release__review__in=open_).only("pk").distinct())):
+        open_ = [review for review in open_ if not_carrier(review, actor)]
     return [
         Todo(
             "st-wait",
@@ -352,7 +358,7 @@ def _reviews(actor: User, at: datetime) -> list[Todo]:
             button=_("Review"),
             section=_("Releases to move on"),
         )
-        for r in rows
+        for r in open_
     ]
 
 

@@ -56,7 +56,7 @@ ADDRESSES: dict[tuple[str, str, str], tuple[str, dict[str, Any]]] = {
         {"remark": "I looked.", "packages": {"a": "1"}},
     ),
     ("releases.hoststep", "approve", "step.writer"): ("steps/{pk}/approve/", {}),
-    ("releases.postimplementationreview", "complete", "review.starter"): ("reviews/{pk}/complete/", {}),
+    ("releases.postimplementationreview", "complete", "review.four_eyes"): ("reviews/{pk}/complete/", {}),
     ("releases.delayrequest", "withdraw", "delay.not_own"): ("delay-requests/{pk}/withdraw/", {}),
     ("changes.changetask", "begin", "task.concerned"): ("change-tasks/{pk}/begin/", {}),
     ("changes.changetask", "begin", "task.four_eyes_signer"): ("change-tasks/{pk}/begin/", {}),

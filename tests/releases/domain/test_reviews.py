@@ -6,15 +6,18 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from changes.domain import rfcs
+from changes.domain import change_tasks, rfcs
 from changes.models import RFC, Cycle, CycleEvent, Evidence, RFCTarget
 from cmdb.domain import baselines
 from cmdb.models import Baseline
+from patchflow.kernel import service_accounts, workflow
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
+from patchflow.kernel.models import RoleGrant, User
 from patchflow.reports.queries.waiting import waiting_for
-from releases.domain import advance, jobs, owed, releases, reviews, rollbacks
+from releases.domain import advance, jobs, owed, readiness, releases, reviews, rollbacks
 from releases.models import Job, PostImplementationReview, Release, Rollout
 from releases.queries.reviews import figures
+from tests.factories.people import make_user
 from tests.factories.releases import NEW, OLD, Yard, manifest_of, ready
 
 QUESTIONS = 4
@@ -185,7 +188,7 @@ def test_a_review_is_completed_by_another_than_who_started_with_every_question_a
     answered(yard, release)
     with pytest.raises(NotAllowed) as denied:
         reviews.complete(actor=yard.cast.rex, **given)
-    assert [b.code for b in denied.value.blockers] == ["review.starter"]
+    assert [b.code for b in denied.value.blockers] == ["review.four_eyes"]
     with pytest.raises(NotAllowed):
         reviews.complete(actor=yard.cast.ann, **given)
     with pytest.raises(Invalid):
@@ -193,6 +196,46 @@ def test_a_review_is_completed_by_another_than_who_started_with_every_question_a
     assert reviews.complete(actor=yard.cast.che, **given).state == "completed"
     with pytest.raises(Conflict):
         reviews.answer(review_id=review.pk, answers={review.questions[0]: "No."}, actor=yard.cast.rex, at=yard.at)
+
+
+def test_who_carried_out_a_part_of_a_change_does_not_complete_the_review_of_its_release(yard: Yard) -> None:
+    """The same hands as for the review of the change: a task of its implementation, a rollout, the end; not a test, not a plan."""
+    release = deployed(yard)
+    rfc = RFC.objects.get(pk=release.rfc_ids()[0])
+    max_, eva, tom = (make_user(name, "change_manager", "operator") for name in ("max", "eva", "tom"))
+    for person, stage in ((max_, "implementation"), (tom, "testing")):
+        task = change_tasks.add(rfc_id=rfc.pk, title="Move it", stage=stage, actor=yard.cast.che, at=yard.at)
+        change_tasks.begin(task_id=task.pk, actor=person, at=yard.at)
+        change_tasks.finish(task_id=task.pk, outcome="It is moved.", actor=person, at=yard.at)
+    review = answered(yard, release)
+    given = {"review_id": review.pk, "lessons": "", "actions": "", "at": yard.at}
+    Rollout.objects.filter(release=release).update(started_by=eva)
+    for person in (max_, eva):
+        with pytest.raises(NotAllowed) as refused:
+            reviews.complete(actor=person, **given)
+        assert [b.code for b in refused.value.blockers] == ["review.four_eyes"]
+        assert [b.code for b in workflow.why_not(review, "complete", actor=person, at=yard.at)] == ["review.four_eyes"]
+        assert waiting_for(person, at=yard.at) == []
+        assert person.pk in readiness.excluded(release), "nor do they sign what is to be deployed of it yet"
+    assert [t.act for t in waiting_for(tom, at=yard.at)] == ["Review"]
+    assert tom.pk not in readiness.excluded(release)
+    assert reviews.complete(actor=tom, **given).completed_by == tom
+
+
+def test_a_program_whose_token_they_know_completes_it_no_more_than_they(yard: Yard) -> None:
+    release = deployed(yard)
+    max_ = make_user("max", "change_manager", "administrator")
+    task = change_tasks.add(
+        rfc_id=release.rfc_ids()[0], title="Move it", stage="implementation", actor=yard.cast.che, at=yard.at
+    )
+    change_tasks.begin(task_id=task.pk, actor=max_, at=yard.at)
+    program = service_accounts.add(username="pipeline", actor=yard.cast.ada, at=yard.at)
+    RoleGrant.objects.create(user=program, role="change_manager")
+    service_accounts.give_token(user_id=program.pk, days=1, actor=max_, at=yard.at)
+    review = answered(yard, release)
+    with pytest.raises(NotAllowed) as refused:
+        reviews.complete(review_id=review.pk, lessons="", actions="", actor=User.objects.get(pk=program.pk), at=yard.at)
+    assert "review.four_eyes" in [b.code for b in refused.value.blockers]
 
 
 def test_a_corrected_answer_is_a_new_row(yard: Yard) -> None:
