@@ -15,7 +15,6 @@ import structlog
 from changes.enums import WayBack
 from changes.models import Artifact
 from cmdb.queries.connections import endpoint_of
-from cmdb.queries.points import choice_for
 from cmdb.remote.errors import RemoteError
 from patchflow.kernel import queue, registry, workflow
 from patchflow.kernel.blockers import english
@@ -23,8 +22,9 @@ from patchflow.kernel.errors import Refusal
 from patchflow.kernel.instance import instance_key
 from patchflow.kernel.models import User
 from releases.domain import acceptance, files
+from releases.domain.slips import Answer
 from releases.domain.trials import acting, furnish
-from releases.domain.ways import judged, way_through
+from releases.domain.ways import way_of
 from releases.enums import SIMULATOR, ArtifactUse, RunState, StepKind, StepOutcome
 from releases.executors.base import (
     Action,
@@ -109,11 +109,11 @@ class Rehearsal:
         kind = acceptance.next_step(self.run)
         match kind:
             case StepKind.RESOLVE:
-                self.resolve()
+                return self.resolve()
             case StepKind.INSTALL:
                 return self.work(Action.INSTALL, self.changes(), use=ArtifactUse.FORWARD)
             case StepKind.WAY_BACK:
-                self.find_way_back()
+                return self.find_way_back()
             case StepKind.BACK:
                 if self.skipped_back():
                     self.record(StepOutcome.SKIPPED, english("The way back is not walked."))
@@ -130,8 +130,8 @@ class Rehearsal:
         _record(self.run, outcome, summary, self.now, **detail)
 
     # --- resolve ------------------------------------------------------------------------------------------------------
-    def resolve(self) -> None:
-        """What the update would change on this host; every change must be in the build."""
+    def resolve(self) -> timedelta | None:
+        """What the update would change on this host; every change must be in the build. How long to wait for a way to ask."""
         wanted = {
             (r["name"], r["to"]) for c in self.classes for r in c.requested if r["update"] == self.run.plan.update_id
         }
@@ -141,10 +141,13 @@ class Rehearsal:
                 StepOutcome.UNKNOWN,
                 english("%(host)s has no package of this update: test it on another host.", host=self.run.plan.host),
             )
-            return
+            return None
+        downloads, way = way_of(self.run.plan.host_id, at=self.now)
+        if downloads.word != "pass":
+            return self.cannot_download(downloads)
         if self.executor.name == SIMULATOR:
             furnish(self.executor, self.endpoint.address, self.run.plan.host_id, set(present))
-        answer = self.executor.dry_run(self.endpoint, sorted(present.items()))
+        answer = self.executor.dry_run(self.endpoint, sorted(present.items()), way=way)
         allowed = {(p["name"], p["arch"], p["to"]) for c in self.classes for p in c.packages}
         strange = [c for c in answer.changes if (c.name, c.arch, c.to_version) not in allowed]
         if answer.refused:
@@ -167,6 +170,7 @@ class Rehearsal:
         else:
             names = ", ".join(f"{c.name} {c.from_version or 'new'} → {c.to_version}" for c in answer.changes)
             self.record(StepOutcome.PASSED, names, changes=[asdict(c) for c in answer.changes])
+        return None
 
     def installed_names(self) -> set[str]:
         rows = self.run.plan.host.installations.filter(gone_seen_at__isnull=True)
@@ -182,15 +186,19 @@ class Rehearsal:
         found = self.run.steps.filter(kind=StepKind.WAY_BACK).first()
         return not self.run.plan.walk_back or (found is not None and found.outcome == StepOutcome.SKIPPED)
 
-    def find_way_back(self) -> None:
-        """The files of every previous version that a host of these classes has, asked of this host, which now has the new."""
+    def find_way_back(self) -> timedelta | None:
+        """The files of every previous version that a host of these classes has, asked of this host, which now has the new. How
+        long to wait for a way to ask."""
         if not self.run.plan.walk_back:
             self.record(StepOutcome.SKIPPED, english("The way back is not walked."))
-            return
+            return None
+        downloads, way = way_of(self.run.plan.host_id, at=self.now)
+        if downloads.word != "pass":
+            return self.cannot_download(downloads)
         promised = self.release.way_back == WayBack.REINSTALL_PREVIOUS
         specs: dict[str, ArtifactSpec] = {}
         for wanted in self.previous():
-            answer = self.executor.dry_run(self.endpoint, wanted)
+            answer = self.executor.dry_run(self.endpoint, wanted, way=way)
             if answer.refused:
                 names = ", ".join(f"{n} {v or 'removed'}" for n, v in wanted)
                 outcome = StepOutcome.FAILED if promised else StepOutcome.SKIPPED
@@ -199,7 +207,7 @@ class Rehearsal:
                     english("There is no way back to %(names)s: %(why)s", names=names, why=answer.refused),
                     code=answer.code,
                 )
-                return
+                return None
             specs |= {a.sha256: a for a in answer.artifacts}
         known = self.files_of(specs.values())
         BuildArtifact.objects.bulk_create(
@@ -211,6 +219,7 @@ class Rehearsal:
             english("%(files)s of previous versions at hand, signed.", files=many(len(known), "file")),
             files=[a.pk for a in known],
         )
+        return None
 
     def files_of(self, specs: Iterable[ArtifactSpec]) -> list[Artifact]:
         """Each file as a signed repository lists it; invented ones as the simulator's own does."""
@@ -252,12 +261,12 @@ class Rehearsal:
         if not key:
             tried = int(self.run.ordered.get("tried", 0)) + 1
             key = f"{instance_key()}-acc-{self.run.pk}-{self.run.steps.count() + 1}-{tried}"
-            order, choice = self.order(action, packages, use=use, key=key), choice_for(self.run.plan.host_id)
-            downloads = judged(choice, size=sum(one.size for one in order.artifacts), at=self.now)
+            order = self.order(action, packages, use=use, key=key)
+            size = sum(one.size for one in order.artifacts)
+            downloads, way = way_of(self.run.plan.host_id, size=size, at=self.now)
             if downloads.word != "pass":
-                return self.wait(english("The test host cannot download: %(why)s.", why=downloads.sentence))
-            if choice.point is not None and downloads.input["way"] == "point":
-                order = replace(order, way=way_through(choice.point))
+                return self.cannot_download(downloads)
+            order = replace(order, way=way)
             self.remember(key, tried=tried, downloads=downloads.sentence)
             answer = self.executor.start(Batch(orders=(order,))).jobs[0].answer
             if answer.has_it or answer.unknown:
@@ -285,6 +294,9 @@ class Rehearsal:
             return None
         self.remember("", tried=tried)
         return LATER
+
+    def cannot_download(self, downloads: Answer) -> timedelta | None:
+        return self.wait(english("The test host cannot download: %(why)s.", why=downloads.sentence))
 
     def wait(self, why: str) -> timedelta | None:
         """Later, and no attempt less: the host was asked nothing. A run that has waited too long is told as unknown."""

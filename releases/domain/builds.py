@@ -13,6 +13,7 @@ from typing import Any
 
 from changes.models import Artifact
 from changes.queries.files import verified
+from cmdb.models import Host
 from cmdb.queries.connections import endpoint_of
 from cmdb.remote.errors import RemoteError
 from patchflow.kernel import audit, queue, registry, trial, workflow
@@ -21,6 +22,7 @@ from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 from releases.domain import files, releases
 from releases.domain.trials import acting, furnish
+from releases.domain.ways import way_of
 from releases.enums import SIMULATOR, ArtifactUse, BuildState, ReleaseState
 from releases.executors.base import ArtifactSpec, DryRun, Executor, PackageChange
 from releases.models import Build, BuildArtifact, BuildClass, Release
@@ -128,7 +130,7 @@ def resolve(release: Release, *, at: datetime) -> list[Resolved]:
 
 
 def _resolve_class(plan: ClassPlan, executor: Executor, *, at: datetime) -> Resolved:
-    host_id, answer = _ask(plan, executor)
+    host_id, answer = _ask(plan, executor, at=at)
     if answer.refused:
         raise BuildFailed(
             english(
@@ -157,19 +159,29 @@ def _resolve_class(plan: ClassPlan, executor: Executor, *, at: datetime) -> Reso
     return Resolved(plan, host_id, _packages(plan, answer.changes, artifacts), artifacts)
 
 
-def _ask(plan: ClassPlan, executor: Executor) -> tuple[int, DryRun]:
-    """The dry run on the first representative that can be reached."""
+def _ask(plan: ClassPlan, executor: Executor, *, at: datetime) -> tuple[int, DryRun]:
+    """The dry run on the first representative that can be reached, and has a way for its package lists."""
     wanted = sorted({(w.name, w.version) for w in plan.wanted})
     reasons = []
     for host_id in plan.representatives[:ASKED]:
         try:
             endpoint = endpoint_of(host_id)
+            downloads, way = way_of(host_id, at=at)
+            if downloads.word != "pass":
+                reasons.append(
+                    english("%(host)s cannot download: %(why)s.", host=_name(host_id), why=downloads.sentence)
+                )
+                continue
             if executor.name == SIMULATOR:
                 furnish(executor, endpoint.address, host_id, {name for name, _version in wanted})
-            return host_id, executor.dry_run(endpoint, wanted)
+            return host_id, executor.dry_run(endpoint, wanted, way=way)
         except (RemoteError, Refusal) as error:
             reasons.append(str(error))
     raise BuildFailed(english("%(plan)s: no host could be asked. %(why)s", plan=plan.label, why=" ".join(reasons)))
+
+
+def _name(host_id: int) -> str:
+    return Host.objects.values_list("name", flat=True).get(pk=host_id)
 
 
 def _files_of(plan: ClassPlan, answer: DryRun, host_id: int, executor: str, *, at: datetime) -> list[Artifact]:

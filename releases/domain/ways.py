@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cmdb.enums import PointAnswer, WhenSilent
 from cmdb.models import DistributionPoint
-from cmdb.queries.points import NOBODY, Choice
+from cmdb.queries.points import NOBODY, Choice, choice_for
 from patchflow.kernel.blockers import kept
 from releases.domain.slips import Answer, passed, wait
 from releases.executors.base import Timeouts, Way
@@ -33,6 +33,15 @@ def downloads(target: Target) -> Answer:
     if answer.word == "pass" and choice.point is not None and answer.input["way"] == "point":
         batch.ways[target.host_id] = way_through(choice.point)
     return answer
+
+
+def way_of(host_id: int, *, size: int = 0, at: datetime) -> tuple[Answer, Way | None]:
+    """How a host that is asked for itself (a build, an acceptance test) gets its lists and files now, and the point's way where
+    it is through one. It is asked only where the answer lets it pass: never directly in silence."""
+    choice = choice_for(host_id)
+    answer = judged(choice, size=size, at=at)
+    through = answer.word == "pass" and choice.point is not None and answer.input["way"] == "point"
+    return answer, way_through(choice.point) if through and choice.point is not None else None
 
 
 def way_through(point: DistributionPoint) -> Way:

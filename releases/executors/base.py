@@ -376,6 +376,9 @@ class Executor(Protocol):
         """Asks every job to stop before it installs; says what could not be stopped."""
         ...
 
-    def dry_run(self, endpoint: Endpoint, wanted: Sequence[tuple[str, str]], *, refresh: bool = True) -> DryRun:
-        """What installing these exact versions (empty: removal) would do. Changes nothing. Raises RemoteError."""
+    def dry_run(
+        self, endpoint: Endpoint, wanted: Sequence[tuple[str, str]], *, refresh: bool = True, way: Way | None = None
+    ) -> DryRun:
+        """What installing these exact versions (empty: removal) would do, by lists that are fetched anew through `way` (None:
+        directly). Changes nothing. Raises RemoteError."""
         ...

@@ -31,6 +31,7 @@ from releases.executors.base import (
     Stage,
     StartAnswer,
     StartedJob,
+    Way,
 )
 from releases.executors.verdicts import verdict_of
 
@@ -154,8 +155,10 @@ class ManualExecutor:
                 )
         return answers
 
-    def dry_run(self, endpoint: Endpoint, wanted: Sequence[tuple[str, str]], *, refresh: bool = True) -> DryRun:
-        return self.helper.dry_run(endpoint, wanted, refresh=refresh)
+    def dry_run(
+        self, endpoint: Endpoint, wanted: Sequence[tuple[str, str]], *, refresh: bool = True, way: Way | None = None
+    ) -> DryRun:
+        return self.helper.dry_run(endpoint, wanted, refresh=refresh, way=way)
 
 
 def _started(order: JobOrder, answer: StartAnswer) -> StartedJob:

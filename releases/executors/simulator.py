@@ -34,6 +34,7 @@ from releases.executors.base import (
     StartAnswer,
     StartedJob,
     StartWord,
+    Way,
 )
 from releases.executors.simulator_ledger import Effect, KnownJob, Ledger, Moment, SimulatorLedger
 from releases.executors.simulator_plan import HABITS, LOCKED, Habit, Habits, plan_for
@@ -106,8 +107,10 @@ class SimulatorExecutor:
             return [CancelAnswer(job_key=job.job_key, word=(said := _cancel(moment, job))[0], reason=f"simulator: {said[1]}")
                     for job in handle.jobs]  # fmt: skip
 
-    def dry_run(self, endpoint: Endpoint, wanted: Sequence[tuple[str, str]], *, refresh: bool = True) -> DryRun:
-        """Only the wanted packages: simulated hosts know no dependencies. Files are invented, one per package."""
+    def dry_run(
+        self, endpoint: Endpoint, wanted: Sequence[tuple[str, str]], *, refresh: bool = True, way: Way | None = None
+    ) -> DryRun:
+        """Only the wanted packages: simulated hosts know no dependencies, and fetch nothing. Files are invented, one per package."""
         with self.ledger.at(self.clock()) as moment:
             if moment.habit(endpoint.address) == "unreachable":
                 raise Unreachable(SILENT)

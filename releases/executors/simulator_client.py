@@ -25,6 +25,7 @@ from releases.executors.base import (
     PackageState,
     StartAnswer,
     StartedJob,
+    Way,
 )
 from releases.executors.simulator import SimulatorExecutor
 from releases.executors.simulator_ledger import Effect
@@ -97,7 +98,9 @@ class SimulatorClient:
             for job, (word, reason) in zip(handle.jobs, said, strict=True)
         ]
 
-    def dry_run(self, endpoint: Endpoint, wanted: Sequence[tuple[str, str]], *, refresh: bool = True) -> DryRun:
+    def dry_run(
+        self, endpoint: Endpoint, wanted: Sequence[tuple[str, str]], *, refresh: bool = True, way: Way | None = None
+    ) -> DryRun:
         said = self._ask("dry_run", address=endpoint.address, wanted=[list(pair) for pair in wanted])
         if "unreachable" in said:
             raise Unreachable(said["unreachable"])

@@ -31,7 +31,7 @@ Said = dict[str, Any]
 
 def order_sent(order: JobOrder) -> Said:
     place = {"key": order.job_key, "fence": order.fence, "address": order.endpoint.address}
-    return {**place, **parts_of(order), **way_said(order)}
+    return {**place, **parts_of(order), **way_said(order.way)}
 
 
 def order_received(said: Mapping[str, Any]) -> JobOrder:

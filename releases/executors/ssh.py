@@ -22,6 +22,7 @@ from releases.executors.base import (
     StartAnswer,
     StartedJob,
     StartWord,
+    Way,
 )
 from releases.executors.verdicts import verdict_of
 from releases.executors.wire import (
@@ -112,8 +113,11 @@ class SshExecutor:
 
         return self._each(handle.jobs, one)
 
-    def dry_run(self, endpoint: Endpoint, wanted: Sequence[tuple[str, str]], *, refresh: bool = True) -> DryRun:
-        said = self._ask(endpoint, timeout=300, verb="dry_run", wanted=[list(pair) for pair in wanted], refresh=refresh)
+    def dry_run(
+        self, endpoint: Endpoint, wanted: Sequence[tuple[str, str]], *, refresh: bool = True, way: Way | None = None
+    ) -> DryRun:
+        asked = {"wanted": [list(pair) for pair in wanted], "refresh": refresh, **way_said(way)}
+        said = self._ask(endpoint, timeout=300, verb="dry_run", **asked)
         try:
             return dry_run_heard(said)
         except UNREADABLE as error:
@@ -127,7 +131,7 @@ class SshExecutor:
                 key=order.job_key,
                 fence=order.fence,
                 order=order_said(order),
-                **way_said(order),
+                **way_said(order.way),
             )
             return StartAnswer(word=_word(said, StartWord), reason=text_heard(said["reason"]))
         except UNREADABLE as error:

@@ -17,6 +17,7 @@ from releases.executors.base import (
     PackageChange,
     PackageState,
     Stage,
+    Way,
 )
 
 UNREADABLE = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
@@ -71,9 +72,9 @@ def parts_of(order: JobOrder) -> dict[str, Any]:
     return parts
 
 
-def way_said(order: JobOrder) -> dict[str, Any]:
-    """The order's way as a field of the question, where it has one: a host that downloads directly is asked as ever."""
-    return {"way": as_told(order.way)} if order.way is not None else {}
+def way_said(way: Way | None) -> dict[str, Any]:
+    """A way as a field of the question, where there is one: a host that downloads directly is asked as ever."""
+    return {"way": as_told(way)} if way is not None else {}
 
 
 def checks_said(checks: tuple[HealthCheck, ...]) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from releases.executors.base import (
     StartAnswer,
     StartedJob,
     Verdict,
+    Way,
 )
 from tests.fakes.repository import Repository
 
@@ -58,6 +59,8 @@ class FakeExecutor:
         self.removes: dict[str, list[str]] = {}
         self.no_way_back: set[str] = set()
         self.orders: list[JobOrder] = []
+        self.rehearsed: list[Way | None] = []
+        """The way of each dry run."""
         self.results: dict[str, JobResult] = {}
 
     def machine(self, endpoint: Endpoint) -> Machine:
@@ -67,8 +70,11 @@ class FakeExecutor:
         return found
 
     # --- dry run --------------------------------------------------------------------------------------------------------
-    def dry_run(self, endpoint: Endpoint, wanted: Sequence[tuple[str, str]], *, refresh: bool = True) -> DryRun:
+    def dry_run(
+        self, endpoint: Endpoint, wanted: Sequence[tuple[str, str]], *, refresh: bool = True, way: Way | None = None
+    ) -> DryRun:
         machine = self.machine(endpoint)
+        self.rehearsed.append(way)
         every = dict(wanted)
         for name in list(every):
             every |= {n: v for n, v in self.needs.get(name, {}).items() if n not in every}

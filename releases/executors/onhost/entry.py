@@ -10,7 +10,7 @@ from typing import Any
 from . import families, look, ways, work
 from .advice import advised
 from .ledger import ROOT, Ledger, held, write
-from .packaging import Manager, Refused
+from .packaging import Manager, Refused, said_with_way
 
 
 def answer(request: dict[str, Any], shipped: str) -> dict[str, Any]:
@@ -119,22 +119,27 @@ def cancel(request: dict[str, Any], shipped: str) -> dict[str, Any]:
 
 
 def dry_run(request: dict[str, Any], shipped: str) -> dict[str, Any]:
-    """What the wanted versions would bring about, with the files, by the signed lists. Changes nothing."""
+    """What the wanted versions would bring about, with the files, by the signed lists. Changes nothing. The lists come by the
+    way that is named, and by no other."""
     manager = families.here()
     if manager is None:
         return {"refused": families.why_not(), "code": "unsupported"}
+    way = ways.checked(request["way"]) if request.get("way") else None
     try:
-        return planned(manager, request)
-    except Refused as no:
+        return planned(manager, request, way)
+    except Refused as refused:
+        no = said_with_way(refused, way)
         return {"refused": advised(no.code, no.reason), "code": no.code}
 
 
-def planned(manager: Manager, request: dict[str, Any]) -> dict[str, Any]:
+def planned(manager: Manager, request: dict[str, Any], way: dict[str, Any] | None) -> dict[str, Any]:
     wanted = [{"name": name, "arch": "", "to_version": version} for name, version in request["wanted"]]
-    if request["refresh"]:
-        manager.refresh()
     with tempfile.TemporaryDirectory(prefix="patchflow-") as archives:
         os.makedirs(os.path.join(archives, "partial"))
+        if way:
+            manager.go_through(way, archives)
+        if request["refresh"]:
+            manager.refresh()
         plan = manager.simulate(wanted, archives, downgrade=True)
         files = manager.announced(wanted, archives, downgrade=True)
     arches = {name: manager.state(name, "")["arch"] for name in plan.removals}

@@ -26,6 +26,13 @@ class Refused(Exception):
         self.code, self.reason, self.permanent = code, reason, permanent
 
 
+def said_with_way(no: Refused, way: dict[str, Any] | None) -> Refused:
+    """Of what came, or did not come, through a point it is told through which."""
+    if not way or not no.code.startswith(("repository_", "artifact_")):
+        return no
+    return Refused(no.code, f"{no.reason} (it downloads {ways.named(way)})", no.permanent)
+
+
 class Plan(NamedTuple):
     """What the host would do now: {(name, arch): (from, to)}, {name: version that goes}, and the (name, arch) that come
     without a file, because they lie there beside a newer one."""

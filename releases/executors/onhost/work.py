@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from . import families, look, ways
 from .advice import advised
 from .ledger import BEFORE_INSTALLING, Ledger, held
-from .packaging import Manager, Plan, Refused, compare_files, contained, run, sha256
+from .packaging import Manager, Plan, Refused, compare_files, contained, run, said_with_way, sha256
 from .steps import StepFailed, Steps
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Job:
                 self.manager.refresh(self.log)
             plan = self.stage(todo)
         except Refused as no:
-            raise self.said_with_way(no) from None
+            raise said_with_way(no, self.way) from None
         if self.action == "stage":
             return self.end("staged_only", f"{len(plan.fetched)} files are there and are the signed ones", "staged")
         self.steps.before(self.call_off)
@@ -140,12 +140,6 @@ class Job:
         if automatic:
             self.manager.mark_automatic(automatic, self.log)
         self.after_change(status, text)
-
-    def said_with_way(self, no: Refused) -> Refused:
-        """Of what came, or did not come, through a point it is told through which."""
-        if not self.way or not no.code.startswith(("repository_", "artifact_")):
-            return no
-        return Refused(no.code, f"{no.reason} (it downloads {ways.named(self.way)})", no.permanent)
 
     def check_machine(self) -> None:
         """The signed machine, nobody else at work on it, nothing unfinished that is not ours to mend."""

@@ -12,6 +12,7 @@ from cmdb.domain import groups, points
 from patchflow.kernel import workflow
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from releases.domain import acceptance, acceptance_work
+from releases.executors.base import Way
 from releases.models import AcceptanceRun, AcceptanceStep, Release
 from releases.queries.releases import proof_of
 from tests.factories.changes import make_host
@@ -144,11 +145,16 @@ def test_a_host_that_waits_for_its_point_uses_up_no_attempt(yard: Yard) -> None:
     point = points.add(**given, actor=cast.cora, at=yard.at)
     (run,) = run_tests(yard, release, rounds=acceptance_work.ATTEMPTS + 3)
     assert (run.state, yard.executor.orders, run.ordered.get("tried", 0)) == ("running", [], 0)
+    assert (steps(run), yard.executor.rehearsed) == ([], [None]), "nor is it asked what it would do: only the build was"
     points.check(point_id=point.pk, actor=cast.otto, at=yard.at, ask=lambda _a: (True, "It answered within 3 ms."))
-    for _ in range(3):
+    for _ in range(20):
         AcceptanceRun.objects.filter(pk=run.pk).update(not_before=None)
         acceptance_work.advance(run_id=run.pk, owner="test", now=yard.at)
-    assert [order.way.point for order in yard.executor.orders[:1]] == ["dp"]
+    run.refresh_from_db()
+    assert run.state == "passed"
+    assert [order.way.point for order in yard.executor.orders if order.way] == ["dp"] * 3
+    way = Way(point="dp", address="http://dp.example.org:3142")
+    assert yard.executor.rehearsed == [None, way, way], "forwards, and of the way back"
 
 
 def test_a_run_that_waits_too_long_for_a_point_ends_inconclusive_and_says_why(yard: Yard) -> None:

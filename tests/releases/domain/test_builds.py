@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from changes.models import Verification
-from cmdb.models import Fact
+from cmdb.domain import groups, points
+from cmdb.models import DistributionPoint, Fact
 from patchflow.kernel import queue
 from releases.domain import builds
+from releases.executors.base import Way
 from releases.models import Build, BuildArtifact, Release
+from releases.queries.builds import class_plans
 from tests.factories.changes import make_update
 from tests.factories.releases import NEW, OLD, Yard, building, in_testing, install, rfc_of, work
 from tests.fakes.repository import Package
@@ -202,3 +206,40 @@ def test_a_build_is_worked_once(yard: Yard) -> None:
 def test_the_sweep_finds_a_build_that_no_message_named(yard: Yard) -> None:
     building(yard)
     assert builds.find_due(now=yard.at) == 1
+
+
+def behind_a_point(yard: Yard, *hosts: Any, **fields: Any) -> DistributionPoint:
+    said: dict[str, Any] = {"actor": yard.cast.cora, "at": yard.at}
+    group = groups.add(name="Far away", host_ids=[host.pk for host in hosts], **said)
+    return points.add(name="dp-far", address="http://dp.example.org:3142", group_id=group.pk, **said, **fields)
+
+
+def test_a_dry_run_goes_the_way_of_its_host_and_never_directly_in_silence(yard: Yard) -> None:
+    point = behind_a_point(yard, *yard.world.hosts)
+    release = building(yard)
+    build = work(yard, release)
+    assert build.state == "failed"
+    assert "cannot download: nobody knows whether dp-far answers (it was never checked): mend it" in build.reason
+    assert yard.executor.rehearsed == [], "nobody was asked"
+
+    points.check(point_id=point.pk, actor=yard.cast.otto, at=yard.at, ask=lambda _address: (True, "It answered."))
+    builds.request(release_id=release.pk, actor=yard.cast.rex, at=yard.at)
+    build = work(yard, Release.objects.get(pk=release.pk))
+    assert build.state == "built", build.reason
+    assert yard.executor.rehearsed == [Way(point="dp-far", address="http://dp.example.org:3142")]
+
+
+def test_a_build_asks_another_host_of_the_class_where_one_has_no_way(yard: Yard) -> None:
+    release = building(yard)
+    first = class_plans(release)[0].representatives[0]
+    behind_a_point(yard, *(host for host in yard.world.hosts if host.pk == first))
+    build = work(yard, release)
+    assert build.state == "built", build.reason
+    assert yard.executor.rehearsed == [None]
+    assert build.classes.get().representative_id != first
+
+
+def test_a_point_whose_rule_says_so_lets_its_hosts_ask_directly(yard: Yard) -> None:
+    behind_a_point(yard, *yard.world.hosts, when_silent="direct")
+    assert work(yard, building(yard)).state == "built"
+    assert yard.executor.rehearsed == [None]

@@ -114,6 +114,35 @@ def test_apt_downloads_through_the_point_alone_and_what_it_falsifies_is_refused(
     assert (silent.outcome, silent.code, silent.permanent) == (Stage.REFUSED, "repository_unreachable", False)
 
 
+def test_apt_fetches_the_lists_of_a_dry_run_through_the_point_alone(fresh_host: FreshHost) -> None:
+    executor, wanted = SshExecutor(), [("acme-tool", "1.1")]
+    cut(fresh_host)
+    past = f'Acquire::http::Proxy {{ {fresh_host.lab.net}.2 "DIRECT"; }};'
+    fresh_host.ssh(f"echo '{past}' | sudo tee /etc/apt/apt.conf.d/99past")
+    assert executor.dry_run(fresh_host.endpoint, wanted).code == "repository_unreachable"
+    with serving(fresh_host.lab) as point:
+        plan = executor.dry_run(fresh_host.endpoint, wanted, way=point.way())
+        assert (plan.refused, [change.to_version for change in plan.changes]) == ("", ["1.1"])
+        assert any(place.endswith("/InRelease") for place in point.asked)
+        assert not [place for place in point.asked if place.endswith(".deb")]
+    silent = executor.dry_run(fresh_host.endpoint, wanted, way=point.way())
+    assert silent.code == "repository_unreachable"
+    assert "(it downloads through dp-berlin" in silent.refused
+    assert fresh_host.state("acme-tool") == "1.0 installed"
+
+
+def test_dnf_fetches_the_lists_of_a_dry_run_through_the_point_alone(fresh_rpm_host: FreshRpmHost) -> None:
+    executor, wanted = SshExecutor(), [("acme-tool", "1.1-1")]
+    cut(fresh_rpm_host)
+    fresh_rpm_host.ssh("echo proxy=_none_ | sudo tee -a /etc/yum.repos.d/*.repo")  # the host's own rule: directly
+    assert executor.dry_run(fresh_rpm_host.endpoint, wanted).code == "repository_unreachable"
+    with serving(fresh_rpm_host.lab) as point:
+        plan = executor.dry_run(fresh_rpm_host.endpoint, wanted, way=point.way())
+        assert (plan.refused, [change.to_version for change in plan.changes]) == ("", ["1.1-1"])
+        assert any(place.endswith("/repomd.xml") for place in point.asked)
+        assert not [place for place in point.asked if place.endswith(".rpm")]
+
+
 def test_dnf_downloads_through_the_point_alone(fresh_rpm_host: FreshRpmHost) -> None:
     tool = order_for(SshExecutor(), fresh_rpm_host.endpoint, ("acme-tool", "1.1-1"))
     cut(fresh_rpm_host)
