@@ -254,7 +254,9 @@ class RoundMachine(RuleBasedStateMachine):
         m = self.m
         asked = [m.asked_by(said) for said in m.levels]
         needs = [needed(s["quorum"], s["amount"], max(len(a), 1)) for s, a in zip(m.levels, asked, strict=True)]
-        grouped = all(any(m.decides(p) and p not in m.authors for p in m.groups[s["group"]]) for s in m.levels if s["group"])
+        grouped = all(
+            any(m.decides(p) and p not in m.authors for p in m.groups[s["group"]]) for s in m.levels if s["group"]
+        )
         enough = seats_for_all([(n, set(a)) for n, a in zip(needs, asked, strict=True)])
         may = m.state == "evaluating" and who == "che" and grouped and enough
         if not self.does(may, approvals.request_approval, who, rfc_id=self.rfc.pk):
@@ -332,7 +334,11 @@ class RoundMachine(RuleBasedStateMachine):
 
     def vote(self, round_: Round, who: str, verdict: str, comment: str = "so", seen: str = "now") -> None:
         digest = SignOffRound.objects.values_list("digest", flat=True).get(pk=round_.pk)
-        given = {"verdict": verdict, "comment": comment, "digest_seen": {"now": digest, "": "", "other": "0" * 64}[seen]}
+        given = {
+            "verdict": verdict,
+            "comment": comment,
+            "digest_seen": {"now": digest, "": "", "other": "0" * 64}[seen],
+        }
         valid = verdict == "approve" or (verdict == "refuse" and bool(comment.strip()))
         seats = self.m.seats(round_, who, self.at) if round_.state == "open" else set()
         if verdict == "approve":
@@ -418,6 +424,8 @@ class RoundMachine(RuleBasedStateMachine):
         m, actor = self.m, who if by == "self" else by
         start = self.at + begins * HOUR
         end = start + hours * HOUR
+        if any(one.substitute == substitute and max(one.begins, start) < min(one.ends, end) for one in self.m.away):
+            return  # on which of two seats somebody signs first is not said
         free = not any(one.person == who and max(one.begins, start) < min(one.ends, end) for one in m.away)
         may = (
             actor in (who, "ada") and substitute not in (who, actor) and bool(m.roles[substitute] & SIGNS) and hours > 0 and free
@@ -448,9 +456,14 @@ class RoundMachine(RuleBasedStateMachine):
         ]
         for one in self.m.rounds[-1:]:
             votes = SignOff.objects.filter(round_id=one.pk).order_by("pk")
-            found = [(v.user.username, (v.on_behalf_of or v.user).username, v.verdict) for v in votes.select_related("user", "on_behalf_of")]
+            found = [
+                (v.user.username, (v.on_behalf_of or v.user).username, v.verdict)
+                for v in votes.select_related("user", "on_behalf_of")
+            ]
             assert found == one.signed, "nothing that was said is edited"
-            told = AuditEntry.objects.filter(verb="signoff.round.reminded", object_id=str(one.pk)).values_list("detail", flat=True)
+            told = AuditEntry.objects.filter(verb="signoff.round.reminded", object_id=str(one.pk)).values_list(
+                "detail", flat=True
+            )
             assert Counter((d["level"], d["step"]) for d in told) == Counter(
                 (f"Level {n}", step) for n, level in enumerate(one.levels, start=1) for step in level.told
             )
@@ -478,7 +491,9 @@ def machine(cast: Any, now: datetime) -> type[RoundMachine]:
     world = made.make_world(cast, now)
     people = {user.username: user for user in User.objects.all()}
     RoleGrant.objects.filter(user__username__in=list(ROLES)).delete()
-    RoleGrant.objects.bulk_create([RoleGrant(user=people[who], role=r) for who, roles in ROLES.items() if who != "bot" for r in roles])
+    RoleGrant.objects.bulk_create(
+        [RoleGrant(user=people[who], role=r) for who, roles in ROLES.items() if who != "bot" for r in roles]
+    )
     for name, members in GROUPS.items():
         SupportGroup.objects.create(name=name).members.set([people[who] for who in members])
     che = people["che"]
