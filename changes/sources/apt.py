@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 from collections.abc import Iterator, Mapping
@@ -24,7 +23,7 @@ from changes.sources.base import (
     VerificationResult,
     verify_file,
 )
-from changes.sources.trail import Refusal, Trail
+from changes.sources.trail import Refusal, Trail, check_index
 from cmdb import versions
 from patchflow.kernel.blockers import english
 
@@ -136,38 +135,7 @@ def _fetch_index(release: Release, trail: Trail, component: str, architecture: s
         data = _fetch_data(release, trail, digest, fetcher=fetcher)
         if data is None:
             continue
-        if len(data) != digest.size:
-            raise trail.refuse(
-                "index.size",
-                english(
-                    "%(path)s has %(data)s bytes, signed %(size)s: cut off or changed.",
-                    path=digest.path,
-                    data=len(data),
-                    size=digest.size,
-                ),
-            )
-        sha256 = hashlib.sha256(data).hexdigest()
-        if sha256 != digest.sha256:
-            raise trail.refuse(
-                "index.sha256",
-                english(
-                    "%(path)s has SHA-256 %(sha256)s, signed %(signed)s: it was changed, or the mirror is between two states. "
-                    "Try again; if it stays so, do not use it.",
-                    path=digest.path,
-                    sha256=sha256,
-                    signed=digest.sha256,
-                ),
-            )
-        trail.passed(
-            "index.sha256",
-            english(
-                "%(path)s has the signed size %(size)s and SHA-256 %(sha256)s.",
-                path=digest.path,
-                size=digest.size,
-                sha256=sha256,
-            ),
-        )
-        trail.indexes.append(digest)
+        check_index(trail, digest, data)
         unpacked = release.entries[base].size if base in release.entries else MAX_UNPACKED_BYTES
         unpacked_bytes = min(unpacked, MAX_UNPACKED_BYTES)
         return _Index(component=component, kind=kind, digest=digest, unpacked_bytes=unpacked_bytes, data=data)

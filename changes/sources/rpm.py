@@ -23,7 +23,7 @@ from changes.sources.base import (
 )
 from changes.sources.openpgp import check_detached, read_keyring
 from changes.sources.rpm_xml import BadXml, Row, data_of, packages_of
-from changes.sources.trail import Refusal, Trail, check_date, check_signature, check_validity
+from changes.sources.trail import Refusal, Trail, check_date, check_index, check_signature, check_validity
 from cmdb import versions
 from patchflow.kernel.blockers import english
 
@@ -230,38 +230,7 @@ def _index(spec: RpmRepositorySpec, trail: Trail, digest: IndexDigest, *, fetche
         raise trail.refuse(
             "index.fetched", english("%(path)s could not be read: %(error)s", path=digest.path, error=error)
         ) from None
-    if len(data) != digest.size:
-        raise trail.refuse(
-            "index.size",
-            english(
-                "%(path)s has %(data)s bytes, signed %(size)s: cut off or changed.",
-                path=digest.path,
-                data=len(data),
-                size=digest.size,
-            ),
-        )
-    sha256 = hashlib.sha256(data).hexdigest()
-    if sha256 != digest.sha256:
-        raise trail.refuse(
-            "index.sha256",
-            english(
-                "%(path)s has SHA-256 %(sha256)s, signed %(signed)s: it was changed, or the mirror is between two states. "
-                "Try again; if it stays so, do not use it.",
-                path=digest.path,
-                sha256=sha256,
-                signed=digest.sha256,
-            ),
-        )
-    trail.passed(
-        "index.sha256",
-        english(
-            "%(path)s has the signed size %(size)s and SHA-256 %(sha256)s.",
-            path=digest.path,
-            size=digest.size,
-            sha256=sha256,
-        ),
-    )
-    trail.indexes.append(digest)
+    check_index(trail, digest, data)
     return data
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -107,6 +108,42 @@ def check_date(trail: Trail, what: str, date: datetime | None, *, now: datetime,
             ),
         )
     trail.passed("release.date", english("It is dated %(date)s.", date=shown(date)))
+
+
+def check_index(trail: Trail, digest: IndexDigest, data: bytes) -> None:
+    """That an index is, byte for byte, the one that was vouched for; then it is one of the trail's. Raises Refusal."""
+    if len(data) != digest.size:
+        raise trail.refuse(
+            "index.size",
+            english(
+                "%(path)s has %(data)s bytes, signed %(size)s: cut off or changed.",
+                path=digest.path,
+                data=len(data),
+                size=digest.size,
+            ),
+        )
+    sha256 = hashlib.sha256(data).hexdigest()
+    if sha256 != digest.sha256:
+        raise trail.refuse(
+            "index.sha256",
+            english(
+                "%(path)s has SHA-256 %(sha256)s, signed %(signed)s: it was changed, or the mirror is between two states. "
+                "Try again; if it stays so, do not use it.",
+                path=digest.path,
+                sha256=sha256,
+                signed=digest.sha256,
+            ),
+        )
+    trail.passed(
+        "index.sha256",
+        english(
+            "%(path)s has the signed size %(size)s and SHA-256 %(sha256)s.",
+            path=digest.path,
+            size=digest.size,
+            sha256=sha256,
+        ),
+    )
+    trail.indexes.append(digest)
 
 
 def check_validity(trail: Trail, *, now: datetime, max_age: timedelta | None) -> None:
