@@ -25,8 +25,9 @@ from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import RoleGrant, Substitution, User
 from patchflow.kernel.roles import all_roles, grantable
 from patchflow.reports.web import programs
-from patchflow.reports.web.people_parts import confirm, crumbs, keeper, person, place, refuse
+from patchflow.reports.web.people_parts import confirm, crumbs, keeper, person, place
 from patchflow.web import parts, words
+from patchflow.web.fields import refuse
 from patchflow.web.tables import Column, Filter, Listing, Table, list_page
 from patchflow.web.verbs import Verb
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django import forms
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -12,16 +11,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from patchflow.kernel import people
-from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 from patchflow.web import parts
 from patchflow.web.verbs import Verb
-
-
-def refuse(form: forms.Form, refusal: Refusal) -> None:
-    for blocker in refusal.blockers:
-        name = blocker.code.rpartition(".")[2]
-        form.add_error(name if name in form.fields else None, blocker.said)
 
 
 def keeper(request: HttpRequest) -> User:

@@ -22,8 +22,9 @@ from patchflow.kernel import service_accounts
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
-from patchflow.reports.web.people_parts import confirm, crumbs, keeper, person, place, refuse
+from patchflow.reports.web.people_parts import confirm, crumbs, keeper, person, place
 from patchflow.web import parts, words
+from patchflow.web.fields import refuse
 from patchflow.web.tables import Column, Table
 from patchflow.web.verbs import Verb
 

@@ -29,6 +29,7 @@ from patchflow.notices import webhooks
 from patchflow.notices.kinds import find, kinds
 from patchflow.notices.models import DeliveryState, Webhook, WebhookDelivery
 from patchflow.web import parts, words
+from patchflow.web.fields import refuse
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Verb
 
@@ -64,12 +65,6 @@ def webhook_form(data: Any, hook: Webhook) -> WebhookForm:
     """A webhook as the form shows it."""
     given = {"name": hook.name, "url": hook.url, "kind_names": hook.kinds, "roles": hook.roles}
     return WebhookForm(data, initial=given)
-
-
-def _refuse(form: forms.Form, refusal: Refusal) -> None:
-    for blocker in refusal.blockers:
-        name = blocker.code.rpartition(".")[2]
-        form.add_error(name if name in form.fields else None, blocker.sentence)
 
 
 def _keeper(request: HttpRequest) -> User:
@@ -272,7 +267,7 @@ def webhook_add(request: HttpRequest) -> HttpResponseBase:
         try:
             hook, secret = webhooks.add(actor=actor, at=now, **form.cleaned_data)
         except Refusal as refusal:
-            _refuse(form, refusal)
+            refuse(form, refusal)
         else:
             return _with_secret(request, hook, secret, now)
     context = {
@@ -307,7 +302,7 @@ def webhook_revise(request: HttpRequest, pk: int) -> HttpResponseBase:
         try:
             webhooks.revise(webhook_id=hook.pk, actor=actor, at=timezone.now(), **form.cleaned_data)
         except Refusal as refusal:
-            _refuse(form, refusal)
+            refuse(form, refusal)
         else:
             messages.success(request, _("Saved. What waits goes to the new address."))
             return redirect(_place(hook))
