@@ -55,6 +55,21 @@ def tried(form: forms.Form, act: Callable[..., Any], /, **said: Any) -> Any:
         return None
 
 
+def form_page(
+    request: HttpRequest, form: forms.Form, title: str, cancel_url: str, barred: list[Blocker], *, below: parts.Crumb
+) -> HttpResponse:
+    """The page of a form about what stands in the list `below`; `barred`: why it is not sent now, said before anybody fills it."""
+    context = {
+        "title": title,
+        "phase": 1,
+        "form": form,
+        "barred": [] if request.method == "POST" else barred,
+        "cancel_url": cancel_url,
+        "crumbs": [below, parts.Crumb(title)],
+    }
+    return render(request, "web/form.html", context, status=400 if form.errors else 200)
+
+
 def retire_barred(obj: HostGroup | ServiceWindow, right: str, over: Any, user: User) -> list[Blocker]:
     """Why a group or window is not retired now: no right to it, or it is retired already."""
     gone = [Blocker("conflict.retired", _("It is retired already."))] if obj.retired_at is not None else []

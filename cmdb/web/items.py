@@ -22,7 +22,7 @@ from cmdb.enums import Criticality, Environment, ItemState, Link
 from cmdb.models import ConfigurationItem, Host, SupportGroup
 from cmdb.queries.items import OTHERS, hosts_under, links_of
 from cmdb.web.forms import ReasonForm, posted
-from cmdb.web.host_verbs import tried
+from cmdb.web.host_verbs import form_page, tried
 from cmdb.web.hosts import who
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import Blocker
@@ -270,15 +270,8 @@ def item_link(request: HttpRequest, pk: int) -> HttpResponseBase:
 def _form(
     request: HttpRequest, form: forms.Form, title: str, cancel_url: str, barred: list[Blocker]
 ) -> HttpResponseBase:
-    context = {
-        "title": title,
-        "phase": 1,
-        "form": form,
-        "barred": [] if request.method == "POST" else barred,
-        "cancel_url": cancel_url,
-        "crumbs": [parts.Crumb(_("Services"), reverse("cmdb:item-list")), parts.Crumb(title)],
-    }
-    return render(request, "web/form.html", context, status=400 if form.errors else 200)
+    listed = parts.Crumb(_("Services"), reverse("cmdb:item-list"))
+    return form_page(request, form, title, cancel_url, barred, below=listed)
 
 
 @login_required

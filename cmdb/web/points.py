@@ -22,7 +22,7 @@ from cmdb.enums import ItemKind, ItemState, PointAnswer, PointState, WhenSilent
 from cmdb.models import ConfigurationItem, DistributionPoint, Host, HostGroup
 from cmdb.queries.points import hosts_of, served_by
 from cmdb.web.forms import ReasonForm, posted
-from cmdb.web.host_verbs import tried
+from cmdb.web.host_verbs import form_page, tried
 from cmdb.web.hosts import who
 from cmdb.web.point_words import RULES, limit_of
 from patchflow.kernel import audit
@@ -258,15 +258,8 @@ def _tell(request: HttpRequest, point: DistributionPoint, done: str) -> None:
 def _form(
     request: HttpRequest, form: forms.Form, title: str, cancel_url: str, barred: list[Blocker]
 ) -> HttpResponseBase:
-    context = {
-        "title": title,
-        "phase": 1,
-        "form": form,
-        "barred": [] if request.method == "POST" else barred,
-        "cancel_url": cancel_url,
-        "crumbs": [parts.Crumb(_("Distribution points"), reverse("cmdb:point-list")), parts.Crumb(title)],
-    }
-    return render(request, "web/form.html", context, status=400 if form.errors else 200)
+    listed = parts.Crumb(_("Distribution points"), reverse("cmdb:point-list"))
+    return form_page(request, form, title, cancel_url, barred, below=listed)
 
 
 @login_required
