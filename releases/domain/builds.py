@@ -162,7 +162,7 @@ def _resolve_class(plan: ClassPlan, executor: Executor, *, at: datetime) -> Reso
 def _ask(plan: ClassPlan, executor: Executor, *, at: datetime) -> tuple[int, DryRun]:
     """The dry run on the first representative that can be reached, and has a way for its package lists."""
     wanted = sorted({(w.name, w.version) for w in plan.wanted})
-    reasons = []
+    reasons: list[str] = []
     for host_id in plan.representatives[:ASKED]:
         try:
             endpoint = endpoint_of(host_id)
