@@ -71,12 +71,16 @@ NEXT: dict[str, tuple[str, str]] = {
     ),
     ReleaseState.DEPLOYING: (gettext_noop("Its rollout goes through the rings."), ""),
     ReleaseState.DEPLOYED: (
-        gettext_noop("Somebody who did not start it completes its review; then a release manager completes it."),
+        gettext_noop(
+            "Somebody who carried out nothing of it completes its review; then a release manager completes it."
+        ),
         "",
     ),
     ReleaseState.ROLLING_BACK: (gettext_noop("The hosts go back to their previous versions."), ""),
     ReleaseState.ROLLED_BACK: (
-        gettext_noop("Somebody who did not start it completes its review; then a release manager completes it."),
+        gettext_noop(
+            "Somebody who carried out nothing of it completes its review; then a release manager completes it."
+        ),
         "",
     ),
     ReleaseState.COMPLETED: (gettext_noop("Nothing more: it is completed and reviewed."), ""),
