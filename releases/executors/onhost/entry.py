@@ -38,6 +38,8 @@ def start(request: dict[str, Any], shipped: str) -> dict[str, Any]:
         else:
             other = at_work(root, shipped)
             if other and other != ledger.key:
+                if order["action"] != "stage" and Ledger(root, other).order["action"] == "stage":
+                    Ledger(root, other).cancel()  # what only lays files ready makes way
                 return {"word": "busy", "reason": f"job {other} lives on this host"}
             way = request.get(
                 "way"

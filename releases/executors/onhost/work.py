@@ -121,9 +121,7 @@ class Job:
             self.manager.go_through(self.way, self.ledger.folder)
             self.ledger.append("accepted", "downloads " + ways.named(self.way), way=self.way)
         try:
-            if self.order["refresh"]:
-                self.manager.refresh(self.log)
-            plan = self.stage(todo)
+            plan = self.plan_for(todo)
         except Refused as no:
             raise said_with_way(no, self.way) from None
         if self.action == "stage":
@@ -169,13 +167,35 @@ class Job:
         past = self.action in ("install", "stage") and self.manager.newer(now["version"], package["to_version"])
         return past or now["version"] == package["to_version"]
 
+    def plan_for(self, todo: Packages) -> Plan:
+        """Staged, with fresh lists; where every file was staged ahead, with the lists of then, so that nothing is fetched now. If
+        those do not do, everything is fetched as if nothing had been staged."""
+        if self.order["refresh"] and not self.laid_ready(todo):
+            self.manager.refresh(self.log)
+        elif self.order["refresh"]:
+            try:
+                return self.stage(todo)
+            except Refused as no:
+                self.ledger.append("accepted", "what was staged ahead does not do, so it is fetched: " + no.reason)
+                shutil.rmtree(self.archives, ignore_errors=True)
+                self.manager.refresh(self.log)
+        return self.stage(todo)
+
+    def laid_ready(self, todo: Packages) -> bool:
+        """Whether an earlier staging left a file of the signed size for each package that needs one."""
+        if self.action == "stage":
+            return False
+        signed = {(a["package"], a["version"], a["arch"]): a for a in self.order["artifacts"]}
+        needed = [(p["name"], p["to_version"], p["arch"]) for p in todo if p["to_version"]]
+        return bool(needed) and all(key in signed and self.in_store(signed[key]) for key in needed)
+
     def stage(self, todo: Packages) -> Plan:
         """Dry run, download, compare: nothing on the host has changed when this returns or refuses."""
         os.makedirs(os.path.join(self.archives, "partial"), exist_ok=True)
         plan = self.manager.simulate(todo, self.archives, self.downgrade, self.log)
         contained(plan, self.packages)
         self.call_off()
-        self.from_store(plan.fetched)
+        ahead = self.from_store(plan.fetched)
         if plan.fetched:
             self.manager.fetch(todo, self.archives, self.downgrade, self.log, self.order["timeouts"]["download"])
         files = compare_files(self.manager, self.archives, plan.fetched, self.order["artifacts"])
@@ -184,10 +204,13 @@ class Job:
         else:
             self.manager.rehearse(todo, plan, files, self.downgrade, self.log)
         self.call_off()
-        came = {"point": self.way["point"]} if self.way else {}
+        came: dict[str, Any] = {"point": self.way["point"]} if self.way else {}
+        if ahead:
+            came["ahead"] = ahead
         self.ledger.append(
             "staged",
-            f"{len(files)} files are there and are the signed ones",
+            f"{len(files)} files are there and are the signed ones"
+            + (f", {ahead} of them staged ahead" if ahead else ""),
             bytes=sum(a["size"] for a in files.values()),
             **came,
         )
@@ -302,15 +325,28 @@ class Job:
 
     # ------------------------------------------------------- files for later
 
-    def from_store(self, changes: Changes) -> None:
-        """What an earlier staging left is used again, and compared again like everything."""
-        wanted = {(a["package"], a["version"], a["arch"]): a for a in self.order["artifacts"]}
+    def from_store(self, changes: Changes) -> int:
+        """What an earlier staging left is used again, and compared again like everything; how many files. One that is no longer
+        what was signed is thrown away, and fetched."""
+        wanted, used = {(a["package"], a["version"], a["arch"]): a for a in self.order["artifacts"]}, 0
         for (name, arch), (_, to) in changes.items():
             artifact = wanted.get((name, to, arch))
-            if artifact and "/" not in artifact["filename"]:
-                stored = os.path.join(self.ledger.root, "store", artifact["sha256"] + self.manager.suffix)
-                if os.path.exists(stored):
-                    shutil.copyfile(stored, os.path.join(self.archives, artifact["filename"]))
+            if not artifact or "/" in artifact["filename"] or not self.in_store(artifact):
+                continue
+            stored = self.stored(artifact)
+            if sha256(stored) != artifact["sha256"]:
+                os.unlink(stored)
+                continue
+            shutil.copyfile(stored, os.path.join(self.archives, artifact["filename"]))
+            used += 1
+        return used
+
+    def stored(self, artifact: Mapping[str, Any]) -> str:
+        return os.path.join(self.ledger.root, "store", artifact["sha256"] + self.manager.suffix)
+
+    def in_store(self, artifact: Mapping[str, Any]) -> bool:
+        path = self.stored(artifact)
+        return os.path.isfile(path) and os.path.getsize(path) == artifact["size"]
 
     def to_store(self, files: Mapping[str, Mapping[str, Any]]) -> None:
         store = os.path.join(self.ledger.root, "store")
@@ -319,7 +355,7 @@ class Job:
             if time.time() - os.path.getmtime(os.path.join(store, name)) > KEEP_STAGED:
                 os.unlink(os.path.join(store, name))
         for path, artifact in files.items():
-            target = os.path.join(store, artifact["sha256"] + self.manager.suffix)
+            target = self.stored(artifact)
             shutil.copyfile(path, target + ".new")
             os.replace(target + ".new", target)
 

@@ -554,12 +554,65 @@ def test_staged_files_are_used_later_without_the_repository(executor: SshExecuto
 
     fresh_host.lab.repository("down")
     try:
-        done = ended(executor, start(executor, replace(order, refresh=False))).result
+        done = ended(executor, start(executor, order))
     finally:
         fresh_host.lab.repository("up")
+    assert done.result is not None
+    assert done.result.outcome is Stage.SUCCEEDED, done.result.reason
+    assert fresh_host.state("acme-tool") == "1.1 installed"
+    staged = next(event for event in done.events if event.stage is Stage.STAGED)
+    assert staged.message == "1 files are there and are the signed ones, 1 of them staged ahead"
+    assert staged.data["ahead"] == 1
+
+
+def test_a_staged_file_that_was_changed_since_is_fetched_again(executor: SshExecutor, fresh_host: FreshHost) -> None:
+    order = order_for(executor, fresh_host.endpoint, ("acme-tool", "1.1"))
+    ended(executor, start(executor, replace(order, job_key="stage.1", action=Action.STAGE)))
+    stored = f"/var/lib/patchflow/store/{order.artifacts[0].sha256}.deb"
+    fresh_host.ssh(f"sudo sh -c 'printf X | dd of={stored} bs=1 seek=100 conv=notrunc status=none'")
+
+    done = ended(executor, start(executor, order))
+
+    assert done.result is not None
+    assert done.result.outcome is Stage.SUCCEEDED, done.result.reason
+    assert fresh_host.state("acme-tool") == "1.1 installed"
+    assert [e.message for e in done.events if e.stage is Stage.STAGED] == ["1 files are there and are the signed ones"]
+    assert fresh_host.ssh(f"sudo test -e {stored} || echo gone") == "gone"
+
+
+def test_lists_that_do_not_do_any_more_are_fetched_although_the_files_are_there(
+    executor: SshExecutor, fresh_host: FreshHost
+) -> None:
+    order = order_for(executor, fresh_host.endpoint, ("acme-tool", "1.1"))
+    ended(executor, start(executor, replace(order, job_key="stage.1", action=Action.STAGE)))
+    fresh_host.ssh("sudo find /var/lib/apt/lists -type f -delete")
+
+    done = ended(executor, start(executor, order))
+
+    assert done.result is not None
+    assert done.result.outcome is Stage.SUCCEEDED, done.result.reason
+    assert any("what was staged ahead does not do, so it is fetched" in event.message for event in done.events)
+    assert [e.data.get("ahead") for e in done.events if e.stage is Stage.STAGED] == [1]
+
+
+def test_a_job_that_comes_while_files_are_laid_ready_has_them_make_way(
+    executor: SshExecutor, fresh_host: FreshHost
+) -> None:
+    order = order_for(executor, fresh_host.endpoint, ("acme-tool", "1.1"))
+    lock = "import fcntl, time; f = open('/var/lib/dpkg/lock-frontend', 'w'); fcntl.lockf(f, fcntl.LOCK_EX); time.sleep(30)"
+    fresh_host.ssh(f'sudo systemd-run --quiet --unit locker python3 -c "{lock}"; sleep 0.5')
+    staging = start(executor, replace(order, job_key="stage.1", action=Action.STAGE))
+
+    busy = executor.start(Batch(orders=(order,))).jobs[0].answer
+    ahead = ended(executor, staging).result
+
+    assert busy.word == "busy"
+    assert ahead is not None
+    assert (ahead.outcome, ahead.code) == (Stage.CANCELLED, "cancelled")
+    fresh_host.ssh("sudo systemctl stop locker")
+    done = ended(executor, start(executor, order)).result
     assert done is not None
     assert done.outcome is Stage.SUCCEEDED
-    assert fresh_host.state("acme-tool") == "1.1 installed"
 
 
 def test_restart_where_the_host_asks_for_it_then_verified(executor: SshExecutor, fresh_host: FreshHost) -> None:

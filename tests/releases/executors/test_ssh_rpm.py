@@ -292,12 +292,13 @@ def test_staged_files_are_used_later_without_the_repository(
 
     fresh_rpm_host.lab.repository("down")
     try:
-        done = ended(executor, start(executor, replace(order, refresh=False))).result
+        done = ended(executor, start(executor, order))
     finally:
         fresh_rpm_host.lab.repository("up")
-    assert done is not None
-    assert done.outcome is Stage.SUCCEEDED, done.reason
+    assert done.result is not None
+    assert done.result.outcome is Stage.SUCCEEDED, done.result.reason
     assert fresh_rpm_host.state("acme-tool") == "1.1-1"
+    assert [e.data.get("ahead") for e in done.events if e.stage is Stage.STAGED] == [1]
 
 
 # ------------------------------------------------------------- once, and found again
