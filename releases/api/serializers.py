@@ -15,6 +15,7 @@ from patchflow.kernel.enums import Verdict
 from releases.amending import joined
 from releases.confidence import LEAST_CONFIDENCE, MOST_CONFIDENCE, USUAL_CONFIDENCE
 from releases.diversity import MOST_CLASS_HOSTS
+from releases.domain.profiles import STAGED_AT_MOST
 from releases.enums import OfflineRule, ReleaseOutcome, RestartMode
 from releases.models import (
     AcceptancePlan,
@@ -200,7 +201,7 @@ class InstallProfileSerializer(serializers.ModelSerializer[InstallProfile]):
             "id", "name", "revision", "restart", "restart_kinds", "countdown_seconds", "max_minutes_each", "max_minutes_total", "notify",
             "notice_hours", "acknowledge",
             "postponements", "deadline_hours", "close_programs", "inventory_after", "checks", "steps", "min_alive",
-            "min_alive_percent", "offline", "catch_up_minutes", "defined_at",
+            "min_alive_percent", "offline", "catch_up_minutes", "stage_hours", "defined_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -416,6 +417,12 @@ class DefineProfileSerializer(serializers.Serializer[Any]):
     )
     catch_up_minutes = serializers.IntegerField(
         min_value=0, max_value=10080, default=0, help_text="So long it is tried again; 0: while its window is open."
+    )
+    stage_hours = serializers.IntegerField(
+        min_value=0,
+        max_value=STAGED_AT_MOST,
+        default=0,
+        help_text="So long before its window the files are laid ready on a host; 0: fetched in the window.",
     )
     checks = CheckSerializer(many=True, required=False, default=list)
     steps = NamedStepSerializer(many=True, required=False, default=list, help_text="In their order.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_noop, ngettext
 
 from cmdb.enums import MachineKind
 from patchflow.kernel import registry
@@ -23,9 +23,12 @@ SAID = {
     "deadline_hours": gettext_noop("keep a deadline of postponements"),
     "close_programs": gettext_noop("close programs"),
     "steps": gettext_noop("carry out steps before and after the installation"),
+    "stage_hours": gettext_noop("lay files ready on the hosts before the window"),
 }
 
 
+STAGED_AT_MOST = 168
+"""Hours. A host keeps for thirty days what was laid ready there."""
 SEVERAL = {"server": english("servers"), "workstation": english("workstations")}
 ALWAYS, ASKED_FOR = english("it is restarted always"), english("it is restarted if something asks for it")
 
@@ -78,6 +81,22 @@ def offline_rule(profile: Mapping[str, Any]) -> str:
     if rule == OfflineRule.CATCH_UP and minutes:
         return str(_("tried again for %(minutes)s minutes, then put off to its next window") % {"minutes": minutes})
     return str(rule.label)
+
+
+def stage_hours(profile: Mapping[str, Any]) -> int:
+    """How many hours before its window opens the files of a host are laid ready there; 0: its job fetches them in the window."""
+    return int(profile.get("stage_hours", 0))
+
+
+def staging_rule(profile: Mapping[str, Any]) -> str:
+    """When the files come to the hosts, in words."""
+    hours = stage_hours(profile)
+    if not hours:
+        return str(_("fetched in the window"))
+    said = ngettext(
+        "laid ready up to %(n)d hour before the window", "laid ready up to %(n)d hours before the window", hours
+    )
+    return said % {"n": hours}
 
 
 def countdown_minutes(profile: Mapping[str, Any]) -> int:
@@ -153,6 +172,13 @@ def profile_problems(values: Mapping[str, Any]) -> list[Blocker]:
     if values.get("catch_up_minutes", 0) and offline != OfflineRule.CATCH_UP:
         found.append(
             Blocker("profile.catch_up_minutes", "Minutes of trying again belong to hosts that are tried again.")
+        )
+    if not 0 <= values.get("stage_hours", 0) <= STAGED_AT_MOST:
+        found.append(
+            Blocker(
+                "profile.stage_hours",
+                english("Files are laid ready at most %(hours)s hours before a window.", hours=STAGED_AT_MOST),
+            )
         )
     restarts = values.get("restart", RestartMode.IF_NEEDED) != RestartMode.NEVER
     if restarts and not kinds:

@@ -339,7 +339,9 @@ class DryRun:
     code: str = ""
 
 
-PROFILE_RULES = ("restart", "countdown_seconds", "postponements", "deadline_hours", "close_programs", "steps")
+PROFILE_RULES = (
+    "restart", "countdown_seconds", "postponements", "deadline_hours", "close_programs", "steps", "stage_hours",
+)  # fmt: skip
 """Rules of an install profile that only whoever acts on the host can keep, by the names of their columns."""
 
 

@@ -17,6 +17,7 @@ from patchflow.kernel.blockers import kept
 from patchflow.kernel.json_text import read, text_from
 from releases.enums import SIMULATOR
 from releases.executors.base import (
+    Action,
     ArtifactSpec,
     Batch,
     CancelAnswer,
@@ -48,7 +49,7 @@ class SimulatorExecutor:
     """Answers like a real executor. `clock` gives the present (aware); the same seed and keys give the same course."""
 
     name = SIMULATOR
-    honours = frozenset({"restart", "countdown_seconds", "steps"})
+    honours = frozenset({"restart", "countdown_seconds", "steps", "stage_hours"})
     needs_connection = True
 
     def __init__(
@@ -147,6 +148,9 @@ class SimulatorExecutor:
                 return _answer("different", "this key is known for another order")
             return _answer("already", f"at {known.course.stage(moment.now)}")
         if other := moment.busy_job(address, but="" if habit == "forget" else order.job_key):
+            lives = moment.job(other)
+            if lives and lives.said and order.action is not Action.STAGE and read(lives.said)["action"] == Action.STAGE:
+                moment.cancel(other, address, lives.fence)  # what only lays files ready makes way
             return _answer("busy", f"job {other} lives on this host")
         moment.take_for_granted(address, order.packages)
         states = moment.states(address, order.packages)

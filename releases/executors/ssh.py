@@ -49,7 +49,7 @@ class SshExecutor:
     """
 
     name = "ssh"
-    honours = frozenset({"restart", "countdown_seconds", "steps"})
+    honours = frozenset({"restart", "countdown_seconds", "steps", "stage_hours"})
     needs_connection = True
 
     def __init__(self, *, timeout: float = 30, parallel: int = 10) -> None:

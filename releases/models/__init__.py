@@ -13,6 +13,7 @@ from releases.models.release import Release, ReleaseRFC
 from releases.models.review import PostImplementationReview, ReviewAnswer
 from releases.models.rollout import Ring, Rollout
 from releases.models.slip import PermissionSlip
+from releases.models.staging import Staging
 from releases.models.step import HostStep
 from releases.models.switch import KillSwitch
 from releases.models.task import HandTask
@@ -53,5 +54,6 @@ __all__ = [
     "ReviewDefinition",
     "Ring",
     "Rollout",
+    "Staging",
     "WindowChange",
 ]

@@ -64,6 +64,10 @@ class InstallProfile(Audited):
     catch_up_minutes = models.PositiveIntegerField(
         default=0, help_text="So long it is tried again, then put off to its next window; 0: while its window is open."
     )
+    stage_hours = models.PositiveSmallIntegerField(
+        default=0,
+        help_text="So many hours before its window opens the files of a host are laid ready there; 0: they are fetched in the window.",
+    )
     defined_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     defined_at = models.DateTimeField()
 

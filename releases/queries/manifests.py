@@ -210,7 +210,7 @@ def profile_entry(profile: InstallProfile | None, executor: str) -> dict[str, An
         "name", "revision", "restart", "restart_kinds", "countdown_seconds", "max_minutes_each", "max_minutes_total", "notify",
         "notice_hours", "acknowledge",
         "postponements", "deadline_hours", "close_programs", "inventory_after", "checks", "steps", "min_alive",
-        "min_alive_percent", "offline", "catch_up_minutes",
+        "min_alive_percent", "offline", "catch_up_minutes", "stage_hours",
     )  # fmt: skip
     return {**{key: getattr(profile, key) for key in keys}, "executor": executor}
 

@@ -19,7 +19,7 @@ from patchflow.kernel.models import SignOffRound
 from patchflow.kernel.signoffs import why_not_sign
 from patchflow.web.accounts import authenticated_at, confirmed
 from releases.domain import readiness
-from releases.domain.profiles import offline_rule, restart_rule
+from releases.domain.profiles import offline_rule, restart_rule, staging_rule
 from releases.models import Manifest, ReadinessReview, Release
 from releases.queries.access import demand_all
 from releases.queries.manifests import intact, refinement, since_previous
@@ -104,6 +104,7 @@ def _page(
         "ladder": rfc_parts.ladder(round_, now=now) if round_ else [],
         "restart": restart_rule(document["profile"]),
         "offline": offline_rule(document["profile"]),
+        "staging": staging_rule(document["profile"]),
         "steps": release_parts.step_rows(document),
         "may_sign": bool(round_ and round_.is_open and not reasons),
         "reasons": reasons,

@@ -15,6 +15,7 @@ from changes.web.rfc_forms import Area, Moment, ReasonForm, refuse
 from cmdb.enums import MachineKind
 from cmdb.models import Host, ServiceWindow
 from patchflow.kernel.enums import Verdict
+from releases.domain.profiles import STAGED_AT_MOST
 from releases.enums import OfflineRule, ReleaseOutcome, RestartMode
 from releases.models import InstallProfile
 from releases.web.step_forms import StepsField
@@ -200,6 +201,14 @@ class DefineProfileForm(forms.Form):
         required=False,
         help_text=_("Then it is put off to its next window; 0: as long as its window is open."),
     )
+    stage_hours = forms.IntegerField(
+        label=_("Lay files ready so many hours before the window"),
+        min_value=0,
+        max_value=STAGED_AT_MOST,
+        initial=0,
+        required=False,
+        help_text=_("Nothing is installed before the window opens; 0: files are fetched in the window."),
+    )
     notice_hours = forms.IntegerField(
         label=_("Hours of notice before a ring starts"),
         min_value=0,
@@ -225,6 +234,7 @@ class DefineProfileForm(forms.Form):
         given = super().clean() or self.cleaned_data
         given["offline"] = given.get("offline") or OfflineRule.CATCH_UP
         given["catch_up_minutes"] = given.get("catch_up_minutes") or 0
+        given["stage_hours"] = given.get("stage_hours") or 0
         return given
 
 

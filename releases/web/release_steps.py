@@ -15,6 +15,7 @@ from changes.models import SoftwareUpdate
 from patchflow.kernel.sentences import say
 from patchflow.web import words
 from releases.domain.checklist import Item
+from releases.domain.profiles import staging_rule
 from releases.enums import ArtifactUse
 from releases.models import Build, Release
 from releases.queries.releases import Proof
@@ -151,6 +152,7 @@ def _profile_lines(release: Release) -> list[str]:
             "each": profile.max_minutes_each,
             "total": profile.max_minutes_total,
         },
+        *([staging_rule({"stage_hours": profile.stage_hours})] if profile.stage_hours else []),
     ]
 
 

@@ -22,7 +22,7 @@ from patchflow.kernel.rules import capability, failing
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Verb
 from releases.domain import acceptance, plans, releases
-from releases.domain.profiles import offline_rule
+from releases.domain.profiles import offline_rule, staging_rule
 from releases.models import HostStep, InstallProfile, Release
 from releases.web import builder_forms
 from releases.web import release_forms as shapes
@@ -207,6 +207,9 @@ PROFILE_COLUMNS = (
         gettext_lazy("Offline"),
         lambda p: offline_rule({"offline": p.offline, "catch_up_minutes": p.catch_up_minutes}),
         name="offline",
+    ),
+    Column(
+        gettext_lazy("When files are fetched"), lambda p: staging_rule({"stage_hours": p.stage_hours}), name="staging"
     ),
     Column(gettext_lazy("Minutes each"), "max_minutes_each", numeric=True),
     Column(gettext_lazy("Minutes in all"), "max_minutes_total", numeric=True),

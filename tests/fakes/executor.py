@@ -48,7 +48,7 @@ class Machine:
 class FakeExecutor:
     """Acts at once when an order is started. `needs`: package → others that come along with it, at these versions."""
 
-    honours = frozenset({"restart", "countdown_seconds", "steps"})
+    honours = frozenset({"restart", "countdown_seconds", "steps", "stage_hours"})
     needs_connection = True
 
     def __init__(self, repository: Repository, name: str = "fake") -> None:
