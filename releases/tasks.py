@@ -8,7 +8,7 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
-from releases.domain import acceptance_work, advance, builds, jobs
+from releases.domain import acceptance_work, advance, builds, jobs, stagings
 
 
 @shared_task(bind=True)
@@ -39,3 +39,9 @@ def run_job(self: Any, *, job_id: int, **_: Any) -> None:
 def run_jobs(self: Any, *, job_ids: list[int], **_: Any) -> None:
     """Visits many jobs together: orders and follows, for some seconds."""
     jobs.run_many(job_ids=job_ids, owner=str(self.request.id), now=timezone.now, wait=time.sleep)
+
+
+@shared_task(bind=True)
+def stage_ring(self: Any, *, ring_id: int, **_: Any) -> None:
+    """Visits the hosts of a ring on which files are to be laid ready before their window."""
+    stagings.run(ring_id=ring_id, owner=str(self.request.id), now=timezone.now)

@@ -6,6 +6,7 @@ windows and steps as signed → the starter still has the right. The gates of ea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -247,13 +248,13 @@ GATES: list[NamedGate[Whole]] = [
 ]
 
 
-def ask_whole(rollout: Rollout, *, at: datetime) -> Slip:
+def ask_whole(rollout: Rollout, *, at: datetime, gates: Sequence[NamedGate[Whole]] = GATES) -> Slip:
     """All gates of the rollout, in order. A refusal halts it; what can pass waits."""
     try:
         with transaction.atomic():
-            return ask(GATES, Whole(rollout, at), at=at, guarded=False)
+            return ask(gates, Whole(rollout, at), at=at, guarded=False)
     except DatabaseError:  # each by itself, so that it shows which of them
-        return ask(GATES, Whole(rollout, at), at=at)
+        return ask(gates, Whole(rollout, at), at=at)
 
 
 # --- the same reasons before a verb -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ restarted by → reachable by a registered executor → a way for its downloads 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -328,22 +328,24 @@ GATES: list[NamedGate[Target]] = [
 ]
 
 
-def ask_hosts(batch: Batch, *, limit: int) -> list[tuple[Job, Slip]]:
+def ask_hosts(batch: Batch, *, limit: int, gates: Sequence[NamedGate[Target]] = GATES) -> list[tuple[Job, Slip]]:
     """Every job of the batch with its slip, until `limit` may run; the rest are not asked now."""
     try:
         with transaction.atomic():
-            return _ask_hosts(batch, limit, guarded=False)
+            return _ask_hosts(batch, limit, gates, guarded=False)
     except DatabaseError:
         batch.forget()
-        return _ask_hosts(batch, limit, guarded=True)
+        return _ask_hosts(batch, limit, gates, guarded=True)
 
 
-def _ask_hosts(batch: Batch, limit: int, *, guarded: bool) -> list[tuple[Job, Slip]]:
+def _ask_hosts(
+    batch: Batch, limit: int, gates: Sequence[NamedGate[Target]], *, guarded: bool
+) -> list[tuple[Job, Slip]]:
     found: list[tuple[Job, Slip]] = []
     for job in batch.jobs:
         if len(batch.through) >= limit:
             break
-        slip = ask(GATES, Target(batch, job), at=batch.at, guarded=guarded, told=batch.told)
+        slip = ask(gates, Target(batch, job), at=batch.at, guarded=guarded, told=batch.told)
         if slip.runs:
             batch.let_through(job.host_id)
         found.append((job, slip))

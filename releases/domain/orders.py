@@ -18,7 +18,7 @@ from releases.executors.base import (
     RestartPolicy,
     Step,
 )
-from releases.models import Job
+from releases.models import Job, Staging
 from releases.queries.reach import endpoints_for
 from releases.queries.rollouts import Signed, signed
 from releases.queries.steps import steps_for
@@ -119,6 +119,20 @@ class Orders:
             health=self._health,
             steps=self.steps(job.host_id),
             machine_id=self.document.hosts[job.host_id]["fingerprint"].partition("/")[0],
+        )
+
+    def staging(self, row: Staging, *, fence: int) -> JobOrder:
+        """The order to lay ready what this job will install: the same packages and files, under a key of its own. No step, no
+        restart and no check goes with it."""
+        packages = self.packages(row.job.host_id)
+        return JobOrder(
+            job_key=row.key,
+            fence=fence,
+            endpoint=self.endpoint(row.job.host_id),
+            action=Action.STAGE,
+            packages=packages,
+            artifacts=self.files(packages),
+            machine_id=self.document.hosts[row.job.host_id]["fingerprint"].partition("/")[0],
         )
 
     def recovery(self, job: Job, *, fence: int) -> JobOrder:

@@ -186,7 +186,8 @@ def _columns(slip: Slip, job: Job | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def keep_many(asked: Iterable[tuple[Job, Slip]], *, rollout: Rollout, at: datetime) -> None:
-    """Writes the slips of many jobs at once."""
+def keep_many(asked: Iterable[tuple[Job, Slip]], *, rollout: Rollout, at: datetime, ahead: bool = False) -> None:
+    """Writes the slips of many jobs at once; `ahead`: about laying their files ready, not about the jobs."""
     same = {"rollout_id": rollout.pk, "asked_at": at}
-    many.insert(PermissionSlip, [_columns(slip, job) for job, slip in asked], same=same)
+    rows = [_columns(slip, job) for job, slip in asked]
+    many.insert(PermissionSlip, [{**row, "attempt": 0} for row in rows] if ahead else rows, same=same)

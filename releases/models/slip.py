@@ -17,7 +17,7 @@ from releases.models.rollout import Rollout
 class PermissionSlip(InsertOnly):
     """Run, defer or refuse. `gates`: [{gate, verdict, input, sentence}] in the order asked; later ones "not asked".
 
-    `job` empty: about the rollout as a whole.
+    `job` empty: about the rollout as a whole. `attempt` 0 of a job: about laying its files ready before its window.
     """
 
     rollout = models.ForeignKey(Rollout, models.PROTECT, related_name="slips", db_index=False)

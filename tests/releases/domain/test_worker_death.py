@@ -13,11 +13,13 @@ import random
 import re
 import shutil
 import signal
+import sqlite3
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from datetime import time as clock_time
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,10 @@ import pytest
 from django.db import connection, connections
 
 from patchflow.kernel import faults
-from releases.domain import crews, rollouts, working
+from releases.domain import crews, rollouts, stagings, working
 from releases.executors.base import PackageState
 from releases.executors.simulator_plan import Habit
-from releases.models import AcceptanceRun, Job, Release, Rollout  # noqa: F401  loaded before a process is forked
+from releases.models import AcceptanceRun, Job, Release, Rollout, Staging  # noqa: F401  loaded before a process is forked
 from tests.factories.rollouts import PACKAGE, Deployment
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -45,6 +47,7 @@ CREW = [
     "after_leases", "before_give", "given", "after_give", "after_journals", "after_looks", "before_record", "after_record",
     "before_leave",
 ]  # fmt: skip
+AHEAD = ["after_staging_leases", "before_staging", "staging_given", "staging_heard", "staging_recorded"]
 ELSEWHERE = {"before_send", "after_send"}
 """Of notices: `tests/patchflow/notices/test_smtp.py` kills there."""
 
@@ -237,6 +240,39 @@ def test_a_crew_may_die_at_every_named_place(yard: Callable[..., Yard], tmp_path
     assert trials(made, CREW, tmp_path, together=True) == {}
 
 
+def test_who_lays_files_ready_may_die_at_every_named_place(yard: Callable[..., Yard], tmp_path: Path) -> None:
+    """Each host gets one order, whoever dies; nothing is installed, and the window's jobs find everything as it should be."""
+    made = yard(hosts=2, window={"starts_local": clock_time(12, 42)}, profile={"stage_hours": 4})
+    wrong: dict[str, Any] = {}
+    for point in AHEAD:
+        trial = made.copy(tmp_path / point)
+        act = functools.partial(lay_ready, trial)
+        ended_by, _said = trial.process(act, fault=point)
+        _ended_by, stand = trial.process(act)
+        if ended_by != signal.SIGKILL or stand != {"states": ["staged"] * 2, "orders": 2, "effects": 0, "leases": 0}:
+            wrong[point] = {"died": ended_by, **stand}
+    assert wrong == {}
+
+
+def lay_ready(trial: Yard) -> dict[str, Any]:
+    """What the scheduler and a worker do until no file is to be laid ready any more, and how things stand then."""
+    clock = trial.deployment.clock
+    clock.at = datetime.fromtimestamp(clock.at.timestamp() + 60, UTC)
+    Staging.objects.filter(lease_until__isnull=False).update(lease_until=datetime(2000, 1, 1, tzinfo=UTC))
+    for _turn in range(8):
+        stagings.sweep(now=clock.at)
+        stagings.run(ring_id=trial.deployment.ring().pk, owner="test", now=clock.now)
+        clock.wait(15)
+    with sqlite3.connect(trial.folder / "hosts.sqlite3") as ledger:
+        orders = ledger.execute("select count(*) from jobs where said != ''").fetchone()[0]
+    return {
+        "states": sorted(Staging.objects.values_list("state", flat=True)),
+        "orders": orders,
+        "effects": len(trial.deployment.simulator.effects()),
+        "leases": Staging.objects.filter(lease_until__isnull=False).count(),
+    }
+
+
 def test_a_worker_may_die_while_it_looks(yard: Callable[..., Yard], tmp_path: Path) -> None:
     made = yard(hosts=1, rings=[{"hosts": 1, "failure_limit": 2}])  # out of sight counts: a limit of one would halt
     made.deployment.habit(0, "lose")
@@ -271,6 +307,7 @@ def test_every_named_place_of_the_source_is_died_at() -> None:
         *WELL,
         *OUT_OF_SIGHT,
         *CREW,
+        *AHEAD,
         *(point for _prepare, _given, points in SCENES.values() for point in points),
     }
     assert died_at | ELSEWHERE == named | set(around(*moves))
