@@ -21,6 +21,7 @@ from releases.models import (
     PermissionSlip,
     Ring,
     Rollout,
+    Staging,
 )
 from releases.web.rollout_offers import back_verb
 from releases.web.rollout_parts import summed, tallies
@@ -150,6 +151,16 @@ class JobAdmin(VerbAdmin):
             why_not=lambda job, actor, _at: jobs.why_not_look(job, actor),
         ),
     )
+
+
+@admin.register(Staging)
+class StagingAdmin(VerbAdmin):
+    """Files laid ready before a window: what became of each host. Nobody does anything here, it goes by itself."""
+
+    list_display = ("key", "rollout", "ring", "state", "state_at", "code", "statement", "window_at", "not_before")
+    list_filter = ("state", "code")
+    search_fields = ("key", "job__host__name", "rollout__number")
+    list_select_related = ("rollout", "ring__rollout")
 
 
 @admin.register(PermissionSlip)

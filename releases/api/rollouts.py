@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db.models import Prefetch, QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -19,7 +19,7 @@ from patchflow.kernel.errors import Conflict, NotAllowed
 from patchflow.kernel.models import SignOffRound
 from releases.api.serializers import SimulatedField
 from releases.domain import jobs, partial, rings, rollbacks, rollouts, switches
-from releases.models import Job, JobEvent, KillSwitch, PermissionSlip, Ring, Rollout, WindowChange
+from releases.models import Job, JobEvent, KillSwitch, PermissionSlip, Ring, Rollout, Staging, WindowChange
 from releases.queries.rollouts import ring_counts
 from releases.queries.window_changes import hosts_in_sight
 
@@ -79,10 +79,31 @@ class RolloutSerializer(serializers.ModelSerializer[Rollout]):
         )
 
 
+class StagingSerializer(serializers.ModelSerializer[Staging]):
+    """The files of a host before its window: laid ready, or why not. `staged` is the host's own account."""
+
+    class Meta:
+        model = Staging
+        fields = (
+            "state",
+            "state_at",
+            "attempt",
+            "statement",
+            "reason",
+            "code",
+            "asked_at",
+            "ordered_at",
+            "window_at",
+            "ended_at",
+        )
+
+
 class JobSerializer(serializers.ModelSerializer[Job]):
-    """`statement`: what will happen to this host, or what happened, and why."""
+    """`statement`: what will happen to this host, or what happened, and why. `staging`: its files before the window; null where
+    none were asked for."""
 
     host_name = serializers.CharField(source="host.name")
+    staging = serializers.SerializerMethodField()
     simulated = SimulatedField(source="rollout.is_simulated")
 
     class Meta:
@@ -106,7 +127,13 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "result",
             "claimed_at",
             "ended_at",
+            "staging",
         )
+
+    @extend_schema_field(StagingSerializer(allow_null=True))
+    def get_staging(self, job: Job) -> Any:
+        row = getattr(job, "staging", None)
+        return StagingSerializer(row).data if row is not None else None
 
 
 class SlipSerializer(serializers.ModelSerializer[PermissionSlip]):
@@ -306,10 +333,10 @@ class JobViewSet(VerbViewSet):
     """One host of a rollout."""
 
     serializer_class = JobSerializer
-    filterset_fields = ("state", "rollout", "ring", "host")
+    filterset_fields = ("state", "rollout", "ring", "host", "staging__state")
 
     def visible(self) -> QuerySet[Any]:
-        return Job.objects.all().visible_to(self.request.user).select_related("host", "rollout")  # type: ignore[arg-type]
+        return Job.objects.all().visible_to(self.request.user).select_related("host", "rollout", "staging")  # type: ignore[arg-type]
 
     @extend_schema(request=ReasonSerializer, responses=JobSerializer)
     @action(detail=True, methods=["post"])
@@ -330,7 +357,7 @@ class JobViewSet(VerbViewSet):
     @extend_schema(responses=SlipSerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def slips(self, request: Request, pk: str | None = None) -> Response:
-        """Every verdict of the gates about this host, newest first."""
+        """Every verdict of the gates about this host, newest first; those with attempt 0 are about laying its files ready."""
         return self.table(SlipSerializer, self.get_object().slips.order_by("-pk")[:100])
 
     @extend_schema(responses=EventSerializer(many=True))

@@ -49,6 +49,17 @@ states.register(
     },
 )
 states.register(
+    "releases.staging",
+    {
+        "waiting": ("st-open", _("waiting")),
+        "ordered": ("st-run", _("being laid ready")),
+        "staged": ("st-good", _("laid ready")),
+        "failed": ("st-warn", _("could not be laid ready")),
+        "refused": ("st-open", _("not laid ready")),
+        "unknown": ("st-unk", _("nobody knows")),
+    },
+)
+states.register(
     "releases.permissionslip",
     {"run": ("st-good", _("run")), "defer": ("st-wait", _("deferred")), "refuse": ("st-bad", _("refused"))},
 )

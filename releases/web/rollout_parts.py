@@ -45,6 +45,8 @@ GATES = {
     "restart": gettext_lazy("Restart rule"),
     "reach": gettext_lazy("Reachable"),
     "downloads": gettext_lazy("A way for its downloads"),
+    "turn": gettext_lazy("Its job waits for its turn"),
+    "ahead": gettext_lazy("Some hours before its window"),
 }
 
 
@@ -313,5 +315,5 @@ def changes_of(job: Job) -> list[tuple[str, str]]:
 
 
 def slips_of(job: Job) -> Sequence[PermissionSlip]:
-    """Every verdict about the target, newest first."""
-    return list(job.slips.order_by("-pk")[:20])
+    """Every verdict about the target, newest first; not those about laying its files ready."""
+    return list(job.slips.exclude(attempt=0).order_by("-pk")[:20])

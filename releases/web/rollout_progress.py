@@ -19,10 +19,12 @@ from patchflow.kernel.models import User
 from patchflow.web import parts, states, words
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from releases.enums_rollout import OPEN_ROLLOUT, JobState, RolloutState
+from releases.enums_staging import StagingState
 from releases.forecast import Forecast
 from releases.models import Job, Rollout
 from releases.queries.progress import causes, forecast_of, log_of_all
 from releases.queries.rollouts import view_of
+from releases.web import stagings as staged
 from releases.web.causes import cause_words
 from releases.web.rollout_parts import GATES
 
@@ -115,9 +117,10 @@ def rollout_hosts(request: HttpRequest, pk: int) -> HttpResponseBase:
     rollout = _visible(request, pk)
     back = reverse("releases:rollout-detail", args=[pk])
     rings: list[tuple[str, Any]] = [(str(ring.pk), ring.name) for ring in rollout.rings.order_by("position")]
+    ahead = ["staging"] if staged.is_asked(rollout) else []
     listing = Listing(
         request,
-        Job.objects.filter(rollout=rollout).visible_to(request.user).select_related("host", "ring"),  # type: ignore[arg-type]
+        Job.objects.filter(rollout=rollout).visible_to(request.user).select_related("host", "ring", *ahead),  # type: ignore[arg-type]
         [
             Column(_("Host"), "host.name", url=lambda job: f"{back}?target={job.pk}#why", sort="name"),
             Column(_("State"), "state", state="releases.job"),
@@ -129,6 +132,7 @@ def rollout_hosts(request: HttpRequest, pk: int) -> HttpResponseBase:
                 name="attempt",
             ),
             Column(_("Since"), "state_at", age=True, numeric=True, sort="age"),
+            *([Column(_("Files"), staged.said_of, kept="mixed", name="files")] if ahead else []),
             Column(_("Why"), lambda job: job.statement or job.reason, kept="mixed", wide=True, name="why"),
         ],
         sorts={"name": ("host__name", "pk"), "age": ("-state_at", "-pk")},
@@ -137,6 +141,7 @@ def rollout_hosts(request: HttpRequest, pk: int) -> HttpResponseBase:
             Filter("state", _("State"), "state", JobState.choices),
             Filter("ring", _("Ring"), "ring", rings),
             Filter("code", _("Cause"), _of_cause, _cause_choices(rollout)),
+            *([Filter("staging", _("Files"), "staging__state", StagingState.choices)] if ahead else []),
             Filter("host", _("Host"), "host__name__icontains"),
         ],
         now=timezone.now(),

@@ -27,6 +27,7 @@ from releases.queries.rollouts import visible_rollouts
 from releases.web import release_parts
 from releases.web import rollout_parts as shown
 from releases.web import rollout_progress as progress
+from releases.web import stagings as staged
 from releases.web.rollout_offers import verbs_of_job, verbs_of_ring, verbs_of_rollout
 
 MATCHES = 12
@@ -155,6 +156,7 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "matches": [] if exact else matches[:MATCHES],
         "hosts_url": reverse("releases:rollout-hosts", args=[pk]),
         "causes": progress.cause_rows(rollout, actor),
+        "staged": staged.lines(rollout, actor),
         "forecast": progress.forecast_lines(rollout, now=now, stopped=switch is not None),
         "last_lines": progress.log_lines(list(log_of_all(rollout, actor)[: progress.LAST])),
         "log_url": reverse("releases:rollout-log", args=[pk]),
@@ -192,6 +194,7 @@ def _of_target(job: Job, actor: User, now: datetime) -> dict[str, Any]:
         "target": job,
         "target_facts": [
             *shown.changes_of(job),
+            *staged.facts_of(job),
             (_("Attempt"), str(job.attempt)),
             (_("Key of the job"), format_html('<span class="mono">{}</span>', job.job_key)),
         ],
