@@ -52,8 +52,8 @@ from releases.queries.rollouts import proven_once, signed
 
 RUN = "releases.tasks.stage_ring"
 S = StagingState
-CREW = 1000
-"""Hosts of one visit."""
+CREW = 200
+"""Hosts of one visit, of which a sweep makes one for each ring: so not all of them begin to download at once."""
 LEAST = timedelta(minutes=30)
 """So long before its window nothing is begun any more: a host takes no longer to fetch, or gives up."""
 OVERDUE = timedelta(hours=1)
