@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time as real
 from datetime import datetime, time, timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from cmdb.models import Connection, Host
 from cmdb.remote.connection import Endpoint
-from releases.domain import stagings
+from releases.domain import gates, stagings
 from releases.executors.ssh import SshExecutor
 from releases.models import JobEvent, Release, Staging
 from tests.factories.people import Cast
@@ -43,10 +44,19 @@ def on_a_real_host(deployment: Deployment, host: FreshHost, wanted: tuple[str, s
         }
         for a in order.artifacts
     ]  # fmt: skip
-    document["way_back"] = {"kind": "none", "hosts": [], "artifacts": []}
+    document["way_back"] = {
+        "kind": "reinstall_previous",
+        "hosts": [
+            {"host": row.pk, "packages": [{"name": p["name"], "arch": p["arch"], "to": p["from"]} for p in packages]}
+        ],
+        "artifacts": [  # nobody takes this way here
+            {**one, "version": p["from"], "sha256": "b" * 64}
+            for one, p in zip(document["artifacts"], packages, strict=True)
+        ],
+    }
     document["profile"]["restart"] = "never"
     document["revision"] = 2
-    Release.objects.filter(pk=deployment.release.pk).update(executor="ssh", way_back="none")
+    Release.objects.filter(pk=deployment.release.pk).update(executor="ssh")
     deployment.release.refresh_from_db()
     seal(deployment.release, document, deployment.cast, deployment.clock.at)
     verify_files(document, deployment.cast, deployment.clock.at)
@@ -61,8 +71,6 @@ def reach(row: Host, there: Endpoint, *, machine_id: str) -> None:
 
 
 def test_the_window_is_spent_installing(fresh_host: FreshHost, cast: Cast, now: datetime, tmp_path: Path) -> None:
-    import time as real
-
     deployment = make_deployment(
         cast, now, tmp_path, hosts=1, window={"starts_local": time(15, 42)}, profile={"stage_hours": 4}
     )
@@ -77,7 +85,10 @@ def test_the_window_is_spent_installing(fresh_host: FreshHost, cast: Cast, now: 
         real.sleep(0.5)
         deployment.clock.wait(15)
     ahead = Staging.objects.get()
-    assert ahead.state == "staged", ahead.statement
+    assert ahead.state == "staged", (
+        ahead.statement,
+        gates.ask_whole(deployment.rollout, at=deployment.clock.at).sentence,
+    )
     assert fresh_host.state("acme-tool") == "1.0 installed"
     assert deployment.states() == ["pending"]
 
