@@ -282,8 +282,8 @@ class Reader:
 
     def _read(self, text: str, part: bool) -> Found:
         whole = self._whole(text, part)
-        if whole.open_end:
-            return whole
+        if whole.open_end or whole.score >= letters(text):
+            return whole  # all of it is known: cut in parts no more can be
         found = most(self._parts(text), whole)
         return found if found.score else most(self._as_part(text), self._labelled(text))
 
@@ -294,7 +294,9 @@ class Reader:
         elif part and text in self.book.words:
             best = Found(letters(text), pgettext(self.book.words[text], text))
         own = best.score
-        for template, values in self._fitting(text):
+        for template, values in sorted(self._fitting(text), key=lambda one: -one[0].letters):
+            if best.score >= letters(text):
+                break  # nothing can be known of it beyond its letters
             self._attempt(FILLING)
             found = self._filled(template, values)
             if found.score and (found.score, template.letters) > (best.score, own):

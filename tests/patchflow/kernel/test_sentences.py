@@ -69,6 +69,13 @@ SAID = [
     # words alone are enough only where all of them are known
     ("zzcancelled or zzcancelled", "zzabgebrochen oder zzabgebrochen"),
     ("zzcancelled or else", "zzcancelled or else"),
+    # three sentences of one template: it is taken before parts of it are tried
+    (
+        "It lists 6 of 12 known advisories no more, which is over 20 %. Nothing was marked; what was new or changed was taken in. "
+        "Look at the source, then accept or refuse the loss.",
+        "Er führt 6 von 12 bekannten Advisories nicht mehr, das ist mehr als 20 %. Nichts wurde markiert; Neues und Geändertes "
+        "wurde übernommen. Sehen Sie sich die Quelle an, und nehmen Sie den Verlust dann an oder lehnen Sie ihn ab.",
+    ),
     ("", ""),
     ("Nobody knows this at 30 Mar 2026 09:42 UTC.", "Nobody knows this at 30 Mar 2026 09:42 UTC."),
 ]
