@@ -14,6 +14,7 @@ from changes.queries.cycles import output_of
 from changes.web.cycles import StepForm, step_barred
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.models import User
+from patchflow.kernel.sentences import say
 from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin
 
 
@@ -23,7 +24,7 @@ class StepInline(ReadOnlyInline):
 
     @admin.display(description=_("Output"))
     def brought(self, step: PhaseStep) -> str:
-        return output_of(step, self.actor)
+        return say(output_of(step, self.actor))
 
 
 class EventInline(ReadOnlyInline):

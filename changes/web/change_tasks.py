@@ -106,7 +106,7 @@ def changetask_detail(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "title": task.title,
         "phase": rfc_parts.phase_of(task.rfc),
-        "ident": [task.number, _("%(stage)s task") % {"stage": capfirst(task.get_stage_display())}],
+        "ident": [task.number, _("%(stage)s task") % {"stage": capfirst(str(task.get_stage_display()))}],
         "task": task,
         "held": task.held and task.is_undone,  # type: ignore[attr-defined]
         "late": change_task_parts.due(task, now) if task.due_at is not None and task.is_overdue(now) else "",

@@ -401,7 +401,7 @@ def evidence_statements(rfc: RFC, *, whole: bool, now: datetime) -> list[Stateme
     for stated in newest(rfc, at=now):
         row = stated.row
         css = "st-warn" if stated.outdated else {True: "st-good", False: "st-bad", None: "st-open"}[row.passed]
-        text = f"{capfirst(row.get_kind_display())}: {here(said_of(row, whole=whole), mixed=True)[:SUMMARY]}"
+        text = f"{capfirst(str(row.get_kind_display()))}: {here(said_of(row, whole=whole), mixed=True)[:SUMMARY]}"
         if stated.outdated:
             text = f"{text} {here(stated.outdated)}"
         found.append(Statement(css, text, words.at(row.at, now=now)))
@@ -415,7 +415,7 @@ def evidence_table(rows: Iterable[Evidence], *, whole: bool, now: datetime) -> T
     """Every statement, newest first."""
     return Table(
         [
-            Column(_("What it is"), lambda row: capfirst(row.get_kind_display()), name="kind"),
+            Column(_("What it is"), lambda row: capfirst(str(row.get_kind_display())), name="kind"),
             Column(
                 _("What it shows"), lambda row: here(said_of(row, whole=whole), mixed=True), wide=True, name="summary"
             ),

@@ -31,6 +31,7 @@ from changes.web import update_parts
 from changes.web.update_forms import ClassifyForm, RespondForm, refuse
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.rules import failing
+from patchflow.kernel.sentences import say
 from patchflow.web import states, wordtags
 from patchflow.web.parts import Crumb
 from patchflow.web.tables import Column, Filter, Listing, csv_response, list_page
@@ -283,7 +284,7 @@ def update_classify(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "title": _("Change the class of %(update)s") % {"update": update},
         "lede": (_("Now %(cls)s: %(why)s") if update.class_reason else _("Now %(cls)s."))
-        % {"cls": update.get_update_class_display(), "why": update.class_reason},
+        % {"cls": update.get_update_class_display(), "why": say(update.class_reason, mixed=True)},
         "phase": 2,
         "form": form,
         "submit_label": _("Change the class"),

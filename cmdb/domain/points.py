@@ -180,9 +180,9 @@ def knock(address: str) -> tuple[bool | None, str]:
         answer = posting.knock(address, allow_private=allowed)
     except posting.NotPosted as error:
         if error.final:
-            return None, f"{error} Name it in PATCHFLOW_OUTBOUND_ALLOW to have it asked."
+            return None, english("%(why)s Name it in PATCHFLOW_OUTBOUND_ALLOW to have it asked.", why=str(error))
         return False, str(error)
-    return True, f"It answered within {answer.milliseconds} ms."
+    return True, english("It answered within %(n)s ms.", n=answer.milliseconds)
 
 
 @workflow.verb("cmdb.point.checked", DistributionPoint, "point_id")

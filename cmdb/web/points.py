@@ -28,6 +28,7 @@ from cmdb.web.point_words import RULES, limit_of
 from patchflow.kernel import audit
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.models import User
+from patchflow.kernel.sentences import say
 from patchflow.web import parts, states, verbs, words, wordtags
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Reach, Verb
@@ -190,13 +191,13 @@ def _next(point: DistributionPoint, found: PointAnswer, hosts: int, now: datetim
         return parts.Next(_("It serves no host in your sight."), detail)
     served = ngettext("%(n)d host downloads through it.", "%(n)d hosts download through it.", hosts) % {"n": hosts}
     if found == PointAnswer.ANSWERING:
-        return parts.Next(served, point.check_reason)
+        return parts.Next(served, say(point.check_reason))
     rule = _("Meanwhile %(rule)s.") % {"rule": RULES[WhenSilent(point.when_silent)]}
     if found == PointAnswer.SILENT:
-        return parts.Next(_("It does not answer: somebody must mend it."), f"{point.check_reason} {rule}")
+        return parts.Next(_("It does not answer: somebody must mend it."), f"{say(point.check_reason)} {rule}")
     if point.checked_at is None:
         return parts.Next(_("Nobody knows yet whether it answers: check it."), rule)
-    why = point.check_reason if point.answered is None else _("The last check was %(age)s ago.") % {
+    why = say(point.check_reason) if point.answered is None else _("The last check was %(age)s ago.") % {
         "age": words.duration(now - point.checked_at)
     }  # fmt: skip
     return parts.Next(_("Nobody knows whether it answers."), f"{why} {rule}")
@@ -269,7 +270,7 @@ def point_check(request: HttpRequest, pk: int) -> HttpResponseBase:
     point = visible_point(request, pk)
     checked = points.check(point_id=point.pk, actor=who(request), at=timezone.now())
     tell = messages.success if checked.answered else messages.warning
-    tell(request, checked.check_reason)
+    tell(request, say(checked.check_reason))
     return redirect(point)
 
 

@@ -70,9 +70,9 @@ def _sent(
     try:
         addresses = resolver(url.host, port)
     except (OSError, UnicodeError) as error:
-        raise NotPosted(f"{url.host} has no address ({error}).") from None
+        raise NotPosted(english("%(host)s has no address (%(error)s).", host=url.host, error=error)) from None
     if not addresses:
-        raise NotPosted(f"{url.host} has no address.")
+        raise NotPosted(english("%(host)s has no address.", host=url.host))
     for one in addresses:
         if why := refusal(one, allow_private=allow_private):
             raise NotPosted(f"{url.host} is refused: {why}.", final=True)
@@ -93,4 +93,6 @@ def _sent(
             finally:
                 response.close()
     except httpx2.HTTPError as error:
-        raise NotPosted(f"{url.host} did not answer ({type(error).__name__}).") from None
+        raise NotPosted(
+            english("%(host)s did not answer (%(error)s).", host=url.host, error=type(error).__name__)
+        ) from None

@@ -158,7 +158,7 @@ def test_rows(
         steps = [
             Statement(
                 looks("releases.acceptancestep", s.outcome).css,
-                f"{capfirst(s.get_kind_display())}: {say(s.summary, mixed=True)}",
+                f"{capfirst(str(s.get_kind_display()))}: {say(s.summary, mixed=True)}",
                 words.at(s.at, now=now),
             )
             for s in (run.steps.all() if run else [])
