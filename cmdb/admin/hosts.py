@@ -163,7 +163,7 @@ def _reach(connection: Connection, actor: User, at: datetime, form: ReachForm) -
 class ConnectionAdmin(VerbAdmin):
     """A host key is accepted over the fingerprint that is shown: of one host at a time, never of a list."""
 
-    list_display = ("host", "__str__", "kind", "accepted_fingerprint", "last_test_ok", "last_tested_at")
+    list_display = ("host", "__str__", "kind", "fingerprint", "last_test_ok", "last_tested_at")
     list_filter = ("kind", "last_test_ok", "key_kind")
     search_fields = ("host__name", "address")
     list_select_related = ("host",)
@@ -187,6 +187,10 @@ class ConnectionAdmin(VerbAdmin):
             why_not=lambda one, actor, _at: _against_reaching(one, actor, "connection.edit"),
         ),
     )
+
+    @admin.display(description=_("Accepted key"))
+    def fingerprint(self, connection: Connection) -> str:
+        return connection.accepted_fingerprint
 
     def get_queryset(self, request: Any) -> Any:
         return super().get_queryset(request).filter(host__in=Host.objects.visible_to(request.user))

@@ -106,7 +106,7 @@ def lock(model: type[M], pk: Any) -> M:
     row = model._base_manager.select_for_update(of=("self",), no_key=True).order_by().filter(pk=pk).first()
     if row is None:
         raise Conflict(
-            english("This %(verbose_name)s no longer exists.", verbose_name=model._meta.verbose_name),
+            english("This %(verbose_name)s no longer exists.", verbose_name=model._meta.verbose_name_raw),
             code="conflict.gone",
         )
     return row
@@ -308,7 +308,7 @@ def _lock_parent(model: type[models.Model], pk: Any) -> Audited | None:
     peek = model._base_manager.order_by().filter(pk=pk).first()
     if peek is None:
         raise Conflict(
-            english("This %(verbose_name)s no longer exists.", verbose_name=model._meta.verbose_name),
+            english("This %(verbose_name)s no longer exists.", verbose_name=model._meta.verbose_name_raw),
             code="conflict.gone",
         )
     return _lock_parent_of(peek)

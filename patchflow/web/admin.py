@@ -12,16 +12,19 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from patchflow.kernel import trail, workflow
 from patchflow.kernel.blockers import said
 from patchflow.kernel.models import User
+from patchflow.kernel.sentences import say
 from patchflow.web.admin_verbs import AdminVerb, Ahead, Partly, Pressed, action, confirmed_on, fires, plain
 from patchflow.web.errors import ForNobody
+from patchflow.web.naming import kept_of, speak, told
 
 __all__ = ["AdminVerb", "Ahead", "Partly", "ReadOnlyInline", "VerbAdmin", "fires", "in_sight", "plain"]
 
@@ -51,6 +54,11 @@ class VerbAdmin(admin.ModelAdmin):
     show_full_result_count = False
     list_per_page = 50
 
+    def __init__(self, model: type[Model], site: admin.AdminSite) -> None:
+        super().__init__(model, site)
+        for each in (model, *(inline.model for inline in self.inlines)):
+            speak(each)
+
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
 
@@ -75,11 +83,14 @@ class VerbAdmin(admin.ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """What is named is shown, also columns that no form can hold: the state is one."""
         has_state = any(column.name == "state" for column in self.model._meta.concrete_fields)
-        return [*self.readonly_fields, *(self.fields or (["state"] if has_state else []))]
+        return told(self.model, [*self.readonly_fields, *(self.fields or (["state"] if has_state else []))])
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Its state first: it is what people look for."""
-        return sorted(super().get_fields(request, obj), key=lambda name: name != "state")
+        return told(self.model, sorted(super().get_fields(request, obj), key=lambda name: name != "state"))
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return told(self.model, super().get_list_display(request))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = in_sight(super().get_queryset(request), request.user)
@@ -114,7 +125,9 @@ class VerbAdmin(admin.ModelAdmin):
             raise ForNobody(_("Nobody adds rows here: they come by verbs."))
         if request.method == "POST":
             raise ForNobody(_("Nobody types into rows here: they are changed by verbs, the actions of the list."))
-        return super().changeform_view(request, object_id, form_url, extra_context)
+        obj = self.get_object(request, unquote(object_id))
+        shown = {"subtitle": say(str(obj), mixed=True) if obj else None}
+        return super().changeform_view(request, object_id, form_url, {**shown, **(extra_context or {})})
 
     def _make(self, request: HttpRequest, maker: AdminVerb) -> HttpResponse:
         if not self.has_add_permission(request):
@@ -160,7 +173,11 @@ class ReadOnlyInline(admin.TabularInline):
         return in_sight(super().get_queryset(request), self.actor)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        return [*self.readonly_fields, *(self.fields or ())]
+        return told(self.model, [*self.readonly_fields, *(self.fields or kept_of(self.model))])
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Each once: what is said is read only, and a column all the same."""
+        return list(dict.fromkeys(told(self.model, super().get_fields(request, obj))))
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -188,4 +205,4 @@ def may_enter(request: HttpRequest) -> bool:
 admin.site.has_permission = may_enter  # type: ignore[method-assign]
 admin.site.site_header = "Patchflow"
 admin.site.site_title = "Patchflow"
-admin.site.index_title = "Operators"
+admin.site.index_title = gettext_lazy("Every row, and what can be done with it")

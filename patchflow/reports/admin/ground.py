@@ -110,9 +110,17 @@ class TrailAdmin(VerbAdmin):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(TrailAdmin):
-    list_display = ("effective_at", "verb", "object_label", "actor_name", "outcome", "correlation_id")
+    list_display = ("effective_at", "act", "verb", "object_label", "actor_name", "outcome", "correlation_id")
     list_filter = ("outcome", "object_type")
     search_fields = ("object_label", "actor_name", "correlation_id")
+    fields = (
+        "act",
+        *(column.name for column in AuditEntry._meta.concrete_fields if column.name != "id"),
+    )
+
+    @admin.display(description=_("What was done"), ordering="verb")
+    def act(self, entry: AuditEntry) -> str:
+        return entry.verb_label
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("actor")

@@ -11,6 +11,7 @@ from django.core.management.commands import makemessages
 
 from patchflow.kernel import fsm, roles
 from patchflow.kernel.registry import VERBS
+from patchflow.web.naming import SPOKEN
 
 IGNORED = [".venv", ".tools", "var", "tests", "staticfiles", "pictures", "docs"]
 LANGUAGES = ["de"]
@@ -23,7 +24,7 @@ class Command(makemessages.Command):
         *(f"--keyword={word}" for word in ("Blocker:2", "rule:2", "Item:1", "english:1", "english_n:1,2", "kept:1")),
         *(f"--keyword={word}:1" for word in ("NotAllowed", "Blocked", "Conflict", "Invalid")),
     ]
-    help = "Collects every string to translate into patchflow/locale, declared words (verbs, roles) among them."
+    help = "Collects every string to translate into patchflow/locale, declared words (verbs, roles, fields of the admin site) among them."
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -50,7 +51,9 @@ def declared() -> str:
 def _entries() -> Iterator[str]:
     machines = {one.label for machine in fsm.MACHINES.values() for one in machine}
     titles = {role.title for role in roles.all_roles().values()}
-    for context, words in (("verb", machines), ("trail", set(VERBS.values())), ("role", titles)):
+    named = {context: {word for of, word in SPOKEN if of == context} for context in ("model", "field", "help")}
+    registers = {"verb": machines, "trail": set(VERBS.values()), "role": titles, **named}
+    for context, words in registers.items():
         for word in sorted(words):
             quoted = word.replace("\\", "\\\\").replace('"', '\\"')
             yield f'\nmsgctxt "{context}"\nmsgid "{quoted}"\nmsgstr ""'
