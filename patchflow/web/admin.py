@@ -53,6 +53,8 @@ class VerbAdmin(admin.ModelAdmin):
     """The row by which these are seen, as `ring__rollout`, where they know none of their own."""
     show_full_result_count = False
     list_per_page = 50
+    change_form_template = "web/admin_row.html"
+    change_list_template = "web/admin_list.html"
 
     def __init__(self, model: type[Model], site: admin.AdminSite) -> None:
         super().__init__(model, site)
@@ -126,8 +128,8 @@ class VerbAdmin(admin.ModelAdmin):
         if request.method == "POST":
             raise ForNobody(_("Nobody types into rows here: they are changed by verbs, the actions of the list."))
         obj = self.get_object(request, unquote(object_id))
-        shown = {"subtitle": say(str(obj), mixed=True) if obj else None}
-        return super().changeform_view(request, object_id, form_url, {**shown, **(extra_context or {})})
+        offered = {"verbs": self.verbs, "subtitle": say(str(obj), mixed=True) if obj else None}
+        return super().changeform_view(request, object_id, form_url, {**offered, **(extra_context or {})})
 
     def _make(self, request: HttpRequest, maker: AdminVerb) -> HttpResponse:
         if not self.has_add_permission(request):
