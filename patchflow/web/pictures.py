@@ -52,12 +52,14 @@ class NoBrowser(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page to photograph; `status` is what it is expected to answer, `cookie` a session of its own."""
+    """A page to photograph; `status` is what it is expected to answer, `cookie` a session of its own, `then` what is done
+    on it before: what is photographed is where that leads."""
 
     name: str
     path: str
     status: int = 200
     cookie: tuple[str, str] | None = None
+    then: Callable[[Tab], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,8 @@ def _shoot(
         answer = tab.goto(url, wait_until="load", timeout=30_000)
         if answer is None or answer.status != wanted.status:
             note("status", f"{answer.status if answer else 'no answer'} instead of {wanted.status}")
+        if wanted.then:
+            wanted.then(tab)
         for width in widths:
             _resize(tab, width)
             if width <= 390 and (wide := tab.evaluate(WIDER)):
