@@ -15,6 +15,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -127,9 +128,27 @@ class VerbAdmin(admin.ModelAdmin):
             raise ForNobody(_("Nobody adds rows here: they come by verbs."))
         if request.method == "POST":
             raise ForNobody(_("Nobody types into rows here: they are changed by verbs, the actions of the list."))
-        obj = self.get_object(request, unquote(object_id))
-        offered = {"verbs": self.verbs, "subtitle": say(str(obj), mixed=True) if obj else None}
-        return super().changeform_view(request, object_id, form_url, {**offered, **(extra_context or {})})
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: Any,
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        """The row with its verbs, those that would be refused apart, and called by what it is called in the reader's language."""
+        actor: Any = request.user
+        now = timezone.now()
+        asked = [(verb, self.explain(verb, [obj] if verb.on == "all" else obj, actor, now)) for verb in self.verbs]
+        context |= {
+            "open": [verb for verb, why in asked if not why],
+            "refused": [(verb, why) for verb, why in asked if why],
+            "subtitle": say(str(obj), mixed=True),
+        }
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
     def _make(self, request: HttpRequest, maker: AdminVerb) -> HttpResponse:
         if not self.has_add_permission(request):

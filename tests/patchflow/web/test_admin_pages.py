@@ -30,9 +30,10 @@ def a_feed(at: datetime) -> Feed:
     return identify.make_feed(User.objects.get(username="sam"), at=at)
 
 
-def test_row_offers_each_of_its_verbs_and_the_button_asks_for_that_row(ada: Client, now: datetime) -> None:
+def test_row_offers_what_it_would_do_and_says_why_it_would_not_do_the_rest(ada: Client, now: datetime) -> None:
     feed, other = a_feed(now), a_feed(now)
-    page = ada.get(reverse("admin:changes_feed_change", args=[feed.pk]))
+    place = reverse("admin:changes_feed_change", args=[feed.pk])
+    page = ada.get(place)
     _before, _form, form = page.text.partition('<form class="verbs" method="post" action="/admin/changes/feed/"')
     buttons = [part.partition('"')[0] for part in form.partition("</form>")[0].split('name="action" value="')[1:]]
     assert buttons == [verb.name for verb in FeedAdmin.verbs]
@@ -40,6 +41,11 @@ def test_row_offers_each_of_its_verbs_and_the_button_asks_for_that_row(ada: Clie
     assert answer.templates[0].name == "web/admin_verb.html"
     assert [row for row, _against in answer.context["shown"]] == [feed]
     assert Feed.objects.filter(pk__in=[feed.pk, other.pk], enabled=True).count() == 2
+    ada.force_login(User.objects.get(username="aud"), backend="django.contrib.auth.backends.ModelBackend")
+    looked_at = ada.get(place)
+    assert "Nothing now, or nothing by you." in looked_at.text
+    assert 'name="action" value="' not in looked_at.text
+    assert {verb.name for verb, why in looked_at.context["refused"] if why} == set(buttons)
 
 
 def test_row_that_no_verb_is_for_offers_none(ada: Client, now: datetime) -> None:
