@@ -21,7 +21,7 @@ from patchflow.kernel.models import AuditEntry, User
 from patchflow.web.naming import KEPT, kept_of, speak
 from tests.factories import identify
 from tests.factories.people import make_cast
-from tests.patchflow.web.test_admin import MODELS
+from tests.patchflow.board.test_admin import MODELS
 
 pytestmark = pytest.mark.django_db
 
