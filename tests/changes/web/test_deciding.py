@@ -188,3 +188,26 @@ def test_an_exploited_change_has_its_date_on_the_board_too(world: World) -> None
     after = sam.get(page).text
     assert "known exploited" in after
     assert "Start by" in after
+
+
+def test_the_list_says_what_a_round_is_about_and_what_one_signed(world: World) -> None:
+    signed, other = made.awaiting(world), made.awaiting(world)
+    made.approve(signed, world.cast.sam, at=world.at)
+    page = as_(world.cast.sam).get(reverse("changes:board-list")).text
+    ours = page.index("Signed by you, or asked of others")
+    assert page.index(other.number) < ours < page.index(signed.number)
+    assert "You signed: approve." in page[ours:]
+    assert "It does not ask you now." not in page
+    chair = as_(world.cast.che).get(reverse("changes:board-list")).text
+    assert "It does not ask you now." in chair
+
+
+def test_a_page_whose_round_has_ended_is_asked_for_whole(world: World) -> None:
+    round_ = made.round_of(made.awaiting(world))
+    tally = reverse("changes:board-tally", args=[round_.pk])
+    sam = as_(world.cast.sam)
+    assert "HX-Refresh" not in sam.get(tally).headers
+    page = reverse("changes:board-item", args=[round_.pk])
+    sam.post(page, {"verdict": "refuse", "comment": "Not now.", "digest_seen": round_.digest})
+    assert sam.get(tally).headers["HX-Refresh"] == "true"
+    assert tally not in sam.get(page).text, "and then no more"

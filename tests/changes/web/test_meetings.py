@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from changes.domain import agendas, meetings
+from changes.domain import agendas, approvals, meetings
 from changes.models import RFC, Meeting
 from patchflow.kernel import substitutes
 from patchflow.kernel.integrity import digest
@@ -142,6 +142,10 @@ def test_who_follows_goes_where_the_board_is_and_others_are_told(world: World) -
     tally = to("tally", meeting.pk, first.pk)
     assert mia.get(f"{tally}?follow=1").headers["HX-Redirect"] == to("session", meeting.pk)
     assert "now" in mia.get(tally).text
+    assert "was=open" in mia.get(tally).text
+    approvals.withdraw(round_id=first.round_id, reason="Too late.", actor=world.cast.che, at=now)
+    assert "HX-Refresh" not in mia.get(tally).headers, "who came when it had ended reads all of it already"
+    assert mia.get(f"{tally}?was=open").headers["HX-Refresh"] == "true"
     for address in (meeting.get_absolute_url(), to("item", meeting.pk, first.pk), tally):
         assert as_(world.cast.eve).get(address).status_code == 404
 

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from changes.enums_identify import AppliesVerdict, FeedRunState, Response, UpdateClass
-from changes.models import Feed, SoftwareUpdate
+from changes.models import Feed, FeedRun, SoftwareUpdate
 from patchflow.web import states
 from tests.factories import identify as make
 from tests.factories.people import Cast
@@ -192,6 +192,10 @@ def test_feed_page_held_offers_the_decision(feed: Feed, cast: Cast, at: datetime
     several = [make.record(f"DSA-{n}-1", [(f"package{n}", "2")]) for n in range(4)]
     make.poll(feed, several, actor=cast.sam, at=at)
     run = make.poll(feed, several[:1], actor=cast.sam, at=at)
+    for n in range(20):  # polls that were asked for before it, and written down later
+        FeedRun.objects.create(
+            feed=feed, state="completed", requested_by=cast.sam, requested_at=at - timedelta(hours=n + 1)
+        )
     sam = page(cast.sam)
 
     assert "A person must decide" in sam.get(f"/feeds/{feed.pk}/").content.decode()

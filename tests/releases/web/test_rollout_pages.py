@@ -14,6 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from patchflow.kernel.models import RoleGrant, User
+from patchflow.reports.queries.waiting import waiting_for
 from releases.models import Job, KillSwitch, Ring, Rollout
 from tests.factories.people import Cast
 from tests.factories.rollouts import Deployment, make_deployment
@@ -55,6 +56,35 @@ def test_the_page_of_a_halted_rollout_says_why_and_offers_what_helps(make: Make)
         assert f'aria-label="{host.name} ' in text
     assert "left half-configured" in text
     assert "Window open for long enough" in text
+    ring = deployment.rollout.rings.get()
+    assert text.count(f'href="/rings/{ring.pk}/retry/"') == 2, (
+        "at the top, where one looks for the way on, and in its ring"
+    )
+
+
+def test_the_way_back_of_a_release_is_offered_only_where_its_rollout_can_be_taken_back(make: Make) -> None:
+    deployment = make(hosts=2, rings=[{"hosts": 2, "concurrency": 1}])
+    deployment.start()
+    rex, release = browser(deployment.cast.rex), deployment.release
+    place = f"{release.get_absolute_url()}roll-back/"
+    text = rex.get(place).content.decode()
+    assert "No host was changed." in text
+    assert "<form" not in text[text.index("<main") :]
+    deployment.work()
+    text = rex.get(place).content.decode()
+    assert "No host was changed." not in text
+    assert "<form" in text[text.index("<main") :]
+
+
+def test_a_failed_host_of_a_rollout_that_goes_on_stands_on_home(make: Make, now: datetime) -> None:
+    deployment = make(hosts=4, rings=[{"hosts": 4, "concurrency": 1, "failure_limit": 3}])
+    deployment.habit(0, "fail")
+    deployment.start()
+    deployment.work(until=lambda: deployment.job(0).state == "failed")
+    rollout = Rollout.objects.get(pk=deployment.rollout.pk)
+    acts = [(todo.act, todo.url) for todo in waiting_for(deployment.cast.rex, at=now)]
+    assert (rollout.state, ("Help 1 failed host", rollout.get_absolute_url()) in acts) == ("running", True), acts
+    assert not [todo for todo in waiting_for(deployment.cast.mia, at=now) if todo.act.startswith("Help")]
 
 
 def test_the_log_tells_the_time_in_the_zone_of_who_reads(make: Make) -> None:
