@@ -93,15 +93,21 @@ def notice_of(cycle: Cycle, actor: User, *, at: datetime) -> Notice:
     """The updates of the cycle that concern the actor: all, or those that a host or a change in sight has to do with. Three
     queries, for a scope one more."""
     rfcs = RFC.objects.visible_to(actor)
-    carried = RFCUpdate.objects.filter(update=OuterRef("pk"), removed_at__isnull=True, rfc__in=rfcs).order_by()
-    begun = carried.values("update").annotate(at=Min("rfc__clock_stopped_at")).values("at")
     rows = counted(SoftwareUpdate.objects.visible_to(actor).filter(cycle_rows__cycle=cycle), actor).annotate(
-        released_at=Min("advisories__published_at"), told_at=Min("cycle_rows__notified_at"), begun_at=Subquery(begun)
+        released_at=Min("advisories__published_at"), told_at=Min("cycle_rows__notified_at"), begun_at=begun_at(actor)
     )
     if actor.scopes_for("host.view") is not None:
         mine = RFCUpdate.objects.filter(removed_at__isnull=True, rfc__in=rfcs).values("update")
         rows = rows.filter(Q(missed__gt=0) | Q(pk__in=mine))
     return Notice(sorted(_notified(rows, at), key=_urgency))
+
+
+def begun_at(actor: User) -> Subquery:
+    """Of an update: when production began with it, by the changes in sight of the actor."""
+    carried = RFCUpdate.objects.filter(
+        update=OuterRef("pk"), removed_at__isnull=True, rfc__in=RFC.objects.visible_to(actor)
+    ).order_by()
+    return Subquery(carried.values("update").annotate(at=Min("rfc__clock_stopped_at")).values("at"))
 
 
 def _notified(rows: Iterable[SoftwareUpdate], at: datetime) -> Iterable[Notified]:

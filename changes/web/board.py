@@ -12,6 +12,7 @@ from django import forms
 from django.apps import apps
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db.models import OuterRef, Q, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -57,21 +58,23 @@ def board_list(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     waiting = list(board.waiting_for(actor, at=now).prefetch_related("levels"))
     decided = list(board.decided_recently(actor, since=now - timedelta(days=14), at=now)[:20])
+    asked = SignOffLevel.objects.filter(round=OuterRef("pk"), position=OuterRef("position"))
     others = [
         r
         for r in board.rounds_visible_to(actor, at=now)
         .filter(state="open")
+        .order_by(Subquery(asked.values("deadline_at")[:1]).asc(nulls_last=True), "-pk")
         .defer("document")
         .prefetch_related("levels")[:50]
         if r not in waiting
     ]
-    others.sort(key=lambda r: (_level(r).deadline_at is None, _level(r).deadline_at, -r.pk))
-    signed = {s.round_id: s for s in SignOff.objects.filter(round__in=others, user=actor)}
+    mine = SignOff.objects.filter(Q(user=actor) | Q(on_behalf_of=actor), round__in=others).select_related("user")
+    signed = {s.round_id: s for s in mine}
     context = {
         "title": _("Board"),
         "phase": 3,
         "waiting": [_todo(r, now) for r in waiting],
-        "others": [_todo(r, now, why=_signed(signed.get(r.pk)), button="") for r in others],
+        "others": [_todo(r, now, why=_signed(signed.get(r.pk), actor), button="") for r in others],
         "decided": [{"round": r, "url": reverse("changes:board-item", args=[r.pk])} for r in decided],
     }
     return render(request, "changes/board_list.html", context)
@@ -82,10 +85,12 @@ def _level(round_: SignOffRound) -> SignOffLevel:
     return next(level for level in round_.levels.all() if level.position == round_.position)
 
 
-def _signed(mine: SignOff | None) -> str:
-    """What the reader's own part in a round was."""
+def _signed(mine: SignOff | None, actor: Any) -> str:
+    """What the reader's own part in a round was, or that of who signed in their place."""
     if mine is None:
         return _("It does not ask you now.")
+    if mine.user_id != actor.pk:
+        return _("%(who)s signed for you: %(verdict)s.") % {"who": mine.user, "verdict": Verdict(mine.verdict).label}
     return _("You signed: %(verdict)s.") % {"verdict": Verdict(mine.verdict).label}
 
 
@@ -136,14 +141,12 @@ def board_item(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_safe
 def board_tally(request: HttpRequest, pk: int) -> HttpResponse:
-    """Who has voted, as it stands now: asked for again every few seconds. Where the round has ended meanwhile, the whole page
-    is, for all of it says then what comes next."""
+    """Who has voted, as it stands now: asked for again every few seconds. Where the round has ended meanwhile it leads to
+    the page as it is then: what comes next stands all over it, and nothing that somebody has typed here is lost."""
     actor: Any = request.user
     round_ = get_object_or_404(board.rounds_visible_to(actor, at=timezone.now()).defer("document"), pk=pk)
-    answer = render(request, "changes/_tally.html", tally_of(round_))
-    if not round_.is_open:
-        answer["HX-Refresh"] = "true"
-    return answer
+    ended = "" if round_.is_open else reverse("changes:board-item", args=[round_.pk])
+    return render(request, "changes/_tally.html", {**tally_of(round_), "ended": ended})
 
 
 def written_down(round_: SignOffRound, verdict: str, now: Any) -> str:

@@ -21,7 +21,7 @@ from changes.domain import approvals, clocks, glass, holds, rfcs, risk, supersed
 from changes.domain.offers import why_not
 from changes.enums import TERMINAL
 from changes.enums_tasks import UNDONE
-from changes.models import RFC
+from changes.models import RFC, ChangeTask
 from changes.queries.rfcs import targets_seen
 from changes.web import rfc_forms, rfc_parts
 from changes.web.rfcs import crumbs_of, visible_rfc
@@ -158,9 +158,9 @@ def _reach(rfc: RFC, actor: User, verb: str) -> list[Reach]:
         Reach(hosts, ngettext("host in scope", "hosts in scope", hosts), reverse("changes:rfc-targets", args=[rfc.pk]))
     ]
     if verb in ("cancel", "reject"):
-        tasks = rfc.tasks.filter(state__in=UNDONE).count()
         under = RFC.objects.visible_to(actor).filter(parent=rfc).exclude(state__in=TERMINAL)
-        children = under.count() if verb == "cancel" else 0
+        ended = [rfc.pk, *(under.values_list("pk", flat=True) if verb == "cancel" else ())]
+        tasks, children = ChangeTask.objects.filter(rfc__in=ended, state__in=UNDONE).count(), len(ended) - 1
         found += [Reach(tasks, ngettext("undone task", "undone tasks", tasks))] if tasks else []
         found += [Reach(children, ngettext("child change", "child changes", children))] if children else []
     return found

@@ -84,10 +84,12 @@ def meeting_tally(request: HttpRequest, pk: int, item: int) -> HttpResponse:
         answer["HX-Redirect"] = reverse("changes:meeting-session", args=[pk])
         return answer
     round_ = _round_of(found, request.user)
-    answer = render(request, "changes/_tally.html", _tally(request, meeting, found, round_))
+    context = _tally(request, meeting, found, round_)
     if round_ is not None and not round_.is_open and request.GET.get("was") == "open":
-        answer["HX-Refresh"] = "true"  # all of the page says what comes next, not the count alone
-    return answer
+        context["ended"] = _address(
+            request, meeting, found
+        )  # all of the page says what comes next, not the count alone
+    return render(request, "changes/_tally.html", context)
 
 
 def _round_of(item: AgendaItem, actor: Any) -> SignOffRound | None:
@@ -108,7 +110,7 @@ def _topic(item: AgendaItem) -> dict[str, Any]:
 def _tally(request: HttpRequest, meeting: Meeting, item: AgendaItem, round_: SignOffRound | None) -> dict[str, Any]:
     """The count, and where the board is if it is elsewhere."""
     asked = {"follow": "1"} if request.GET.get("follow") else {}
-    if round_ is not None and round_.is_open:
+    if round_ is not None and (round_.is_open or request.GET.get("was") == "open"):
         asked["was"] = "open"
     url = f"{reverse('changes:meeting-tally', args=[meeting.pk, item.pk])}?{urlencode(asked)}"
     moved = None

@@ -25,6 +25,7 @@ from changes.models import SoftwareUpdate
 from changes.queries.applicability import MISSING, verdict_counts
 from changes.queries.coverage import coverage
 from changes.queries.cycles import cycle_choices
+from changes.queries.notice import ClockState, begun_at, clock_state
 from changes.queries.updates import carried, counted, relevant
 from changes.rules_identify import may_respond
 from changes.web import update_parts
@@ -59,6 +60,8 @@ SHOWN = [
     ("superseded", gettext_lazy("also superseded")),
     ("all", gettext_lazy("all that are known")),
 ]
+OVER = (ClockState.MISSED, ClockState.LATE)
+"""Clocks that ran out before production began."""
 
 
 def _platforms() -> list[tuple[str, str]]:
@@ -156,7 +159,8 @@ def _columns(counts: dict[int, dict[str, int]], selectable: bool, now: datetime)
         return sum(counts.get(update.pk, {}).get(verdict, 0) for verdict in MISSING)
 
     def start_by(update: SoftwareUpdate) -> Any:
-        is_late = update.is_late(now) and missing(update)
+        begun: datetime | None = update.begun_at  # type: ignore[attr-defined]
+        is_late = missing(update) and clock_state(update, update.notified_at or now, begun, now) in OVER
         return wordtags.missed(update.start_by, now) if is_late else update.start_by  # type: ignore[arg-type]
 
     columns = [
@@ -197,7 +201,7 @@ def update_list(request: HttpRequest) -> HttpResponseBase:
 
     listing = Listing(
         request,
-        counted(rows, actor).select_related("superseded_by").annotate(carried=carried()),
+        counted(rows, actor).select_related("superseded_by").annotate(carried=carried(), begun_at=begun_at(actor)),
         _columns(counts, may_raise, now),
         sorts=SORTS,
         default="class",

@@ -21,7 +21,7 @@ from changes.queries.holds import open_holds
 from changes.queries.rfcs import refusal_of
 from changes.queries.updates import undecided
 from cmdb.enums import DiscrepancyState
-from cmdb.models import Discrepancy
+from cmdb.models import Discrepancy, Host
 from patchflow.kernel.enums import Outcome
 from patchflow.kernel.hands import acted
 from patchflow.kernel.models import AuditEntry, User
@@ -56,8 +56,8 @@ SHOWN = 12
 WAITING = 100
 """How much of each kind that waits is counted."""
 
-HELPLESS = (JobState.FAILED, JobState.UNDONE, JobState.LOST)
-"""How a host ended that nobody helps unless a person does."""
+RETRIED = (JobState.FAILED, JobState.UNDONE)
+"""How a host ended that a person can have tried again."""
 
 R, S = RFCState, ReleaseState
 Label = str | Promise
@@ -422,12 +422,13 @@ def _halted(actor: User, at: datetime) -> list[Todo]:
 
 
 def _failing(actor: User, at: datetime) -> list[Todo]:
-    """Rollouts that go on although hosts of theirs failed or are lost: such a host waits for a person, and for nothing else."""
+    """Rollouts that go on although hosts of theirs failed: such a host waits for a person, and for nothing else."""
     if not actor.holds_somewhere("rollout.retry"):
         return []
     jobs = Job.objects.visible_to(actor).filter(
-        rollout__state=RolloutState.RUNNING, ring__state__in=[RingState.RUNNING, RingState.SOAKING], state__in=HELPLESS
-    )
+        rollout__state=RolloutState.RUNNING, ring__state=RingState.RUNNING, state__in=RETRIED,
+        host__in=Host.objects.within(actor, "rollout.retry"),
+    )  # fmt: skip
     counts = {row["rollout"]: row for row in jobs.values("rollout").annotate(n=Count("pk"), first=Min("state_at"))}
     rows = Rollout.objects.filter(pk__in=counts).visible_to(actor).select_related("release")
     return [

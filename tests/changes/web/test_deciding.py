@@ -202,12 +202,15 @@ def test_the_list_says_what_a_round_is_about_and_what_one_signed(world: World) -
     assert "It does not ask you now." in chair
 
 
-def test_a_page_whose_round_has_ended_is_asked_for_whole(world: World) -> None:
+def test_the_count_of_a_round_that_has_ended_leads_to_what_comes_next(world: World) -> None:
     round_ = made.round_of(made.awaiting(world))
     tally = reverse("changes:board-tally", args=[round_.pk])
     sam = as_(world.cast.sam)
-    assert "HX-Refresh" not in sam.get(tally).headers
+    assert "show what comes next" not in sam.get(tally).text
     page = reverse("changes:board-item", args=[round_.pk])
     sam.post(page, {"verdict": "refuse", "comment": "Not now.", "digest_seen": round_.digest})
-    assert sam.get(tally).headers["HX-Refresh"] == "true"
-    assert tally not in sam.get(page).text, "and then no more"
+    ended = sam.get(tally)
+    assert f'<a href="{page}">It has ended: show what comes next</a>' in ended.text
+    assert not {"HX-Refresh", "HX-Redirect"} & set(ended.headers), "what is typed on the page stays"
+    whole = sam.get(page).text
+    assert (tally in whole, "show what comes next" in whole) == (False, False), "and then no more"

@@ -10,8 +10,9 @@ from django.test import Client
 from django.utils import timezone
 
 from changes.enums_identify import AppliesVerdict, FeedRunState, Response, UpdateClass
-from changes.models import Feed, FeedRun, SoftwareUpdate
+from changes.models import RFC, Feed, FeedRun, RFCUpdate, SoftwareUpdate
 from patchflow.web import states
+from tests.factories import changes as made
 from tests.factories import identify as make
 from tests.factories.people import Cast
 
@@ -221,3 +222,22 @@ def test_host_page_shows_what_is_missing(update: SoftwareUpdate, cast: Cast) -> 
     text = page(cast.ann).get(f"/estate/{host.pk}/", follow=True).content.decode()
 
     assert f"/updates/{update.pk}/" in text
+
+
+def test_a_list_marks_a_target_that_was_missed_and_none_that_was_met_or_declined(
+    update: SoftwareUpdate, cast: Cast, at: datetime
+) -> None:
+    def told() -> bool:
+        return "missed: " in page(cast.ann).get("/updates/?shown=all").content.decode()
+
+    assert not told()
+    SoftwareUpdate.objects.update(start_by=timezone.now() - timedelta(hours=1))
+    assert told()
+    rfc = made.submitted(made.make_world(cast, at))
+    RFCUpdate.objects.create(rfc=rfc, update=update, added_at=at)
+    RFC.objects.filter(pk=rfc.pk).update(clock_stopped_at=timezone.now() - timedelta(hours=2))
+    assert not told(), "production began in time"
+    RFC.objects.filter(pk=rfc.pk).update(clock_stopped_at=None)
+    assert told()
+    SoftwareUpdate.objects.update(response="decline")
+    assert not told()

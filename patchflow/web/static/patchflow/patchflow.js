@@ -142,29 +142,34 @@
   const rail = document.querySelector(".rail > nav"), here = rail?.querySelector("[aria-current]");
   if (here) rail.scrollTop += Math.max(0, here.getBoundingClientRect().bottom - rail.getBoundingClientRect().bottom);
 
-  // --- a long list of boxes: what is chosen stands first and is counted, and the list can be narrowed by a word
+  // --- a long list of boxes: what is chosen is counted and in sight, and the list can be narrowed by a word. Its order is
+  //     the server's: a browser that comes back ticks boxes by their order
   const narrow = (list) => {
     const rows = Array.from(list.children), boxes = all("input[type=checkbox]", list);
     if (rows.length <= 12 || boxes.length !== rows.length) return;
-    const { narrow: label, chosen: form } = document.body.dataset;
+    const { narrow: label, chosen: form, shown } = document.body.dataset;
     const tools = document.createElement("div"), field = document.createElement("input"), count = document.createElement("span");
     tools.className = "narrow";
     Object.assign(field, { type: "search", placeholder: label, ariaLabel: label, autocomplete: "off" });
     count.setAttribute("role", "status");
     const paint = () => {
-      const [chosen, whole] = [boxes.filter((box) => box.checked).length, boxes.length];
-      count.textContent = form.replace("{}", chosen).replace("{}", whole);
+      const [chosen, inSight] = [boxes.filter((box) => box.checked).length, rows.filter((row) => !row.hidden).length];
+      count.textContent = form.replace("{}", chosen).replace("{}", boxes.length);
+      if (inSight < boxes.length) count.textContent += ` · ${shown.replace("{}", inSight)}`;
     };
     field.addEventListener("input", () => {
       const wanted = field.value.trim().toLowerCase();
       rows.forEach((row) => { row.hidden = !row.textContent.toLowerCase().includes(wanted); });
+      paint();
     });
     field.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
     list.addEventListener("change", paint);
-    list.prepend(...rows.filter((row, n) => boxes[n].checked));
+    window.addEventListener("pageshow", paint);
     tools.append(field, count);
     list.before(tools);
     paint();
+    const first = rows.find((row, n) => boxes[n].checked);
+    if (first) list.scrollTop = first.offsetTop - list.offsetTop;
   };
   all(".field fieldset > div").forEach(narrow);
 
