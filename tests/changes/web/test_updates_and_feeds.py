@@ -234,7 +234,8 @@ def test_a_list_marks_a_target_that_was_missed_and_none_that_was_met_or_declined
     SoftwareUpdate.objects.update(start_by=timezone.now() - timedelta(hours=1))
     assert told()
     rfc = made.submitted(made.make_world(cast, at))
-    RFCUpdate.objects.create(rfc=rfc, update=update, added_at=at)
+    name = {"distribution": "debian", "release": "12", "name": "foo", "fixed_version": "1.0-2"}
+    RFCUpdate.objects.create(rfc=rfc, update=update, added_at=at, **name)
     RFC.objects.filter(pk=rfc.pk).update(clock_stopped_at=timezone.now() - timedelta(hours=2))
     assert not told(), "production began in time"
     RFC.objects.filter(pk=rfc.pk).update(clock_stopped_at=None)
