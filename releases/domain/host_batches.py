@@ -94,13 +94,21 @@ class Batch:
     def openings_of(self, window: ServiceWindow) -> list[Opening]:
         """The next openings; of a window that was edited since, what is left of those that were signed."""
         if window.pk not in self.openings:
-            was = self.narrowed.get(window.pk) if window.revision != self.signed_windows.get(window.pk) else None
-            self.openings[window.pk] = (
-                shared_openings(was, window, after=self.at, count=LOOK_AHEAD)
-                if was
-                else openings(window, after=self.at, count=LOOK_AHEAD)
-            )
+            self.openings[window.pk] = self._openings_after(window, self.at)
         return self.openings[window.pk]
+
+    def allowed_openings_of(self, window: ServiceWindow) -> list[Opening]:
+        """The next openings that end after the signed earliest start."""
+        earliest = self.signed.moment("earliest")
+        if earliest is None or earliest <= self.at:
+            return self.openings_of(window)
+        return self._openings_after(window, earliest)
+
+    def _openings_after(self, window: ServiceWindow, after: datetime) -> list[Opening]:
+        was = self.narrowed.get(window.pk) if window.revision != self.signed_windows.get(window.pk) else None
+        if was:
+            return shared_openings(was, window, after=after, count=LOOK_AHEAD)
+        return openings(window, after=after, count=LOOK_AHEAD)
 
     @cached_property
     def others(self) -> dict[int, str]:

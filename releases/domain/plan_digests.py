@@ -27,7 +27,7 @@ from releases.queries.steps import steps_of
 
 KEPT_SECONDS = 24 * 3600
 KEY = "patchflow.plan"
-FORM = 3
+FORM = 2
 """Counts up when a document says more, or other things, of the same rows."""
 
 

@@ -53,14 +53,18 @@ from releases.queries.rollouts import proven_once, signed
 RUN = "releases.tasks.stage_ring"
 S = StagingState
 CREW = 200
-"""Hosts of one visit, of which a sweep makes one for each ring: so not all of them begin to download at once."""
+"""So many hosts of a rollout are laid ready at once, and as many are seen to in one visit."""
+PARTY = 10
+"""Hosts that are asked under one lease: as many as an executor asks at a time, so that it outlasts those that do not answer."""
 LEAST = timedelta(minutes=30)
 """So long before its window nothing is begun any more: a host takes no longer to fetch, or gives up."""
 OVERDUE = timedelta(hours=1)
 """After that nobody waits for the host's word any longer."""
 ATTEMPTS = 3
-AGAIN = timedelta(minutes=10)
+AGAIN, LONGEST = timedelta(minutes=10), timedelta(hours=4)
+"""A host that could not be reached is tried again after so long, then after as long as it was tried for, at most so long."""
 LOOK = timedelta(seconds=10)
+LEFT_OUT = (JobState.CANCELLED, JobState.REFUSED)
 OVER = (RolloutState.STOPPING, RolloutState.STOPPED, RolloutState.COMPLETED, RolloutState.CANCELLED)
 Ends = dict[int, tuple[str, Mapping[str, Any]]]
 """Row → the transition that follows, with its facts."""
@@ -79,8 +83,8 @@ def _due() -> QuerySet[Staging]:
 def sweep(*, now: datetime) -> int:
     """Writes the rows that are missing, and rings for the rings whose rows are due."""
     running = Rollout.objects.filter(state=RolloutState.RUNNING, reverses__isnull=True).order_by("pk")
-    for pk, manifest_id in running.values_list("pk", "manifest_id"):
-        if stage_hours(signed(manifest_id).document["profile"]) and _missing(pk).exists():
+    for pk in running.filter(manifest__document__profile__stage_hours__gt=0).values_list("pk", flat=True):
+        if _missing(pk).exists():
             ask(rollout_id=pk, actor=User.bot(), at=now)
     waiting = Staging.objects.filter(state=S.WAITING, not_before__isnull=False)
     waiting.filter(~Q(job__state=JobState.PENDING)).update(not_before=None)
@@ -144,7 +148,7 @@ def ahead(target: Target) -> Answer:
     assert entry is not None  # noqa: S101  same_machine has looked
     alike = ("ahead", entry["class"], *(w.pk for w in mine))
     return target.batch.once(
-        *alike, answer=lambda: _ahead(target, [o for w in mine for o in target.batch.openings_of(w)])
+        *alike, answer=lambda: _ahead(target, [o for w in mine for o in target.batch.allowed_openings_of(w)])
     )
 
 
@@ -195,11 +199,21 @@ HOST: list[NamedGate[Target]] = [
 
 # --- a visit ------------------------------------------------------------------------------------------------------------
 def run(*, ring_id: int, owner: str, now: Callable[[], datetime]) -> int:
-    """One visit to the rows of a ring that are due; returns how many. Safe to call at any time, any number of times; raises
-    nothing for what a host does."""
+    """One visit to the rows of a ring that are due, some at a time; returns how many. Safe to call at any time, any number of
+    times; raises nothing for what a host does. It ends in time for others: what is left is due at the next sweep."""
     lease: timedelta = settings.PATCHFLOW["LEASE"]
+    seen, until = 0, now() + lease
+    while seen < CREW and now() < until:
+        found = _visit(ring_id, owner, lease, now)
+        seen += found
+        if found < PARTY:
+            break
+    return seen
+
+
+def _visit(ring_id: int, owner: str, lease: timedelta, now: Callable[[], datetime]) -> int:
     due = queue.due(_due().filter(ring_id=ring_id), now=now())
-    held = queue.claim(due, owner=owner, lease=lease, limit=CREW)
+    held = queue.claim(due, owner=owner, lease=lease, limit=PARTY)
     if not held:
         return 0
     fault("after_staging_leases")
@@ -264,6 +278,11 @@ class Party:
         if len(turned) < len(waiting) and not gates.ask_whole(self.rollout, at=now, gates=WHOLE).runs:
             self.leave([row.pk for row in waiting if row not in turned], BUSY)
             waiting = turned
+        at_work = Staging.objects.filter(rollout=self.rollout, state=S.ORDERED).count()
+        room = max(CREW - at_work, 0)
+        later = [row for row in waiting if row.job.state == JobState.PENDING][room:]
+        self.leave([row.pk for row in later], LOOK)
+        waiting = [row for row in waiting if row.pk in self.rows]
         if not waiting:
             return
         batch = Batch(self.rollout, self.ring, [row.job for row in waiting], now)
@@ -281,7 +300,7 @@ class Party:
         fault("staging_given")
         answers = dict(zip(going, handle.jobs, strict=True))
         self.rows |= going
-        self.fire({pk: end for pk, one in answers.items() if (end := self._answered(one.answer))})
+        self.fire({pk: end for pk, one in answers.items() if (end := self._answered(going[pk], one.answer))})
         self.leave(going, LOOK)
 
     def _deny(self, denied: Mapping[int, Slip], now: datetime) -> None:
@@ -331,11 +350,11 @@ class Party:
             )
         return {pk: mine[pk] for pk in done}
 
-    def _answered(self, answer: StartAnswer) -> tuple[str, Mapping[str, Any]] | None:
+    def _answered(self, row: Staging, answer: StartAnswer) -> tuple[str, Mapping[str, Any]] | None:
         """What follows from the host's word. None: it has the order, or may have it."""
         match answer.word:
             case "busy":
-                return self._put_off(kept("another job lives there: %(why)s", why=answer.reason), "busy")
+                return self._put_off(row, kept("another job lives there: %(why)s", why=answer.reason), "busy")
             case "unsupported":
                 return "refuse", {
                     "reason": kept("it cannot be worked on: %(why)s", why=answer.reason),
@@ -344,11 +363,15 @@ class Party:
             case "different":
                 return "fail", {"reason": answer.reason, "code": "different"}
             case "unreachable" if not answer.unknown:
-                return self._put_off(kept("it could not be reached: %(why)s", why=answer.reason), "unreachable")
+                return self._put_off(row, kept("it could not be reached: %(why)s", why=answer.reason), "unreachable")
         return None
 
-    def _put_off(self, why: str, code: str, *, pause: timedelta = AGAIN, **facts: Any) -> tuple[str, Mapping[str, Any]]:
-        later = self.now() + pause
+    def _put_off(
+        self, row: Staging, why: str, code: str, *, pause: timedelta | None = None, **facts: Any
+    ) -> tuple[str, Mapping[str, Any]]:
+        now, hours = self.now(), stage_hours(signed(self.rollout.manifest_id).document["profile"])
+        tried_for = now - (row.window_at - timedelta(hours=hours)) if row.window_at else timedelta()
+        later = now + (pause or min(max(AGAIN, tried_for), LONGEST))
         said = kept(
             "Is tried again at %(when)s UTC, because %(why)s.", when=f"{later:%d %b %Y %H:%M}", why=why.rstrip(".")
         )
@@ -356,25 +379,43 @@ class Party:
 
     # --- hearing how it went --------------------------------------------------------------------------------------------
     def hear(self, ordered: list[Staging]) -> None:
-        """Asks the hosts how far they are, once; those of a rollout that is over are told to leave it."""
-        orders = {row.pk: order for row in ordered if (order := self.order_of(row)) is not None}
+        """Asks the hosts how far they are, once; those of a rollout that is over, and those that were left out, are told to
+        leave it. Whom nobody can ask any more is given up in time."""
+        self.fire({row.pk: end for row in ordered if (end := self._unheard(row))})
+        orders = {row.pk: order for row in ordered if row.pk in self.rows and (order := self.order_of(row)) is not None}
         if not orders:
             return
         executor = acting(self.rollout.executor)
         handle = executor.attach(list(orders.values()))
-        if self.rollout.state in OVER:
-            executor.cancel(handle)
+        over = self.rollout.state in OVER
+        leaving = [order for pk, order in orders.items() if over or self.rows[pk].job.state in LEFT_OUT]
+        if leaving:
+            executor.cancel(executor.attach(leaving))
         answers = dict(zip(orders, executor.events(handle), strict=True))
         fault("staging_heard")
         self.fire({pk: end for pk, one in answers.items() if (end := self._heard(self.rows[pk], one))})
         fault("staging_recorded")
+
+    def _unheard(self, row: Staging) -> tuple[str, Mapping[str, Any]] | None:
+        """What follows where the host cannot be asked any more, as no order to it can be made."""
+        if row.ordered_at is None or self.now() - row.ordered_at < OVERDUE:
+            return None
+        try:
+            self.orders.staging(row, fence=self.held[row.pk].fence)
+        except Refusal as refusal:
+            return "lose", {
+                "reason": kept("it cannot be asked: %(why)s", why=str(refusal).rstrip(".")),
+                "code": "order",
+            }
+        return None
 
     def _heard(self, row: Staging, said: JobProgress) -> tuple[str, Mapping[str, Any]] | None:
         """What follows from the host's account. None: look again later."""
         if said.result is not None:
             return self._ended(row, said.result.outcome, said.result.code, said.result.reason, said.result.permanent)
         if said.reachable and not said.known:
-            return self._put_off(kept("the order has not arrived"), "order", pause=LOOK)
+            late = row.ordered_at is not None and self.now() - row.ordered_at > AGAIN
+            return self._put_off(row, kept("the order has not arrived"), "order", pause=None if late else LOOK)
         if said.reachable and not said.alive:
             return "lose", {
                 "reason": said.reason or kept("its process has ended there without a result"),
@@ -395,7 +436,7 @@ class Party:
             return "refuse", {"reason": kept("it was called off before it had ended"), "code": "cancelled"}
         if outcome is Stage.REFUSED and not permanent and row.attempt < ATTEMPTS:
             key = key_of(instance_key(), self.rollout, row.job.host_id, row.attempt + 1)
-            return self._put_off(reason, code, new_key=key)
+            return self._put_off(row, reason, code, pause=AGAIN, new_key=key)
         return "fail", {"reason": reason or str(outcome), "code": code}
 
 

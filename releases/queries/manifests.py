@@ -210,9 +210,12 @@ def profile_entry(profile: InstallProfile | None, executor: str) -> dict[str, An
         "name", "revision", "restart", "restart_kinds", "countdown_seconds", "max_minutes_each", "max_minutes_total", "notify",
         "notice_hours", "acknowledge",
         "postponements", "deadline_hours", "close_programs", "inventory_after", "checks", "steps", "min_alive",
-        "min_alive_percent", "offline", "catch_up_minutes", "stage_hours",
+        "min_alive_percent", "offline", "catch_up_minutes",
     )  # fmt: skip
-    return {**{key: getattr(profile, key) for key in keys}, "executor": executor}
+    ahead = (
+        {"stage_hours": profile.stage_hours} if profile.stage_hours else {}
+    )  # what was drafted before stays the same
+    return {**{key: getattr(profile, key) for key in keys}, **ahead, "executor": executor}
 
 
 def _way_back(release: Release, build: Build | None, hosts: list[dict[str, Any]]) -> dict[str, Any]:

@@ -95,6 +95,8 @@ class Job:
             shutil.rmtree(self.archives, ignore_errors=True)
 
     def end(self, outcome: str, message: str, code: str = "", permanent: bool = False) -> None:
+        if outcome in ("succeeded", "not_needed"):
+            self.empty_store()
         if outcome != "succeeded":
             message += self.steps.give_back(intact=self.ledger.stage in BEFORE_INSTALLING)
         tail = ""
@@ -348,12 +350,18 @@ class Job:
         path = self.stored(artifact)
         return os.path.isfile(path) and os.path.getsize(path) == artifact["size"]
 
+    def empty_store(self) -> None:
+        """What this order wanted is installed, and what nobody came for in time is given up: neither is kept any longer."""
+        store = os.path.join(self.ledger.root, "store")
+        mine = {os.path.basename(self.stored(artifact)) for artifact in self.order.get("artifacts", ())}
+        for name in os.listdir(store) if os.path.isdir(store) else ():
+            path = os.path.join(store, name)
+            if name in mine or time.time() - os.path.getmtime(path) > KEEP_STAGED:
+                os.unlink(path)
+
     def to_store(self, files: Mapping[str, Mapping[str, Any]]) -> None:
         store = os.path.join(self.ledger.root, "store")
         os.makedirs(store, mode=0o700, exist_ok=True)
-        for name in os.listdir(store):
-            if time.time() - os.path.getmtime(os.path.join(store, name)) > KEEP_STAGED:
-                os.unlink(os.path.join(store, name))
         for path, artifact in files.items():
             target = self.stored(artifact)
             shutil.copyfile(path, target + ".new")

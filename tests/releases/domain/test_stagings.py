@@ -15,10 +15,10 @@ from rest_framework.test import APIClient
 
 from changes.models import FreezeWindow
 from cmdb.domain import groups, points
-from cmdb.models import DistributionPoint
+from cmdb.models import Connection, DistributionPoint
 from patchflow.kernel import append_only, registry
 from patchflow.kernel.models import AuditEntry
-from releases.domain import rollouts, stagings, switches
+from releases.domain import jobs, rollouts, stagings, switches
 from releases.domain.profiles import find_unkept, profile_problems, staging_rule
 from releases.executors.base import Action, JobOrder
 from releases.executors.simulator_plan import Habits
@@ -430,7 +430,7 @@ def test_many_hosts_cost_no_more_statements_than_few(early: Make) -> None:
         Staging.objects.all().delete()
         return len(found)
 
-    few, lots = asked(2, "few"), asked(12, "lots")
+    few, lots = asked(2, "few"), asked(9, "lots")
     assert lots <= few
 
 
@@ -499,3 +499,71 @@ def test_the_page_asks_as_often_for_many_hosts_as_for_few(early: Make) -> None:
         return len(one) + len(two)
 
     assert asked(12, "lots") <= asked(2, "few")
+
+
+# --- whom nobody waits for ----------------------------------------------------------------------------------------------
+def test_a_host_that_is_left_out_is_told_to_leave_it(early: Make) -> None:
+    deployment = early(hosts=2, habits=Habits(staging=(3000, 3000)))
+    deployment.start()
+    to_the_hours(deployment)
+    turns(deployment, 2)
+    assert states(deployment) == ["ordered", "ordered"]
+    jobs.cancel(job_id=deployment.job(0).pk, reason="Not this one.", actor=deployment.cast.otto, at=deployment.clock.at)
+    turns(deployment, 3)
+    assert states(deployment) == ["refused", "ordered"]
+    assert row(deployment).code == "cancelled"
+
+
+def test_a_host_that_cannot_be_asked_any_more_is_given_up_and_says_why(early: Make) -> None:
+    deployment = early(hosts=1, habits=Habits(staging=(9000, 9000)))
+    deployment.start()
+    to_the_hours(deployment)
+    turns(deployment, 2)
+    Connection.objects.all().delete()
+    turns(deployment, 2)
+    assert states(deployment) == ["ordered"]
+    deployment.pass_time(minutes=61)
+    turns(deployment, 2)
+    assert states(deployment) == ["unknown"]
+    assert row(deployment).reason.startswith("it cannot be asked: ")
+
+
+def test_an_earliest_start_behind_many_openings_is_waited_for(early: Make, now: datetime) -> None:
+    deployment = early(hosts=1, earliest=now + timedelta(days=20), latest=now + timedelta(days=40))
+    deployment.start()
+    turns(deployment)
+    one = row(deployment)
+    assert (one.state, one.not_before) == ("waiting", OPENS + timedelta(days=21, hours=-4)), one.statement
+
+
+def test_so_many_hosts_of_a_rollout_are_laid_ready_at_once(early: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stagings, "CREW", 3)
+    monkeypatch.setattr(stagings, "PARTY", 2)
+    deployment = early(hosts=5, rings=[{"hosts": 4}, {"hosts": 1}], habits=Habits(staging=(600, 600)))
+    deployment.start()
+    to_the_hours(deployment)
+    turns(deployment, 3)
+    assert sorted(states(deployment)) == ["ordered", "ordered", "ordered", "waiting", "waiting"]
+    deployment.pass_time(minutes=11)
+    turns(deployment, 6)
+    assert states(deployment).count("staged") >= 3
+    assert states(deployment).count("waiting") == 0
+
+
+def test_a_host_that_stays_away_is_asked_ever_less_often(early: Make) -> None:
+    deployment = early(hosts=1, hours=100)
+    deployment.clock.at = OPENS - timedelta(hours=3)
+    deployment.start()
+    deployment.habit(0, "unreachable")
+    pauses = []
+    for _time in range(40):
+        turns(deployment, 1)
+        one = row(deployment)
+        if one.not_before and one.not_before > deployment.clock.at:
+            pauses.append(one.not_before - deployment.clock.at)
+            deployment.clock.at = one.not_before
+        deployment.clock.wait(15)
+        if deployment.clock.at > OPENS:
+            break
+    entries = AuditEntry.objects.filter(verb="release.staging.put_off").count()
+    assert entries <= 6, (entries, pauses)
