@@ -199,7 +199,7 @@ def _without_right(round_: SignOffRound, subject: models.Model, actor: User, at:
     excluded = excluded_of(subject)
     level = round_.levels.filter(position=round_.position).first()  # a licence passes a round that asks nobody
     taken = substitutes.counted(round_)
-    seat = substitutes.seat_of(level, actor, at=at, taken=taken) if level else None
+    seat = _seat_of(level, subject, actor, at=at, excluded=excluded, taken=taken) if level else None
     reasons: list[Blocker] = []
     if actor.is_bot:
         reasons.append(Blocker("signoff.bot", "The system signs nothing."))
@@ -210,7 +210,7 @@ def _without_right(round_: SignOffRound, subject: models.Model, actor: User, at:
     if not actor.is_active or seat is None:
         reasons.append(_not_asked(level))
     else:
-        voter = level.voters.get(user=seat)  # type: ignore[union-attr]
+        voter = level.voters.select_related("user").get(user=seat)  # type: ignore[union-attr]
         over = subject.scope_keys() if hasattr(subject, "scope_keys") else None
         if not _has_right(actor, known, voter, over):
             lost = "You no longer hold the role by which you were asked."
@@ -221,8 +221,7 @@ def _without_right(round_: SignOffRound, subject: models.Model, actor: User, at:
                 Blocker("signoff.right_lost", "You were asked as owner or as one of a group, and are that no longer.")
             )
         if seat != actor:
-            gone = not _has_right(seat, known, voter, over) or not known.still_asked(subject, voter)
-            reasons += _against_seat(seat, excluded, taken, gone=gone)
+            reasons += _against_seat(voter, subject, excluded, taken)
     if actor.pk in taken:
         reasons.append(
             Blocker(
@@ -248,18 +247,33 @@ def _not_asked(level: SignOffLevel | None) -> Blocker:
 
 def _was_asked(round_: SignOffRound, actor: User, at: datetime) -> bool:
     """Whether some level asks the actor, or somebody for whom they stand in: only they are told how the round stands."""
-    return any(substitutes.seat_of(level, actor, at=at, taken=set()) for level in round_.levels.all())
+    return any(substitutes.seats_of(level, actor, at=at) for level in round_.levels.all())
 
 
-def _against_seat(seat: User, excluded: dict[int, str], taken: set[int], *, gone: bool) -> list[Blocker]:
+def _seat_of(
+    level: SignOffLevel, subject: models.Model, actor: User, *, at: datetime, excluded: dict[int, str], taken: set[int]
+) -> User | None:
+    """On whose seat `actor` would sign: of several absent people the first against whose seat nothing stands; if something
+    stands against each, the first, so that it is said."""
+    seats = substitutes.seats_of(level, actor, at=at)
+    if len(seats) > 1:
+        voters = {voter.user_id: voter for voter in level.voters.select_related("user")}
+        free = (seat for seat in seats if not _against_seat(voters[seat.pk], subject, excluded, taken))
+        return next(free, seats[0])
+    return seats[0] if seats else None
+
+
+def _against_seat(voter: Voter, subject: models.Model, excluded: dict[int, str], taken: set[int]) -> list[Blocker]:
     """Why nobody may sign on the seat of this absent person: what would keep them from signing keeps their substitute."""
+    seat, known = voter.user, subject_of(subject)
+    over = subject.scope_keys() if hasattr(subject, "scope_keys") else None
     if seat.pk in excluded:
         return [
             Blocker(
                 "signoff.four_eyes", english("You stand in for %(seat)s, who may not decide about this.", seat=seat)
             )
         ]
-    if not seat.is_active or gone:
+    if not (seat.is_active and _has_right(seat, known, voter, over) and known.still_asked(subject, voter)):
         return [
             Blocker(
                 "signoff.right_lost", english("%(seat)s, for whom you stand in, no longer holds the role.", seat=seat)
@@ -319,7 +333,7 @@ def decide(
         raise NotAllowed(unsure)
     level = round_.levels.get(position=round_.position)
     taken = substitutes.counted(round_)
-    seat = substitutes.seat_of(level, actor, at=at, taken=taken)
+    seat = _seat_of(level, subject, actor, at=at, excluded=excluded_of(subject), taken=taken)
     if verdict == Verdict.APPROVE and (
         later := _needed_later(round_, taken, {actor.pk, seat.pk if seat else actor.pk})
     ):

@@ -125,13 +125,12 @@ def counted(round_: SignOffRound) -> set[int]:
     return found
 
 
-def seat_of(level: SignOffLevel, actor: User, *, at: datetime, taken: set[int]) -> User | None:
-    """On whose seat `actor` would sign at this level: their own, else that of an absent person (`taken` seats last)."""
+def seats_of(level: SignOffLevel, actor: User, *, at: datetime) -> list[User]:
+    """On whose seats `actor` might sign at this level: on their own alone, else on those of the absent for whom they stand in."""
     asked = {v.user_id: v.user for v in level.voters.select_related("user")}
     if actor.pk in asked:
-        return asked[actor.pk]
-    absent = [asked[pk] for pk in sorted(absent_for(actor, at=at)) if pk in asked]
-    return next((person for person in absent if person.pk not in taken), absent[0] if absent else None)
+        return [asked[actor.pk]]
+    return [asked[pk] for pk in sorted(absent_for(actor, at=at)) if pk in asked]
 
 
 def askable(level: SignOffLevel, *, at: datetime) -> list[User]:

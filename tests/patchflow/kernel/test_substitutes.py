@@ -135,6 +135,33 @@ def test_the_excluded_are_not_represented_and_a_role_must_be_ones_own(
     assert codes(round_, page, User.objects.get(pk=sue.pk), now) == ["signoff.right_lost"]
 
 
+@pytest.mark.parametrize("gone", ["cal", "mia"])
+def test_who_stands_in_for_two_signs_for_the_one_who_still_holds_the_role(
+    gone: str, page: Page, cast: Cast, sue: User, now: datetime
+) -> None:
+    people = {"cal": cast.cal, "mia": cast.mia}
+    asked = LevelSpec("Board", [(cast.cal, "cab_chair"), (cast.mia, "cab_member")], Quorum.FIRST)
+    round_ = opened(page, cast, now, asked)
+    for person in people.values():
+        away(person, sue, now)
+    RoleGrant.objects.filter(user=people.pop(gone)).delete()
+    (stays,) = people.values()
+    assert codes(round_, page, sue, now) == []
+    assert sign(round_, sue, now).on_behalf_of == stays
+
+
+def test_who_stands_in_for_two_who_lost_the_role_signs_for_neither(
+    page: Page, cast: Cast, sue: User, now: datetime
+) -> None:
+    round_ = opened(page, cast, now)
+    for person in (cast.cal, cast.mia):
+        away(person, sue, now)
+        RoleGrant.objects.filter(user=person).delete()
+    assert codes(round_, page, sue, now) == ["signoff.right_lost"]
+    with pytest.raises(NotAllowed):
+        sign(round_, sue, now)
+
+
 def test_naming_is_checked(cast: Cast, sue: User, now: datetime) -> None:
     for wrong in (cast.ann, cast.mia, cast.bot):  # decides nothing, oneself, the system
         with pytest.raises(Invalid):
