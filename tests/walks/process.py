@@ -38,12 +38,12 @@ class Ending:
     def __init__(self, walk: Walk) -> None:
         self.walk, self.desk, self.cast = walk, Desk(walk.cast), walk.cast
 
-    def reviewed(self, release: Release) -> Release:
-        """rex answers, che completes, rex accepts."""
+    def reviewed(self, release: Release, by: User | None = None) -> Release:
+        """rex answers, che (who has not carried it out) completes, rex accepts."""
         desk, review = self.desk, PostImplementationReview.objects.get(release=release)
         answers = {f"q{n}": "Yes." for n in range(len(review.questions))}
         desk.press(self.cast.rex, "answer", review, **answers)
-        desk.press(self.cast.che, "complete", review, lessons="Tell the help desk first.")
+        desk.press(by or self.cast.che, "complete", review, lessons="Tell the help desk first.")
         found: Release = desk.press(self.cast.rex, "accept", release)
         return found
 

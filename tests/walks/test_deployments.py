@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from releases.models import Job, Release
+from releases.models import Job, PostImplementationReview, Release
+from tests.factories.people import make_user
 from tests.factories.rollouts import Deployment
 from tests.walks.conftest import Walk
 
@@ -44,7 +45,10 @@ def test_cancelled_while_deploying_is_stopped_instead(walk: Walk, deploying: Dep
     come(walk, deployment)
     assert (deployment.rollout.state, ended(deployment)) == ("stopped", ("deployed", "partial"))
     assert walk.say(cast.che, f"rfcs/{pk}/stop", reason="no longer wanted")["state"] == "in_review"
-    assert walk.reviewed(deployment.release) == "completed"
+    review = PostImplementationReview.objects.get(release=deployment.release)
+    walk.say(cast.rex, f"reviews/{review.pk}/answer", answers=dict.fromkeys(review.questions, "Yes."))
+    assert walk.refused(cast.che, f"reviews/{review.pk}/complete", lessons="None.") == {"review.four_eyes"}
+    assert walk.reviewed(deployment.release, by=make_user("max", "change_manager")) == "completed"
     assert sorted(outcomes(deployment)) == ["done", "owed", "owed"]
     assert walk.closed(pk, "successful_with_issues") == ("closed", "completed")
 
