@@ -248,8 +248,9 @@ GATES: list[NamedGate[Whole]] = [
 ]
 
 
-def ask_whole(rollout: Rollout, *, at: datetime, gates: Sequence[NamedGate[Whole]] = GATES) -> Slip:
-    """All gates of the rollout, in order. A refusal halts it; what can pass waits."""
+def ask_whole(rollout: Rollout, *, at: datetime, gates: Sequence[NamedGate[Whole]] | None = None) -> Slip:
+    """All gates of the rollout, or these, in order. A refusal halts it; what can pass waits."""
+    gates = GATES if gates is None else gates
     try:
         with transaction.atomic():
             return ask(gates, Whole(rollout, at), at=at, guarded=False)

@@ -328,8 +328,9 @@ GATES: list[NamedGate[Target]] = [
 ]
 
 
-def ask_hosts(batch: Batch, *, limit: int, gates: Sequence[NamedGate[Target]] = GATES) -> list[tuple[Job, Slip]]:
-    """Every job of the batch with its slip, until `limit` may run; the rest are not asked now."""
+def ask_hosts(batch: Batch, *, limit: int, gates: Sequence[NamedGate[Target]] | None = None) -> list[tuple[Job, Slip]]:
+    """Every job of the batch with its slip, by all gates or by these, until `limit` may run; the rest are not asked now."""
+    gates = GATES if gates is None else gates
     try:
         with transaction.atomic():
             return _ask_hosts(batch, limit, gates, guarded=False)
