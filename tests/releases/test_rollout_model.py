@@ -303,9 +303,10 @@ class RolloutMachine(RuleBasedStateMachine):
         failed = next((r for r in self.lanes() if r.state == "failed"), None)
         given: dict[str, Any] = {"actor": self.cast.rex, "at": d.clock.at}
         if failed and Job.objects.filter(ring=failed, state__in=["failed", "undone"]).exists():
-            rings.retry_ring(ring_id=failed.pk, **given)
-        elif failed:
             with suppress(Refusal):  # not while a host of it is at work, or may be
+                rings.retry_ring(ring_id=failed.pk, **given)
+        elif failed:
+            with suppress(Refusal):
                 round_ = partial.propose(ring_id=failed.pk, reason="seen", **given)
                 partial.decide(round_id=round_.pk, verdict="approve", actor=self.cast.che, at=d.clock.at)
         if d.rollout.state in ("paused", "halted"):
