@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import families, look, ways
@@ -356,8 +357,9 @@ class Job:
         mine = {os.path.basename(self.stored(artifact)) for artifact in self.order.get("artifacts", ())}
         for name in os.listdir(store) if os.path.isdir(store) else ():
             path = os.path.join(store, name)
-            if name in mine or time.time() - os.path.getmtime(path) > KEEP_STAGED:
-                os.unlink(path)
+            with suppress(OSError):  # a file too many is no reason to lose how the job ended
+                if name in mine or time.time() - os.path.getmtime(path) > KEEP_STAGED:
+                    os.unlink(path)
 
     def to_store(self, files: Mapping[str, Mapping[str, Any]]) -> None:
         store = os.path.join(self.ledger.root, "store")
