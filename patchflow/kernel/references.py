@@ -28,6 +28,9 @@ class CheckedByStatement(migrations.RunPython):
         if editor.connection.vendor != "postgresql":
             return
         table, column, parent = self.told
+        for pending in editor.deferred_sql:  # a foreign key of a table made in the same migration is made at its end
+            editor.execute(pending, None)
+        editor.deferred_sql.clear()
         with editor.connection.cursor() as cursor:
             cursor.execute(_KEYS, [table, column])
             for (name,) in cursor.fetchall():
