@@ -83,6 +83,7 @@ FILLED: dict[str, dict[str, Any]] = {
     "changes:rfc-refer": {"url": "https://example.org/1"},
     "changes:route-write": {"level_roles": ["cab_chair"]},
     "changes:route-revise": {"level_roles": ["cab_chair"]},
+    "cmdb:host-explain": {"how": "explain", "reason": "Because."},
     "cmdb:point-add": {"address": "http://192.0.2.30:3142", "site_id": "", "throttle_kib": ""},
     "cmdb:point-revise": {"name": "dp-other", "site_id": ""},
     "changes:freeze-declare": {"ends_at": "2026-11-28T10:00"},
