@@ -56,7 +56,7 @@ faults: .venv/.ok
 # Every page of an empty, a small and a large Patchflow at 1280 and 390, in a real browser, into pictures/<world>/: look at each.
 # A running Patchflow (make run) is photographed by: .venv/bin/python manage.py pictures --user admin
 pictures: .venv/.ok
-	$(PYTEST) --create-db tests/browser/test_pages.py
+	PATCHFLOW_PICTURES=1 $(PYTEST) --create-db tests/browser/test_pages.py tests/browser/test_admin_site.py
 
 docs: .venv/.ok
 	$(BIN)/python manage.py reference --out docs/reference
