@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import families, look, ways
@@ -16,11 +15,11 @@ from .advice import advised
 from .ledger import BEFORE_INSTALLING, Ledger, held
 from .packaging import Manager, Plan, Refused, compare_files, contained, run, said_with_way, sha256
 from .steps import StepFailed, Steps
+from .store import Store
 
 if TYPE_CHECKING:
-    from .packaging import Changes, Packages
+    from .packaging import Packages
 
-KEEP_STAGED = 30 * 86400
 RESTARTS_SOON = "Software was updated. This computer restarts in {seconds} seconds: save your work now."
 
 
@@ -70,6 +69,7 @@ class Job:
         self.packages, self.action = self.order["packages"], self.order["action"]
         self.archives, self.log = ledger.archives, ledger.path("log")
         self.manager = families.here() or Manager()
+        self.store = Store(ledger.root, self.manager.suffix)
         self.steps = Steps(ledger, self.order.get("steps", ()), self.manager)
         self.downgrade = self.action == "rollback"
         self.restarted = restarted_since(ledger)
@@ -97,7 +97,7 @@ class Job:
 
     def end(self, outcome: str, message: str, code: str = "", permanent: bool = False) -> None:
         if outcome in ("succeeded", "not_needed"):
-            self.empty_store()
+            self.store.empty(self.order.get("artifacts", ()))
         if outcome != "succeeded":
             message += self.steps.give_back(intact=self.ledger.stage in BEFORE_INSTALLING)
         tail = ""
@@ -190,7 +190,7 @@ class Job:
             return False
         signed = {(a["package"], a["version"], a["arch"]): a for a in self.order["artifacts"]}
         needed = [(p["name"], p["to_version"], p["arch"]) for p in todo if p["to_version"]]
-        return bool(needed) and all(key in signed and self.in_store(signed[key]) for key in needed)
+        return bool(needed) and all(key in signed and self.store.has(signed[key]) for key in needed)
 
     def stage(self, todo: Packages) -> Plan:
         """Dry run, download, compare: nothing on the host has changed when this returns or refuses."""
@@ -198,12 +198,12 @@ class Job:
         plan = self.manager.simulate(todo, self.archives, self.downgrade, self.log)
         contained(plan, self.packages)
         self.call_off()
-        ahead = self.from_store(plan.fetched)
+        ahead = self.store.give(plan.fetched, self.order["artifacts"], self.archives)
         if plan.fetched:
             self.manager.fetch(todo, self.archives, self.downgrade, self.log, self.order["timeouts"]["download"])
         files = compare_files(self.manager, self.archives, plan.fetched, self.order["artifacts"])
         if self.action == "stage":
-            self.to_store(files)
+            self.store.take(files)
         else:
             self.manager.rehearse(todo, plan, files, self.downgrade, self.log)
         self.call_off()
@@ -325,49 +325,6 @@ class Job:
         warnings = [words for event in self.ledger.events() for words in event["data"].get("warnings", ())]
         warnings += self.steps.notes()
         self.end("succeeded", "; ".join(["installed and verified", *(f"but: {words}" for words in warnings)]))
-
-    # ------------------------------------------------------- files for later
-
-    def from_store(self, changes: Changes) -> int:
-        """What an earlier staging left is used again, and compared again like everything; how many files. One that is no longer
-        what was signed is thrown away, and fetched."""
-        wanted, used = {(a["package"], a["version"], a["arch"]): a for a in self.order["artifacts"]}, 0
-        for (name, arch), (_, to) in changes.items():
-            artifact = wanted.get((name, to, arch))
-            if not artifact or "/" in artifact["filename"] or not self.in_store(artifact):
-                continue
-            stored = self.stored(artifact)
-            if sha256(stored) != artifact["sha256"]:
-                os.unlink(stored)
-                continue
-            shutil.copyfile(stored, os.path.join(self.archives, artifact["filename"]))
-            used += 1
-        return used
-
-    def stored(self, artifact: Mapping[str, Any]) -> str:
-        return os.path.join(self.ledger.root, "store", artifact["sha256"] + self.manager.suffix)
-
-    def in_store(self, artifact: Mapping[str, Any]) -> bool:
-        path = self.stored(artifact)
-        return os.path.isfile(path) and os.path.getsize(path) == artifact["size"]
-
-    def empty_store(self) -> None:
-        """What this order wanted is installed, and what nobody came for in time is given up: neither is kept any longer."""
-        store = os.path.join(self.ledger.root, "store")
-        mine = {os.path.basename(self.stored(artifact)) for artifact in self.order.get("artifacts", ())}
-        for name in os.listdir(store) if os.path.isdir(store) else ():
-            path = os.path.join(store, name)
-            with suppress(OSError):  # a file too many is no reason to lose how the job ended
-                if name in mine or time.time() - os.path.getmtime(path) > KEEP_STAGED:
-                    os.unlink(path)
-
-    def to_store(self, files: Mapping[str, Mapping[str, Any]]) -> None:
-        store = os.path.join(self.ledger.root, "store")
-        os.makedirs(store, mode=0o700, exist_ok=True)
-        for path, artifact in files.items():
-            target = self.stored(artifact)
-            shutil.copyfile(path, target + ".new")
-            os.replace(target + ".new", target)
 
 
 def restarted_since(ledger: Ledger) -> bool:
