@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 # Words of dnf and rpm -> (code, whether waiting cannot help). First match wins.
 MEANING = (
-    (r"needs \d+\w* more space|No space left on device|[Nn]ot enough free space|more space needed", "disk_full", False),
+    (r"needs \d+\w* more space|No space left on device|[Nn]ot enough free space|more space needed|"
+     r"[Cc]url error \(23\)", "disk_full", False),
     (r"checksum doesn't match|GPG signature|GPG check FAILED|is not signed|[Pp]ublic key (?:for|is)|BAD signature|"
      r"signature (?:hdr|data)|SIGNATURES NOT OK|digest: BAD|repomd\.xml parser error", "repository_untrusted", True),
     (r"[Ll]ock(?:ed)? (?:on|by)|transaction lock|already locked|LockError", "locked", False),

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from .packaging import sha256
+from .packaging import Refused, sha256
 
 if TYPE_CHECKING:
     from .packaging import Changes
 
 KEEP_STAGED = 30 * 86400
+SPARE = 512 << 20
+"""So many bytes stay free where files are laid ready: for the lists, and for whatever else the host does until its window."""
 
 
 class Store:
@@ -31,9 +33,25 @@ class Store:
         path = self.path_of(artifact)
         return os.path.isfile(path) and os.path.getsize(path) == artifact["size"]
 
+    def want_room(self, artifacts: Iterable[Mapping[str, Any]], folder: str) -> None:
+        """Raises Refused where these files cannot be fetched into `folder`, and lie here until the window, without the disk
+        running short. Asked before anything is fetched: the sizes are those that were signed."""
+        os.makedirs(self.folder, mode=0o700, exist_ok=True)
+        wanted = list(artifacts)
+        coming = sum(a["size"] for a in wanted if not self.has(a))
+        if not coming:
+            return
+        apart = os.stat(folder).st_dev != os.stat(self.folder).st_dev
+        for place, need in ((folder, sum(a["size"] for a in wanted) if apart else coming), (self.folder, coming)):
+            found = os.statvfs(place)
+            free = found.f_bavail * found.f_frsize
+            if free < need + SPARE:
+                words = "%s has %d MiB free: too few to lay %d MiB ready there and leave %d MiB for the rest"
+                raise Refused("disk_full", words % (place, free >> 20, -(-need >> 20), SPARE >> 20), False)
+
     def give(self, changes: Changes, artifacts: Iterable[Mapping[str, Any]], folder: str) -> int:
-        """Puts what these changes need into `folder`, compared; how many files. One that is no longer what was signed is thrown
-        away, and fetched."""
+        """Puts what these changes need into `folder`, compared; how many files. It takes no room a second time where it can be
+        linked. One that is no longer what was signed is thrown away, and fetched."""
         wanted, used = {(a["package"], a["version"], a["arch"]): a for a in artifacts}, 0
         for (name, arch), (_, to) in changes.items():
             artifact = wanted.get((name, to, arch))
@@ -43,17 +61,32 @@ class Store:
             if sha256(stored) != artifact["sha256"]:
                 os.unlink(stored)
                 continue
-            shutil.copyfile(stored, os.path.join(folder, artifact["filename"]))
+            path = os.path.join(folder, artifact["filename"])
+            try:
+                os.link(stored, path)
+            except OSError:  # on another disk, or one without links
+                shutil.copyfile(stored, path)
             used += 1
         return used
 
     def take(self, files: Mapping[str, Mapping[str, Any]]) -> None:
-        """Keeps these compared files: {path: artifact}."""
+        """Keeps these compared files, {path: artifact}: all of them, or none."""
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
-        for path, artifact in files.items():
-            target = self.path_of(artifact)
-            shutil.copyfile(path, target + ".new")
-            os.replace(target + ".new", target)
+        kept = []
+        try:
+            for path, artifact in files.items():
+                target = self.path_of(artifact)
+                os.utime(path)  # it is kept from now on; the repository wrote it earlier
+                if os.path.exists(target) and os.path.samefile(path, target):
+                    continue
+                kept += [target + ".new", target]
+                shutil.move(path, target + ".new")
+                os.replace(target + ".new", target)
+        except OSError:
+            for name in kept:
+                with suppress(OSError):
+                    os.unlink(name)
+            raise
 
     def empty(self, artifacts: Iterable[Mapping[str, Any]]) -> None:
         """What this order wanted is installed, and what nobody came for in time is given up: neither is kept any longer."""
@@ -63,3 +96,11 @@ class Store:
             with suppress(OSError):  # a file too many is no reason to lose how the job ended
                 if name in mine or time.time() - os.path.getmtime(path) > KEEP_STAGED:
                     os.unlink(path)
+
+    def make_room(self, artifacts: Iterable[Mapping[str, Any]]) -> None:
+        """Gives up whatever lies here for others: a job that finds no room goes before one that is still to come."""
+        mine = {os.path.basename(self.path_of(artifact)) for artifact in artifacts}
+        for name in os.listdir(self.folder) if os.path.isdir(self.folder) else ():
+            if name not in mine:
+                with suppress(OSError):
+                    os.unlink(os.path.join(self.folder, name))

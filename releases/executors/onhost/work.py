@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from .store import Store
 if TYPE_CHECKING:
     from .packaging import Packages
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 RESTARTS_SOON = "Software was updated. This computer restarts in {seconds} seconds: save your work now."
 
 
@@ -89,8 +91,10 @@ class Job:
         except StepFailed as failed:
             self.end("failed", str(failed), "step_before")
         except Exception as error:
-            outcome = "refused" if self.ledger.stage in ("accepted", "staged") else "failed"
-            self.end(outcome, f"{type(error).__name__}: {error}", "broken")
+            before = self.ledger.stage in BEFORE_INSTALLING
+            full = before and isinstance(error, OSError) and error.errno in FULL
+            words = f"{type(error).__name__}: {error}"
+            self.end("refused" if before else "failed", words, "disk_full" if full else "broken")
             raise
         finally:
             shutil.rmtree(self.archives, ignore_errors=True)
@@ -98,6 +102,10 @@ class Job:
     def end(self, outcome: str, message: str, code: str = "", permanent: bool = False) -> None:
         if outcome in ("succeeded", "not_needed"):
             self.store.empty(self.order.get("artifacts", ()))
+        if self.ledger.stage in BEFORE_INSTALLING:  # they may be what leaves no room for the last words
+            shutil.rmtree(self.archives, ignore_errors=True)
+            if code == "disk_full" and self.action != "stage":
+                self.store.make_room(self.order.get("artifacts", ()))
         if outcome != "succeeded":
             message += self.steps.give_back(intact=self.ledger.stage in BEFORE_INSTALLING)
         tail = ""
@@ -120,6 +128,10 @@ class Job:
         todo = [package for package in self.packages if not self.there(package)]
         if not todo and self.packages:
             return self.end("not_needed", "every package is at its version already", "not_needed")
+        self.clear_left()
+        if self.action == "stage":
+            os.makedirs(self.archives, exist_ok=True)
+            self.store.want_room(self.files_for(todo), self.archives)
         if self.way:
             self.manager.go_through(self.way, self.ledger.folder)
             self.ledger.append("accepted", "downloads " + ways.named(self.way), way=self.way)
@@ -188,9 +200,25 @@ class Job:
         """Whether an earlier staging left a file of the signed size for each package that needs one."""
         if self.action == "stage":
             return False
+        needed = [package for package in todo if package["to_version"]]
+        files = self.files_for(needed)
+        return bool(needed) and len(files) == len(needed) and all(self.store.has(one) for one in files)
+
+    def files_for(self, todo: Packages) -> list[Mapping[str, Any]]:
+        """The signed files of these packages, as far as they have one."""
         signed = {(a["package"], a["version"], a["arch"]): a for a in self.order["artifacts"]}
-        needed = [(p["name"], p["to_version"], p["arch"]) for p in todo if p["to_version"]]
-        return bool(needed) and all(key in signed and self.store.has(signed[key]) for key in needed)
+        found = [signed.get((p["name"], p["to_version"], p["arch"])) for p in todo]
+        return [one for one in found if one is not None]
+
+    def clear_left(self) -> None:
+        """Throws away what was fetched for jobs that were cut off before they installed anything: nobody comes back for it."""
+        cache = os.path.dirname(self.archives)
+        for key in os.listdir(cache) if os.path.isdir(cache) else ():
+            if key == self.ledger.key or not os.path.isdir(os.path.join(self.ledger.root, "jobs", key)):
+                continue
+            other = Ledger(self.ledger.root, key)
+            if not other.alive and (other.result is not None or other.stage in BEFORE_INSTALLING):
+                shutil.rmtree(os.path.join(cache, key), ignore_errors=True)
 
     def stage(self, todo: Packages) -> Plan:
         """Dry run, download, compare: nothing on the host has changed when this returns or refuses."""

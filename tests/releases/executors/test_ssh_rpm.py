@@ -283,6 +283,36 @@ def test_full_disk_is_refused_for_now_before_anything_is_touched(
     assert "/usr/share/acme-tool" in reason
 
 
+def test_files_are_not_laid_ready_where_room_is_short_and_the_job_still_is_done(
+    executor: SshExecutor, fresh_rpm_host: FreshRpmHost
+) -> None:
+    order = order_for(executor, fresh_rpm_host.endpoint, ("acme-tool", "1.1-1"))
+    fresh_rpm_host.ssh(
+        "sudo mkdir -p /var/cache/patchflow && sudo mount -t tmpfs -o size=64m tmpfs /var/cache/patchflow"
+    )
+    staging = replace(order, job_key="stage.1", action=Action.STAGE)
+
+    reason = refused(executor, fresh_rpm_host, staging, "disk_full", permanent=False)
+
+    assert "MiB free: too few to lay 1 MiB ready there" in reason
+    assert fresh_rpm_host.ssh("sudo find /var/cache/patchflow /var/lib/patchflow/store -name '*.rpm*'") == ""
+
+    done = ended(executor, start(executor, order)).result
+    assert done is not None
+    assert done.outcome is Stage.SUCCEEDED, done.reason
+
+
+def test_what_fills_the_disk_while_dnf_downloads_is_named_so(
+    executor: SshExecutor, fresh_rpm_host: FreshRpmHost
+) -> None:
+    order = order_for(executor, fresh_rpm_host.endpoint, ("acme-tool", "1.1-1"))
+    fresh_rpm_host.ssh(
+        "sudo mkdir -p /var/cache/patchflow && sudo mount -t tmpfs -o size=4k tmpfs /var/cache/patchflow"
+        " && sudo dd if=/dev/zero of=/var/cache/patchflow/full bs=4k count=1 status=none"
+    )
+    refused(executor, fresh_rpm_host, order, "disk_full", permanent=False)
+
+
 def test_staged_files_are_used_later_without_the_repository(
     executor: SshExecutor, fresh_rpm_host: FreshRpmHost
 ) -> None:

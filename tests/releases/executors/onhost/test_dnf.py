@@ -42,6 +42,7 @@ def test_versions_are_ordered_as_the_server_orders_them() -> None:
         ("error: can't create transaction lock on /var/lib/rpm/.rpm.lock (Resource temporarily unavailable)", "locked", False),
         ("Problem: The operation would result in removing the following protected packages: dnf", "removal", True),
         ("Problem: package a-2-1.noarch requires b = 2, but none of the providers can be installed", "impossible", True),
+        ("Curl error (23): Failed writing received data to disk/application for http://r/a.rpm", "disk_full", False),
         ("nobody knows", "failed", True),
     ],
 )  # fmt: skip

@@ -1,0 +1,166 @@
+"""A worker that lays files ready: it looks at the room first, and leaves nothing half fetched; a manager stands in."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from releases.executors.onhost.ledger import Ledger, write
+from releases.executors.onhost.packaging import Manager, Plan, Refused
+from releases.executors.onhost.store import Store
+from releases.executors.onhost.work import Job
+
+CONTENT = b"the signed bytes"
+
+
+class Shelf(Manager):
+    """A package manager with one package to fetch; what it was asked is written down."""
+
+    name, suffix = "shelf", ".deb"
+
+    def __init__(self, fails: Exception | None = None) -> None:
+        self.asked, self.fails = list[str](), fails
+
+    def state(self, name: str, arch: str) -> dict[str, str]:
+        return {"name": name, "arch": arch, "version": "1.0", "status": "installed"}
+
+    def newer(self, left: str, right: str) -> bool:
+        return left > right
+
+    def lock_holders(self) -> list[str]:
+        return []
+
+    def unfinished(self) -> list[str]:
+        return []
+
+    def torn(self) -> bool:
+        return False
+
+    def restart_needed(self) -> bool:
+        return False
+
+    def refresh(self, log: str | None = None) -> None:
+        self.asked.append("refresh")
+
+    def simulate(self, packages: Any, archives: str, downgrade: bool, log: str | None = None) -> Plan:
+        return Plan({("one", "all"): ("1.0", "1.1")}, {})
+
+    def fetch(self, packages: Any, archives: str, downgrade: bool, log: str, seconds: float) -> None:
+        self.asked.append("fetch")
+        path = Path(archives) / "one_1.1_all.deb"
+        path.write_bytes(CONTENT[: 5 if self.fails else None])
+        if self.fails:
+            raise self.fails
+
+    def identity(self, path: str) -> tuple[str, ...]:
+        return tuple(Path(path).stem.split("_"))
+
+
+def artifact(size: int = len(CONTENT)) -> dict[str, Any]:
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    return {
+        "package": "one",
+        "version": "1.1",
+        "arch": "all",
+        "filename": "one_1.1_all.deb",
+        "sha256": digest,
+        "size": size,
+    }
+
+
+def job(tmp_path: Path, manager: Manager, *, key: str = "job-1", action: str = "stage", **given: Any) -> Job:
+    ledger = Ledger(str(tmp_path / "root"), key)
+    ledger.make()
+    order = {
+        "action": action, "packages": [{"name": "one", "arch": "all", "from_version": "1.0", "to_version": "1.1"}],
+        "artifacts": [artifact()], "machine_id": "", "refresh": True, "timeouts": {"lock": 1, "download": 1}, **given,
+    }  # fmt: skip
+    write(ledger.path("order.json"), json.dumps(order))
+    ledger.append("accepted", "here")
+    ledger.archives = str(tmp_path / "cache" / key)
+    made = Job(ledger)
+    made.manager, made.store = manager, Store(ledger.root, manager.suffix)
+    return made
+
+
+def result(made: Job) -> tuple[str, str]:
+    told = made.ledger.result
+    assert told is not None
+    return told["outcome"], told["code"]
+
+
+def left(tmp_path: Path) -> list[str]:
+    """Every file that is in the store or in a job's own folder."""
+    found = [*(tmp_path / "cache").rglob("*.*"), *(tmp_path / "root" / "store").glob("*")]
+    return sorted(path.name for path in found)
+
+
+def test_files_are_laid_ready_once_and_nothing_else_is_left(tmp_path: Path) -> None:
+    made = job(tmp_path, Shelf())
+    made.go("work")
+    assert result(made) == ("staged_only", "staged")
+    assert left(tmp_path) == [f"{artifact()['sha256']}.deb"]
+
+
+def test_without_room_nothing_is_fetched_not_even_lists_and_it_says_what_to_do(tmp_path: Path) -> None:
+    shelf = Shelf()
+    made = job(tmp_path, shelf, artifacts=[artifact(1 << 60)])
+    made.go("work")
+    assert result(made) == ("refused", "disk_full")
+    assert shelf.asked == []
+    told = made.ledger.result
+    assert told is not None
+    assert (told["permanent"], "MiB free" in told["reason"]) == (False, True)
+    assert "What to do: free space on the host" in told["reason"]
+    assert left(tmp_path) == []
+
+
+def test_an_installation_is_not_asked_for_the_room_of_a_staging(tmp_path: Path) -> None:
+    shelf = Shelf(Refused("repository_unreachable", "away", False))
+    made = job(tmp_path, shelf, action="install", artifacts=[artifact(1 << 60)])
+    made.go("work")
+    assert shelf.asked == ["refresh", "fetch"]
+    assert result(made) == ("refused", "repository_unreachable")
+
+
+@pytest.mark.parametrize(
+    "fails", [Refused("disk_full", "No space left on device", False), OSError(errno.ENOSPC, "No space left on device")]
+)
+def test_a_disk_that_fills_up_meanwhile_leaves_nothing_half_fetched(tmp_path: Path, fails: Exception) -> None:
+    made = job(tmp_path, Shelf(fails))
+    with contextlib.suppress(OSError):  # what no manager put into words is also told where the worker writes
+        made.go("work")
+    assert result(made) == ("refused", "disk_full")
+    assert left(tmp_path) == []
+
+
+def test_a_job_without_room_goes_before_what_lies_ready_for_others(tmp_path: Path) -> None:
+    made = job(tmp_path, Shelf(Refused("disk_full", "full", False)), action="install")
+    os.makedirs(made.store.folder)
+    other = Path(made.store.folder) / "other.deb"
+    other.write_bytes(b"for another release")
+    made.go("work")
+    assert result(made) == ("refused", "disk_full")
+    assert not other.exists()
+
+    staging = job(tmp_path, Shelf(Refused("disk_full", "full", False)), key="job-2")
+    other.write_bytes(b"for another release")
+    staging.go("work")
+    assert other.exists(), "a staging takes nobody's files"
+
+
+def test_what_jobs_left_that_were_cut_off_before_installing_is_thrown_away(tmp_path: Path) -> None:
+    for key, stage in (("cut", "accepted"), ("torn", "installing")):
+        gone = job(tmp_path, Shelf(), key=key)
+        gone.ledger.append(stage, "and then the power was cut")
+        os.makedirs(gone.archives)
+        (Path(gone.archives) / f"{key}.deb").write_bytes(b"half")
+    (tmp_path / "cache" / "stranger").mkdir()
+    job(tmp_path, Shelf(), key="next").go("work")
+    assert left(tmp_path) == sorted([f"{artifact()['sha256']}.deb", "torn.deb"]), "its files may still be needed"
+    assert (tmp_path / "cache" / "stranger").is_dir()
