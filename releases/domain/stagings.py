@@ -46,7 +46,7 @@ from releases.domain.ways import downloads
 from releases.enums_rollout import JobState, RingState, RolloutState
 from releases.enums_staging import StagingState
 from releases.executors.base import Batch as OrdersGiven
-from releases.executors.base import JobOrder, JobProgress, Stage, StartAnswer
+from releases.executors.base import JobOrder, JobProgress, Stage, StartAnswer, Timeouts
 from releases.models import Job, Ring, Rollout, Staging
 from releases.queries.rollouts import proven_once, signed
 
@@ -56,8 +56,9 @@ CREW = 200
 """So many hosts of a rollout are laid ready at once, and as many are seen to in one visit."""
 PARTY = 10
 """Hosts that are asked under one lease: as many as an executor asks at a time, so that it outlasts those that do not answer."""
-LEAST = timedelta(minutes=30)
-"""So long before its window nothing is begun any more: a host takes no longer to fetch, or gives up."""
+LEAST = timedelta(seconds=Timeouts().staging) + timedelta(minutes=5)
+"""So long before its window nothing is begun any more: a host takes no longer to fetch, or gives up; with the time in which an
+order is handed over, and files are compared."""
 OVERDUE = timedelta(hours=1)
 """After that nobody waits for the host's word any longer."""
 ATTEMPTS = 3

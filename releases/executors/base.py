@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from cmdb.remote.connection import Endpoint
 from cmdb.remote.errors import RemoteError
 from cmdb.remote.proxies import proxy_address
+from releases.executors.onhost.packaging import DRY_RUN, LISTS
 
 
 class Action(StrEnum):
@@ -105,6 +106,12 @@ class Timeouts:
     lock: int = 60
     download: int = 900
     install: int = 1800
+
+    @property
+    def staging(self) -> int:
+        """Until a host has fetched the files of an order, or has given up: it waits for the lock of its package manager, fetches
+        lists, asks what would be done, and downloads."""
+        return self.lock + LISTS + DRY_RUN + self.download
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,15 +73,17 @@ class Apt(Manager):
     def refresh(self, log: str | None = None) -> None:
         """Fetches the lists. A list that cannot be had or verified refuses, though apt itself would go on with old ones."""
         patience = ["-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10"]
-        status, text = run(
-            ["apt-get", "update", "-q", "-eany", *patience, *self._fetching], log, seconds=600, without=self.aside
-        )
+        words = ["apt-get", "update", "-q", "-eany", *patience, *self._fetching]
+        try:
+            status, text = run(words, log, seconds=self.lists_within, without=self.aside)
+        except subprocess.TimeoutExpired:
+            raise Refused("repository_unreachable", "the lists did not come in time", False) from None
         doubtful = re.search(r"^(Err:|W: (Failed to fetch|GPG error|An error occurred|Some index files))", text, re.M)
         if status or doubtful:
             raise self.meaning(text, "repository_untrusted")
 
     def simulate(self, packages: Packages, archives: str, downgrade: bool, log: str | None = None) -> Plan:
-        status, text = run(install_words(packages, archives, downgrade, "-s"), log, seconds=300)
+        status, text = run(install_words(packages, archives, downgrade, "-s"), log, seconds=self.dry_run_within)
         if status:
             raise self.meaning(text, "impossible")
         return Plan(
@@ -90,7 +92,8 @@ class Apt(Manager):
 
     def announced(self, packages: Packages, archives: str, downgrade: bool) -> list[dict[str, Any]]:
         """The files that would be fetched, by the host's signed lists. What is in `archives` already is not among them."""
-        status, text = run(install_words(packages, archives, downgrade, "--print-uris", "-qq"), seconds=300)
+        words = install_words(packages, archives, downgrade, "--print-uris", "-qq")
+        status, text = run(words, seconds=self.dry_run_within)
         if status:
             raise self.meaning(text, "impossible")
         found = []

@@ -71,7 +71,11 @@ class Dnf(Manager):
         patience = ["--setopt=*.skip_if_unavailable=0", "--setopt=retries=1", "--setopt=timeout=10"]
         if self.way:
             patience += [f"--setopt=*.{name}={value}" for name, value in ways.dnf_settings(self.way).items()]
-        status, text = run(["dnf", "-y", "makecache", "--refresh", *patience], log, seconds=600, without=self.aside)
+        words = ["dnf", "-y", "makecache", "--refresh", *patience]
+        try:
+            status, text = run(words, log, seconds=self.lists_within, without=self.aside)
+        except subprocess.TimeoutExpired:
+            raise Refused("repository_unreachable", "the lists did not come in time", False) from None
         if status:
             raise self.meaning(text, "repository_untrusted")
 
@@ -149,7 +153,7 @@ class Dnf(Manager):
         downgrade: bool,
         log: str | None,
         download: bool = False,
-        seconds: float = 300,
+        seconds: float | None = None,
     ) -> Any:
         wish = {
             "verb": "solve", "packages": list(packages), "archives": archives, "downgrade": downgrade, "download": download,
@@ -158,7 +162,8 @@ class Dnf(Manager):
             wish["settings"] = ways.dnf_settings(self.way)
         if self._last[0] == wish:
             return self._last[1]
-        told, _ = self._asked(wish, log, seconds, shown="dnf: download" if download else "dnf: what would be done")
+        within = self.dry_run_within if seconds is None else seconds
+        told, _ = self._asked(wish, log, within, shown="dnf: download" if download else "dnf: what would be done")
         if "refused" in told:
             raise self._no(told)
         self._last = (wish, told)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:  # an older Python over there cannot evaluate these
     Changes = Mapping[tuple[str, str], tuple[str, str]]
     Meanings = Sequence[tuple[str, str, bool]]
 
+LISTS, DRY_RUN = 600, 300
+"""Seconds that fetching the lists, and asking what would be done, may take at most."""
+
 
 class Refused(Exception):
     """Why nothing is done. `permanent`: waiting does not help."""
@@ -52,6 +55,8 @@ class Manager:
 
     name = ""
     suffix = ""
+    lists_within: float = LISTS
+    dry_run_within: float = DRY_RUN
     way: dict[str, Any] | None = None
     """The distribution point through which lists and files are fetched; None: as the host itself would."""
 
@@ -100,7 +105,7 @@ class Manager:
     # ------------------------------------------------------------- what would be, what is done
 
     def refresh(self, log: str | None = None) -> None:
-        """Fetches the lists. A list that cannot be had or verified is Refused."""
+        """Fetches the lists. A list that cannot be had in time, or verified, is Refused."""
         raise NotImplementedError
 
     def simulate(self, packages: Packages, archives: str, downgrade: bool, log: str | None = None) -> Plan:

@@ -8,6 +8,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -21,6 +22,7 @@ from patchflow.kernel.models import AuditEntry
 from releases.domain import jobs, rollouts, stagings, switches
 from releases.domain.profiles import find_unkept, profile_problems, staging_rule
 from releases.executors.base import Action, JobOrder
+from releases.executors.onhost.packaging import DRY_RUN, LISTS
 from releases.executors.simulator_plan import Habits
 from releases.models import Job, PermissionSlip, Ring, Rollout, Staging
 from releases.queries.rollouts import signed
@@ -190,6 +192,28 @@ def test_shortly_before_and_in_the_window_nothing_is_begun(early: Make) -> None:
     assert deployment.states() == ["succeeded"]
     assert states(deployment) == ["refused"]
     assert row(deployment).reason == "its job is succeeded: it fetches its files itself"
+
+
+def test_what_is_begun_has_ended_or_given_up_by_itself_when_the_window_opens(early: Make) -> None:
+    deployment = early(hosts=1)
+    witness = heard(deployment)
+    deployment.start()
+    deployment.clock.at = OPENS - stagings.LEAST - timedelta(seconds=1)
+    turn(deployment)
+    assert states(deployment) == ["ordered"]
+    limits = witness.orders[0].timeouts
+    assert limits.staging == limits.lock + LISTS + DRY_RUN + limits.download
+    assert timedelta(seconds=limits.staging) < stagings.LEAST
+    told = (settings.BASE_DIR / "docs/reference/windows.md").read_text()
+    assert f"from {stagings.LEAST // timedelta(minutes=1)} minutes before a window" in told
+    assert f"may take {limits.staging // 60} minutes" in told
+
+    late = early(hosts=1, names=["late01"])
+    late.start()
+    late.clock.at = OPENS - stagings.LEAST
+    turn(late)
+    assert states(late) == ["waiting"]
+    assert len(witness.orders) == 1
 
 
 def test_later_rings_are_served_before_their_turn_and_a_failed_one_is_not(early: Make) -> None:

@@ -1,11 +1,12 @@
 """Reading apt's words, and the comparison of files that apt itself does not make."""
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from releases.executors.onhost import apt, packaging
+from releases.executors.onhost import apt, dnf, packaging
 from releases.executors.onhost.packaging import Plan, Refused
 
 SIMULATION = """\
@@ -141,3 +142,25 @@ def test_extra_missing_and_unneeded_files_are_refused(archives: Path) -> None:
     assert code({**CHANGES, ("b", "all"): ("", "1")}, [artifact]) == "artifact_missing"
     (archives / "notes.txt").write_text("x")
     assert code(CHANGES, [artifact]) == "artifact_extra"
+
+
+@pytest.mark.parametrize(("make", "program"), [(apt.Apt, "apt-get"), (dnf.Dnf, "dnf")])
+def test_lists_that_do_not_come_in_time_are_given_up(
+    make: type[packaging.Manager], program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, first in (
+        ("slow", "/bin/sh"),
+        (program, tmp_path / "slow"),
+    ):  # dnf's library runs on what dnf itself runs on
+        (tmp_path / name).write_text(f"#!{first}\nexec sleep 20\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    manager = make()
+    assert (manager.lists_within, manager.dry_run_within) == (packaging.LISTS, packaging.DRY_RUN)
+    manager.lists_within = manager.dry_run_within = 0.2
+    with pytest.raises(Refused, match="the lists did not come in time") as no:
+        manager.refresh(str(tmp_path / "log"))
+    assert (no.value.code, no.value.permanent) == ("repository_unreachable", False)
+    wanted = [{"name": "one", "arch": "", "from_version": "", "to_version": "1.1"}]
+    with pytest.raises(subprocess.TimeoutExpired):
+        manager.simulate(wanted, str(tmp_path), False, str(tmp_path / "log"))
