@@ -244,13 +244,12 @@ class Party:
     def orders(self) -> Orders:
         return Orders([row.job for row in self.rows.values()])
 
-    def order_of(self, row: Staging) -> JobOrder | None:
-        """The order of a row; None, and the row is left, where it cannot be made now."""
+    def order_of(self, row: Staging) -> JobOrder | Refusal:
+        """The order of a row, or why it cannot be made now."""
         try:
             return self.orders.staging(row, fence=self.held[row.pk].fence)
-        except Refusal:
-            self.leave([row.pk], AGAIN)
-            return None
+        except Refusal as refusal:
+            return refusal
 
     def leave(self, pks: Iterable[int], pause: timedelta) -> None:
         """Gives leases back, to come again after `pause`."""
@@ -291,7 +290,8 @@ class Party:
         asked = {row.pk: slip for row, (_job, slip) in zip(waiting, said, strict=True)}
         self._deny({pk: slip for pk, slip in asked.items() if not slip.runs}, now)
         through = {pk: slip for pk, slip in asked.items() if slip.runs}
-        orders = {pk: order for pk in through if (order := self.order_of(self.rows[pk])) is not None}
+        orders = {pk: order for pk in through if isinstance(order := self.order_of(self.rows[pk]), JobOrder)}
+        self.leave(through.keys() - orders.keys(), AGAIN)
         going = self._written({pk: through[pk] for pk in orders}, now)
         if not going:
             return
@@ -382,8 +382,9 @@ class Party:
     def hear(self, ordered: list[Staging]) -> None:
         """Asks the hosts how far they are, once; those of a rollout that is over, and those that were left out, are told to
         leave it. Whom nobody can ask any more is given up in time."""
-        self.fire({row.pk: end for row in ordered if (end := self._unheard(row))})
-        orders = {row.pk: order for row in ordered if row.pk in self.rows and (order := self.order_of(row)) is not None}
+        made = {row.pk: self.order_of(row) for row in ordered}
+        orders = {pk: order for pk, order in made.items() if isinstance(order, JobOrder)}
+        self._give_up({pk: why for pk, why in made.items() if isinstance(why, Refusal)})
         if not orders:
             return
         executor = acting(self.rollout.executor)
@@ -397,18 +398,15 @@ class Party:
         self.fire({pk: end for pk, one in answers.items() if (end := self._heard(self.rows[pk], one))})
         fault("staging_recorded")
 
-    def _unheard(self, row: Staging) -> tuple[str, Mapping[str, Any]] | None:
-        """What follows where the host cannot be asked any more, as no order to it can be made."""
-        if row.ordered_at is None or self.now() - row.ordered_at < OVERDUE:
-            return None
-        try:
-            self.orders.staging(row, fence=self.held[row.pk].fence)
-        except Refusal as refusal:
-            return "lose", {
-                "reason": kept("it cannot be asked: %(why)s", why=str(refusal).rstrip(".")),
-                "code": "order",
-            }
-        return None
+    def _give_up(self, unasked: Mapping[int, Refusal]) -> None:
+        """Hosts that cannot be asked, as no order to them can be made, are given up in time."""
+        late = {pk for pk in unasked if (at := self.rows[pk].ordered_at) and self.now() - at >= OVERDUE}
+        ends: Ends = {}
+        for pk in late:
+            why = kept("it cannot be asked: %(why)s", why=str(unasked[pk]).rstrip("."))
+            ends[pk] = ("lose", {"reason": why, "code": "order"})
+        self.fire(ends)
+        self.leave(unasked.keys() - late, AGAIN)
 
     def _heard(self, row: Staging, said: JobProgress) -> tuple[str, Mapping[str, Any]] | None:
         """What follows from the host's account. None: look again later."""
