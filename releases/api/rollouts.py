@@ -357,8 +357,15 @@ class JobViewSet(VerbViewSet):
     @extend_schema(responses=SlipSerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)
     def slips(self, request: Request, pk: str | None = None) -> Response:
-        """Every verdict of the gates about this host, newest first; those with attempt 0 are about laying its files ready."""
-        return self.table(SlipSerializer, self.get_object().slips.order_by("-pk")[:100])
+        """Every verdict of the gates about this host, newest first; those about its files before the window are a list of their
+        own."""
+        return self.table(SlipSerializer, self.get_object().slips.about_jobs().order_by("-pk")[:100])
+
+    @extend_schema(responses=SlipSerializer(many=True))
+    @action(detail=True, methods=["get"], url_path="staging-slips", pagination_class=None, filter_backends=[], csv=True)
+    def staging_slips(self, request: Request, pk: str | None = None) -> Response:
+        """Every verdict of the gates about laying this host's files ready before its window, newest first; their attempt is 0."""
+        return self.table(SlipSerializer, self.get_object().slips.about_files().order_by("-pk")[:100])
 
     @extend_schema(responses=EventSerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=None, filter_backends=[], csv=True)

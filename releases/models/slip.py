@@ -10,8 +10,18 @@ from django.utils.translation import gettext_lazy as _
 
 from releases.enums_rollout import SlipVerdict
 from releases.models.job import Job
-from releases.models.manifest import InsertOnly
+from releases.models.manifest import InsertOnly, InsertOnlyQuerySet
 from releases.models.rollout import Rollout
+
+
+class SlipQuerySet(InsertOnlyQuerySet):
+    def about_jobs(self) -> SlipQuerySet:
+        """Verdicts about what a job does to its host."""
+        return self.exclude(attempt=0)
+
+    def about_files(self) -> SlipQuerySet:
+        """Verdicts about laying a host's files ready before its window."""
+        return self.filter(attempt=0, job__isnull=False)
 
 
 class PermissionSlip(InsertOnly):
@@ -28,6 +38,8 @@ class PermissionSlip(InsertOnly):
     gates = models.JSONField(default=list)
     not_before = models.DateTimeField(null=True, blank=True)
     asked_at = models.DateTimeField()
+
+    objects = SlipQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta:
         ordering = ["-id"]

@@ -289,10 +289,8 @@ def _running(tally: Tally, ring: str) -> str:
 
 
 # --- one target -------------------------------------------------------------------------------------------------------
-def gates_of(slip: PermissionSlip | None) -> tuple[list[parts.Gate], int]:
+def gates_of(slip: PermissionSlip) -> tuple[list[parts.Gate], int]:
     """The gates that were asked, and how many were not."""
-    if slip is None:
-        return [], 0
     asked = [g for g in slip.gates if g["verdict"] != "not asked"]
     css = {"pass": "st-good", "defer": "st-wait", "refuse": "st-bad"}
     rows = [
@@ -314,6 +312,21 @@ def changes_of(job: Job) -> list[tuple[str, str]]:
     return [(f"{p['name']}:{p['arch']}", f"{p['from'] or '–'} → {p['to'] or '–'}") for p in job.packages]
 
 
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """The newest permission slip, its gates that were asked, how many were not, and the slips before it."""
+
+    slip: PermissionSlip
+    gates: list[parts.Gate]
+    not_asked: int
+    earlier: Sequence[PermissionSlip]
+
+
+def verdicts(slips: Sequence[PermissionSlip]) -> Verdicts | None:
+    """Slips, newest first, as they are shown; None where there is none."""
+    return Verdicts(slips[0], *gates_of(slips[0]), slips[1:]) if slips else None
+
+
 def slips_of(job: Job) -> Sequence[PermissionSlip]:
     """Every verdict about the target, newest first; not those about laying its files ready."""
-    return list(job.slips.exclude(attempt=0).order_by("-pk")[:20])
+    return list(job.slips.about_jobs().order_by("-pk")[:20])

@@ -125,6 +125,8 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
     matches = list(named(rollout, actor, sought)[: MATCHES + 1]) if sought else []
     exact = next((job for job in matches if job.host.name == sought), matches[0] if len(matches) == 1 else None)
     target = exact or _target(rollout, actor, request.GET.get("target", ""))
+    if target:
+        target.rollout = rollout  # with what was read of it already
     found = shown.tallies(rollout, actor)
     total = shown.summed(found)
     views = shown.lanes(rollout, found, actor=actor, at=now, chosen=chosen, target=target.pk if target else None)
@@ -188,8 +190,6 @@ def _target(rollout: Rollout, actor: User, given: str) -> Job | None:
 
 
 def _of_target(job: Job, actor: User, now: datetime) -> dict[str, Any]:
-    slips = shown.slips_of(job)
-    gates, not_asked = shown.gates_of(slips[0] if slips else None)
     return {
         "target": job,
         "target_facts": [
@@ -198,10 +198,8 @@ def _of_target(job: Job, actor: User, now: datetime) -> dict[str, Any]:
             (_("Attempt"), str(job.attempt)),
             (_("Key of the job"), format_html('<span class="mono">{}</span>', job.job_key)),
         ],
-        "gates": gates,
-        "not_asked": not_asked,
-        "slip": slips[0] if slips else None,
-        "earlier": slips[1:],
+        "verdicts": shown.verdicts(shown.slips_of(job)),
+        "ahead": shown.verdicts(staged.slips_of(job)),
         "log": shown.log_of(job),
         "target_verbs": verbs_of_job(job, actor=actor),
         "whole_waits": job.state == JobState.PENDING and job.rollout.statement,

@@ -16,7 +16,7 @@ from patchflow.kernel.sentences import say
 from patchflow.web import states
 from releases.domain.profiles import stage_hours
 from releases.enums_staging import StagingState
-from releases.models import Job, Rollout, Staging
+from releases.models import Job, PermissionSlip, Rollout, Staging
 from releases.web.causes import cause_words
 from releases.web.rollout_parts import GATES
 
@@ -62,6 +62,11 @@ def said_of(job: Job) -> str:
         return ""
     word = str(states.look("releases.staging", row.state).label)
     return _("%(what)s: %(cause)s") % {"what": word, "cause": cause_words(row.code, GATES)} if row.code else word
+
+
+def slips_of(job: Job) -> list[PermissionSlip]:
+    """Every verdict about laying the files of a chosen host ready, newest first. One query, none where nobody asks for it."""
+    return list(job.slips.about_files().order_by("-pk")[:20]) if is_asked(job.rollout) else []
 
 
 def facts_of(job: Job) -> list[tuple[str, str]]:

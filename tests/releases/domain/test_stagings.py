@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -507,8 +508,6 @@ def test_the_page_the_list_rest_and_the_admin_site_tell_it(early: Make) -> None:
     assert [(one["host"], one["staging"]["state"], one["staging"]["code"]) for one in found] == [
         (deployment.hosts[1].pk, "failed", "not_contained")
     ]
-    slips = client.get(f"/api/v1/jobs/{found[0]['id']}/slips/").json()
-    assert [(one["attempt"], one["verdict"]) for one in slips] == [(0, "run")]
 
     page.force_login(deployment.cast.otto)
     listed = page.get("/admin/releases/staging/")
@@ -517,6 +516,52 @@ def test_the_page_the_list_rest_and_the_admin_site_tell_it(early: Make) -> None:
     assert page.get(f"/admin/releases/staging/{row(deployment).pk}/change/").status_code == 200
     page.force_login(deployment.cast.eve)
     assert row(deployment).key not in page.get("/admin/releases/staging/").content.decode()
+
+
+def test_verdicts_about_files_and_about_the_job_are_apart_and_neither_hides_the_other(early: Make) -> None:
+    deployment = early(hosts=1)
+    deployment.start()
+    to_the_hours(deployment)
+    turns(deployment)
+    job = deployment.job()
+    page, client, stranger = Client(), APIClient(), APIClient()
+    page.force_login(deployment.cast.rex)
+    client.force_authenticate(deployment.cast.otto)
+    stranger.force_authenticate(deployment.cast.eve)
+    address, rest = f"{deployment.rollout.get_absolute_url()}?target={job.pk}", f"/api/v1/jobs/{job.pk}"
+
+    def told(which: str) -> list[tuple[int, str]]:
+        return [(one["attempt"], one["verdict"]) for one in client.get(f"{rest}/{which}/").json()]
+
+    assert (told("slips"), told("staging-slips")) == ([], [(0, "run")])
+    text = page.get(address).content.decode()
+    assert "Its files before the window" in text
+    assert "Its files are laid ready now, because window" in text
+    assert "Its gates are asked when its turn comes." in text
+
+    deployment.clock.at = OPENS + timedelta(minutes=1)
+    deployment.work()
+    said = {
+        "rollout": deployment.rollout,
+        "job": job,
+        "verdict": "defer",
+        "statement": "later",
+        "asked_at": deployment.clock.at,
+    }
+    ahead, own = ([PermissionSlip(attempt=n, **said) for _one in range(150)] for n in (0, 1))
+    assert told("slips") == [(1, "run")]
+    PermissionSlip.objects.bulk_create(ahead)
+    assert told("slips") == [(1, "run")]
+    assert told("staging-slips") == [(0, "defer")] * 100
+    PermissionSlip.objects.bulk_create(own)
+    assert told("staging-slips") == [(0, "defer")] * 100
+    for which in ("slips", "staging-slips"):
+        assert stranger.get(f"{rest}/{which}/").status_code == 404
+
+    with CaptureQueriesContext(connection) as asked:
+        page.get(address)
+    whole = [one["sql"] for one in asked if re.search(r'"releases_manifest"."document"(,| FROM)', one["sql"])]
+    assert len(whole) == 1, [one[:100] + one[-400:] for one in whole]
 
 
 def test_the_page_asks_as_often_for_many_hosts_as_for_few(early: Make) -> None:
