@@ -43,6 +43,7 @@ from releases.domain import (
     plan_rehearsals,
     releases,
     reviews,
+    stagings,
     steps,
     tasks_by_hand,
 )
@@ -408,10 +409,12 @@ def as_planned(deployment: Deployment) -> None:
 
 
 def rolling(cast: Cast, now: datetime, folder: Path) -> Deployment:
-    """A rollout whose first ring has passed and whose second has a failed host and a silent one."""
-    names = [f"app-{n:02}" for n in range(1, 13)]
+    """A rollout whose files were laid ready before its window, whose first ring has passed and whose second has a failed host and
+    a silent one."""
+    names, opens = [f"app-{n:02}" for n in range(1, 13)], now - timedelta(minutes=51)
     deployment = make_deployment(
-        cast, now - timedelta(minutes=50), folder, names=names,
+        cast, opens - timedelta(hours=2), folder, names=names, profile={"stage_hours": 3},
+        window={"weekday": opens.weekday(), "starts_local": opens.time().replace(second=0, microsecond=0)},
         rings=[
             {"hosts": 2, "name": "Canary"},
             {"hosts": 4, "name": "Pilot", "failure_limit": 3, "success_percent": 90, "soak_seconds": 3600},
@@ -419,13 +422,29 @@ def rolling(cast: Cast, now: datetime, folder: Path) -> Deployment:
         ],
     )  # fmt: skip
     as_planned(deployment)
+    deployment.start()
+    laid_ready(deployment)
+    deployment.clock.at = now - timedelta(minutes=50)
     deployment.habit(2, "fail")
     deployment.habit(4, "lose")
     for number, owner in enumerate([cast.mia, cast.sam, cast.mia, cast.gus, cast.tia, None, cast.mia]):
         ConfigurationItem.objects.filter(host=deployment.hosts[number]).update(owner=owner)
-    deployment.start()
     deployment.work(turns=12, until=lambda: Job.objects.filter(rollout=deployment.rollout, state="unknown").exists())
     return deployment
+
+
+def laid_ready(deployment: Deployment) -> None:
+    """Files on most hosts; one would do what was not signed, one does not answer."""
+    odd = {7: "refuse", 9: "unreachable"}
+    for number, habit in odd.items():
+        deployment.habit(number, habit)
+    for _turn in range(3):
+        stagings.sweep(now=deployment.clock.at)
+        for ring in deployment.rollout.rings.all():
+            stagings.run(ring_id=ring.pk, owner="test", now=deployment.clock.now)
+        deployment.clock.wait(15)
+    for number in odd:
+        deployment.habit(number, None)
 
 
 # --- Assess ---------------------------------------------------------------------------------------------------------------

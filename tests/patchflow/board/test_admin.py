@@ -57,7 +57,7 @@ def listed(client: Client, model: type[Model]) -> list[Any]:
     return list(client.get(place(model, "changelist")).context["cl"].result_list)
 
 
-WITHOUT_ROW = {"ReviewDefinition", "Staging"}
+WITHOUT_ROW = {"ReviewDefinition"}
 """Models of which the small world has no row: their list alone is opened."""
 
 
