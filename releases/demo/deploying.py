@@ -21,6 +21,7 @@ from releases.domain import (
     readiness,
     releases,
     reviews,
+    stagings,
 )
 from releases.domain.plans import RingPlan
 from releases.enums_rollout import LIVE
@@ -76,19 +77,22 @@ def desks() -> list[RingPlan]:
     ]  # fmt: skip
 
 
-def profile(story: Story, name: str) -> InstallProfile:
+def profile(story: Story, hours: int) -> InstallProfile:
+    """How simulated hosts are installed; with `hours`: their files are laid ready so long before their windows."""
+    name = "Simulated hosts, files ahead" if hours else "Simulated hosts"
     found = InstallProfile.objects.filter(name=name).order_by("-revision").first()
     values: dict[str, Any] = {
         "restart": "if_needed",
         "restart_kinds": ["server"],
         "max_minutes_each": 15,
         "max_minutes_total": 45,
+        "stage_hours": hours,
     }
     return found or plans.define_profile(name=name, **values, **story.who("rex"))
 
 
 def compose(
-    story: Story, changes: Sequence[RFC], title: str, *, rings: Sequence[RingPlan], latest: timedelta
+    story: Story, changes: Sequence[RFC], title: str, *, rings: Sequence[RingPlan], latest: timedelta, hours: int = 0
 ) -> Release:
     """Rex composes a release and plans it: rings, every window of its hosts, dates, profile; Tia plans its tests."""
     release = releases.compose(
@@ -100,7 +104,7 @@ def compose(
     plans.plan_windows(
         release_id=release.pk, window_ids=[w.pk for w in of_hosts], earliest_at=who["at"], latest_at=who["at"] + latest, **who
     )  # fmt: skip
-    plans.choose_profile(release_id=release.pk, profile_id=profile(story, "Simulated hosts").pk, **story.who("rex"))
+    plans.choose_profile(release_id=release.pk, profile_id=profile(story, hours).pk, **story.who("rex"))
     for update in acceptance.uncovered(release):
         bench = next(
             one for one in story.fleet()
@@ -173,6 +177,15 @@ def roll_out(
             story.until(_next_moment(story, rollout))
     story.work_scans()
     return Rollout.objects.filter(release=release).latest("pk")
+
+
+def lay_ready(story: Story, rollout: Rollout) -> None:
+    """What the scheduler and its workers do for the files of hosts whose windows are still to come."""
+    for _turn in range(4):
+        stagings.sweep(now=story.at)
+        for pk in rollout.rings.order_by("position").values_list("pk", flat=True):
+            stagings.run(ring_id=pk, owner="demo", now=story.clock.now)
+        story.clock.wait(10)
 
 
 def _turn_of(story: Story, rollout: Rollout) -> bool:

@@ -23,6 +23,8 @@ RUNNING = timedelta(minutes=95)
 """So long ago the rollout that is shown at work was started."""
 SPARSE = 8
 """One host of so many in staging does badly: fewer than its ring may lose, however small the fleet."""
+AHEAD = 72
+"""So many hours before their windows the files of its servers are laid ready."""
 
 
 def tell(story: Story, _start: float) -> None:
@@ -34,7 +36,7 @@ def tell(story: Story, _start: float) -> None:
     story.say("… changes in every state, the board meets …")
     crystal, cobalt, cache = decided(story)
     desktop = composed(story, browsers, "Browser of the simulated workstations", rings=desks())
-    big = composed(story, crystal, "Crystal again, on the simulated servers", rings=servers())
+    big = composed(story, crystal, "Crystal again, on the simulated servers", rings=servers(), hours=AHEAD)
     next_one = composed(story, cobalt, "Cobalt on the simulated application servers", rings=servers(vital=False))
     story.say("… the browsers are rolled out and reviewed …")
     workstations(story, desktop)
@@ -125,10 +127,10 @@ def decided(story: Story) -> list[RFC]:
     return changes.authorized(story, *raised)
 
 
-def composed(story: Story, rfc: RFC, title: str, *, rings: list[deploying.RingPlan]) -> Release:
+def composed(story: Story, rfc: RFC, title: str, *, rings: list[deploying.RingPlan], hours: int = 0) -> Release:
     """A release of one change, built and tested."""
     story.until(story.at + timedelta(hours=3))
-    release = deploying.compose(story, [rfc], title, rings=rings, latest=timedelta(days=26))
+    release = deploying.compose(story, [rfc], title, rings=rings, latest=timedelta(days=26), hours=hours)
     return deploying.test(story, deploying.build(story, release))
 
 
@@ -197,7 +199,8 @@ def ready(story: Story, release: Release) -> Release:
 
 
 def under_way(story: Story, release: Release) -> Rollout:
-    """The canary has passed, staging is half done with some failures, production waits for its windows."""
+    """The canary has passed, staging is half done with some failures; production waits for its windows, the files of many of its
+    hosts laid ready."""
     release = deploying.sign(story, deploying.seal(story, release))
     story.until(story.now - RUNNING)
     staging = [one for one in story.fleet() if is_server(one) and one.environment == "staging"]
@@ -206,6 +209,7 @@ def under_way(story: Story, release: Release) -> Rollout:
     rollout = deploying.roll_out(story, release, habits=HABITS, until=half_of("Staging"))
     for one in staging:
         story.simulator.switch(one.address, None)
+    deploying.lay_ready(story, rollout)
     return rollout
 
 

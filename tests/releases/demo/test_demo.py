@@ -28,7 +28,7 @@ from patchflow.kernel import registry
 from patchflow.kernel.models import User
 from releases.demo import months
 from releases.demo.story import Story, begun
-from releases.models import Job, Release, Ring
+from releases.models import Job, Release, Ring, Staging
 
 pytestmark = pytest.mark.xdist_group("demo")
 SMALL = 40
@@ -136,6 +136,13 @@ def test_half_way_shows_a_rollout_at_work(stages: dict[str, Any]) -> None:
     assert now.get("failed"), now
     assert now.get("succeeded"), now
     assert sum(now.values()) > now["failed"] + now["succeeded"], "some are at work or wait"
+
+
+def test_half_way_shows_files_laid_ready_before_their_window(stages: dict[str, Any]) -> None:
+    rollout = Release.objects.get(state="deploying").rollouts.get()
+    found = _states(Staging.objects.filter(rollout=rollout))
+    assert found.get("staged"), found
+    assert Staging.objects.filter(state="staged", job__state="pending", window_at__gt=timezone.now()).exists()
 
 
 def test_every_simulated_host_says_so(stages: dict[str, Any]) -> None:
