@@ -11,7 +11,8 @@ export UV_LINK_MODE := copy
 BIN := .venv/bin
 HOST ?= 127.0.0.1
 PORT ?= 8000
-JOBS ?= 2
+# One more than there are cores: real hosts, brokers and browsers are waited for.
+JOBS ?= $(shell n=$$(nproc); echo $$((n < 7 ? n + 1 : 8)))
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 .PHONY: run people test test-pg check bench faults pictures docs messages lock clean

@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.pictures,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
 ]
 Examine = Callable[[Tab], Iterable[str]]
 PICTURES = Path(django_settings.BASE_DIR) / "pictures"
