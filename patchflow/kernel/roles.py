@@ -41,6 +41,11 @@ def all_roles() -> dict[str, Role]:
     return roles
 
 
+def title_of(name: str) -> str:
+    """What people call the role of this name, in the reader's language; what is none stays as it is."""
+    return all_roles()[name].label if name in all_roles() else name
+
+
 def capabilities() -> frozenset[str]:
     """Every capability that some role has."""
     return frozenset().union(*(role.capabilities for role in all_roles().values()))

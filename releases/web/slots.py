@@ -12,14 +12,14 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, pgettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from changes.enums import RFCKind
 from changes.web.rfc_forms import Area
 from patchflow.kernel.enums import Quorum
 from patchflow.kernel.errors import Refusal
-from patchflow.kernel.roles import all_roles
+from patchflow.kernel.roles import all_roles, title_of
 from patchflow.kernel.rules import capability, failing
 from patchflow.web.parts import Crumb
 from releases.domain import readiness
@@ -46,17 +46,13 @@ def _sees(actor: Any) -> bool:
     return actor.holds_somewhere("release.view") or actor.holds_somewhere("settings.edit")
 
 
-def role_title(role: str) -> str:
-    return pgettext("role", all_roles()[role].title) if role in all_roles() else role
-
-
 def level_in_words(level: Any) -> str:
     """ "Readiness: Readiness approver, first to sign, 72 h"."""
     quorum = str(Quorum(level["quorum"]).label)
     if level["quorum"] in (Quorum.COUNT, Quorum.PERCENT):
         quorum = f"{quorum} {level.get('amount', 1)}"
     hours = level.get("hours")
-    said = [role_title(level["role"]), quorum]
+    said = [title_of(level["role"]), quorum]
     if hours:
         said.append(ngettext("%(n)d hour", "%(n)d hours", int(hours)) % {"n": int(hours)})
     if str(level["name"]) == str(said[0]):
@@ -116,7 +112,7 @@ class SlotForm(forms.Form):
         super().__init__(*args, **kwargs)
         kinds: Any = self.fields["kind"]
         kinds.choices = [("", _("every kind")), *RFCKind.choices]
-        roles = sorted((role_title(name), name) for name in all_roles())
+        roles = sorted((title_of(name), name) for name in all_roles())
         for n in range(1, LEVELS + 1):
             self.fields[f"role{n}"] = forms.ChoiceField(
                 label=_("Level %(n)d: who") % {"n": n},
@@ -143,7 +139,7 @@ class SlotForm(forms.Form):
         said = self.cleaned_data
         levels = [
             {
-                "name": role_title(said[f"role{n}"]),
+                "name": title_of(said[f"role{n}"]),
                 "role": said[f"role{n}"],
                 "quorum": said[f"quorum{n}"] or Quorum.FIRST.value,
                 "amount": said[f"amount{n}"] or 1,
