@@ -6,7 +6,7 @@ touch, which of them refuse, and why.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.contrib import admin, messages
@@ -22,12 +22,13 @@ from django.utils.translation import gettext_lazy
 from patchflow.kernel import trail, workflow
 from patchflow.kernel.blockers import said
 from patchflow.kernel.models import User
+from patchflow.kernel.roles import title_of
 from patchflow.kernel.sentences import say
 from patchflow.web.admin_verbs import AdminVerb, Ahead, Partly, Pressed, action, confirmed_on, fires, plain
 from patchflow.web.errors import ForNobody
-from patchflow.web.naming import kept_of, speak, told
+from patchflow.web.naming import speak, told, told_of
 
-__all__ = ["AdminVerb", "Ahead", "Partly", "ReadOnlyInline", "VerbAdmin", "fires", "in_sight", "plain"]
+__all__ = ["AdminVerb", "Ahead", "Partly", "ReadOnlyInline", "RoleFilter", "VerbAdmin", "fires", "in_sight", "plain"]
 
 
 def in_sight(rows: QuerySet[Any], actor: Any) -> QuerySet[Any]:
@@ -41,6 +42,14 @@ def in_sight(rows: QuerySet[Any], actor: Any) -> QuerySet[Any]:
     if hosts is None or not hosts.query.where:
         return rows
     return rows.filter(Q(host__isnull=True) | Q(host__in=hosts.values("pk")))
+
+
+class RoleFilter(admin.AllValuesFieldListFilter):
+    """Rows by a role, which is called by its title."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for one in super().choices(changelist):
+            yield {**one, "display": title_of(str(one["display"]))}
 
 
 class VerbAdmin(admin.ModelAdmin):
@@ -194,7 +203,7 @@ class ReadOnlyInline(admin.TabularInline):
         return in_sight(super().get_queryset(request), self.actor)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        return told(self.model, [*self.readonly_fields, *(self.fields or kept_of(self.model))])
+        return told(self.model, [*self.readonly_fields, *(self.fields or told_of(self.model))])
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Each once: what is said is read only, and a column all the same."""

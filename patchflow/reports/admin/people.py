@@ -18,7 +18,7 @@ from patchflow.kernel.models import (
     User,
 )
 from patchflow.reports.web.people import DeactivateForm, GrantForm
-from patchflow.web.admin import AdminVerb, ReadOnlyInline, VerbAdmin, plain
+from patchflow.web.admin import AdminVerb, ReadOnlyInline, RoleFilter, VerbAdmin, plain
 
 
 class GrantInline(ReadOnlyInline):
@@ -85,7 +85,7 @@ class RoleGrantAdmin(VerbAdmin):
     """Who holds which role, and where."""
 
     list_display = ("user", "role", "scope", "granted_by", "granted_at")
-    list_filter = ("role",)
+    list_filter = (("role", RoleFilter),)
     list_select_related = ("user", "granted_by")
     search_fields = ("user__username", "role", "scope")
     view_capability = "user.edit"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -18,8 +17,10 @@ from django.views.decorators.http import require_safe
 from patchflow.kernel import trail
 from patchflow.kernel.enums import Outcome
 from patchflow.kernel.models import AuditEntry
+from patchflow.kernel.sentences import say
 from patchflow.reports.queries import trail as asked
 from patchflow.web import states
+from patchflow.web.naming import laid_out
 from patchflow.web.tables import Column, Filter, Listing, list_page
 
 COLUMNS = [
@@ -102,13 +103,13 @@ def entry_detail(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "title": entry.verb_label,
         "ident": [_("Audit"), f"{entry.chain} #{entry.seq}"],
-        "lede": entry.object_label,
+        "lede": say(entry.object_label, mixed=True),
         "entry": entry,
         "before": _state_label(entry, entry.before_state),
         "after": _state_label(entry, entry.after_state),
         "blockers": detail.pop("blockers", []),
         "difference": detail.pop("difference", []),
-        "detail": json.dumps(detail, indent=2, ensure_ascii=False) if detail else "",
+        "detail": laid_out(detail) if detail else "",
         "leaf": getattr(entry, "leaf", None),
     }
     return render(request, "reports/audit_entry.html", context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,8 +18,10 @@ from django.utils import translation
 from changes.admin.feed import FeedAdmin
 from changes.domain import freezes
 from changes.models import RFC, Feed, FreezeWindow
-from patchflow.kernel.models import AuditEntry, User
-from patchflow.web.naming import KEPT, kept_of, speak
+from patchflow.kernel import audit
+from patchflow.kernel.models import AuditEntry, RoleGrant, User
+from patchflow.kernel.roles import all_roles
+from patchflow.web.naming import KEPT, MOST, kept_of, laid_out, speak
 from tests.factories import identify
 from tests.factories.people import make_cast
 from tests.patchflow.board.test_admin import MODELS
@@ -98,6 +101,55 @@ def test_kept_sentence_is_said_and_what_a_person_wrote_is_not(reader: Client, no
     assert "The books are closed." in reader.get(reverse("admin:changes_freezewindow_change", args=[freeze.pk])).text
     feed.refresh_from_db()
     assert feed.problem == "The source broke off before its end."
+
+
+def test_moment_has_its_zone_in_lists_rows_and_the_rows_beside_them(reader: Client, now: datetime) -> None:
+    User.objects.update(time_zone="Europe/Berlin")
+    identify.make_feed(User.objects.get(username="sam"), at=now)
+    freeze = a_freeze(now)
+    for place in (
+        reverse("admin:changes_freezewindow_changelist"),
+        reverse("admin:changes_freezewindow_change", args=[freeze.pk]),
+    ):
+        assert "2026-11-18 10:42:00 CET (UTC+0100)" in reader.get(place).text
+
+
+def test_role_is_called_by_its_title(reader: Client) -> None:
+    reader.force_login(User.objects.get(username="ada"), backend="django.contrib.auth.backends.ModelBackend")
+    grant = RoleGrant.objects.get(user__username="cal", role="cab_chair")
+    for place in (
+        reverse("admin:kernel_rolegrant_changelist"),
+        reverse("admin:kernel_rolegrant_change", args=[grant.pk]),
+    ):
+        shown = reader.get(place).text
+        with translation.override("de"):
+            assert all_roles()["cab_chair"].label in shown
+        assert ">cab_chair<" not in shown
+
+
+def test_json_is_laid_out_and_its_sentences_and_roles_are_said(reader: Client, now: datetime) -> None:
+    sentence = "The source broke off before its end."
+    kept = {"blockers": [{"sentence": sentence}], "role": "cab_chair", "reason": "Closed.", "hosts": 3, "unknown": None}
+    freeze = FreezeWindow.objects.get(pk=a_freeze(now).pk)
+    declared = AuditEntry.objects.get(object_type="changes.freezewindow")
+    entry = audit.record(freeze, declared.verb, actor=User.bot(), at=now, detail=kept)
+    with translation.override("de"):
+        assert json.loads(laid_out(kept)) == {
+            **kept, "blockers": [{"sentence": "Die Quelle brach vor ihrem Ende ab."}], "role": all_roles()["cab_chair"].label,
+        }  # fmt: skip
+        many = json.loads(laid_out([sentence] * (MOST + 1)))
+    assert [many[0] == sentence, many[MOST] == sentence] == [False, True], "what is long is left as it is"
+    pages = (
+        reverse("admin:kernel_auditentry_change", args=[entry.pk]),
+        reverse("reports:audit-detail", args=[entry.pk]),
+    )
+    for place in pages:
+        shown = reader.get(place).text
+        assert "Die Quelle brach vor ihrem Ende ab." in shown
+        assert sentence not in shown
+        assert "Closed." in shown
+    entry.refresh_from_db()
+    assert entry.detail == kept
 
 
 def test_columns_with_kept_sentences_are_words_and_no_choices() -> None:
