@@ -8,25 +8,21 @@ a passed round, a licence, or a glass broken by a second person, on exactly the 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
 from changes.domain import approvals, evidence, glass, holds, revisions, rfcs, risk
-from changes.models import RFC
 from patchflow.kernel import signoffs
-from patchflow.kernel.errors import Refusal
-from patchflow.kernel.models import AuditEntry, SignOffRound, User
+from patchflow.kernel.models import AuditEntry, User
 from tests.factories import changes as made
 from tests.factories.changes import World
 from tests.factories.people import make_user
+from tests.machines import ChangeMachine, plays
 
 pytestmark = pytest.mark.django_db
 
@@ -93,19 +89,8 @@ def working_days_later(at: datetime, days: int) -> datetime:
     return at
 
 
-class RFCMachine(RuleBasedStateMachine):
+class RFCMachine(ChangeMachine):
     world: World
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.frame = transaction.atomic()
-        self.frame.__enter__()
-        self.at = self.world.at
-
-    def teardown(self) -> None:
-        transaction.set_rollback(True)
-        self.frame.__exit__(None, None, None)
-        transaction.get_connection().needs_rollback = False
 
     # --- the two sides ------------------------------------------------------------------------------------------------
     @initialize(
@@ -128,27 +113,8 @@ class RFCMachine(RuleBasedStateMachine):
                 self.break_the_glass("cal")
             self.next_step(side)
 
-    @property
-    def row(self) -> RFC:
-        return RFC.objects.get(pk=self.pk)
-
-    def person(self, name: str) -> User:
-        return User.bot() if name == "bot" else User.objects.get(username=name)
-
-    def does(self, may: bool, act: Callable[..., Any], who: str, **given: Any) -> bool:
-        """Tries the act; it must succeed exactly when the model says so, and a refusal must have changed nothing."""
-        before, refused = (self.row.state, self.row.change_digest), None
-        try:
-            act(actor=self.person(who), at=self.at, **given)
-        except Refusal as refusal:
-            refused = refusal.blockers
-        said = f"{act.__name__} by {who} in {before[0]}: {refused or 'went through'}; {self.m}"
-        assert may == (refused is None), said
-        if refused is not None:
-            assert (self.row.state, self.row.change_digest) == before, said
-            assert refused, said
-            assert all(b.sentence for b in refused), said
-        return may
+    def picture(self) -> tuple[Any, ...]:
+        return self.row.state, self.row.change_digest
 
     def content_may_have_changed(self, by: str = "") -> None:
         """An edit voids what was signed or asked: law 2."""
@@ -261,7 +227,7 @@ class RFCMachine(RuleBasedStateMachine):
 
     @rule(who=st.sampled_from(EVERYBODY), against=st.integers(0, 3))
     def vote(self, who: str, against: int) -> None:
-        found = SignOffRound.objects.filter(subject_id=self.pk, subject_type="changes.rfc").order_by("-number").first()
+        found = self.asked.last()
         if found is None:
             return
         m, asked = self.m, self.m.round
@@ -287,7 +253,7 @@ class RFCMachine(RuleBasedStateMachine):
     def time_passes(self, hours: int) -> None:
         """Silence ends a round; it never passes one. Holds stop no clock."""
         self.at += timedelta(hours=hours)
-        found = SignOffRound.objects.filter(subject_id=self.pk, subject_type="changes.rfc", state="open").first()
+        found = self.asked.filter(state="open").first()
         assert (found is None) == (self.m.round is None)
         if found is None or self.m.round is None:
             return
@@ -299,7 +265,7 @@ class RFCMachine(RuleBasedStateMachine):
 
     @rule(who=st.sampled_from(["che", "ann", "cal"]))
     def take_the_question_back(self, who: str) -> None:
-        found = SignOffRound.objects.filter(subject_id=self.pk, subject_type="changes.rfc").order_by("-number").first()
+        found = self.asked.last()
         if found is None:
             return
         may = self.m.round is not None and who == "che"
@@ -463,10 +429,5 @@ def world(cast: Any, now: datetime) -> World:
 
 
 def test_an_rfc_does_what_the_process_says(world: World) -> None:
-    machine = type("Machine", (RFCMachine,), {"world": world})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=EXAMPLES, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
-    )
+    machine = type("Machine", (RFCMachine,), {"world": world, "at": world.at})
+    run_state_machine_as_test(machine, settings=plays(EXAMPLES, 25))
