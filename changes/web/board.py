@@ -35,6 +35,7 @@ from patchflow.kernel.errors import Refusal
 from patchflow.kernel.integrity import difference
 from patchflow.kernel.models import SignOff, SignOffLevel, SignOffRound
 from patchflow.kernel.registry import signoff_subjects
+from patchflow.kernel.sentences import say
 from patchflow.web import panels, states, words
 from patchflow.web.accounts import authenticated_at, confirmed
 from patchflow.web.parts import Statement, Todo
@@ -97,11 +98,12 @@ def _signed(mine: SignOff | None, actor: Any) -> str:
 def _todo(round_: SignOffRound, now: Any, *, why: str | None = None, button: str | None = None) -> Todo:
     level = _level(round_)
     due = words.at(level.deadline_at, now=now) if level.deadline_at else ""
+    label = say(round_.subject_label, mixed=True)
     kind = "" if round_.subject_type == board.RFC_LABEL else apps.get_model(round_.subject_type)._meta.verbose_name
     return Todo(
         css="st-wait" if not level.deadline_at or level.deadline_at > now else "st-bad",
         act=_("Level %(n)d, %(name)s") % {"n": level.position, "name": level.name},
-        title=f"{kind}: {round_.subject_label}" if kind else round_.subject_label,
+        title=f"{kind}: {label}" if kind else label,
         url=reverse("changes:board-item", args=[round_.pk]),
         why=_("Silence is never yes: at the deadline the question goes back.") if why is None else why,
         due=_("by %(when)s") % {"when": due} if due else "",
@@ -216,7 +218,7 @@ def evidence_of(round_: SignOffRound, actor: Any, form: DecideForm) -> dict[str,
     now = timezone.now()
     subject = board.subject_of_round(round_)
     context: dict[str, Any] = {
-        "title": round_.subject_label,
+        "title": say(round_.subject_label, mixed=True),
         "subject": subject,
         "form": form,
         "reasons": board.why_not(round_, actor, at=now),

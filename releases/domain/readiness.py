@@ -33,15 +33,15 @@ BOARD = {"name": "CAB", "role": "cab_chair", "quorum": "first", "amount": 1, "ho
 EMERGENCY_BOARD = {"name": "Emergency CAB", "role": "cab_chair", "quorum": "first", "amount": 1, "hours": 4}
 CHANGE_MANAGER = {"name": "Change manager", "role": "change_manager", "quorum": "first", "amount": 1, "hours": 72}
 QUESTIONS = (
-    "Is what was tested exactly what the manifest names?",
-    "Are the right people told, and when?",
-    "Who decides to stop, and how is everything taken back?",
+    english("Is what was tested exactly what the manifest names?"),
+    english("Are the right people told, and when?"),
+    english("Who decides to stop, and how is everything taken back?"),
 )
 APPROVED_QUESTIONS = (
-    "Was the change successful?",
-    "What in the process should be changed?",
-    "Did people have what they needed?",
-    "Do service levels or baselines need adjusting?",
+    english("Was the change successful?"),
+    english("What in the process should be changed?"),
+    english("Did people have what they needed?"),
+    english("Do service levels or baselines need adjusting?"),
 )
 
 
@@ -67,6 +67,11 @@ def definition(slot: str, kind: str) -> Definition:
         return Definition("Incomplete ring", [{**CHANGE_MANAGER, "hours": 4 if kind == "emergency" else 72}], ())
     levels = [{**READINESS, "hours": 4}, EMERGENCY_BOARD] if kind == "emergency" else [READINESS]
     return Definition("Release Readiness Review", levels, QUESTIONS)
+
+
+def as_asked(question: str) -> str:
+    """A kept question: one of ours as the sentence that it was, another as somebody wrote it."""
+    return next((one for one in (*QUESTIONS, *APPROVED_QUESTIONS) if one == question), question)
 
 
 @workflow.verb("release.slot.configured")
@@ -224,7 +229,7 @@ def _passed(release: Release, round_: SignOffRound, *, actor: User, at: datetime
     ready = workflow.fire(Release, release.pk, "ready", actor=actor, at=at)
     releases.push_evidence(
         ready, EvidenceKind.READINESS, at=at, passed=True,
-        summary=english("%(ready)s: go for manifest %(digest)s…", ready=ready.number, digest=round_.digest[:12]),
+        summary=english("%(ready)s: go for the manifest %(digest)s…", ready=ready.number, digest=round_.digest[:12]),
     )  # fmt: skip
     for cycle_id in sorted({link.rfc.cycle_id for link in ready.links.select_related("rfc")}):
         cycles.deployment_approved(cycle_id=cycle_id, actor=User.bot(), at=at, cause=ready.number)

@@ -17,7 +17,7 @@ from patchflow.kernel.integrity import digest
 from patchflow.kernel.models import AuditEntry, User
 from patchflow.kernel.rules import capability, failing
 from releases.domain import releases
-from releases.domain.readiness import definition
+from releases.domain.readiness import as_asked, definition
 from releases.enums import ReleaseOutcome, ReleaseState, ReviewSlot, ReviewState
 from releases.models import PostImplementationReview, Release, ReviewAnswer, Rollout
 from releases.queries.reviews import figures, unanswered
@@ -143,7 +143,7 @@ def carriers_of(*rfcs: RFC) -> set[int]:
 def find_open_questions(review: PostImplementationReview, **_: Any) -> list[Blocker]:
     """A review that asks is answered; a release that went on meanwhile is waited for."""
     found = [
-        Blocker("review.unanswered", english("Not answered: %(question)s", question=question), tone="wait")
+        Blocker("review.unanswered", english("Not answered: %(question)s", question=as_asked(question)), tone="wait")
         for question in unanswered(review)
     ]
     if review.release.state not in (ReleaseState.DEPLOYED, ReleaseState.ROLLED_BACK):

@@ -220,12 +220,17 @@ def _told(row: HandTask, now: datetime, sight: Callable[[], Seen]) -> Task:
         )
     ]
     if row.begun_at:
-        lines.append((row.begun_at, Stage.INSTALLING, f"{row.begun_by} has begun"))
+        lines.append(
+            (row.begun_at, Stage.INSTALLING, english("%(person)s has begun with the work", person=row.begun_by))
+        )
     said = f"{row.ended_by}: {row.remark}" if row.remark else f"{row.ended_by}"
     if row.state in (S.DONE, S.ATTESTED) and row.ended_at:
-        lines.append((row.ended_at, Stage.VERIFYING, f"reported as done by {said}"))
+        lines.append((row.ended_at, Stage.VERIFYING, english("reported as done by %(remark)s", remark=said)))
     if row.attested_at:
-        lines.append((row.attested_at, Stage.VERIFYING, f"attested by {row.attested_by}: {row.attestation}"))
+        attested = english(
+            "attested by a second person, %(person)s: %(remark)s", person=row.attested_by, remark=row.attestation
+        )
+        lines.append((row.attested_at, Stage.VERIFYING, attested))
     ends = {
         S.COULD_NOT: (Stage.FAILED, "could_not", english("it could not be done by hand, says %(remark)s", remark=said)),
         S.CALLED_OFF: (Stage.CANCELLED, "cancelled", english("called off before anybody had begun")),

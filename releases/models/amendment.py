@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from cmdb.queries.groups import scope_keys_of
+from patchflow.kernel.blockers import kept
 from patchflow.kernel.fsm import state_field, transition
 from patchflow.kernel.models import Audited, User
 from patchflow.kernel.rules import capability
@@ -63,7 +64,7 @@ class Amendment(Audited):
         ]
 
     def __str__(self) -> str:
-        return f"{self.release} amendment of manifest {self.base.revision}"
+        return kept("%(release)s amendment of manifest %(number)s", release=self.release, number=self.base.revision)
 
     @property
     def labelled(self) -> str:

@@ -20,6 +20,7 @@ from patchflow.kernel import workflow
 from patchflow.kernel.audit import history
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.rules import capability, failing
+from patchflow.kernel.sentences import say
 from patchflow.web.parts import Next
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Verb
@@ -103,10 +104,11 @@ class AnswersForm(forms.Form):
 
     def __init__(self, review: PostImplementationReview, *args: Any) -> None:
         super().__init__(*args)
+        self.asked = list(review.questions)
         for n, row in enumerate(questions.answers(review)):
             given = row["answer"]
             self.fields[f"q{n}"] = Later(
-                label=row["question"],
+                label=say(row["question"], mixed=True),
                 needed=_("before the review is completed"),
                 rows=3,
                 max_length=4000,
@@ -115,7 +117,7 @@ class AnswersForm(forms.Form):
 
     def given(self) -> dict[str, str]:
         """Question → answer, of those that were changed."""
-        return {str(self.fields[name].label): self.cleaned_data[name] for name in self.changed_data}
+        return {self.asked[int(name[1:])]: self.cleaned_data[name] for name in self.changed_data}
 
 
 @login_required

@@ -301,10 +301,13 @@ def gates_of(slip: PermissionSlip) -> tuple[list[parts.Gate], int]:
 
 
 def log_of(job: Job, *, limit: int = 200) -> list[parts.LogLine]:
-    """The journal of the present attempt, as the host wrote it."""
+    """The journal of the present attempt, as the host wrote it; what Patchflow wrote for it, in the reader's language."""
     rows = list(job.events.filter(attempt=job.attempt).order_by("-seq")[:limit])
     css: dict[str, Any] = {"succeeded": "ok", "not_needed": "ok", "failed": "er", "refused": "er"}
-    return [parts.LogLine(words.clock(e.at), e.stage, e.message, css.get(e.stage, "")) for e in reversed(rows)]
+    return [
+        parts.LogLine(words.clock(e.at), e.stage, say(e.message, mixed=True), css.get(e.stage, ""))
+        for e in reversed(rows)
+    ]
 
 
 def changes_of(job: Job) -> list[tuple[str, str]]:

@@ -18,8 +18,8 @@ from changes.models import Evidence
 from patchflow.kernel.models import User
 from patchflow.kernel.sentences import say
 from patchflow.notices.models import Delivery
-from releases.domain import rollouts
-from releases.models import Job, JobEvent, PermissionSlip, Ring
+from releases.domain import readiness, reviews, rollouts
+from releases.models import Job, JobEvent, PermissionSlip, PostImplementationReview, Release, Ring
 from releases.queries.rollouts import Rollout
 from tests.factories.people import Cast
 from tests.factories.rollouts import Deployment, make_deployment
@@ -45,6 +45,11 @@ GERMAN = {
     "its files are verified": "seine Dateien sind geprüft",
     "it is the machine that was signed": "er ist die unterzeichnete Maschine",
     "no other job is at work there": "kein anderer Job ist dort bei der Arbeit",
+    "Was the change successful?": "War die Änderung erfolgreich?",
+    "%(person)s has begun with the work": "%(person)s hat mit der Arbeit begonnen",
+    "attested by a second person, %(person)s: %(remark)s": "bezeugt von einer zweiten Person, %(person)s: %(remark)s",
+    "%(release)s amendment of manifest %(number)s": "%(release)s Ergänzung des Manifests %(number)s",
+    "%(ready)s: go for the manifest %(digest)s…": "%(ready)s: Go für das Manifest %(digest)s…",
 }
 
 
@@ -132,6 +137,47 @@ def test_a_notice_tells_its_cause_in_german(halted: Deployment) -> None:
     assert bodies
     assert all("1 von 3 Hosts sind fehlgeschlagen oder außer Sicht" in body for body in bodies if "Ring Pilot" in body)
     assert not [body for body in bodies if "out of sight" in body]
+
+
+def test_a_question_is_asked_in_german_and_its_answer_is_to_what_is_kept(halted: Deployment, now: datetime) -> None:
+    questions = [*readiness.APPROVED_QUESTIONS, "Who brings the cake?"]
+    release = halted.rollout.release
+    Release.objects.filter(pk=release.pk).update(state="deployed", outcome="partial", finished_at=now)
+    PostImplementationReview.objects.create(release=release, name="Review", questions=questions, opened_at=now)
+    review = reviews.open_review(release_id=release.pk, actor=User.bot(), at=now)
+    path = reverse("releases:review-detail", args=[review.pk])
+    html = page(halted.cast.che, path)
+    assert "War die Änderung erfolgreich?" in html
+    assert "Was the change successful?" not in html
+    assert "Who brings the cake?" in html
+    client = Client()
+    client.force_login(halted.cast.che)
+    assert client.post(path, {"q0": "It was.", "q4": "Otto."}).status_code == 302
+    said = dict(review.answers.values_list("question", "answer"))
+    assert said == {"Was the change successful?": "It was.", "Who brings the cake?": "Otto."}
+
+
+def test_a_journal_says_in_german_what_patchflow_wrote_for_it(halted: Deployment) -> None:
+    job, at = halted.job(1), halted.clock.at
+    for seq, line in enumerate(
+        ("otto has begun with the work", "attested by a second person, cora: Restarts now."), 900
+    ):
+        JobEvent.objects.create(job=job, attempt=job.attempt, seq=seq, at=at, stage="verifying", message=line)
+    address = halted.rollout.get_absolute_url()
+    for path in (f"{address}?target={job.pk}", f"{address}log/"):
+        html = page(halted.cast.rex, path)
+        assert "otto hat mit der Arbeit begonnen" in html
+        assert "bezeugt von einer zweiten Person, cora: Restarts now." in html
+
+
+@pytest.mark.usefixtures("halted", "berlin")
+def test_what_stands_beside_a_name_is_said_and_the_name_is_not() -> None:
+    for kept, said in (
+        ("REL-2026-00001 amendment of manifest 2", "REL-2026-00001 Ergänzung des Manifests 2"),
+        ("REL-2026-00001 amendment of manifest 2 · Its time", "REL-2026-00001 Ergänzung des Manifests 2 · Its time"),
+        ("REL-2026-00001/R1: go for the manifest 0a1b2c…", "REL-2026-00001/R1: Go für das Manifest 0a1b2c…"),
+    ):
+        assert say(kept, mixed=True) == said
 
 
 def test_the_words_of_a_person_are_left_as_they_were_typed(halted: Deployment) -> None:
