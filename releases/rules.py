@@ -24,7 +24,7 @@ def any_of(*rules: Rule) -> Rule:
 
 @rule(
     "release.four_eyes",
-    "You signed this change or its manifest: who signed it neither builds nor starts it.",
+    "You signed this change or its manifest, or somebody did in your place: who signed it neither builds nor starts it.",
     of_program=english(
         "Somebody who was given a token of this program signed this change or its manifest: it neither builds nor starts it."
     ),

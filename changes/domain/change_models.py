@@ -161,7 +161,7 @@ def licence_blockers(rfc: RFC) -> list[Blocker]:
                 ),
             )
         )
-    if rfc.requested_by_id in signoffs.signers_of(model):
+    if rfc.requested_by_id in signoffs.signers_of_all(ChangeModel.objects.filter(pk=model.pk)):
         found.append(
             Blocker("licence.four_eyes", "Whoever signed the model does not use its licence for a change of their own.")
         )

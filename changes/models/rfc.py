@@ -32,7 +32,7 @@ from patchflow.kernel.fsm import state_field, transition
 from patchflow.kernel.integrity import digest
 from patchflow.kernel.models import Audited, SignOffRound
 from patchflow.kernel.rules import capability
-from patchflow.kernel.signoffs import signers_of
+from patchflow.kernel.signoffs import signers_of_all
 
 if TYPE_CHECKING:
     from changes.models.rfc_parts import BreakGlass
@@ -149,8 +149,10 @@ class RFC(Audited):
         return {self.requested_by_id, *self.revisions.filter(authored=True).values_list("by_id", flat=True)}
 
     def approver_ids(self) -> set[int]:
-        """Who decided about it, in a round or by breaking the glass: none of them builds or starts it."""
-        return signers_of(self) | self.glass.model.breakers_of(type(self).objects.filter(pk=self.pk))
+        """Who decided about it, in a round, on whose seat somebody did, or by breaking the glass: none of them builds or starts
+        it."""
+        this = type(self).objects.filter(pk=self.pk)
+        return signers_of_all(this) | self.glass.model.breakers_of(this)
 
     def open_glass(self) -> BreakGlass | None:
         """The request to break the glass that nobody has answered yet."""

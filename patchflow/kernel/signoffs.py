@@ -78,7 +78,7 @@ def passed_round_of(obj: models.Model, *, digest_now: str) -> SignOffRound | Non
 
 
 def signers_of(obj: models.Model) -> set[int]:
-    """Ids of all who signed any round of `obj`: they neither build nor start it (law 1, the other way round)."""
+    """Ids of all who signed any round of `obj` with their own hand."""
     return set(
         SignOff.objects.filter(round__subject_type=obj._meta.label_lower, round__subject_id=obj.pk).values_list(
             "user_id", flat=True
@@ -87,20 +87,22 @@ def signers_of(obj: models.Model) -> set[int]:
 
 
 def signers_of_all(*rows: models.QuerySet[Any]) -> set[int]:
-    """Ids of all who signed any round of one of these rows, of whatever models. One query."""
+    """Ids of all who signed any round of one of these rows, of whatever models, or on whose seat somebody did: they neither
+    build nor start it (law 1, the other way round). One query."""
     parts = [
         SignOff.objects.filter(
             round__subject_type=some.model._meta.label_lower, round__subject_id__in=some.order_by().values("pk")
         )
         .order_by()
-        .values_list("user_id", flat=True)
+        .values_list(who, flat=True)
         for some in rows
+        for who in ("user_id", "on_behalf_of_id")
     ]
-    return set(parts[0].union(*parts[1:]))
+    return set(parts[0].union(*parts[1:])) - {None}
 
 
 def tally(level: SignOffLevel) -> Tally:
-    """The level's count, by people who still hold the right to be counted."""
+    """The level's count: of all whom it asked when it was opened, by what they said while they had the right to."""
     asked = level.voters.count()
     verdicts = list(level.signoffs.values_list("verdict", flat=True))
     return Tally(

@@ -87,6 +87,15 @@ def test_who_is_asked_and_stands_in_counts_once_on_the_own_seat(page: Page, cast
     assert round_.state == "passed"
 
 
+def test_who_was_signed_for_counts_with_who_signed(page: Page, cast: Cast, sue: User, now: datetime) -> None:
+    """Neither builds nor starts it; else a seat would be left to a substitute, and what was signed on it be carried out."""
+    round_ = opened(page, cast, now)
+    away(cast.mia, sue, now)
+    sign(round_, sue, now)
+    assert signoffs.signers_of_all(Page.objects.filter(pk=page.pk)) == {sue.pk, cast.mia.pk}
+    assert signoffs.signers_of(page) == {sue.pk}
+
+
 def test_who_was_signed_for_does_not_sign_a_later_level(page: Page, cast: Cast, sue: User, now: datetime) -> None:
     first = LevelSpec("One", [(cast.mia, "cab_member")], Quorum.FIRST)
     second = LevelSpec("Two", [(cast.mia, "cab_member"), (cast.cal, "cab_chair")], Quorum.FIRST)

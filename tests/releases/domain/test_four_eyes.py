@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import transaction
 
 from changes.domain import approvals
-from patchflow.kernel import service_accounts, signoffs, workflow
+from patchflow.kernel import service_accounts, signoffs, substitutes, workflow
 from patchflow.kernel.errors import Blocked, NotAllowed, Refusal
 from patchflow.kernel.models import RoleGrant, User
 from patchflow.kernel.rules import failing
 from releases.domain import builds, manifests, readiness, releases
 from releases.models import Release
 from releases.rules import not_signer
-from tests.factories.people import ROLES
+from tests.factories.people import ROLES, make_user
 from tests.factories.releases import (
     Yard,
     building,
@@ -75,6 +76,22 @@ def test_who_signed_the_manifest_does_not_start(yard: Yard) -> None:
     gus = everywhere(yard.cast.gus)
     assert "release.four_eyes" in refusal_codes(lambda: releases.deploy(release_id=release.pk, actor=gus, at=yard.at))
     assert failing([not_signer], release, yard.cast.rex) == []
+
+
+def test_who_was_signed_for_does_not_start_either(yard: Yard) -> None:
+    """As nobody signs on the seat of who starts it: else the order in which it is done would decide."""
+    release, gus, sue = sealed(yard), yard.cast.gus, make_user("sue", "readiness_approver")
+    given = {"starts_at": yard.at, "ends_at": yard.at + timedelta(days=1), "actor": gus, "at": yard.at}
+    substitutes.name_substitute(user_id=gus.pk, substitute_id=sue.pk, **given)
+    round_ = signoffs.open_round_of(release)
+    assert round_ is not None
+    signed = readiness.decide(round_id=round_.pk, verdict="approve", comment="", actor=sue, at=yard.at)
+    assert signed.on_behalf_of == gus
+    for person in (gus, sue):
+        starter = everywhere(person)
+        assert "release.four_eyes" in refusal_codes(
+            lambda who=starter: releases.deploy(release_id=release.pk, actor=who, at=yard.at)  # type: ignore[misc]
+        )
 
 
 def test_who_refused_the_manifest_signed_it_too(yard: Yard) -> None:
