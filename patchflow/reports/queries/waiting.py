@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from itertools import islice
 
 from django.db.models import Count, Exists, F, Min, OuterRef, Q
 from django.urls import reverse
@@ -25,6 +27,7 @@ from cmdb.models import Discrepancy, Host
 from patchflow.kernel.enums import Outcome
 from patchflow.kernel.hands import acted
 from patchflow.kernel.models import AuditEntry, User
+from patchflow.kernel.rules import capability, failing
 from patchflow.kernel.sentences import say
 from patchflow.notices.models import Delivery
 from patchflow.web import words
@@ -340,13 +343,6 @@ def _releases(actor: User, at: datetime) -> list[Todo]:
 
 def _reviews(actor: User, at: datetime) -> list[Todo]:
     """Open reviews that `actor` may complete: who carried out a part of the deployment does not."""
-    if not actor.holds_somewhere("review.complete"):
-        return []
-    rows = PostImplementationReview.objects.visible_to(actor).filter(state=ReviewState.OPEN)
-    rows = rows.exclude(release__started_by=actor).select_related("release").order_by("opened_at")
-    open_ = list(rows[:MANY])
-    if acted(actor, carriers(*RFC.objects.filter(release_links__release__review__in=open_).only("pk").distinct())):
-        open_ = [review for review in open_ if not_carrier(review, actor)]
     return [
         Todo(
             "st-wait",
@@ -358,8 +354,22 @@ def _reviews(actor: User, at: datetime) -> list[Todo]:
             button=_("Review"),
             section=_("Releases to move on"),
         )
-        for r in open_
+        for r in islice(_completable(actor), MANY)
     ]
+
+
+def _completable(actor: User) -> Iterator[PostImplementationReview]:
+    """The longest open first. A fixed number of queries for who has carried out nothing and reviews everywhere; otherwise some
+    for each review, until enough are found."""
+    if not actor.holds_somewhere("review.complete"):
+        return
+    rows = PostImplementationReview.objects.visible_to(actor).filter(state=ReviewState.OPEN)
+    rows = rows.exclude(release__started_by=actor).select_related("release").order_by("opened_at")
+    open_ = list(rows[:WAITING])
+    rules = [capability("review.complete")]
+    if acted(actor, carriers(*RFC.objects.filter(release_links__release__review__in=open_).only("pk").distinct())):
+        rules.append(not_carrier)
+    yield from (review for review in open_ if not failing(rules, review, actor))
 
 
 def _periodic(actor: User, at: datetime) -> list[Todo]:

@@ -12,15 +12,20 @@ from django.test.utils import CaptureQueriesContext
 from changes.domain import approvals, holds, revisions, risk
 from changes.models import RFC, Feed
 from cmdb.models import Host
-from patchflow.kernel.models import User
+from patchflow.kernel.models import RoleGrant, User
+from patchflow.kernel.numbers import next_number
 from patchflow.reports.queries import find
 from patchflow.reports.queries.compliance import interval
 from patchflow.reports.queries.home import feeds, first_steps, phases
-from patchflow.reports.queries.waiting import sections, waiting_for
+from patchflow.reports.queries.waiting import MANY, sections, waiting_for
 from patchflow.web.parts import Todo
+from releases.models import InstallProfile, PlannedHost, PostImplementationReview, Release, ReleaseRFC
 from tests.factories.changes import (
+    World,
     awaiting,
+    implementing,
     in_review,
+    make_group,
     make_host,
     make_update,
     make_world,
@@ -29,7 +34,7 @@ from tests.factories.changes import (
     submitted,
 )
 from tests.factories.notices import make_delivery
-from tests.factories.people import Cast
+from tests.factories.people import Cast, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -126,6 +131,38 @@ def test_a_change_on_hold_is_resumed_first_and_one_in_review_waits_for_its_revie
     assert [(t.act, t.title) for t in waiting_for(cast.che, at=now)] == [("Resume", f"{held.number} · {held.title}")]
     reviewed(ended, world)
     assert {t.act for t in waiting_for(cast.che, at=now)} == {"Resume", "Close"}
+
+
+def an_open_review(rfc: RFC, cast: Cast, opened: datetime) -> PostImplementationReview:
+    """The review of a release, of the simulator, which carried this change out."""
+    profile, _made = InstallProfile.objects.get_or_create(
+        name="Usual", defaults={"restart": "always", "defined_by": cast.rex, "defined_at": opened}
+    )
+    release = Release.objects.create(
+        number=next_number("REL", at=opened), title="Deployed", kind="normal", executor="simulator", profile=profile,
+        composed_by=cast.che, composed_at=opened, state_at=opened, state="deployed", outcome="full",
+    )  # fmt: skip
+    ReleaseRFC.objects.create(release=release, rfc=rfc, digest=rfc.change_digest, joined_at=opened, left_at=opened)
+    for host in Host.objects.filter(rfc_targets__rfc=rfc):
+        PlannedHost.objects.create(release=release, host=host)
+    return PostImplementationReview.objects.create(release=release, name="Review", opened_at=opened)
+
+
+def test_a_review_stands_on_home_behind_many_that_one_may_not_complete(cast: Cast, now: datetime) -> None:
+    """Older ones of what one has carried out, or of hosts that one's role does not reach, take no place of those that wait."""
+    others, near = make_world(cast, now), make_host("near", group="near", at=now)
+    rex, mara = cast.rex, make_user("mara", "change_manager", scope=f"group:{make_group('near', at=now).pk}")
+    RoleGrant.objects.create(user=rex, role="change_manager")
+    RoleGrant.objects.create(user=mara, role="auditor")
+    his = implementing(others)
+    for n in range(MANY):
+        an_open_review(his, cast, now - timedelta(days=9 + n))
+    theirs = submitted(World(cast, [near], make_update("curl", at=now, hosts=[near]), now))
+    newest = an_open_review(theirs, cast, now)
+    for person in (rex, mara):
+        asked = [t.url for t in waiting_for(person, at=now) if t.act == "Review"]
+        assert asked == [newest.get_absolute_url()], person
+    assert len([t for t in waiting_for(cast.che, at=now) if t.act == "Review"]) == MANY
 
 
 def test_who_has_no_role_is_told_so_and_offered_nothing(cast: Cast, client: Client) -> None:
