@@ -8,7 +8,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from changes.domain import approvals, cycles, holds, revisions, rfcs, risk
+from changes.domain import approvals, cycles, holds, phase_steps, revisions, rfcs, risk, slots
+from changes.domain.slots import Span
 from changes.models import RFC
 from changes.web.rfc_acts import AT_A_CLICK, VERB_PAGES
 from patchflow.kernel import fsm
@@ -207,6 +208,17 @@ def test_cycle_page_has_four_columns_and_its_steps_are_settled(world: World) -> 
     assert che.post(page, {"act": "waived", "text": "done last week"}).status_code == 302
     assert rfc.cycle.steps.get(key="threats").state == "waived"
     assert as_(world.cast.ann).post(page, {"act": "done", "text": "x"}).status_code == 400
+
+
+def test_figures_of_a_cycles_steps_say_of_when_they_are(world: World) -> None:
+    """Beside them stand figures of now: "2 updates notified" of last week and three of today are both right."""
+    cycles.notified(actor=world.cast.bot, at=world.at, update_ids=[world.update.pk])
+    cycle = made.submitted(world).cycle
+    phase_steps.prove_steps(cycle_id=cycle.pk, actor=world.cast.bot, at=world.at)
+    proven = cycle.steps.exclude(output="").count()
+    page = as_(world.cast.che).get(cycle.get_absolute_url()).text
+    assert proven
+    assert page.count("as of <time") == proven
 
 
 def test_a_refusal_is_what_happens_next_until_the_request_is_changed(world: World) -> None:
