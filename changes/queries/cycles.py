@@ -26,6 +26,15 @@ COLUMN_OF: dict[str, CycleState] = {
 """Where an RFC is shown: in its own column, however far its cycle has moved."""
 
 
+SHOWN = 5
+"""Changes that a column of a cycle names; the list has them all."""
+
+
+def states_in(phase: str) -> list[RFCState]:
+    """In which states a change stands in the column of `phase`."""
+    return [state for state in RFCState if COLUMN_OF[state] == phase]
+
+
 @dataclass(frozen=True)
 class PhaseColumn:
     """One phase of a cycle: its steps, its changes, the event that leaves it and how often it happened."""
@@ -38,6 +47,11 @@ class PhaseColumn:
     happened: int
     current: bool
     passed: bool
+
+    @property
+    def shown(self) -> list[RFC]:
+        """The changes that its column names; it never leaves out a single one."""
+        return self.rfcs if len(self.rfcs) <= SHOWN + 1 else self.rfcs[:SHOWN]
 
     @property
     def settled(self) -> int:

@@ -35,6 +35,8 @@ from patchflow.web.parts import Crumb, Next
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Verb, verbs_of
 
+LATEST = 8
+"""Events, and entries of its history, that the page of a cycle shows."""
 PHASE = {CycleState.ASSESS: 1, CycleState.IDENTIFY: 2, CycleState.EVALUATE_AND_PLAN: 3, CycleState.DEPLOY: 4}
 
 
@@ -102,7 +104,7 @@ def cycle_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "columns": columns_of(cycle, list(rfcs), actor),
         "hidden": hidden,
         "may_settle": may_settle,
-        "events": cycle.events.select_related("by").order_by("-id")[:12],
+        "events": cycle.events.select_related("by").order_by("-id")[:LATEST],
         "update_count": cycle.updates.count(),
         "timeline": audit.history(cycle)[:12],
     }

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -17,10 +17,10 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from changes.domain.rfc_gates import owed
-from changes.enums import TERMINAL, EvidenceKind, RFCKind, RFCState, UpdateClass
+from changes.enums import STEPS, TERMINAL, EvidenceKind, RFCKind, RFCState, UpdateClass
 from changes.models import RFC
 from changes.queries.conflicts import find_conflicts
-from changes.queries.cycles import cycle_choices
+from changes.queries.cycles import cycle_choices, states_in
 from changes.queries.fitting import Fit, fit_of
 from changes.queries.holds import open_hold_of, open_holds
 from changes.queries.rfcs import changes_since_signed, history_of, in_sight, last_voided, sees_all, targets_seen
@@ -103,6 +103,11 @@ SORTS = {
 }
 
 
+def _in_phase(rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+    """Those that stand in this column of their cycle."""
+    return rows.filter(state__in=states_in(value))
+
+
 @list_page(gettext_lazy("Changes"))
 @login_required
 @require_safe
@@ -123,6 +128,7 @@ def rfc_list(request: HttpRequest) -> HttpResponseBase:
             Filter("kind", gettext_lazy("Kind"), "kind", RFCKind.choices),
             Filter("class", gettext_lazy("Class"), "update_class", UpdateClass.choices),
             Filter("cycle", gettext_lazy("Cycle"), "cycle_id", cycle_choices),
+            Filter("phase", gettext_lazy("Phase"), _in_phase, [(p, p.label) for p in STEPS if states_in(p)]),
             Filter("title", gettext_lazy("Title"), "title__icontains"),
             Filter("by", gettext_lazy("Requested by"), "requested_by__username__iexact"),
         ),

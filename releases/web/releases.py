@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 
 from changes.enums import RFCKind
 from changes.models import RFC
+from changes.queries.cycles import cycle_choices
 from changes.queries.holds import open_hold_of, open_holds
 from changes.web import rfc_parts
 from patchflow.kernel.audit import history
@@ -27,7 +28,7 @@ from patchflow.web.tables import Column, Filter, Listing, list_page
 from releases.domain import checklist
 from releases.domain.plans import PLANNABLE
 from releases.enums import ReleaseState
-from releases.models import PostImplementationReview, Release
+from releases.models import PostImplementationReview, Release, ReleaseRFC
 from releases.queries.access import hosts_seen, sees_all
 from releases.queries.builds import updates_of
 from releases.queries.manifests import current, refinement
@@ -70,6 +71,11 @@ SORTS = {
 }
 
 
+def _of_cycle(rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+    """Those that carry, or carried, a change of this cycle."""
+    return rows.filter(pk__in=ReleaseRFC.objects.filter(rfc__cycle_id=int(value)).values("release"))
+
+
 @list_page(gettext_lazy("Releases"))
 @login_required
 @require_safe
@@ -87,6 +93,7 @@ def release_list(request: HttpRequest) -> HttpResponseBase:
         filters=(
             Filter("state", gettext_lazy("State"), "state", ReleaseState.choices),
             Filter("kind", gettext_lazy("Kind"), "kind", RFCKind.choices),
+            Filter("cycle", gettext_lazy("Cycle"), _of_cycle, cycle_choices),
             Filter("title", gettext_lazy("Title"), "title__icontains"),
         ),
     )

@@ -28,6 +28,8 @@ from releases.queries.turns import Turn
 
 SHOWN = 8
 """Updates and rounds that the page names."""
+TURNS = 5
+"""Releases whose rings it shows; the list has them all."""
 C = ClockState
 LOOKS = {
     C.MISSED: ("st-bad", gettext_lazy("missed")),
@@ -55,7 +57,7 @@ def cockpit_of_cycle(request: HttpRequest, cycle: Any) -> SafeString:
         **(_coverage(found.coverage) if found.coverage is not None else {}),
         **(_reached(found.reached) if found.reached is not None else {}),
         **(_decisions(found.decisions, now) if found.decisions is not None else {}),
-        **(_turns(found, now) if found.turns is not None else {}),
+        **(_turns(found, cycle, now) if found.turns is not None else {}),
     }
     return mark_safe(render_to_string("reports/_cockpit.html", context, request))  # noqa: S308  a template escapes
 
@@ -152,12 +154,14 @@ def _round(one: Any, now: datetime) -> Statement:
 
 
 # --- rings and reviews ------------------------------------------------------------------------------------------------------
-def _turns(found: Cockpit, now: datetime) -> dict[str, Any]:
+def _turns(found: Cockpit, cycle: Cycle, now: datetime) -> dict[str, Any]:
     turns = found.turns or ()
     owed = {turn.release.pk for turn in found.owed}
     return {
         "turns_seen": True,
-        "turns": turns,
+        "turns": turns if len(turns) <= TURNS + 1 else turns[:TURNS],
+        "turn_count": len(turns),
+        "turns_url": reverse("releases:release-list") + f"?cycle={cycle.pk}",
         "reviews_seen": any(turn.sees_review for turn in turns),
         "reviews": [_review(turn, now, owed=turn.release.pk in owed) for turn in turns if turn.review or turn.release.pk in owed],
     }  # fmt: skip

@@ -11,6 +11,7 @@ from django.urls import reverse
 from changes.domain import approvals, cycles, holds, phase_steps, revisions, rfcs, risk, slots
 from changes.domain.slots import Span
 from changes.models import RFC
+from changes.queries.cycles import SHOWN
 from changes.web.rfc_acts import AT_A_CLICK, VERB_PAGES
 from patchflow.kernel import fsm
 from patchflow.kernel.models import AuditEntry, RoleGrant, SignOffRound, User
@@ -219,6 +220,23 @@ def test_figures_of_a_cycles_steps_say_of_when_they_are(world: World) -> None:
     page = as_(world.cast.che).get(cycle.get_absolute_url()).text
     assert proven
     assert page.count("as of <time") == proven
+
+
+def test_a_cycle_names_few_changes_and_leads_to_all_of_a_column(world: World) -> None:
+    every = [made.submitted(world) for _n in range(SHOWN + 2)]
+    drafted = made.draft(world)
+    che, cycle = as_(world.cast.che), every[0].cycle
+    columns = {c.phase: c for c in che.get(cycle.get_absolute_url()).context["columns"]}
+    assert len(columns["evaluate_and_plan"].shown) == SHOWN
+    assert columns["identify"].shown == [drafted]
+    url = f"{reverse('changes:rfc-list')}?cycle={cycle.pk}&phase=evaluate_and_plan"
+    assert f'<a href="{url.replace("&", "&amp;")}">all 7 changes</a>' in che.get(cycle.get_absolute_url()).text
+    assert {rfc.pk for rfc in che.get(url).context["listing"].queryset} == {rfc.pk for rfc in every}
+    RFC.objects.filter(pk=every[0].pk).update(state="cancelled")
+    assert len(che.get(url).context["listing"].queryset) == SHOWN + 2, "where it ended is no other column"
+    RFC.objects.filter(pk=every[0].pk).update(state="in_review")
+    columns = {c.phase: c for c in che.get(cycle.get_absolute_url()).context["columns"]}
+    assert len(columns["evaluate_and_plan"].shown) == SHOWN + 1, "never one more behind a link"
 
 
 def test_a_refusal_is_what_happens_next_until_the_request_is_changed(world: World) -> None:

@@ -12,6 +12,7 @@ import time_machine
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from rest_framework.test import APIClient
 
 from changes.domain import cycles, responses
@@ -22,8 +23,9 @@ from cmdb.models import Host, Installation, ScanResult, ScanRun
 from cmdb.queries.scans import coverage_at
 from patchflow.kernel.models import User
 from patchflow.reports.queries.cockpit import POINTS, Cockpit, cockpit_of, moments_of
+from patchflow.reports.web.cockpit import TURNS
 from releases.domain import rollbacks
-from releases.models import Job, PostImplementationReview, Release
+from releases.models import Job, PostImplementationReview, Release, ReleaseRFC
 from tests.factories import changes as made
 from tests.factories.people import Cast, make_user
 from tests.factories.rollouts import Deployment, make_deployment
@@ -260,6 +262,30 @@ def test_what_was_taken_back_is_not_done(month: Deployment) -> None:
         Job.objects.filter(pk=pk).update(state=state)
     assert standing() == [(0, 0, 1, 0), (1, 1, 0, 0)]
     assert "taken back 1" in page(cycle, cal)
+
+
+def test_a_month_of_many_releases_shows_the_newest_and_leads_to_all(month: Deployment) -> None:
+    d = month
+    same = {
+        "kind": "normal",
+        "executor": "simulator",
+        "composed_by": d.cast.rex,
+        "composed_at": d.clock.at,
+        "state_at": d.clock.at,
+    }
+    for n in range(TURNS + 1):
+        release = Release.objects.create(number=f"REL-2026-9{n:04d}", title=f"More {n}", **same)
+        ReleaseRFC.objects.create(release=release, rfc=d.rfc, digest="", joined_at=d.clock.at, left_at=d.clock.at)
+    shown = page(d.rfc.cycle, d.cast.che).partition('id="h-rings"')[2].partition("</section>")[0]
+    link = f"{reverse('releases:release-list')}?cycle={d.rfc.cycle_id}"
+    assert f'<a href="{link}">all {TURNS + 2} releases</a>' in shown
+    assert (d.release.number in shown, shown.count("More ")) == (False, TURNS)
+    client = Client()
+    client.force_login(d.cast.che)
+    assert client.get(link).context["listing"].queryset.count() == TURNS + 2
+    Release.objects.get(number="REL-2026-90000").links.all().delete()
+    assert d.release.number in page(d.rfc.cycle, d.cast.che), "never one more behind a link"
+    assert client.get(link).context["listing"].queryset.count() == TURNS + 1
 
 
 def test_a_review_is_owed_until_it_is_completed(month: Deployment) -> None:
