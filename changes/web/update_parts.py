@@ -198,6 +198,7 @@ def page_of(update: SoftwareUpdate, *, actor: User, now: datetime, verdict: str 
         "vulnerabilities": list(vulnerabilities_of(update)[:SHOWN_CVES]),
         "vulnerability_count": vulnerabilities_of(update).count(),
         "advisories": advisories,
+        "further_advisories": advisories[1:],
         "responses": list(update.responses.select_related("decided_by")[:5]),
         "may_respond": not failing([may_respond], update, actor),
         "clock": _clock(update),

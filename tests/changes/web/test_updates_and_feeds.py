@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from changes.enums_identify import AppliesVerdict, FeedRunState, Response, UpdateClass
-from changes.models import RFC, Feed, FeedRun, RFCUpdate, SoftwareUpdate
+from changes.models import RFC, Advisory, Feed, FeedRun, RFCUpdate, SoftwareUpdate
 from patchflow.web import states
 from tests.factories import changes as made
 from tests.factories import identify as make
@@ -98,6 +98,19 @@ def test_update_detail_names_hosts_with_versions_compared(update: SoftwareUpdate
     assert '1.0-2</span> <span class="ver"><span class="ge">≥</span> 1.0-2' in text
     assert "CVE-2026-1000" in text
     assert "Raise an RFC" in text
+
+
+def test_what_an_update_is_about_stands_before_its_hosts_in_short(update: SoftwareUpdate, cast: Cast) -> None:
+    long = " ".join(f"word{n}" for n in range(80))
+    first = update.advisories.get()
+    Advisory.objects.filter(pk=first.pk).update(text=long)
+    text = page(cast.ann).get(f"/updates/{update.pk}/").content.decode()
+    assert text.index(f'id="h-adv-{first.pk}"') < text.index('id="h-hosts"')
+    short, whole = text.split("The whole notice, its source and references")
+    assert "word49 …" in short
+    assert "word79" not in short
+    assert "word79" in whole
+    assert "more notice" not in text
 
 
 def test_update_detail_filter_shows_the_rows_that_the_figure_counts(update: SoftwareUpdate, cast: Cast) -> None:
