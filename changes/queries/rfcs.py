@@ -114,7 +114,8 @@ def running_clocks(rfc_ids: Collection[int]) -> list[int]:
 
 
 def history_of(rfc: RFC) -> QuerySet[AuditEntry]:
-    """The entries about the RFC and about its rounds, newest first."""
+    """The entries about the RFC and about its rounds, newest first. That a round was opened the RFC's own entry says."""
     rounds = [str(pk) for pk in rounds_of(rfc).values_list("pk", flat=True)]
     about = Q(object_type=rfc._meta.label_lower, object_id=str(rfc.pk))
-    return AuditEntry.objects.filter(about | Q(object_type="kernel.signoffround", object_id__in=rounds)).order_by("-id")
+    theirs = Q(object_type="kernel.signoffround", object_id__in=rounds) & ~Q(verb="signoff.round.opened")
+    return AuditEntry.objects.filter(about | theirs).order_by("-id")

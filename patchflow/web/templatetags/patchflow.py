@@ -271,14 +271,16 @@ def event_of(entry: Any) -> parts.Event:
     """An entry of the audit trail (or anything like it) as an event of a timeline."""
     if isinstance(entry, parts.Event):
         return entry
+    detail = entry.detail if isinstance(entry.detail, dict) else {"reason": entry.detail or ""}
+    label = entry.verb_label
+    if entry.object_type == "kernel.signoffround" and "level" in detail:
+        label = _("%(verb)s, level “%(level)s”") % {"verb": label, "level": detail["level"]}
     if entry.outcome == Outcome.REFUSED:
-        css, label = "st-bad", _("Attempt refused: %(verb)s") % {"verb": entry.verb_label}
+        css, label = "st-bad", _("Attempt refused: %(verb)s") % {"verb": label}
     else:
         machine, after = entry.object_type, entry.after_state
         css = states.look(machine, after).css if states.is_known(machine, after) else "st-open"
-        label = entry.verb_label
-    reason = entry.detail.get("reason", "") if isinstance(entry.detail, dict) else str(entry.detail or "")
-    return parts.Event(label, entry.actor_name, entry.effective_at, css, str(reason))
+    return parts.Event(label, entry.actor_name, entry.effective_at, css, str(detail.get("reason", "")))
 
 
 @register.inclusion_tag("web/parts/timeline.html", takes_context=True)

@@ -189,6 +189,18 @@ def test_every_verb_has_an_address_and_a_click_never_gets(world: World) -> None:
         assert client.get(reverse(f"changes:rfc-{verb.replace('_', '-')}", args=[rfc.pk])).status_code == 200
 
 
+def test_history_says_once_that_approval_was_asked_for_and_at_which_level_who_signed(world: World) -> None:
+    rfc = made.awaiting(world)
+    round_ = made.round_of(rfc)
+    approvals.decide(
+        round_id=round_.pk, actor=world.cast.sam, at=world.at, verdict="approve", comment="", digest_seen=round_.digest
+    )
+    text = as_(world.cast.che).get(rfc.get_absolute_url()).text
+    history = text[text.index('id="h-history"') :]
+    assert history.count("Approval requested") == 1
+    assert history.count(f"Signed, level “{round_.levels.get(position=1).name}”") == 1
+
+
 def test_hold_is_told_first_and_greys_the_verbs(world: World) -> None:
     rfc = made.evaluating(world)
     holds.place(rfc_id=rfc.pk, reason="vendor", actor=world.cast.che, at=world.at)

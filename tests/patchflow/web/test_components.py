@@ -13,6 +13,7 @@ from django import forms
 from django.utils import translation
 from django.utils.safestring import mark_safe
 
+from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.enums import Outcome
 from patchflow.web import geometry, parts, states
 from patchflow.web.verbs import Reach
@@ -272,6 +273,21 @@ def test_a_timeline_reads_the_audit_trail(rendered: Render) -> None:
     assert '<li class="st-bad">' in html
     assert '<span class="why">tested</span>' in html
     assert "today 09:42 UTC</time> · cal" in html
+    signed = {"object_type": "kernel.signoffround", "detail": {"level": "CAB", "comment": "fine"}}
+    html = rendered("{% timeline t %}", t=[entry(**signed), entry(detail={"level": "medium"})])
+    assert html.count("Signed, level “CAB”") == html.count("level") == 1
+
+
+def test_a_reason_says_to_which_place_its_link_leads(rendered: Render) -> None:
+    reasons = [
+        Blocker("a.b", "One.", where="/changes/rfcs/7/"),
+        Blocker("a.b", "Two.", where="#approvals"),
+        Blocker("a.b", "Three."),
+    ]
+    html = rendered("{% reasons r %}", r=reasons)
+    assert '<a href="/changes/rfcs/7/">Go there: Changes</a>' in html
+    assert '<a href="#approvals">Go there</a>' in html
+    assert html.count("Go there") == 2
 
 
 def test_an_empty_timeline_and_difference_say_so(rendered: Render) -> None:
