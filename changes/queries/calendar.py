@@ -66,7 +66,7 @@ def freeze_entries(*, actor: User, since: datetime, until: datetime, at: datetim
 
 @calendars.source("start_by")
 def clock_entries(*, actor: User, since: datetime, until: datetime, at: datetime) -> Iterator[Entry]:
-    """By when changes must have started. One query."""
+    """By when changes must have started; of those whose clock runs on, one that is over is missed. One query."""
     rows = RFC.objects.visible_to(actor).open().filter(clock_stopped_at__isnull=True)
     for rfc in rows.filter(start_by__gte=since, start_by__lt=until):
         if rfc.start_by is not None:
@@ -77,7 +77,8 @@ def clock_entries(*, actor: User, since: datetime, until: datetime, at: datetime
                 starts_at=rfc.start_by,
                 ends_at=rfc.start_by,
                 url=rfc.get_absolute_url(),
-                detail=_("by then it must have started"),
+                detail=_("missed: it has not started") if rfc.start_by < at else _("by then it must have started"),
+                missed=rfc.start_by < at,
             )
 
 

@@ -27,7 +27,7 @@ from patchflow.kernel import calendars
 from patchflow.kernel.calendars import Entry
 from patchflow.kernel.csv_text import csv_response
 from patchflow.kernel.models import User
-from patchflow.web import parts, states, words
+from patchflow.web import parts, states, words, wordtags
 from patchflow.web.tables import Column, Table
 
 IN_A_CELL = 4
@@ -160,7 +160,7 @@ def calendar_show(request: HttpRequest) -> HttpResponseBase:
         actor=actor, since=midnight(first), until=midnight(last), at=now, kinds=what.kinds or None
     )
     if request.GET.get("format") == "csv":
-        return csv_response(f"calendar-{first}.csv", [(str(c.label), c.plain) for c in columns()], found)
+        return csv_response(f"calendar-{first}.csv", [(str(c.label), c.plain) for c in columns(now)], found)
     shown, always = _always_open(found, since=midnight(first), until=midnight(last))
     context = {
         "title": _("Calendar"),
@@ -179,7 +179,7 @@ def calendar_show(request: HttpRequest) -> HttpResponseBase:
         "may_freeze": actor.holds_somewhere("freeze.declare"),
     }
     if what.view == "list":
-        context["table"] = Table(columns(), shown, now, _("Entries"))
+        context["table"] = Table(columns(now), shown, now, _("Entries"))
     else:
         context["weeks"] = _weeks(what, shown, now)
         context["weekdays"] = [date_format(first + timedelta(days=n), "D") for n in range(7)]
@@ -197,9 +197,12 @@ def _heading(what: Asked) -> str:
     return f"{date_format(first, 'j M')} – {date_format(last - timedelta(days=1), 'j M Y')}"
 
 
-def columns() -> list[Column]:
+def columns(now: datetime) -> list[Column]:
+    def when(entry: Entry) -> Any:
+        return wordtags.missed(entry.starts_at, now) if entry.missed else entry.starts_at
+
     return [
-        Column(_("When"), "starts_at"),
+        Column(_("When"), when, text=lambda e: e.starts_at, name="starts-at"),
         Column(_("Until"), lambda e: e.ends_at if e.ends_at > e.starts_at else ""),
         Column(_("What"), "kind", state="calendar"),
         Column(_("Title"), "title", url=lambda e: e.url, wide=True),
@@ -248,12 +251,16 @@ def _weeks(what: Asked, found: Sequence[Entry], now: datetime) -> list[list[Day]
         outside = what.view == "month" and on.month != what.on.month
         day = Day(on, outside, on == today, url=what.url(view="week", on=on.isoformat()))
         since, until = midnight(on), midnight(on + timedelta(days=1))
-        items = [
-            Item(e, states.look("calendar", e.kind), _clock(e, since, until)) for e in found if e.touches(since, until)
-        ]
+        items = [Item(e, _look_of(e), _clock(e, since, until)) for e in found if e.touches(since, until)]
         day.items = sorted(items, key=lambda i: (i.entry.starts_at, i.entry.key))
         days.append(day)
     return [days[n : n + 7] for n in range(0, len(days), 7)]
+
+
+def _look_of(entry: Entry) -> states.Look:
+    """That of its kind; red where it was missed."""
+    look = states.look("calendar", entry.kind)
+    return states.Look("st-bad", look.label) if entry.missed else look
 
 
 def _clock(entry: Entry, since: datetime, until: datetime) -> str:

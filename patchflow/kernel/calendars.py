@@ -24,7 +24,8 @@ sources: Registry[Source] = Registry("calendar source")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry, [starts_at, ends_at); a mere date is an entry without length. `key` names it for ever ("freeze-7")."""
+    """One entry, [starts_at, ends_at); a mere date is an entry without length. `key` names it for ever ("freeze-7"). `missed`: it
+    has passed without what it was for."""
 
     kind: str
     key: str
@@ -33,6 +34,7 @@ class Entry:
     ends_at: datetime
     url: str = ""
     detail: str = ""
+    missed: bool = False
 
     def touches(self, since: datetime, until: datetime) -> bool:
         """Whether some of it lies in [since, until)."""

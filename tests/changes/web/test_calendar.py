@@ -89,6 +89,22 @@ def test_kinds_narrow_and_nonsense_is_not_believed(planned: ChangeSlot, cast: Ca
     assert b"Election" in b"".join(sheet.streaming_content)
 
 
+def test_a_start_by_date_that_is_over_is_called_missed_until_the_change_has_started(cast: Cast, now: datetime) -> None:
+    world = made.make_world(cast, now)
+    over, ahead, begun = made.draft(world), made.draft(world), made.draft(world)
+    RFC.objects.filter(pk__in=[over.pk, begun.pk]).update(start_by=now - timedelta(hours=1))
+    RFC.objects.filter(pk=ahead.pk).update(start_by=now + timedelta(hours=1))
+    RFC.objects.filter(pk=begun.pk).update(clock_stopped_at=now)
+    che = client(cast.che)
+    for view in ("month", "week", "list"):
+        page = text(che.get(f"{SHOW}?view={view}&on={now:%Y-%m-%d}&kind=start_by"))
+        assert (over.number in page, ahead.number in page, begun.number in page) == (True, True, False), view
+        assert page.count("<b>missed</b>") == (view != "list"), view
+    assert page.count("missed: today") == 1
+    assert page.count("missed: it has not started") == 1
+    assert page.count("by then it must have started") == 1
+
+
 def asking(cast: Cast, now: datetime) -> tuple[Meeting, SignOffRound]:
     """A meeting on Friday 20 November 2026 from 10:00 UTC on, and a round that asks the security officer."""
     rfc = made.awaiting(made.make_world(cast, now))
