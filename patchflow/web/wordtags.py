@@ -6,10 +6,12 @@ import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
 from django import template
 from django.conf import settings
 from django.template.context import Context
+from django.urls import Resolver404, resolve
 from django.utils import timezone
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString
@@ -17,6 +19,7 @@ from django.utils.translation import gettext as _
 
 from patchflow.kernel import sentences
 from patchflow.web import icons, states, words
+from patchflow.web.navigation import nav
 
 register = template.Library()
 
@@ -166,6 +169,16 @@ def digest(value: str, head: int = 3, tail: int = 2) -> SafeString | str:
 def symbol(css: str) -> SafeString:
     """The icon of one of the seven classes."""
     return icon(states.ICONS[css])
+
+
+@register.filter
+def place(where: str | None) -> str:
+    """In which place of the menu an address of this site lies; empty for one that lies in none."""
+    try:
+        name = resolve(urlsplit(str(where or "")).path).view_name
+    except (Resolver404, ValueError):
+        return ""
+    return str(next((one.label for one in nav.places if one.covers(name)), ""))
 
 
 @register.filter
