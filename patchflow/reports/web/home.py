@@ -32,6 +32,10 @@ def home(request: HttpRequest) -> HttpResponse:
     first = asked.first_steps(actor)
     roleless = not actor.role_grants.exists()
     title, lede = _head(len(todo), late=asked.late(phases), first=bool(first), roleless=roleless)
+    if roleless and actor.is_superuser:
+        lede = _(
+            "You are a superuser, and that opens nothing here: only roles do. An administrator gives you some under People."
+        )
     context = {
         "title": title,
         "lede": lede,

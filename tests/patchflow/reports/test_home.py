@@ -171,6 +171,7 @@ def test_who_has_no_role_is_told_so_and_offered_nothing(cast: Cast, client: Clie
         page = client.get("/").content.decode()
         assert ("Your account has no role yet" in page) is told, person
         assert ("Start-by clocks" in page) is not told, person
+        assert ("You are a superuser, and that opens nothing here" in page) is (person == cast.root), person
 
 
 def test_find_finds_only_what_may_be_seen(cast: Cast, now: datetime) -> None:
