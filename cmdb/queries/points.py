@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 
 from cmdb.enums import ItemState, RelationKind
 from cmdb.models import DistributionPoint, GroupMember, Host, Relation
@@ -56,9 +56,7 @@ def _by_site(host_ids: list[int], points: list[DistributionPoint]) -> dict[int, 
     of_site = {point.site_id: point for point in points}
     if not of_site or not host_ids:
         return {}
-    above: dict[int, set[int]] = defaultdict(set)
-    for inner, outer in Relation.objects.filter(kind=RelationKind.MEMBER_OF).values_list("source_id", "target_id"):
-        above[inner].add(outer)
+    above = _above()
     items = Host.objects.filter(pk__among=host_ids).order_by().values_list("pk", "ci_id")
     nearest = {host_id: _nearest(item, above, of_site) for host_id, item in items}
     return {host_id: _one_of(mine) for host_id, mine in nearest.items() if mine}
@@ -75,6 +73,39 @@ def _nearest(
             return mine
         seen |= level
     return []
+
+
+def members_of_groups(actor: Any) -> dict[int, int]:
+    """Group → how many live hosts that the actor may see are in it. One query; groups without any are missing."""
+    rows = GroupMember.objects.filter(host__in=Host.objects.live().visible_to(actor)).order_by()
+    return dict(rows.values_list("group_id").annotate(n=Count("pk")))
+
+
+def members_of_sites(actor: Any) -> dict[int, int]:
+    """Item → how many live hosts that the actor may see are members of it, directly or through others. Two queries; items
+    without any are missing."""
+    above = _above()
+    found: Counter[int] = Counter()
+    for item in Host.objects.live().visible_to(actor).order_by().values_list("ci_id", flat=True):
+        found.update(_all_above(item, above))
+    return dict(found)
+
+
+def _above() -> dict[int, set[int]]:
+    """Item → the items of which it is a member."""
+    above: dict[int, set[int]] = defaultdict(set)
+    for inner, outer in Relation.objects.filter(kind=RelationKind.MEMBER_OF).values_list("source_id", "target_id"):
+        above[inner].add(outer)
+    return above
+
+
+def _all_above(item: int, above: Mapping[int, set[int]]) -> set[int]:
+    """Everything that the item is a member of, however far above it."""
+    seen, level = {item}, {item}
+    while level:
+        level = {outer for inner in level for outer in above.get(inner, ())} - seen
+        seen |= level
+    return seen - {item}
 
 
 def _one_of(points: list[DistributionPoint]) -> Choice:

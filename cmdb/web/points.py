@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ from django.views.decorators.http import require_POST
 from cmdb.domain import points
 from cmdb.enums import ItemKind, ItemState, PointAnswer, PointState, WhenSilent
 from cmdb.models import ConfigurationItem, DistributionPoint, Host, HostGroup
-from cmdb.queries.points import hosts_of, served_by
+from cmdb.queries.points import hosts_of, members_of_groups, members_of_sites, served_by
 from cmdb.web.forms import ReasonForm, posted
 from cmdb.web.host_verbs import form_page, tried
 from cmdb.web.hosts import who
@@ -69,9 +70,17 @@ class PointForm(forms.Form):
         sites = ConfigurationItem.objects.all().visible_to(viewer).filter(kind=ItemKind.SITE)
         fields: dict[str, Any] = self.fields
         in_use = sites.exclude(state=ItemState.RETIRED).order_by("name").values_list("pk", "name")
-        fields["site_id"].choices = [("", "–"), *in_use]
+        fields["site_id"].choices = [("", "–"), *_counted(in_use, members_of_sites(viewer))]
         groups = HostGroup.objects.live().visible_to(viewer).values_list("pk", "name")
-        fields["group_id"].choices = [("", "–"), *groups]
+        fields["group_id"].choices = [("", "–"), *_counted(groups, members_of_groups(viewer))]
+
+
+def _counted(places: Iterable[tuple[int, str]], hosts: Mapping[int, int]) -> list[tuple[int, str]]:
+    """Places to choose from, each with the number of its hosts: a point at an empty one serves nobody."""
+    return [
+        (pk, ngettext("%(name)s, %(n)d host", "%(name)s, %(n)d hosts", hosts.get(pk, 0)) % {"name": name, "n": hosts.get(pk, 0)})
+        for pk, name in places
+    ]  # fmt: skip
 
 
 def visible_point(request: HttpRequest, pk: int) -> DistributionPoint:

@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 
 from cmdb.domain import items, points
 from cmdb.models import DistributionPoint
+from cmdb.queries.points import members_of_sites
 from patchflow.kernel.models import RoleGrant, User
 from tests.factories.cmdb import make_group, make_host
 from tests.factories.people import Cast, make_user
@@ -69,6 +70,32 @@ def test_a_point_from_its_form_to_its_retirement(cast: Cast, now: datetime) -> N
     assert (point.state, point.when_silent) == ("retired", "direct")
     assert "It is retired" in cora.get(reverse("cmdb:point-revise", args=[point.pk])).text
     assert "nothing: directly" in cora.get(reverse("cmdb:host-detail", args=[hosts[0].pk])).text
+
+
+def test_sites_and_groups_are_offered_with_the_number_of_their_hosts(cast: Cast, now: datetime) -> None:
+    """A point at a place without hosts serves nobody. Hosts out of sight are not counted."""
+    said: dict[str, Any] = {"actor": cast.cora, "at": now}
+    building, room, empty = (
+        items.add(kind="site", name=name, owner_id=cast.cora.pk, **said) for name in ("Building", "Room", "Empty")
+    )
+    racks, none, nearby = make_group("Racks"), make_group("None"), make_group("Nearby")
+    hosts = [make_host(f"web-{n}", groups=[racks, *([] if n else [nearby])]) for n in range(3)]
+    items.link(item_id=room.pk, how="member_of", names=["Building"], **said)
+    for host in hosts[:2]:
+        items.link(item_id=host.ci_id, how="member_of", names=["Room"], **said)
+    items.link(item_id=hosts[2].ci_id, how="member_of", names=["Building", "Room"], **said)
+    fields = client(cast.cora).get(reverse("cmdb:point-add")).context["form"].fields
+    sites = dict(fields["site_id"].choices)
+    assert [sites[one.pk] for one in (building, room, empty)] == [
+        "Building, 3 hosts",
+        "Room, 3 hosts",
+        "Empty, 0 hosts",
+    ]
+    groups = dict(fields["group_id"].choices)
+    assert (groups[racks.pk], groups[none.pk]) == ("Racks, 3 hosts", "None, 0 hosts")
+    near = make_user("near")
+    RoleGrant.objects.create(user=near, role="configuration_manager", scope=nearby.scope_key)
+    assert members_of_sites(near) == {building.pk: 1, room.pk: 1}
 
 
 def test_who_sees_some_hosts_sees_the_points_of_their_groups(cast: Cast, now: datetime) -> None:
