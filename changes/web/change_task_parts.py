@@ -13,10 +13,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from changes.domain.change_tasks import why_not_add
-from changes.enums import RFCKind, RFCState
+from changes.enums import TERMINAL, RFCKind, RFCState
 from changes.enums_tasks import AHEAD, TaskStage, TaskState
 from changes.models import RFC, ChangeTask
 from changes.queries.change_tasks import with_hold
+from patchflow.kernel.blockers import said
 from patchflow.kernel.models import User
 from patchflow.web import words
 from patchflow.web.tables import Column, Table
@@ -84,11 +85,13 @@ def tasks_of(rfc: RFC, *, actor: User, now: datetime) -> dict[str, Any]:
         Column(gettext_lazy("Due"), lambda task: due(task, now)),
     )
     undone = [task for task in rows if task.is_undone]
+    against = why_not_add(rfc, actor)
     return {
         "tasks": Table(columns, rows, now, _("Tasks")) if rows else None,
         "tasks_undone": len(undone),
         "tasks_done": sum(task.state == TaskState.DONE for task in rows),
         "tasks_held": bool(undone) and bool(undone[0].held),  # type: ignore[attr-defined]
-        "may_add_task": not why_not_add(rfc, actor),
+        "may_add_task": not against,
+        "against_task": "" if rfc.state in TERMINAL else said(against),
         "add_task_url": reverse("changes:rfc-add-task", args=[rfc.pk]),
     }

@@ -69,6 +69,17 @@ def test_a_task_from_adding_to_its_outcome_by_pages(world: World) -> None:
     assert as_(cast.eve).get(task.get_absolute_url()).status_code == 404
 
 
+def test_who_may_not_add_a_task_is_told_who_may(world: World) -> None:
+    rfc, told = made.evaluating(world), "You cannot add one: "
+    page = as_(world.cast.aud).get(rfc.get_absolute_url()).text
+    assert "It has no tasks." in page
+    assert "This needs the role" in page[page.index(told) :][:120]
+    assert told not in as_(world.cast.ann).get(rfc.get_absolute_url()).text
+    holds.place(rfc_id=rfc.pk, reason="The vendor is silent.", actor=world.cast.che, at=world.at)
+    ended = made.rejected(world)
+    assert told not in as_(world.cast.aud).get(ended.get_absolute_url()).text
+
+
 def test_the_list_its_filters_and_its_files(world: World) -> None:
     cast, rfc = world.cast, made.evaluating(world)
     said: dict[str, Any] = {"rfc_id": rfc.pk, "actor": cast.che, "at": world.at}
