@@ -122,11 +122,11 @@ def ladder_of(round_: SignOffRound) -> list[Rung]:
     return rungs
 
 
-def why_not(round_: SignOffRound, actor: User, *, at: datetime) -> list[Blocker]:
-    """Every reason why `actor` cannot decide now, the same as the verb raises."""
+def why_not(round_: SignOffRound, actor: User, *, at: datetime, subject: Model | None = None) -> list[Blocker]:
+    """Every reason why `actor` cannot decide now, the same as the verb raises. `subject`: what it is about, if at hand."""
     if not round_.is_open:
         return [Blocker("signoff.round_over", english("This round is %(state)s.", state=label_of(round_)))]
-    return why_not_sign(round_, subject_of_round(round_), actor, at=at)
+    return why_not_sign(round_, subject or subject_of_round(round_), actor, at=at)
 
 
 def next_item(actor: User, *, at: datetime, after: SignOffRound | None = None) -> SignOffRound | None:

@@ -12,7 +12,7 @@ from django import forms
 from django.apps import apps
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import Count, OuterRef, Q, Subquery, Window
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -39,6 +39,9 @@ from patchflow.kernel.sentences import say
 from patchflow.web import panels, states, words
 from patchflow.web.accounts import authenticated_at, confirmed
 from patchflow.web.parts import Statement, Todo
+
+SHOWN = 2
+"""Contributions to the discussion that stand with the evidence, the newest first."""
 
 
 class DecideForm(forms.Form):
@@ -221,7 +224,7 @@ def evidence_of(round_: SignOffRound, actor: Any, form: DecideForm) -> dict[str,
         "title": say(round_.subject_label, mixed=True),
         "subject": subject,
         "form": form,
-        "reasons": board.why_not(round_, actor, at=now),
+        "reasons": board.why_not(round_, actor, at=now, subject=subject),
         "ladder": rfc_parts.ladder(round_, now=now, seats=False),
         "subject_url": signoff_subjects[round_.subject_type].url(subject),
         **tally_of(round_),
@@ -333,7 +336,10 @@ def _rfc_item(rfc: RFC, actor: Any, now: Any, *, whole: bool) -> dict[str, Any]:
     vital = sum(t.criticality == 1 for t in targets)
     conflicts = find_conflicts(rfc, at=now)
     rows = list(rfc.updates.filter(removed_at__isnull=True).select_related("update"))
+    talk = list(rfc.comments.select_related("by").annotate(of=Window(Count("pk")))[:SHOWN])
     return {
+        "talk": talk,
+        "talk_count": talk[0].of if talk else 0,
         "rfc": rfc,
         "risk": risk,
         "risk_look": states.look("changes.risk", risk.level) if risk else None,

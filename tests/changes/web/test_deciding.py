@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from changes.domain import change_models, dossiers, meetings
 from changes.models import RFC, SoftwareUpdate
 from changes.queries.board import versions_before
 from cmdb.models import Installation
@@ -163,6 +164,21 @@ def test_the_question_names_the_version_that_the_hosts_leave(world: World) -> No
     assert (
         f'<span class="mono">2 versions</span> → <span class="mono">{new}</span>' in as_(world.cast.sam).get(page).text
     )
+
+
+def test_the_board_reads_what_was_said_last_and_finds_the_rest(world: World) -> None:
+    rfc = made.awaiting(world)
+    page, sam = reverse("changes:board-item", args=[made.round_of(rfc).pk]), as_(world.cast.sam)
+    link = f'<a href="{rfc.get_absolute_url()}#h-discussion">'
+    assert f"{link}Nobody has said anything yet.</a>" in sam.get(page).text
+    said = ["Who restarts it?", "otto does.", "word " * 60]
+    for n, text in enumerate(said):
+        dossiers.comment(rfc_id=rfc.pk, text=text, actor=world.cast.ann, at=world.at)
+        shown = sam.get(page).text
+        assert f"{link}{'1 contribution' if n == 0 else f'all {n + 1} contributions'}, in the full record</a>" in shown
+    assert ("Who restarts it?" in shown, "otto does." in shown) == (False, True), "the newest two"
+    assert "word " * 50 not in shown
+    assert 'id="h-discussion"' in sam.get(rfc.get_absolute_url()).text
 
 
 def test_of_two_updates_of_a_package_each_has_its_versions(world: World) -> None:
