@@ -17,14 +17,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from changes.domain import approvals
+from changes.enums import RiskLevel, WayBack
 from changes.enums_identify import SeverityStep
 from changes.enums_meeting import MeetingState
-from changes.models import RFC, RFCUpdate, SoftwareUpdate, Vulnerability
+from changes.models import RFC, RFCUpdate, RiskAssessment, SoftwareUpdate, Vulnerability
 from changes.queries import board
 from changes.queries.conflicts import find_conflicts
 from changes.queries.rfcs import changes_since_signed, renamed, round_before, targets_seen
@@ -74,12 +76,17 @@ def board_list(request: HttpRequest) -> HttpResponse:
     ]
     mine = SignOff.objects.filter(Q(user=actor) | Q(on_behalf_of=actor), round__in=others).select_related("user")
     signed = {s.round_id: s for s in mine}
+    told = _told([r.subject_id for r in waiting if r.subject_type == board.RFC_LABEL], now)
     context = {
         "title": _("Board"),
         "phase": 3,
-        "waiting": [_todo(r, now) for r in waiting],
+        "waiting": [
+            _todo(r, now, why=told.get(r.subject_id) if r.subject_type == board.RFC_LABEL else "") for r in waiting
+        ],
         "others": [_todo(r, now, why=_signed(signed.get(r.pk), actor), button="") for r in others],
-        "decided": [{"round": r, "url": reverse("changes:board-item", args=[r.pk])} for r in decided],
+        "decided": [
+            {"round": r, "title": _titled(r), "url": reverse("changes:board-item", args=[r.pk])} for r in decided
+        ],
     }
     return render(request, "changes/board_list.html", context)
 
@@ -98,17 +105,41 @@ def _signed(mine: SignOff | None, actor: Any) -> str:
     return _("You signed: %(verdict)s.") % {"verdict": Verdict(mine.verdict).label}
 
 
-def _todo(round_: SignOffRound, now: Any, *, why: str | None = None, button: str | None = None) -> Todo:
+def _told(rfc_ids: Sequence[int], now: Any) -> dict[int, str]:
+    """Change → what tells it from others that wait: kind, risk, hosts, by when it must start. One query."""
+    risk = RiskAssessment.objects.filter(rfc=OuterRef("pk")).order_by("-pk").values("level")[:1]
+    live = Q(targets__removed_at__isnull=True, targets__left_at__isnull=True)
+    found = {}
+    for rfc in RFC.objects.filter(pk__in=rfc_ids).annotate(hosts=Count("targets", filter=live), level=Subquery(risk)):
+        hosts, level = rfc.hosts, rfc.level
+        said = [str(rfc.get_kind_display())]
+        if level:
+            said.append(_("risk %(level)s") % {"level": RiskLevel(level).label})
+        said.append(ngettext("%(n)d host", "%(n)d hosts", hosts) % {"n": hosts})
+        if rfc.start_by and not rfc.clock_stopped_at:
+            over = _("start by %(when)s, missed") if rfc.start_by < now else _("start by %(when)s")
+            said.append(over % {"when": words.at(rfc.start_by, now=now)})
+        found[rfc.pk] = capfirst(", ".join(said)) + "."
+    return found
+
+
+def _titled(round_: SignOffRound) -> str:
+    """What a round is about, and what kind of thing that is where it is no change."""
+    label = say(round_.subject_label, mixed=True)
+    if round_.subject_type == board.RFC_LABEL:
+        return label
+    return f"{apps.get_model(round_.subject_type)._meta.verbose_name}: {label}"
+
+
+def _todo(round_: SignOffRound, now: Any, *, why: str | None, button: str | None = None) -> Todo:
     level = _level(round_)
     due = words.at(level.deadline_at, now=now) if level.deadline_at else ""
-    label = say(round_.subject_label, mixed=True)
-    kind = "" if round_.subject_type == board.RFC_LABEL else apps.get_model(round_.subject_type)._meta.verbose_name
     return Todo(
         css="st-wait" if not level.deadline_at or level.deadline_at > now else "st-bad",
         act=_("Level %(n)d, %(name)s") % {"n": level.position, "name": level.name},
-        title=f"{kind}: {label}" if kind else label,
+        title=_titled(round_),
         url=reverse("changes:board-item", args=[round_.pk]),
-        why=_("Silence is never yes: at the deadline the question goes back.") if why is None else why,
+        why=why or "",
         due=_("by %(when)s") % {"when": due} if due else "",
         button=_("Decide") if button is None else button,
     )

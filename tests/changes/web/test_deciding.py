@@ -181,6 +181,27 @@ def test_the_board_reads_what_was_said_last_and_finds_the_rest(world: World) -> 
     assert 'id="h-discussion"' in sam.get(rfc.get_absolute_url()).text
 
 
+def test_the_list_of_the_board_tells_one_change_from_another(world: World) -> None:
+    rfc = made.awaiting(world)
+    page, sam = reverse("changes:board-list"), as_(world.cast.sam)
+    level = rfc.risk.get_level_display()
+    RFC.objects.update(start_by=None)
+    assert f"Normal, risk {level}, {rfc.targets.count()} hosts." in sam.get(page).text
+    RFC.objects.update(start_by=timezone.now() - timedelta(hours=1))
+    assert ", missed." in sam.get(page).text
+    RFC.objects.update(clock_stopped_at=timezone.now())
+    assert "start by" not in sam.get(page).text
+
+
+def test_what_was_decided_lately_says_what_kind_of_thing_it_was(world: World) -> None:
+    model = change_models.draft(kind="standard", name="Routine", actor=world.cast.che, at=world.at)
+    SignOffRound.objects.create(
+        subject_type="changes.changemodel", subject_id=model.pk, subject_label="Routine", number=1, kind="approval", digest="0" * 64,
+        document={}, opened_by=world.cast.che, opened_at=world.at, closed_at=world.at, state="passed",
+    )  # fmt: skip
+    assert ">change model: Routine</a>" in as_(world.cast.che).get(reverse("changes:board-list")).text
+
+
 def test_of_two_updates_of_a_package_each_has_its_versions(world: World) -> None:
     rfc = made.awaiting(world)
     one = world.update
