@@ -15,7 +15,7 @@ from changes.domain import change_models, dossiers, meetings
 from changes.models import RFC, SoftwareUpdate
 from changes.queries.board import versions_before
 from cmdb.models import Installation
-from patchflow.kernel.models import SignOff, SignOffRound, Substitution, User
+from patchflow.kernel.models import SignOff, SignOffLevel, SignOffRound, Substitution, User
 from patchflow.notices.models import Notice
 from tests.factories import changes as made
 from tests.factories.changes import World
@@ -200,6 +200,20 @@ def test_what_was_decided_lately_says_what_kind_of_thing_it_was(world: World) ->
         document={}, opened_by=world.cast.che, opened_at=world.at, closed_at=world.at, state="passed",
     )  # fmt: skip
     assert ">change model: Routine</a>" in as_(world.cast.che).get(reverse("changes:board-list")).text
+
+
+def test_of_vote_and_meeting_the_page_says_which_counts(world: World) -> None:
+    rfc = made.approve(made.awaiting(world), world.cast.sam, at=world.at)
+    round_, mia = made.round_of(rfc), as_(world.cast.mia)
+    level = round_.levels.get(position=2)
+    meeting = meetings.plan(
+        kind="cab", starts_at=level.deadline_at - timedelta(hours=1), actor=world.cast.che, at=world.at
+    )
+    meetings.publish(meeting_id=meeting.pk, actor=world.cast.che, at=world.at)
+    page = reverse("changes:board-item", args=[round_.pk])
+    assert "What counts is the end of the vote:" in mia.get(page).text
+    SignOffLevel.objects.filter(pk=level.pk).update(deadline_at=meeting.starts_at - timedelta(minutes=1))
+    assert "The vote ends before the meeting:" in mia.get(page).text
 
 
 def test_of_two_updates_of_a_package_each_has_its_versions(world: World) -> None:
