@@ -216,6 +216,15 @@ def test_of_vote_and_meeting_the_page_says_which_counts(world: World) -> None:
     assert "The vote ends before the meeting:" in mia.get(page).text
 
 
+def test_risk_and_way_back_stand_above_the_way_to_the_vote(world: World) -> None:
+    """On a phone that way leads past both."""
+    rfc = made.awaiting(world)
+    page = as_(world.cast.sam).get(reverse("changes:board-item", args=[made.round_of(rfc).pk])).text
+    above = page[page.index("<h1>") : page.index('href="#vt"')]
+    assert rfc.get_way_back_display() in above
+    assert rfc.risk.get_level_display() in above
+
+
 def test_of_two_updates_of_a_package_each_has_its_versions(world: World) -> None:
     rfc = made.awaiting(world)
     one = world.update
