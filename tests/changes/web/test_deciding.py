@@ -193,6 +193,17 @@ def test_the_list_of_the_board_tells_one_change_from_another(world: World) -> No
     assert "start by" not in sam.get(page).text
 
 
+def test_a_back_out_plan_without_a_way_back_is_an_open_point(world: World) -> None:
+    rfc = made.awaiting(world, way_back="none")
+    page, said = (
+        reverse("changes:board-item", args=[made.round_of(rfc).pk]),
+        "A back-out plan is written, but no way back",
+    )
+    assert said in as_(world.cast.sam).get(page).text
+    RFC.objects.filter(pk=rfc.pk).update(way_back="reinstall_previous")
+    assert said not in as_(world.cast.sam).get(page).text
+
+
 def test_what_was_decided_lately_says_what_kind_of_thing_it_was(world: World) -> None:
     model = change_models.draft(kind="standard", name="Routine", actor=world.cast.che, at=world.at)
     SignOffRound.objects.create(
