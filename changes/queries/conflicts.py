@@ -73,11 +73,12 @@ def find_conflicts(rfc: RFC, *, at: datetime, fit: Fit | None = None) -> list[Co
     slots = list(ChangeSlot.objects.live().filter(rfc=rfc, ends_at__gt=at))
     targets = rfc.targets.filter(removed_at__isnull=True, left_at__isnull=True)
     hosts = list(targets.values_list("host_id", flat=True))
+    fit = fit if fit is not None else fit_of(rfc, at=at)
     same = _on_hosts(rfc, slots, hosts, ConflictKind.SAME_CI, at=at)
     nearer = {conflict.other_id for conflict in same if conflict.other_id}
     found = [
-        *_windows(rfc, fit if fit is not None else fit_of(rfc, at=at)),
-        *_freezes(rfc, slots, at=at),
+        *_windows(rfc, fit),
+        *_freezes(rfc, slots, fit, at=at),
         *same,
         *_on_hosts(rfc, slots, related_hosts(hosts) if hosts else set(), ConflictKind.RELATED_CI, at=at, but=nearer),
         *_persons(rfc, slots),
@@ -146,7 +147,7 @@ def _windows(rfc: RFC, fit: Fit) -> list[Conflict]:
 
 
 # --- freeze ---------------------------------------------------------------------------------------------------------------
-def _freezes(rfc: RFC, slots: list[ChangeSlot], *, at: datetime) -> list[Conflict]:
+def _freezes(rfc: RFC, slots: list[ChangeSlot], fit: Fit, *, at: datetime) -> list[Conflict]:
     """Freezes over its slots, or over its permitted dates while it has none; they delay. That nothing is left is said by
     the windows."""
     spans: list[Span] = [(s.starts_at, s.ends_at) for s in slots] or [(max(at, rfc.not_before or at), rfc.not_after)]
@@ -163,6 +164,8 @@ def _freezes(rfc: RFC, slots: list[ChangeSlot], *, at: datetime) -> list[Conflic
             last=f"{freeze.ends_at:%d %b %Y %H:%M}",
         )
         what = english("stands over a slot of it") if slots else english("delays it")
+        if not slots and _is_late(freeze, rfc, fit):
+            what = english("delays only what is left to do by then")
         sentence = english(
             "Freeze “%(name)s”, %(when)s, lets no %(kind)s change start and %(what)s.",
             name=freeze.name,
@@ -172,6 +175,13 @@ def _freezes(rfc: RFC, slots: list[ChangeSlot], *, at: datetime) -> list[Conflic
         )
         found.append(Conflict(ConflictKind.FREEZE, sentence, where=freeze.get_absolute_url()))
     return found
+
+
+def _is_late(freeze: FreezeWindow, rfc: RFC, fit: Fit) -> bool:
+    """Whether the freeze begins when the change should have started, or when each of its hosts has had a window."""
+    should = rfc.start_by is not None and freeze.starts_at >= rfc.start_by
+    could = bool(fit.fits) and not fit.unfit and max(fit.fits.values()) < freeze.starts_at
+    return should or could
 
 
 # --- the same and related items ----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from changes.domain import approvals, freezes, revisions, rfcs, slots
 from changes.domain.slots import Span
-from changes.models import RFC, ChangeSlot
+from changes.models import RFC, ChangeSlot, FreezeWindow
 from changes.queries import conflicts
 from changes.queries.conflicts import ConflictKind, find_conflicts
 from changes.queries.fitting import fit_of
@@ -166,6 +166,27 @@ def test_a_freeze_delays_and_denies_only_where_nothing_is_left(world: made.World
     assert "lies in a freeze" in refused.value.blockers[0].sentence
     freezes.lift(freeze_id=freeze.pk, reason="Books closed early.", actor=cast.che, at=now)
     approvals.request_approval(rfc_id=rfc.pk, actor=cast.che, at=now)
+
+
+def test_a_freeze_after_the_change_should_or_could_have_started_delays_the_rest(
+    world: made.World, cast: Cast, now: datetime
+) -> None:
+    """Read as it was, it looked as if the change could not be started in time."""
+    sundays(world.hosts, now)
+    rfc = made.evaluating(world)
+    frozen(cast, now, sunday(now), sunday(now) + HOUR)
+
+    def sentence(start_by: datetime | None) -> str:
+        rfc.start_by = start_by
+        (found,) = find_conflicts(rfc, at=now)
+        return str(found.sentence)
+
+    after = "delays only what is left to do by then."
+    assert sentence(sunday(now)).endswith(after)
+    for start_by in (sunday(now) + HOUR, None):
+        assert sentence(start_by).endswith("lets no normal change start and delays it.")
+    FreezeWindow.objects.update(starts_at=sunday(now, 1), ends_at=sunday(now, 1) + HOUR)
+    assert sentence(None).endswith(after), "each host has a window before it"
 
 
 def test_an_emergency_passes_the_freeze(world: made.World, cast: Cast, now: datetime) -> None:
