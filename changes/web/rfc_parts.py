@@ -25,7 +25,7 @@ from changes.queries.holds import open_hold_of
 from changes.queries.rfcs import history_of, refusal_of
 from changes.queries.risk import LEVELS, CostOfWaiting, Waiting, factors_for
 from changes.queries.routing import routes_missed
-from cmdb.enums import Environment
+from cmdb.enums import Criticality, Environment
 from patchflow.kernel.blockers import Blocker, here, said
 from patchflow.kernel.enums import Basis, Quorum, Verdict
 from patchflow.kernel.levels import Asked, LevelSpec, able, needed, why_not_ask
@@ -434,6 +434,15 @@ def environment_of(target: RFCTarget) -> str:
     return _environment(target.environment)
 
 
+def criticality_of(target: RFCTarget) -> str:
+    """Its criticality as it was taken into the scope, with the word of the scale."""
+    return _criticality(target.criticality)
+
+
+def _criticality(level: int | None) -> str:
+    return str(dict(Criticality.choices).get(level, level)) if level else _("unknown")
+
+
 def _environment(name: str) -> str:
     return str(dict(Environment.choices).get(name, name)) if name else _("unknown")
 
@@ -442,7 +451,7 @@ def scope_rows(targets: Iterable[RFCTarget]) -> list[dict[str, Any]]:
     """Counts of targets by environment and criticality, what is vital first."""
     counts = Counter((t.environment, t.criticality) for t in targets)
     return [
-        {"environment": _environment(environment), "criticality": criticality, "hosts": count}
+        {"environment": _environment(environment), "criticality": _criticality(criticality), "hosts": count}
         for (environment, criticality), count in sorted(counts.items(), key=lambda c: (c[0][1] or 0, c[0][0]))
     ]
 

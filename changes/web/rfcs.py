@@ -250,7 +250,7 @@ TO_BE_ASKED = (RFCState.DRAFT, RFCState.SUBMITTED, RFCState.EVALUATING)
 TARGET_COLUMNS = (
     Column(gettext_lazy("Host"), "host_name", sort="name"),
     Column(gettext_lazy("Environment"), rfc_parts.environment_of),
-    Column(gettext_lazy("Criticality"), "criticality", numeric=True, sort="criticality"),
+    Column(gettext_lazy("Criticality"), rfc_parts.criticality_of, sort="criticality", text=lambda t: t.criticality),
     Column(
         gettext_lazy("Outcome"), lambda t: "left" if t.left_at else t.outcome, state="changes.rfctarget", name="outcome"
     ),

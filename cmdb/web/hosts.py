@@ -210,7 +210,11 @@ def host_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         "host": host,
         "title": host.name,
         "phase": 1,
-        "ident": [_("host"), host.ci.get_environment_display(), _("criticality %(n)d") % {"n": host.ci.criticality}],
+        "ident": [
+            _("host"),
+            host.ci.get_environment_display(),
+            _("criticality %(level)s") % {"level": host.ci.get_criticality_display()},
+        ],
         "crumbs": [parts.Crumb(_("Estate"), reverse("cmdb:host-list")), parts.Crumb(host.name)],
         "freshness": host_page.freshness(host, now),
         "next": host_page.next_step(host, at=now, scanning=scanning, last=last, opening=upcoming, waiting=waiting),

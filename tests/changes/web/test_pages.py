@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -199,6 +201,15 @@ def test_history_says_once_that_approval_was_asked_for_and_at_which_level_who_si
     history = text[text.index('id="h-history"') :]
     assert history.count("Approval requested") == 1
     assert history.count(f"Signed, level “{round_.levels.get(position=1).name}”") == 1
+
+
+def test_a_criticality_stands_with_the_word_of_its_scale(world: World) -> None:
+    rfc, che = made.submitted(world), as_(world.cast.che)
+    targets = reverse("changes:rfc-targets", args=[rfc.pk])
+    for page in (rfc.get_absolute_url(), targets, reverse("cmdb:host-detail", args=[world.hosts[0].pk])):
+        assert "3 · medium" in che.get(page).text, page
+    sheet: Any = che.get(f"{targets}?format=csv")
+    assert ",3," in b"".join(sheet.streaming_content).decode()
 
 
 def test_hold_is_told_first_and_greys_the_verbs(world: World) -> None:
