@@ -221,7 +221,8 @@ def _next(meeting: Meeting, rows: list[Row], now: Any) -> parts.Next:
             return parts.Next(_("It begins %(when)s with %(items)s.") % {"when": begins, "items": items}, detail)
         case S.IN_SESSION if left:
             return parts.Next(
-                _("In session: %(items)s left.") % {"items": items}, _("Each member votes with their own key.")
+                _("In session: %(items)s left.") % {"items": items},
+                _("Each member votes for themselves, on their own screen."),
             )
         case S.IN_SESSION:
             return parts.Next(_("Every item is settled."), _("Record who was there, then seal the minutes."))
