@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -292,12 +293,52 @@ AT_A_CLICK: dict[str, tuple[Callable[..., Any], Any]] = {
 @require_POST
 def meeting_click(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     """A verb that needs nothing typed. A refusal becomes the page of its reasons."""
-    meeting = visible_meeting(request, pk)
+    meeting, now = visible_meeting(request, pk), timezone.now()
+    if verb == "open" and "early" not in request.POST and _is_early(meeting, request.user, now):
+        return _ask_early(request, meeting, now)
     call, said = AT_A_CLICK[verb]
-    call(meeting_id=meeting.pk, actor=request.user, at=timezone.now())
+    call(meeting_id=meeting.pk, actor=request.user, at=now)
     if said:
         messages.success(request, str(said))
     return redirect("changes:meeting-session", pk) if verb in ("open", "begin_next") else redirect(meeting)
+
+
+EARLY = timedelta(minutes=30)
+"""A session that is opened longer than this before its time is asked about: its members are called to that time."""
+
+
+class EarlyForm(forms.Form):
+    """That the session is meant to be opened before its time."""
+
+    early = forms.CharField(widget=forms.HiddenInput, initial="yes")
+
+
+def _is_early(meeting: Meeting, actor: Any, now: datetime) -> bool:
+    """Whether it could be opened, and nobody expects it yet."""
+    return meeting.starts_at - now > EARLY and not workflow.why_not(meeting, "open", actor=actor, at=now)
+
+
+def _ask_early(request: HttpRequest, meeting: Meeting, now: datetime) -> HttpResponse:
+    """Whether the session is meant to be opened now."""
+    title = _("Open the session early")
+    left = meeting.items.filter(state="open").count()
+    given = {"when": words.at(meeting.starts_at, now=now), "left": words.duration(meeting.starts_at - now)}
+    context = {
+        "title": title,
+        "lede": meeting.number,
+        "phase": 3,
+        "form": EarlyForm(),
+        "verb": {"label": title, "icon": "run", "reach": ""},
+        "harmless": True,
+        "reach": [Reach(left, ngettext("open item", "open items", left), meeting.get_absolute_url())],
+        "consequences": [
+            _("It is called for %(when)s, in %(left)s: its members do not expect it yet.") % given,
+            _("The members are not told. Who is not there can still vote on the page of each item."),
+        ],
+        "cancel_url": meeting.get_absolute_url(),
+        "crumbs": [parts.Crumb(meeting.number, meeting.get_absolute_url()), parts.Crumb(title)],
+    }
+    return render(request, "web/confirm.html", context)
 
 
 @dataclass(frozen=True)

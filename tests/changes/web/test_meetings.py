@@ -34,6 +34,16 @@ def to(name: str, *args: Any) -> str:
     return reverse(f"changes:meeting-{name}", args=args)
 
 
+def test_a_session_at_its_time_is_opened_at_a_click(world: World) -> None:
+    made.approve(made.awaiting(world), world.cast.sam, at=world.at)
+    soon = timezone.now() + timedelta(minutes=20)
+    meeting = meetings.plan(kind="cab", starts_at=soon, actor=world.cast.che, at=world.at)
+    meetings.publish(meeting_id=meeting.pk, actor=world.cast.che, at=world.at)
+    assert as_(world.cast.cal).post(to("open", meeting.pk)).status_code == 302
+    meeting.refresh_from_db()
+    assert meeting.state == "in_session"
+
+
 def test_a_board_of_five_from_the_plan_to_the_minutes(world: World) -> None:
     cast, at = world.cast, timezone.now()
     ned, pia, sue = make_user("ned", "cab_member"), make_user("pia", "cab_member"), make_user("sue", "service_owner")
@@ -64,8 +74,12 @@ def test_a_board_of_five_from_the_plan_to_the_minutes(world: World) -> None:
     assert che.post(to("arrange", meeting.pk), arranged).status_code == 302
     assert meeting.items.order_by("position").first() == topic
     assert mia.post(to("publish", meeting.pk)).status_code == 403
-    for verb in ("publish", "open"):
-        assert cal.post(to(verb, meeting.pk)).status_code == 302
+    assert cal.post(to("publish", meeting.pk)).status_code == 302
+    asked = cal.post(to("open", meeting.pk))
+    assert (asked.status_code, Meeting.objects.get().state) == (200, "agenda_published"), "a day early: is it meant?"
+    assert "its members do not expect it yet" in asked.text
+    assert mia.post(to("open", meeting.pk)).status_code == 403
+    assert cal.post(to("open", meeting.pk), {"early": "yes"}).status_code == 302
 
     # the consent block: mia pulls one out, then each member consents to what is left by one act
     assert mia.post(to("pull", meeting.pk, easy[2].pk), {"reason": "Which hosts?"}).status_code == 302
