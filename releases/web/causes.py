@@ -44,6 +44,13 @@ CAUSES: Final[Mapping[str, Any]] = {
     "wrong_machine": gettext_lazy("another machine answers at its address"),
 }
 """Code of an executor, or of the work on a job → what it says."""
+ADVICE: Final[Mapping[str, Any]] = {
+    "package_state": gettext_lazy(
+        "Read in the log of the host what the package said, mend that on the host (on Debian: dpkg --configure -a), then retry the host."
+    ),
+    "unfinished": gettext_lazy("Finish it on the host (on Debian: dpkg --configure -a), then retry the host."),
+}
+"""Code → what a person does about it, where the cause itself does not say it."""
 
 
 def cause_words(code: str, gates: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ from releases.models import Job, Rollout
 from releases.queries.progress import causes, forecast_of, log_of_all
 from releases.queries.rollouts import view_of
 from releases.web import stagings as staged
-from releases.web.causes import cause_words
+from releases.web.causes import ADVICE, cause_words
 from releases.web.rollout_parts import GATES
 
 LINES = 60
@@ -50,6 +50,7 @@ def cause_rows(rollout: Rollout, actor: User) -> list[dict[str, Any]]:
             "word": states.look("releases.job", one.state).label,
             "count": one.count,
             "cause": cause_words(one.code, GATES),
+            "advice": ADVICE.get(one.code, ""),
             "said": one.said,
             "host": one.host,
             "url": hosts_url(rollout, state=one.state, code=one.code or "-"),

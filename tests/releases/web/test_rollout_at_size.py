@@ -57,6 +57,22 @@ def test_ten_thousand_hosts_cost_no_more_queries_than_four_hundred(
     assert "openssl 1.0-1 -&gt; 3.0.15" in log
 
 
+def test_beside_a_half_installed_package_stands_what_to_do_about_it(
+    cast: Cast, now: datetime, tmp_path: Path, client: Client
+) -> None:
+    deployment = make_deployment(cast, now, tmp_path, hosts=2)
+    rollout = deployment.start()
+    first, second = Job.objects.filter(rollout=rollout).order_by("pk")
+    for job, code in ((first, "package_state"), (second, "unhealthy")):
+        Job.objects.filter(pk=job.pk).update(state="failed", code=code)
+    shown = client.get(rollout.get_absolute_url()).content.decode()
+    causes = shown.partition('id="h-causes"')[2].partition("</section>")[0]
+    half, sick = sorted(causes.split("<tr>")[2:], key=lambda row: "half-installed" not in row)
+    assert "a package is left half-installed" in half
+    assert "dpkg --configure -a" in half
+    assert "dpkg" not in sick
+
+
 def test_a_host_is_found_by_its_name(cast: Cast, now: datetime, tmp_path: Path, client: Client) -> None:
     rollout = at_size(make_deployment(cast, now, tmp_path, hosts=1), 400)
     job = Job.objects.filter(rollout=rollout, code="window").select_related("host")[0]
