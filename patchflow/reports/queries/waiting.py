@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from itertools import islice
 
-from django.db.models import Count, Exists, F, Min, OuterRef, Q
+from django.db.models import Case, Count, Exists, F, Min, OuterRef, Q, Value, When
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.text import Truncator
@@ -15,7 +15,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from changes.domain.evidence import carriers
-from changes.enums import EvidenceKind, RFCState
+from changes.domain.glass import BEFORE
+from changes.enums import EvidenceKind, RFCKind, RFCState
 from changes.models import RFC, BreakGlass, ChangeTask, Evidence
 from changes.queries import board
 from changes.queries.change_tasks import with_hold
@@ -76,6 +77,11 @@ RFC_DUE: dict[str, tuple[str, Label, Label]] = {
     R.AUTHORIZED: ("release.compose", gettext_lazy("Compose a release"), gettext_lazy("Open")),
     R.IN_REVIEW: ("rfc.close", gettext_lazy("Close"), gettext_lazy("Close")),
 }
+SUBMITTED_DUE: dict[str, tuple[Label, Label]] = {
+    RFCKind.EMERGENCY: (gettext_lazy("Ask the ECAB"), gettext_lazy("Open")),
+    RFCKind.STANDARD: (gettext_lazy("Send it back: its licence does not cover it"), gettext_lazy("Open")),
+}
+"""Act and button for the kinds that are not evaluated once they are submitted."""
 RELEASE_DUE: dict[str, tuple[str, Label, Label]] = {
     S.PLANNING: ("release.build", gettext_lazy("Build"), gettext_lazy("Plan")),
     S.TESTING: ("acceptance.run", gettext_lazy("Test"), gettext_lazy("Test")),
@@ -88,8 +94,9 @@ RELEASE_DUE: dict[str, tuple[str, Label, Label]] = {
 
 def waiting_for(actor: User, *, at: datetime) -> list[Todo]:
     """What waits for `actor`: decisions first, then what concerns them in person, then what their roles move on; in each the
-    longest waiting first."""
+    longest waiting first, of changes the emergencies and those whose start-by date is over."""
     return [
+        *_to_break(actor, at),
         *_votes(actor, at),
         *_delays(actor, at),
         *_glass(actor, at),
@@ -179,6 +186,30 @@ def _delays(actor: User, at: datetime) -> list[Todo]:
             section=_("To decide"),
         )
         for r in rows
+    ]
+
+
+def _to_break(actor: User, at: datetime) -> list[Todo]:
+    """Emergencies for which somebody asks a second person to break the glass."""
+    if not actor.holds_somewhere("rfc.break_glass"):
+        return []
+    rows = BreakGlass.objects.filter(
+        broken_at__isnull=True,
+        withdrawn_at__isnull=True,
+        rfc__in=RFC.objects.visible_to(actor).filter(state__in=BEFORE),
+    ).exclude(Q(asked_by=actor) | Q(rfc__requested_by=actor))
+    return [
+        Todo(
+            "st-bad",
+            _("Break the glass, or leave it to the board"),
+            f"{g.rfc.number} · {g.rfc.title}",
+            g.rfc.get_absolute_url(),
+            why=_("%(who)s asks: “%(why)s”") % {"who": g.asked_by, "why": Truncator(g.reason).chars(110)},
+            due=_span(g.asked_at, at),
+            button=_("Decide"),
+            section=_("To decide"),
+        )
+        for g in rows.select_related("rfc", "asked_by").order_by("asked_at")[:MANY]
     ]
 
 
@@ -300,22 +331,43 @@ def _rfcs(actor: User, at: datetime) -> list[Todo]:
         .exclude(Q(state=R.IN_REVIEW) & (~Exists(reviewed) | Exists(owing)))
         .annotate(held=Exists(open_holds(RFC, OuterRef("pk"))))
         .filter(Q(held=False) | Q(held=may_resume))
-        .order_by("state_at")[:WAITING]
+        .order_by(_urgency(at), "state_at")[:WAITING]
     )
     found = [
         Todo(
             look("changes.rfc", r.state).css,
-            _("Resume") if r.held else str(RFC_DUE[r.state][1]),
+            _("Resume") if r.held else str(_due(r)[0]),
             f"{r.number} · {r.title}",
             r.get_absolute_url(),
-            why=_("On hold: until it is resumed, nothing of it goes on.") if r.held else "",
+            why=_why(r),
             due=_span(r.state_at, at, None if r.clock_stopped_at else r.start_by),
-            button=_("Open") if r.held else str(RFC_DUE[r.state][2]),
+            button=_("Open") if r.held else str(_due(r)[1]),
             section=_("My requests") if r.state == R.DRAFT else _("Changes to move on"),
         )
         for r in rows
     ]
     return sorted(found, key=lambda todo: todo.section != _("My requests"))
+
+
+def _urgency(at: datetime) -> Case:
+    """Emergencies, then what should have started by now, then the rest."""
+    over = Q(start_by__lt=at, clock_stopped_at__isnull=True)
+    return Case(When(kind=RFCKind.EMERGENCY, then=Value(0)), When(over, then=Value(1)), default=Value(2))
+
+
+def _due(rfc: RFC) -> tuple[Label, Label]:
+    """Act and button: what its page asks for next: an emergency goes to the ECAB at once, a standard change that waits is not covered."""
+    _right, *usual = RFC_DUE[rfc.state]
+    act, button = SUBMITTED_DUE.get(rfc.kind, usual) if rfc.state == R.SUBMITTED else usual
+    return act, button
+
+
+def _why(rfc: RFC) -> str:
+    """That it is an emergency, and that it is on hold (`held`, as `_rfcs` reads it)."""
+    said = [_("Emergency.")] if rfc.kind == RFCKind.EMERGENCY else []
+    if rfc.held:  # type: ignore[attr-defined]
+        said.append(_("On hold: until it is resumed, nothing of it goes on."))
+    return " ".join(said)
 
 
 def _releases(actor: User, at: datetime) -> list[Todo]:

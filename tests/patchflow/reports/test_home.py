@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from changes.domain import approvals, holds, revisions, risk
-from changes.models import RFC, Feed
+from changes.models import RFC, BreakGlass, Feed
 from cmdb.models import Host
 from patchflow.kernel.models import RoleGrant, User
 from patchflow.kernel.numbers import next_number
@@ -23,6 +23,7 @@ from releases.models import InstallProfile, PlannedHost, PostImplementationRevie
 from tests.factories.changes import (
     World,
     awaiting,
+    glass_asked,
     implementing,
     in_review,
     make_group,
@@ -131,6 +132,32 @@ def test_a_change_on_hold_is_resumed_first_and_one_in_review_waits_for_its_revie
     assert [(t.act, t.title) for t in waiting_for(cast.che, at=now)] == [("Resume", f"{held.number} · {held.title}")]
     reviewed(ended, world)
     assert {t.act for t in waiting_for(cast.che, at=now)} == {"Resume", "Close"}
+
+
+def test_emergencies_stand_first_then_what_should_have_started_then_by_age(cast: Cast, now: datetime) -> None:
+    """What they are asked for is what their page asks for: an emergency is not evaluated once it is submitted."""
+    world = make_world(cast, now)
+    old, late, urgent = submitted(world), submitted(world), submitted(world, kind="emergency")
+    RFC.objects.update(start_by=now + timedelta(days=1))
+    for rfc, hours in ((old, 3), (late, 2), (urgent, 1)):
+        RFC.objects.filter(pk=rfc.pk).update(state_at=now - timedelta(hours=hours))
+    RFC.objects.filter(pk=late.pk).update(start_by=now - timedelta(hours=1))
+    found = [(t.act, t.title.partition(" ")[0], t.why) for t in waiting_for(cast.che, at=now)]
+    assert found == [
+        ("Ask the ECAB", urgent.number, "Emergency."),
+        ("Evaluate", late.number, ""),
+        ("Evaluate", old.number, ""),
+    ]
+
+
+def test_who_may_break_the_glass_sees_that_somebody_asks_for_it(cast: Cast, now: datetime) -> None:
+    rfc = glass_asked(make_world(cast, now))
+    (todo,) = [t for t in waiting_for(cast.cal, at=now) if t.url == rfc.get_absolute_url()]
+    assert (todo.section, todo.act) == ("To decide", "Break the glass, or leave it to the board")
+    assert todo.why.startswith(f"{rfc.glass.get().asked_by} asks: “")
+    assert not [t for t in waiting_for(cast.che, at=now) if "glass" in t.act], "no role of theirs breaks it"
+    BreakGlass.objects.update(withdrawn_at=now)
+    assert not [t for t in waiting_for(cast.cal, at=now) if "glass" in t.act]
 
 
 def an_open_review(rfc: RFC, cast: Cast, opened: datetime) -> PostImplementationReview:
