@@ -14,9 +14,10 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from changes.domain import routing
 from changes.domain.change_models import licence_blockers
+from changes.domain.glass import BEFORE
 from changes.domain.rfc_gates import owed
 from changes.enums import TERMINAL, EvidenceKind, HoldCause, RFCKind, RFCState, RiskLevel
-from changes.models import RFC, Evidence, Hold, RFCTarget, RiskAssessment
+from changes.models import RFC, BreakGlass, Evidence, Hold, RFCTarget, RiskAssessment
 from changes.queries.board import Rung, ladder_of
 from changes.queries.change_tasks import owed_tasks
 from changes.queries.conflicts import Conflict, ConflictKind, seen_by
@@ -30,7 +31,7 @@ from patchflow.kernel.blockers import Blocker, here, said
 from patchflow.kernel.enums import Basis, Quorum, Verdict
 from patchflow.kernel.levels import Asked, LevelSpec, able, needed, why_not_ask
 from patchflow.kernel.models import SignOffLevel, SignOffRound, User, Voter
-from patchflow.kernel.roles import all_roles
+from patchflow.kernel.roles import all_roles, roles_with
 from patchflow.kernel.sentences import say
 from patchflow.kernel.signoffs import excluded_of, open_round_of
 from patchflow.web import words
@@ -55,7 +56,16 @@ def next_of(rfc: RFC, *, now: datetime) -> Next:
     """Who must act, and by when."""
     if hold := open_hold_of(rfc):
         return next_of_hold(hold, now=now)
-    return _next_by_state(rfc, now)
+    step = _next_by_state(rfc, now)
+    asked = rfc.open_glass() if rfc.kind == RFCKind.EMERGENCY and rfc.state in BEFORE else None
+    return _next_of_glass(asked, step) if asked else step
+
+
+def _next_of_glass(asked: BreakGlass, step: Next) -> Next:
+    """That somebody waits for a second person to break the glass, then what would happen without it."""
+    roles = ", ".join(str(all_roles()[name].label) for name in sorted(roles_with("rfc.break_glass")))
+    sentence = _("%(who)s asks to break the glass: “%(why)s” Another person decides about it: %(roles)s.")
+    return Next(sentence % {"who": asked.asked_by, "why": asked.reason, "roles": roles}, step.sentence)
 
 
 def next_of_hold(hold: Hold, *, now: datetime) -> Next:
@@ -87,11 +97,16 @@ def _next_by_state(rfc: RFC, now: datetime) -> Next:
         case RFCState.AUTHORIZED:
             return _next_release(rfc, now)
         case RFCState.IMPLEMENTING:
-            return Next(_("Its release is carrying it out."))
+            slot = rfc.slots.filter(released_at__isnull=True).first()
+            return Next(
+                _("%(release)s is carrying it out.") % {"release": slot.held_by}
+                if slot
+                else _("Its release is carrying it out.")
+            )
         case RFCState.SUSPENDED:
             if open_round_of(rfc):
                 return _next_signature(rfc, now)
-            detail = _("Nothing runs under it now.")
+            detail = " ".join(filter(None, [_("Nothing runs under it now."), _said_then(rfc)]))
             return Next(_("A change manager asks for approval of the rest, or stops it."), detail)
         case RFCState.IN_REVIEW:
             return _next_close(rfc)
@@ -113,7 +128,10 @@ def _next_release(rfc: RFC, now: datetime) -> Next:
 def _next_close(rfc: RFC) -> Next:
     """What keeps it from being closed: its review, then what an emergency has not brought."""
     if not rfc.evidence.filter(kind=EvidenceKind.REVIEW).exists():
-        return Next(_("A change manager closes it when the review is there."))
+        detail = _(
+            "Completing the review of its release brings it; where no release carried it out, it is added under Evidence."
+        )
+        return Next(_("A change manager closes it when the review is there."), detail)
     if missing := owed(rfc):
         sentence = ngettext(
             "One thing that it owes is brought first.", "%(n)d things that it owes are brought first.", len(missing)
@@ -131,10 +149,14 @@ def _next_close(rfc: RFC) -> Next:
 
 def _ended(rfc: RFC) -> Next:
     """Who ended it without carrying it out, and why."""
+    return Next(_("Nothing more: it is %(state)s.") % {"state": rfc.get_state_display()}, _said_then(rfc))
+
+
+def _said_then(rfc: RFC) -> str:
+    """Who brought it into its state, and why; empty where no reason was given."""
     entry = history_of(rfc).filter(object_type=rfc._meta.label_lower, after_state=rfc.state).first()
     why = str(entry.detail.get("reason", "")) if entry and isinstance(entry.detail, dict) else ""
-    sentence = _("Nothing more: it is %(state)s.") % {"state": rfc.get_state_display()}
-    return Next(sentence, _("%(who)s: “%(why)s”") % {"who": entry.actor_name, "why": why} if entry and why else "")
+    return _("%(who)s: “%(why)s”") % {"who": entry.actor_name, "why": say(why, mixed=True)} if entry and why else ""
 
 
 def _next_evaluation(rfc: RFC) -> Next:

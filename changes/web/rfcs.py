@@ -215,7 +215,7 @@ def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:
         .exclude(kind=EvidenceKind.PLAN_REHEARSAL)
         .exists(),
         "conflicts": []
-        if rfc.state in TERMINAL
+        if rfc.state in (*TERMINAL, RFCState.IN_REVIEW)
         else rfc_parts.conflict_statements(find_conflicts(rfc, at=now), actor, whole=whole),
         "links": _links(rfc),
         "timeline": history_of(rfc)[:20],

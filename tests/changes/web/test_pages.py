@@ -203,6 +203,33 @@ def test_history_says_once_that_approval_was_asked_for_and_at_which_level_who_si
     assert history.count(f"Signed, level “{round_.levels.get(position=1).name}”") == 1
 
 
+def test_what_comes_next_names_who_asks_for_the_glass_and_why_a_change_was_suspended(world: World) -> None:
+    rfc, che = made.glass_asked(world), as_(world.cast.che)
+    step = che.get(rfc.get_absolute_url()).context["next"]
+    assert f"{rfc.glass.get().asked_by} asks to break the glass: “" in step.sentence
+    assert "CAB chair" in step.sentence
+    assert step.detail == "A change manager asks the ECAB at once."
+    rfc.glass.update(withdrawn_at=world.at)
+    assert che.get(rfc.get_absolute_url()).context["next"].sentence == "A change manager asks the ECAB at once."
+    suspended = che.get(made.suspended(world).get_absolute_url()).context["next"]
+    assert suspended.detail == "Nothing runs under it now. che: “superseded”"
+
+
+def test_a_change_that_is_carried_out_names_its_release_and_one_in_review_no_conflicts(world: World) -> None:
+    rfc, che = made.authorized(world), as_(world.cast.che)
+    assert 'id="h-conflicts"' in che.get(rfc.get_absolute_url()).text
+    span = Span(None, "Nights", world.at, world.at + timedelta(hours=2), hosts=1)
+    slots.reserve(
+        rfc_id=rfc.pk, holder="REL-7", spans=[span], responsible=world.cast.rex, actor=world.cast.rex, at=world.at
+    )
+    rfcs.begin(rfc_id=rfc.pk, actor=world.cast.rex, at=world.at)
+    assert che.get(rfc.get_absolute_url()).context["next"].sentence == "REL-7 is carrying it out."
+    rfcs.implemented(rfc_id=rfc.pk, outcome="full", actor=world.cast.bot, at=world.at)
+    page = che.get(rfc.get_absolute_url())
+    assert "Completing the review of its release brings it" in page.context["next"].detail
+    assert 'id="h-conflicts"' not in page.text
+
+
 def test_a_criticality_stands_with_the_word_of_its_scale(world: World) -> None:
     rfc, che = made.submitted(world), as_(world.cast.che)
     targets = reverse("changes:rfc-targets", args=[rfc.pk])
