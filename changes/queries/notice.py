@@ -13,11 +13,14 @@ from django.db.models import Min, OuterRef, Q, Subquery
 
 from changes.enums_identify import Response
 from changes.models import RFC, Cycle, RFCUpdate, SoftwareUpdate
-from changes.queries.updates import counted
+from changes.queries.updates import carried, counted
 from patchflow.kernel.models import User
 
 AT_RISK = 3, 4
 """The share of its time after which a clock that runs is called near."""
+
+
+CARRIED = "carried"
 
 
 class ClockState(StrEnum):
@@ -38,7 +41,8 @@ WORST_FIRST = tuple(ClockState)
 @dataclass(frozen=True, slots=True)
 class Notified:
     """An update of a cycle. `released_at`: the vendor's first advisory on it, if it has a date; `begun_at`: when the first
-    change in sight started it in production; `missing`: hosts in sight that miss it now."""
+    change in sight started it in production; `missing`: hosts in sight that miss it now; `carried`: a change has it that has not
+    ended."""
 
     update: SoftwareUpdate
     released_at: datetime | None
@@ -47,6 +51,7 @@ class Notified:
     begun_at: datetime | None
     clock: ClockState
     missing: int
+    carried: bool = False
 
     @property
     def took(self) -> timedelta | None:
@@ -68,9 +73,12 @@ class Notice:
 
     @property
     def responses(self) -> dict[str, int]:
-        """Response → updates."""
-        found = Counter(one.update.response for one in self.updates)
-        return {response: found[response] for response in Response.values if found[response]}
+        """Response → updates; what a change carries is not undecided, although nobody has written down a response."""
+        found = Counter(
+            CARRIED if one.carried and one.update.response == Response.UNDECIDED else one.update.response
+            for one in self.updates
+        )
+        return {response: found[response] for response in (*Response.values, CARRIED) if found[response]}
 
     @property
     def released_at(self) -> datetime | None:
@@ -94,8 +102,8 @@ def notice_of(cycle: Cycle, actor: User, *, at: datetime) -> Notice:
     queries, for a scope one more."""
     rfcs = RFC.objects.visible_to(actor)
     rows = counted(SoftwareUpdate.objects.visible_to(actor).filter(cycle_rows__cycle=cycle), actor).annotate(
-        released_at=Min("advisories__published_at"), told_at=Min("cycle_rows__notified_at"), begun_at=begun_at(actor)
-    )
+        released_at=Min("advisories__published_at"), told_at=Min("cycle_rows__notified_at"), begun_at=begun_at(actor), carried=carried(),
+    )  # fmt: skip
     if actor.scopes_for("host.view") is not None:
         mine = RFCUpdate.objects.filter(removed_at__isnull=True, rfc__in=rfcs).values("update")
         rows = rows.filter(Q(missed__gt=0) | Q(pk__in=mine))
@@ -104,10 +112,10 @@ def notice_of(cycle: Cycle, actor: User, *, at: datetime) -> Notice:
 
 def begun_at(actor: User) -> Subquery:
     """Of an update: when production began with it, by the changes in sight of the actor."""
-    carried = RFCUpdate.objects.filter(
+    rows = RFCUpdate.objects.filter(
         update=OuterRef("pk"), removed_at__isnull=True, rfc__in=RFC.objects.visible_to(actor)
     ).order_by()
-    return Subquery(carried.values("update").annotate(at=Min("rfc__clock_stopped_at")).values("at"))
+    return Subquery(rows.values("update").annotate(at=Min("rfc__clock_stopped_at")).values("at"))
 
 
 def _notified(rows: Iterable[SoftwareUpdate], at: datetime) -> Iterable[Notified]:
@@ -117,6 +125,7 @@ def _notified(rows: Iterable[SoftwareUpdate], at: datetime) -> Iterable[Notified
         yield Notified(
             update=row, released_at=row.released_at, notified_at=told, start_by=row.start_by, begun_at=begun,  # type: ignore[attr-defined]
             clock=clock_state(row, told, begun, at), missing=row.missed,  # type: ignore[attr-defined]
+            carried=row.carried,  # type: ignore[attr-defined]
         )  # fmt: skip
 
 

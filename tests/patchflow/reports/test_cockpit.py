@@ -16,7 +16,7 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from changes.domain import cycles, responses
-from changes.models import Advisory, Cycle, Feed, FeedRun, SoftwareUpdate
+from changes.models import RFC, Advisory, Cycle, Feed, FeedRun, SoftwareUpdate
 from changes.queries.findings import over_time
 from changes.queries.notice import ClockState, notice_of
 from cmdb.models import Host, Installation, ScanResult, ScanRun
@@ -163,6 +163,16 @@ def test_what_is_declined_misses_no_date(cast: Cast, now: datetime) -> None:
         actor=cast.sam, at=now,
     )  # fmt: skip
     assert clock(update, cycle, cast, now) == "declined"
+
+
+def test_what_a_change_carries_is_not_called_undecided(cast: Cast, now: datetime) -> None:
+    world = made.make_world(cast, now)
+    cycle = told(cast, now, world.update)
+    assert notice_of(cycle, cast.che, at=now).responses == {"undecided": 1}
+    rfc = made.submitted(world)
+    assert notice_of(cycle, cast.che, at=now).responses == {"carried": 1}
+    RFC.objects.filter(pk=rfc.pk).update(state="cancelled")
+    assert notice_of(cycle, cast.che, at=now).responses == {"undecided": 1}
 
 
 def test_the_clock_since_the_release_of_the_vendor(cast: Cast, now: datetime) -> None:
