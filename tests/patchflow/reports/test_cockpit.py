@@ -175,6 +175,16 @@ def test_what_a_change_carries_is_not_called_undecided(cast: Cast, now: datetime
     assert notice_of(cycle, cast.che, at=now).responses == {"undecided": 1}
 
 
+def test_the_head_of_a_cycle_counts_the_start_by_dates_that_were_missed(cast: Cast, now: datetime) -> None:
+    world = made.make_world(cast, now)
+    cycle = told(cast, now, world.update)
+    SoftwareUpdate.objects.update(start_by=now - DAY, reach=3)
+    with time_machine.travel(now, tick=False):
+        assert "1 start-by date missed" in page(cycle, cast.che)
+        SoftwareUpdate.objects.update(start_by=now + DAY)
+        assert "start-by date missed" not in page(cycle, cast.che)
+
+
 def test_the_clock_since_the_release_of_the_vendor(cast: Cast, now: datetime) -> None:
     host = made.make_host(at=now)
     early, late, undated = (made.make_update(name, at=now, hosts=[host]) for name in ("aa", "bb", "cc"))
