@@ -10,6 +10,7 @@ from django.db.models import Count, Q
 
 from changes.enums_identify import AdvisoryStatus
 from changes.models import Feed, Fix
+from changes.queries.feeds import standing_of, with_last_run
 from cmdb.models import Host
 from patchflow.kernel.blockers import English, english, english_n, here
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """One platform of the estate: "feed X, as of T, N advisories, M hosts". `fresh` False: verdicts are unknown."""
+    """One platform of the estate: "feed X, as of T, N advisories, M hosts". `fresh` False: verdicts are unknown. `held`: feeds of
+    these whose last answer is in doubt and waits for a person."""
 
     distribution: str
     release: str
@@ -28,6 +30,7 @@ class Coverage:
     as_of: datetime | None
     advisories: int
     fresh: bool
+    held: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -48,6 +51,14 @@ class Coverage:
         if not self.fresh:
             return english(
                 "%(feeds)s has not been read for too long: what is not known to be missing is unknown.", feeds=names
+            )
+        if self.held:
+            return english(
+                "%(feeds)s: %(n)s advisories, %(hosts)s. What %(held)s said last is held until a person decides.",
+                feeds=names,
+                n=self.advisories,
+                hosts=_hosts(self.hosts),
+                held=", ".join(self.held),
             )
         return english(
             "%(feeds)s: %(n)s advisories, %(hosts)s.", feeds=names, n=self.advisories, hosts=_hosts(self.hosts)
@@ -73,7 +84,7 @@ def coverage(*, at: datetime, actor: User | None = None) -> list[Coverage]:
     for ecosystem, distribution, release, count in grouped:
         place = (distribution or "", release_of(ecosystem or "", release or ""))
         found[place] = found.get(place, 0) + count
-    feeds = list(Feed.objects.filter(enabled=True))
+    feeds = list(with_last_run(Feed.objects.filter(enabled=True)))
     lines = [_line(place, count, feeds, at) for place, count in found.items()]
     return sorted(lines, key=lambda line: (line.fresh, -line.hosts, line.label))
 
@@ -84,7 +95,7 @@ def coverage_of(distribution: str, release: str, *, at: datetime, actor: User | 
     count = hosts.filter(platform__distribution=distribution).filter(
         Q(platform__release=release) | Q(platform__ecosystem="rpm", platform__release__startswith=f"{release}.")
     )
-    return _line((distribution, release), count.count(), list(Feed.objects.filter(enabled=True)), at)
+    return _line((distribution, release), count.count(), list(with_last_run(Feed.objects.filter(enabled=True))), at)
 
 
 def release_of(ecosystem: str, release: str) -> str:
@@ -120,4 +131,5 @@ def _line(place: tuple[str, str], hosts: int, feeds: list[Feed], at: datetime) -
         as_of=max(times, default=None),
         advisories=advisories,
         fresh=bool(fresh),
+        held=tuple(feed.name for feed in counted if standing_of(feed, at=at) == "held"),
     )

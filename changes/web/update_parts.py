@@ -282,7 +282,7 @@ def coverage_statements(lines: Sequence[Coverage]) -> list[parts.Statement]:
     """What is known of each platform, and how old it is."""
     return [
         parts.Statement(
-            "st-good" if line.fresh else "st-unk",
+            "st-unk" if not line.fresh else "st-warn" if line.held else "st-good",
             line.said,
             line.label,
             reverse("changes:feed-list"),

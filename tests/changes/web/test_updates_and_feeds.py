@@ -100,6 +100,19 @@ def test_update_detail_names_hosts_with_versions_compared(update: SoftwareUpdate
     assert "Raise an RFC" in text
 
 
+def test_what_is_known_is_not_called_good_while_a_feed_is_held(
+    update: SoftwareUpdate, feed: Feed, cast: Cast, at: datetime
+) -> None:
+    said = "is held until a person decides"
+    for where in (f"/updates/{update.pk}/", "/feeds/"):
+        assert said not in page(cast.ann).get(where).content.decode()
+    FeedRun.objects.create(feed=feed, state="held", requested_by=cast.sam, requested_at=at)
+    for where in (f"/updates/{update.pk}/", "/feeds/"):
+        shown = page(cast.ann).get(where)
+        assert said in shown.content.decode()
+        assert [one.css for one in shown.context["coverage"]] == ["st-warn"]
+
+
 def test_what_an_update_is_about_stands_before_its_hosts_in_short(update: SoftwareUpdate, cast: Cast) -> None:
     long = " ".join(f"word{n}" for n in range(80))
     first = update.advisories.get()
