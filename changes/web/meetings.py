@@ -118,6 +118,13 @@ class Row:
     """This person's own, as long as the item is open."""
 
 
+def _count_of(line: Line) -> str:
+    """How many have signed of how many must, and at which level: it need not be that of this board."""
+    if line.tally is None or line.level is None or not line.item.is_open:
+        return ""
+    return f"{line.level.name}: {line.tally.approved} / {line.tally.needed}"
+
+
 def rows_of(meeting: Meeting, actor: Any) -> list[Row]:
     """The agenda; of an item whose round this person may not see, only that it is there."""
     lines = agenda_of(meeting)
@@ -132,8 +139,9 @@ def rows_of(meeting: Meeting, actor: Any) -> list[Row]:
         hidden = seen is not None and item.round_id is not None and item.round_id not in seen
         url = "" if hidden else reverse("changes:meeting-item", args=[meeting.pk, item.pk])
         title = _("An item outside your scope") if hidden else item.title
-        count = f"{line.tally.approved} / {line.tally.needed}" if line.tally and item.is_open else ""
-        found.append(Row(line, number, look_of_item(line, meeting), url, title, count, votes.get(item.round_id or 0)))
+        found.append(
+            Row(line, number, look_of_item(line, meeting), url, title, _count_of(line), votes.get(item.round_id or 0))
+        )
     return found
 
 

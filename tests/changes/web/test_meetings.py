@@ -34,6 +34,18 @@ def to(name: str, *args: Any) -> str:
     return reverse(f"changes:meeting-{name}", args=args)
 
 
+def test_the_agenda_says_which_level_an_item_waits_for(world: World) -> None:
+    """A round that the board shall see may still wait for the level before it, which the board cannot sign."""
+    rfc = made.awaiting(world)
+    round_ = made.round_of(rfc)
+    meeting = meetings.plan(kind="cab", starts_at=timezone.now() + DAY, actor=world.cast.che, at=world.at)
+    assert meeting.items.get().round == round_
+    first, second = round_.levels.order_by("position")[:2]
+    assert f"{first.name}: 0 / 1" in as_(world.cast.che).get(meeting.get_absolute_url()).text
+    made.approve(rfc, world.cast.sam, at=world.at)
+    assert f"{second.name}: 0 / 2" in as_(world.cast.che).get(meeting.get_absolute_url()).text
+
+
 def test_a_session_at_its_time_is_opened_at_a_click(world: World) -> None:
     made.approve(made.awaiting(world), world.cast.sam, at=world.at)
     soon = timezone.now() + timedelta(minutes=20)
