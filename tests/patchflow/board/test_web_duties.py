@@ -193,6 +193,5 @@ def test_every_role_sends_the_forms_that_the_table_says_and_no_others(board: Boa
     assert cells >= CELLS[space], cells
 
 
-
 def refused_by_role(answer: Any) -> bool:
     return answer.status_code in (403, 404) or "This needs the role" in getattr(answer, "text", "")
