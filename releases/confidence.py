@@ -3,6 +3,10 @@
 E. B. Wilson, "Probable inference, the law of succession, and statistical inference" (1927). The lower bound is at least p
 exactly where good/n ≥ p and (good − n·p)² ≥ z²·n·p·(1 − p): asked in this form it needs neither a root nor a float, so
 that the gate, the page and a later check of the evidence cannot differ by a rounding.
+
+Each bound holds with the confidence that is asked; that the share lies between both holds with less (95 and 95: 90). The
+bounds come from the normal distribution: of few hosts they say more than an exact bound would (1 of 1: 26 percent, exactly
+5), so no sentence says that they prove.
 """
 
 from __future__ import annotations

@@ -245,7 +245,7 @@ def _unproven(ring: RingView) -> str:
         failed = ring.reported - ring.good
         count = confidence.hosts_needed(bound, confidence=sure, failed=failed)
         return english(
-            "%(good)s of %(reported)s that reported succeeded, which proves %(low)s %% with %(sure)s %% confidence; "
+            "%(good)s of %(reported)s that reported succeeded, so that at least %(low)s %% do with %(sure)s %% confidence; "
             "%(bound)s %% are asked, and with %(failed)s failed they take %(count)s hosts that reported",
             good=ring.good,
             reported=ring.reported,

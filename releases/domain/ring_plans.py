@@ -226,7 +226,7 @@ def provable(ring: RingPlan, hosts: int) -> list[Blocker]:
     bound, sure = ring.bound_percent or 0, ring.confidence_percent
     if not hosts or confidence.proves(hosts, hosts, bound, confidence=sure):
         return []
-    said = english_n("%(n)s host proves", "%(n)s hosts prove", hosts)
+    said = english_n("%(n)s host shows", "%(n)s hosts show", hosts)
     return [
         Blocker(
             "release.rings.unprovable",

@@ -66,7 +66,7 @@ class RingForm(forms.Form):
     success_percent = forms.IntegerField(
         label=_("Must succeed, %"), min_value=1, max_value=100, initial=95, required=False
     )
-    bound_percent = forms.IntegerField(label=_("Must be proven, %"), min_value=0, max_value=99, required=False)
+    bound_percent = forms.IntegerField(label=_("Lower bound asked for, %"), min_value=0, max_value=99, required=False)
     confidence_percent = forms.IntegerField(
         label=_("Confidence, %"),
         min_value=confidence.LEAST_CONFIDENCE,

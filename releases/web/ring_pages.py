@@ -57,7 +57,7 @@ def release_rings(request: HttpRequest, pk: int) -> HttpResponse:
     trials = planned_trials(release) if planned else {}
     context = {
         "title": _("Rings of %(number)s") % {"number": release.number},
-        "lede": _("The first few hosts prove the release for the next."),
+        "lede": _("The first few hosts try the release for the next."),
         "rows": rows,
         "shown": numbered[: rows.given + 1],
         "more": numbered[rows.given + 1 :],
@@ -81,25 +81,27 @@ def release_rings(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def proof_of(release: Release, ring: PlannedRing, trial: Trial | None) -> list[str]:
-    """What the ring could prove, were all its hosts good; how many the usual bound would take; which classes it stands for,
+    """What the ring could show, were all its hosts good; how many the usual bound would take; which classes it stands for,
     and which it tries for the next rings."""
     count, sure = ring.hosts.count(), ring.confidence_percent
     most = confidence.lower_bound(count, count, confidence=sure)
     lines = [
         ngettext(
-            "If its %(n)d host succeeds, that proves that at least %(most)d %% of such hosts would (with %(sure)d %% confidence).",
-            "If all its %(n)d hosts succeed, that proves that at least %(most)d %% of such hosts would (with %(sure)d %% confidence).",
+            "If its %(n)d host succeeds, at least %(most)d %% of such hosts would, with %(sure)d %% confidence (Wilson's bound).",
+            "If all its %(n)d hosts succeed, at least %(most)d %% of such hosts would, with %(sure)d %% confidence (Wilson's bound).",
             count,
         )
         % {"n": count, "most": most, "sure": sure}
     ]
     if ring.bound_percent:
-        lines.append(_("It must prove %(bound)d %%.") % {"bound": ring.bound_percent})
+        lines.append(_("At least %(bound)d %% are asked for.") % {"bound": ring.bound_percent})
     else:
         rule = ring_plans.unasked_bound(ring)
         if rule:
             lines.append(
-                _("It has too few hosts to prove the usual %(bound)d %%, which takes %(n)d: so nothing must be proven.")
+                _(
+                    "It has too few hosts to show the usual %(bound)d %%, which takes %(n)d: so no such share is asked for."
+                )
                 % {"bound": rule, "n": confidence.hosts_needed(rule, confidence=sure)}
             )
     if ring.number == 0:

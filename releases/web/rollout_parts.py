@@ -197,7 +197,7 @@ def figures(ring: Ring, tally: Tally, at: datetime, classes: Sequence[str]) -> l
 
 
 def proof_lines(ring: Ring, tally: Tally, classes: Sequence[str]) -> list[str]:
-    """What the hosts that reported prove, as an interval; what is asked of it; and which `classes` of machine were tried."""
+    """What the hosts that reported show, as an interval; what is asked of it; and which `classes` of machine were tried."""
     reported = tally.number(*REPORTED)
     return [*(_share_lines(ring, tally, reported) if reported else []), *classes]
 
@@ -212,20 +212,23 @@ def _share_lines(ring: Ring, tally: Tally, reported: int) -> list[str]:
             reported,
         )
         % {"good": tally.good, "reported": reported, "percent": ring.success_percent},
-        _("So the true share of success lies between %(low)d and %(high)d %% (with %(sure)d %% confidence).")
-        % {"low": between.low, "high": between.high, "sure": sure},
+        _(
+            "The share of success is at least %(low)d %% with %(sure)d %% confidence and at most %(high)d %% with as much; "
+            "that it lies between them with %(both)d %% (Wilson's bounds)."
+        )
+        % {"low": between.low, "high": between.high, "sure": sure, "both": max(0, 2 * sure - 100)},
     ]
     bound = ring.bound_percent
     if not bound:
         return lines
     if confidence.proves(tally.good, reported, bound, confidence=sure):
-        return [*lines, _("at least %(bound)d %% are proven, as asked") % {"bound": bound}]
+        return [*lines, _("at least %(bound)d %%, as asked") % {"bound": bound}]
     needed = confidence.hosts_needed(bound, confidence=sure, failed=reported - tally.good)
     return [
         *lines,
         ngettext(
-            "%(bound)d %% must be proven: it takes %(n)d host that reported",
-            "%(bound)d %% must be proven: it takes %(n)d hosts that reported",
+            "at least %(bound)d %% are asked for: that takes %(n)d host that reported",
+            "at least %(bound)d %% are asked for: that takes %(n)d hosts that reported",
             needed,
         )
         % {"bound": bound, "n": needed},

@@ -83,7 +83,7 @@ def test_a_ring_that_proves_too_little_is_not_promoted() -> None:
     found = actions(ring(counts={"succeeded": 3}, **asked))
     assert kinds(found) == [FailRing, Halt]
     assert found[0].cause == (
-        "Ring r1: 3 of 3 that reported succeeded, which proves 52 % with 95 % confidence; 80 % are asked, and with 0 failed "
+        "Ring r1: 3 of 3 that reported succeeded, so that at least 52 % do with 95 % confidence; 80 % are asked, and with 0 failed "
         "they take 11 hosts that reported."
     )
     assert actions(ring(counts={"succeeded": 11}, **asked)) == [SoakRing(1)]

@@ -157,7 +157,7 @@ def test_a_bound_that_the_hosts_cannot_prove_is_refused_with_the_number_it_takes
     with pytest.raises(Invalid) as refused:
         plan(release, cast, RingPlan("Pilot", percent=10, bound_percent=80), RingPlan("Rest", percent=100))
     assert codes(refused) == ["release.rings.unprovable"]
-    assert str(refused.value) == ("Ring Pilot: 3 hosts prove at most 52 % with 95 % confidence; 80 % take 11 hosts.")
+    assert str(refused.value) == ("Ring Pilot: 3 hosts show at most 52 % with 95 % confidence; 80 % take 11 hosts.")
     plan(release, cast, RingPlan("Pilot", percent=10), RingPlan("Rest", percent=100))
     pilot = release.planned_rings.get(name="Pilot")
     assert (pilot.bound_percent, ring_plans.unasked_bound(pilot)) == (0, 80)
