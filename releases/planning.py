@@ -62,6 +62,23 @@ class RingView:
     def total(self) -> int:
         return sum(self.counts.values())
 
+    @property
+    def unseen(self) -> int:
+        """Hosts of which nobody knows whether they are at work."""
+        return self.number(JobState.UNKNOWN)
+
+    @property
+    def stands(self) -> bool:
+        """Whether it only waits for hosts out of sight: no other is at work, and none begins before they are known."""
+        held_up = not self.pending or self.unseen >= self.concurrency
+        return self.state == RingState.RUNNING and 0 < self.unseen == self.live and held_up
+
+    @property
+    def falls_short(self) -> bool:
+        """Whether too few would have succeeded even if every host out of sight had; only once none waits any longer."""
+        best, reported = self.good + self.unseen, self.reported + self.unseen
+        return not self.pending and best * 100 < self.success_percent * reported
+
 
 @dataclass(frozen=True, slots=True)
 class RolloutView:

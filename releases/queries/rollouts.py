@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -111,6 +111,26 @@ def ring_counts(rollout_id: int) -> dict[int, dict[str, int]]:
     ):
         found[ring_id][state] = count
     return found
+
+
+def standing_rings(rollouts: Iterable[Rollout]) -> dict[int, RingView]:
+    """Rollout id → its ring that only waits for hosts out of sight (`RingView.stands`), of those that run. Two queries."""
+    running = [rollout.pk for rollout in rollouts if rollout.state == RolloutState.RUNNING]
+    rings = list(Ring.objects.filter(rollout__in=running, state=RingState.RUNNING)) if running else []
+    if not rings:
+        return {}
+    counts: dict[int, dict[str, int]] = defaultdict(dict)
+    jobs = Job.objects.filter(ring__in=rings).order_by().values_list("ring_id", "state")
+    for ring_id, state, count in jobs.annotate(n=Count("pk")):
+        counts[ring_id][state] = count
+    views = {
+        ring.rollout_id: RingView(
+            ring.pk, ring.name, ring.state, ring.concurrency, ring.failure_limit, ring.success_percent,
+            counts=counts.get(ring.pk, {}),
+        )
+        for ring in rings
+    }  # fmt: skip
+    return {rollout_id: view for rollout_id, view in views.items() if view.stands}
 
 
 def due_counts(rollout_id: int, *, now: datetime) -> dict[int, int]:

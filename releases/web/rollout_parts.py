@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.db.models import Case, When
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -20,6 +21,7 @@ from patchflow.web import parts, states, words
 from releases import confidence
 from releases.enums_rollout import BAD, GOOD, LIVE, REPORTED, JobState, RingState, RolloutState
 from releases.models import Job, PermissionSlip, Ring, Rollout
+from releases.planning import RingView
 from releases.web.class_lines import ring_lines
 
 DRAWN = 240
@@ -94,6 +96,11 @@ class Tally:
 
 
 @dataclass(frozen=True)
+    @property
+    def ended_badly(self) -> int:
+        """Of those that have ended; a host out of sight has not."""
+        return self.bad - self.out_of_sight
+
 class LaneView:
     """A lane, and the verbs of its ring."""
 
@@ -235,8 +242,11 @@ def _share_lines(ring: Ring, tally: Tally, reported: int) -> list[str]:
     ]
 
 
-def next_step(rollout: Rollout, tally: Tally, current: Ring | None) -> parts.Next:
-    """One sentence: what happens next, and who must act."""
+def next_step(
+    rollout: Rollout, tally: Tally, current: Ring | None, standing: RingView | None, unseen: Sequence[str]
+) -> parts.Next:
+    """One sentence: what happens next, and who must act; `standing`: the ring that waits for hosts out of sight alone, of
+    which the reader may see those named `unseen`."""
     name = current.name if current else ""
     match rollout.state:
         case RolloutState.PLANNED:
@@ -245,6 +255,8 @@ def next_step(rollout: Rollout, tally: Tally, current: Ring | None) -> parts.Nex
             )
         case RolloutState.RUNNING if rollout.statement:
             return parts.Next(rollout.statement, _("Hosts at work go on; nobody new is let through."))
+        case RolloutState.RUNNING if standing is not None:
+            return _standing(standing, unseen)
         case RolloutState.RUNNING if current is not None and current.state == RingState.SOAKING:
             return parts.Next(_("Ring “%(ring)s” is watched; the next one follows by itself.") % {"ring": name})
         case RolloutState.RUNNING:
@@ -278,6 +290,27 @@ def next_step(rollout: Rollout, tally: Tally, current: Ring | None) -> parts.Nex
 
 def _running(tally: Tally, ring: str) -> str:
     """How many hosts are at work, out of sight (said apart: nobody knows whether they are at work), and waiting."""
+def _standing(ring: RingView, unseen: Sequence[str]) -> parts.Next:
+    """Why nothing moves although it is running, and what to do about it."""
+    sentence = ngettext(
+        "Stands still: ring “%(ring)s” waits until %(n)d host out of sight is known.",
+        "Stands still: ring “%(ring)s” waits until %(n)d hosts out of sight are known.",
+        ring.unseen,
+    ) % {"ring": ring.name, "n": ring.unseen}
+    limit = words.duration(settings.PATCHFLOW["LOOK_AFTER_UNKNOWN"])
+    more = [_("Look again at %(hosts)s.") % {"hosts": ", ".join(unseen)}] if unseen else []
+    more.append(
+        _("Whoever does not answer is looked at by itself, and given up as lost after %(limit)s.") % {"limit": limit}
+    )
+    if ring.falls_short:
+        given = {"best": ring.good + ring.unseen, "total": ring.reported + ring.unseen, "percent": ring.success_percent}
+        short = _(
+            "At best %(best)d of %(total)d are good then, and %(percent)d %% are asked: retry what failed, or the ring fails."
+        )
+        more.append(short % given)
+    return parts.Next(sentence, " ".join(more))
+
+
     said = [
         ngettext(
             "%(n)d host is at work in ring “%(ring)s”", "%(n)d hosts are at work in ring “%(ring)s”", tally.at_work

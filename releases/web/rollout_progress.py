@@ -59,12 +59,15 @@ def cause_rows(rollout: Rollout, actor: User) -> list[dict[str, Any]]:
     ]
 
 
-def forecast_lines(rollout: Rollout, *, now: datetime, stopped: bool = False) -> list[str]:
-    """The forecast in sentences, said as the estimate that it is; none for what is over, or `stopped` for who knows how long."""
+def forecast_lines(rollout: Rollout, *, now: datetime, stopped: bool = False, stands: bool = False) -> list[str]:
+    """The forecast in sentences, said as the estimate that it is; none for what is over, `stopped` for who knows how long,
+    or what stands still."""
     if rollout.state not in OPEN_ROLLOUT or rollout.state == RolloutState.STOPPING:
         return []
     if stopped:
         return [_("No estimate while the kill switch is on.")]
+    if stands:
+        return [_("No estimate while it stands still.")]
     found = forecast_of(rollout, view_of(rollout, now=now, is_open=True), now=now)
     lines = [_when(rollout, found, now)]
     each = words.duration(found.pace.each)

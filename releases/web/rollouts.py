@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from patchflow.kernel import audit
 from patchflow.kernel.models import User
@@ -23,7 +23,7 @@ from patchflow.web.verbs import Verb
 from releases.enums_rollout import OPEN_ROLLOUT, JobState, RingState, RolloutState
 from releases.models import Job, KillSwitch, Rollout
 from releases.queries.progress import log_of_all, named
-from releases.queries.rollouts import visible_rollouts
+from releases.queries.rollouts import standing_rings, visible_rollouts
 from releases.web import release_parts
 from releases.web import rollout_parts as shown
 from releases.web import rollout_progress as progress
@@ -36,6 +36,8 @@ OFTEN = 500
 """Up to so many hosts the page asks for itself every 3 s, beyond every 10 s."""
 
 
+NAMED = 4
+"""Hosts out of sight that the lead names."""
 def who(request: HttpRequest) -> User:
     assert isinstance(request.user, User)  # noqa: S101  login_required has looked
     return request.user
@@ -55,16 +57,17 @@ def rollout_list(request: HttpRequest) -> HttpResponseBase:
         Column(_("Rollout"), "number", url=lambda r: r.get_absolute_url(), mono=True),
         Column(_("State"), "state", state="releases.rollout"),
         Column(_("Release"), "release.number", url=lambda r: r.release.get_absolute_url(), mono=True),
+    standing: dict[int, RingView] = {}
         Column(_("Title"), "release.labelled", name="title", wide=True),
         Column(_("Takes back"), "reverses.number", mono=True),
         Column(_("Hosts"), "host_count", numeric=True),
         Column(_("Good"), "good_count", numeric=True),
-        Column(_("Bad"), "bad_count", numeric=True),
+        Column(_("Failed or out of sight"), "bad_count", numeric=True),
         Column(_("Started by"), "started_by.username"),
         Column(_("Since"), "state_at", age=True, numeric=True, sort="age"),
         Column(
             _("Waits for"),
-            lambda r: _stands_still(r, switch) or r.statement or r.reason,
+            lambda r: _stands_still(r, switch, standing.get(r.pk)) or r.statement or r.reason,
             kept="mixed",
             wide=True,
             name="waits-for",
@@ -81,9 +84,14 @@ def rollout_list(request: HttpRequest) -> HttpResponseBase:
         caption=_("Rollouts"),
     )
     if listing.wants_csv:
-        return listing.csv("rollouts.csv")
+        return listing.csv("rollouts.csv", learn=learn)
+    learn(listing.page.rows)
     context = {
         "title": _("Rollouts"),
+
+    def learn(piece: Sequence[Rollout]) -> None:
+        standing.update(standing_rings(piece))
+
         "lede": _("Deployments on their way through the hosts, ring by ring."),
         "phase": 4,
         "listing": listing,
@@ -97,11 +105,19 @@ def rollout_list(request: HttpRequest) -> HttpResponseBase:
     return render(request, "releases/rollout_list.html", context)
 
 
-def _stands_still(rollout: Rollout, switch: KillSwitch | None) -> str:
-    """Why a rollout that is running lets nobody begin; its own statement says so from its next tick on."""
-    if switch is None or not switch.is_on or rollout.state != RolloutState.RUNNING:
+def _stands_still(rollout: Rollout, switch: KillSwitch | None, standing: RingView | None) -> str:
+    """Why a rollout that is running lets nobody begin; of the switch its own statement says so from its next tick on."""
+    if rollout.state != RolloutState.RUNNING:
         return ""
-    return _("Kill switch on: nothing starts")
+    if switch is not None and switch.is_on:
+        return _("Kill switch on: nothing starts")
+    if standing is None:
+        return ""
+    return ngettext(
+        "Stands still until %(n)d host out of sight is known",
+        "Stands still until %(n)d hosts out of sight are known",
+        standing.unseen,
+    ) % {"n": standing.unseen}
 
 
 def _of_failed_ring(rollout: Rollout, lanes: list[tuple[Any, list[Verb]]]) -> list[Verb]:
@@ -137,6 +153,7 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "title": rollout.number,
         "lede": rollout.release.title,
         "phase": 4,
+    standing = standing_rings([rollout]).get(rollout.pk)
         "ident": [
             _("way back of %(rollout)s") % {"rollout": rollout.reverses.number}
             if rollout.reverses
@@ -152,14 +169,14 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "next": shown.next_step(rollout, total, current),
         "verbs": [*_of_failed_ring(rollout, lanes), *verbs_of_rollout(rollout, total, actor=actor, at=now)],
         "switch": switch,
-        "stands_still": _stands_still(rollout, switch),
+        "stands_still": _stands_still(rollout, switch, standing),
         "sought": sought,
         "exact": exact,
         "matches": [] if exact else matches[:MATCHES],
         "hosts_url": reverse("releases:rollout-hosts", args=[pk]),
         "causes": progress.cause_rows(rollout, actor),
         "staged": staged.lines(rollout, actor),
-        "forecast": progress.forecast_lines(rollout, now=now, stopped=switch is not None),
+        "forecast": progress.forecast_lines(rollout, now=now, stopped=switch is not None, stands=standing is not None),
         "last_lines": progress.log_lines(list(log_of_all(rollout, actor)[: progress.LAST])),
         "log_url": reverse("releases:rollout-log", args=[pk]),
         "links": _links(rollout, actor),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -149,6 +150,35 @@ def test_a_host_out_of_sight_is_not_said_to_be_at_work(make: Make) -> None:
 
 def test_a_refusal_keeps_what_was_typed(make: Make) -> None:
     deployment = make(hosts=1)
+def test_a_rollout_that_waits_for_hosts_out_of_sight_alone_says_that_it_stands_still(make: Make) -> None:
+    deployment = make(hosts=4, rings=[{"hosts": 4, "concurrency": 4, "failure_limit": 4, "success_percent": 90}])
+    deployment.start()
+    Ring.objects.update(state="running")
+    for index, state in enumerate(("failed", "unknown", "succeeded", "succeeded")):
+        Job.objects.filter(pk=deployment.job(index).pk).update(state=state)
+    rex, address = browser(deployment.cast.rex), deployment.rollout.get_absolute_url()
+    shown = rex.get(address).text
+    name = deployment.hosts[1].name
+    assert "Stands still: ring “ring 0” waits until 1 host out of sight is known." in shown
+    assert f"Look again at {name}." in shown
+    assert "At best 3 of 4 are good then, and 90 % are asked: retry what failed, or the ring fails." in shown
+    assert "3 of 4 hosts have ended, 1 of them badly · 0 at work · 1 out of sight · 0 waiting" in shown
+    assert "No estimate while it stands still." in shown
+    assert "Estimate: done" not in shown
+    assert "Stands still until 1 host out of sight is known" in rex.get("/rollouts/").text
+
+
+def test_a_rollout_at_work_elsewhere_does_not_stand_still(make: Make) -> None:
+    deployment = make(hosts=3, rings=[{"hosts": 3, "concurrency": 3}])
+    deployment.start()
+    Ring.objects.update(state="running")
+    for index, state in enumerate(("unknown", "installing", "pending")):
+        Job.objects.filter(pk=deployment.job(index).pk).update(state=state)
+    rex = browser(deployment.cast.rex)
+    assert "Stands still" not in rex.get(deployment.rollout.get_absolute_url()).text
+    assert "Stands still" not in rex.get("/rollouts/").text
+
+
     deployment.start()
     address = deployment.rollout.get_absolute_url()
     answer = browser(deployment.cast.aud).post(f"{address}stop/", {"reason": "I would rather not"})
