@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -19,6 +20,7 @@ from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
+from patchflow.kernel.sentences import say
 from patchflow.web import parts
 from patchflow.web.verbs import Reach, Verb
 from releases.domain import jobs, rings, rollbacks, rollouts, switches
@@ -28,6 +30,9 @@ from releases.web.rollout_forms import NothingForm, ReasonForm
 from releases.web.rollout_offers import back_verb
 from releases.web.rollout_parts import Tally
 
+
+NAMED = 8
+"""Failed hosts that the page before their retry names."""
 
 def _actor(request: HttpRequest) -> User:
     assert isinstance(request.user, User)  # noqa: S101  login_required has looked
@@ -257,7 +262,8 @@ def _ring(request: HttpRequest, pk: int) -> tuple[Ring, str]:
 def ring_retry(request: HttpRequest, pk: int) -> HttpResponse:
     """Tries the failed hosts of a ring again, and no others."""
     ring, back = _ring(request, pk)
-    failed = Job.objects.filter(ring=ring, state__in=[JobState.FAILED, JobState.UNDONE]).count()
+    jobs = Job.objects.filter(ring=ring, state__in=[JobState.FAILED, JobState.UNDONE])
+    failed = jobs.count()
     untouched = Job.objects.filter(ring=ring).count() - failed
     return _confirmed(
         request,
@@ -278,10 +284,20 @@ def _against_retry(ring: Ring, failed: int, request: HttpRequest) -> list[Blocke
     """As `_against`; in a ring that runs its failed hosts are tried again without the ring's own transition."""
     if request.method == "POST":
         return []
+        then=[
+            *_named_with_reason(jobs, _actor(request)),
+            _("Each is let through again by its gates: not before its window is open."),
+        ],
     if ring.state != RingState.RUNNING:
         return _against(ring, "retry", request)
     refused = failing([capability("rollout.retry")], ring, _actor(request))
     return refused or ([] if failed else [Blocker("ring.nothing_failed", "No host of this ring has failed.")])
+def _named_with_reason(jobs: QuerySet[Job], actor: User) -> list[str]:
+    """The first of these hosts that the person may see, each with what became of it."""
+    rows = jobs.visible_to(actor).select_related("host").order_by("host__name")[:NAMED]  # type: ignore[attr-defined]
+    return [f"{job.host.name}: {say(job.reason or job.statement, mixed=True)}" for job in rows]
+
+
 
 
 @login_required

@@ -61,6 +61,8 @@ def test_the_page_of_a_halted_rollout_says_why_and_offers_what_helps(make: Make)
     assert text.count(f'href="/rings/{ring.pk}/retry/"') == 2, (
         "at the top, where one looks for the way on, and in its ring"
     )
+    before = browser(deployment.cast.rex).get(f"/rings/{ring.pk}/retry/").text
+    assert re.search(rf"<li>{deployment.hosts[1].name}: .*half-configured", before), "which host, and what became of it"
 
 
 def test_the_way_back_of_a_release_is_offered_only_where_its_rollout_can_be_taken_back(make: Make) -> None:
@@ -148,8 +150,6 @@ def test_a_host_out_of_sight_is_not_said_to_be_at_work(make: Make) -> None:
     assert "host out of sight is looked at until it is known" in stop
 
 
-def test_a_refusal_keeps_what_was_typed(make: Make) -> None:
-    deployment = make(hosts=1)
 def test_a_rollout_that_waits_for_hosts_out_of_sight_alone_says_that_it_stands_still(make: Make) -> None:
     deployment = make(hosts=4, rings=[{"hosts": 4, "concurrency": 4, "failure_limit": 4, "success_percent": 90}])
     deployment.start()
@@ -179,6 +179,8 @@ def test_a_rollout_at_work_elsewhere_does_not_stand_still(make: Make) -> None:
     assert "Stands still" not in rex.get("/rollouts/").text
 
 
+def test_a_refusal_keeps_what_was_typed(make: Make) -> None:
+    deployment = make(hosts=1)
     deployment.start()
     address = deployment.rollout.get_absolute_url()
     answer = browser(deployment.cast.aud).post(f"{address}stop/", {"reason": "I would rather not"})
