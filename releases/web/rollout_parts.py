@@ -54,9 +54,11 @@ GATES = {
 
 @dataclass(frozen=True)
 class Tally:
-    """How many hosts stand where, of the rollout or of one ring."""
+    """How many hosts stand where, of the rollout or of one ring. `by_hand`: of the live ones those that wait for a person who
+    has not begun; 0 where nobody asked."""
 
     counts: dict[str, int]
+    by_hand: int = 0
 
     def number(self, *which: str) -> int:
         return sum(self.counts.get(state, 0) for state in which)
@@ -84,7 +86,7 @@ class Tally:
 
     @property
     def at_work(self) -> int:
-        return self.live - self.out_of_sight
+        return self.live - self.out_of_sight - self.by_hand
 
     @property
     def pending(self) -> int:
@@ -94,13 +96,13 @@ class Tally:
     def ended(self) -> int:
         return self.total - self.live - self.pending
 
-
-@dataclass(frozen=True)
     @property
     def ended_badly(self) -> int:
         """Of those that have ended; a host out of sight has not."""
         return self.bad - self.out_of_sight
 
+
+@dataclass(frozen=True)
 class LaneView:
     """A lane, and the verbs of its ring."""
 
@@ -253,10 +255,10 @@ def next_step(
             return parts.Next(
                 _("It starts when somebody starts the deployment of %(release)s.") % {"release": rollout.release.number}
             )
-        case RolloutState.RUNNING if rollout.statement:
-            return parts.Next(rollout.statement, _("Hosts at work go on; nobody new is let through."))
         case RolloutState.RUNNING if standing is not None:
             return _standing(standing, unseen)
+        case RolloutState.RUNNING if rollout.statement:
+            return parts.Next(rollout.statement, _("Hosts at work go on; nobody new is let through."))
         case RolloutState.RUNNING if current is not None and current.state == RingState.SOAKING:
             return parts.Next(_("Ring “%(ring)s” is watched; the next one follows by itself.") % {"ring": name})
         case RolloutState.RUNNING:
@@ -288,8 +290,6 @@ def next_step(
     )
 
 
-def _running(tally: Tally, ring: str) -> str:
-    """How many hosts are at work, out of sight (said apart: nobody knows whether they are at work), and waiting."""
 def _standing(ring: RingView, unseen: Sequence[str]) -> parts.Next:
     """Why nothing moves although it is running, and what to do about it."""
     sentence = ngettext(
@@ -311,6 +311,8 @@ def _standing(ring: RingView, unseen: Sequence[str]) -> parts.Next:
     return parts.Next(sentence, " ".join(more))
 
 
+def _running(tally: Tally, ring: str) -> str:
+    """How many hosts are at work, out of sight (said apart: nobody knows whether they are at work), and waiting."""
     said = [
         ngettext(
             "%(n)d host is at work in ring “%(ring)s”", "%(n)d hosts are at work in ring “%(ring)s”", tally.at_work
@@ -320,6 +322,10 @@ def _standing(ring: RingView, unseen: Sequence[str]) -> parts.Next:
     if tally.out_of_sight:
         unseen = ngettext("%(n)d is out of sight", "%(n)d are out of sight", tally.out_of_sight)
         said.append(unseen % {"n": tally.out_of_sight})
+    if tally.by_hand:
+        said.append(
+            ngettext("%(n)d waits for a person", "%(n)d wait for a person", tally.by_hand) % {"n": tally.by_hand}
+        )
     said.append(ngettext("%(n)d waits", "%(n)d wait", tally.pending) % {"n": tally.pending})
     return ", ".join(said) + "."
 

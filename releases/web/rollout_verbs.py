@@ -25,7 +25,8 @@ from patchflow.web import parts
 from patchflow.web.verbs import Reach, Verb
 from releases.domain import jobs, rings, rollbacks, rollouts, switches
 from releases.enums_rollout import LIVE, TOUCHED, JobState, RingState, RolloutState
-from releases.models import Job, KillSwitch, Ring, Rollout
+from releases.enums_tasks import TaskState
+from releases.models import HandTask, Job, KillSwitch, Ring, Rollout
 from releases.web.rollout_forms import NothingForm, ReasonForm
 from releases.web.rollout_offers import back_verb
 from releases.web.rollout_parts import Tally
@@ -91,6 +92,13 @@ def _out_of_sight(n: int) -> list[Reach]:
         "host out of sight is looked at until it is known", "hosts out of sight are looked at until it is known", n
     )
     return [Reach(n, noun, css="st-unk")] if n else []
+
+
+def _by_hand(n: int, on: bool) -> list[Reach]:
+    """The hosts that a person has not begun with: while the switch is on nobody may. Nothing where there are none."""
+    held = ngettext("host waits for a person, who may not begin", "hosts wait for a person, who may not begin", n)
+    freed = ngettext("host waits for a person, who may begin", "hosts wait for a person, who may begin", n)
+    return [Reach(n, held if on else freed)] if n else []
 
 
 def _still_to_do(n: int) -> Reach:
@@ -389,7 +397,9 @@ def kill_switch(request: HttpRequest, on: bool) -> HttpResponse:
     """Turns the kill switch on, or off, as the address says: a form that was opened to turn it on never turns it off because
     somebody else was faster."""
     waiting = Job.objects.filter(state=JobState.PENDING, rollout__state=RolloutState.RUNNING).count()
-    live = Job.objects.live().count()
+    live = Job.objects.live()
+    by_hand = HandTask.objects.filter(state=TaskState.WAITING, job__in=live.exclude(state=JobState.UNKNOWN)).count()
+    unseen = live.filter(state=JobState.UNKNOWN).count()
     held = ngettext(
         "waiting host is held back, in all rollouts", "waiting hosts are held back, in all rollouts", waiting
     )
@@ -400,7 +410,12 @@ def kill_switch(request: HttpRequest, on: bool) -> HttpResponse:
         verb=_("Turn it on") if on else _("Turn it off"),
         back=reverse("releases:rollout-list"),
         against=_against_switch(on, request),
-        reach=[Reach(waiting, held if on else freed), _at_work(live)],
+        reach=[
+            Reach(waiting, held if on else freed),
+            _at_work(live.count() - unseen - by_hand),
+            *_out_of_sight(unseen),
+            *_by_hand(by_hand, on),
+        ],
         then=[_("No rollout lets another host begin until somebody turns the switch off again.")]
         if on
         else [_("Rollouts that run let hosts begin again. What was paused or halted stays so.")],

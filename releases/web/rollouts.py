@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -20,8 +22,10 @@ from patchflow.kernel.models import User
 from patchflow.web import parts
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Verb
-from releases.enums_rollout import OPEN_ROLLOUT, JobState, RingState, RolloutState
-from releases.models import Job, KillSwitch, Rollout
+from releases.enums_rollout import LIVE, OPEN_ROLLOUT, JobState, RingState, RolloutState
+from releases.enums_tasks import TaskState
+from releases.models import HandTask, Job, KillSwitch, Rollout
+from releases.planning import RingView
 from releases.queries.progress import log_of_all, named
 from releases.queries.rollouts import standing_rings, visible_rollouts
 from releases.web import release_parts
@@ -32,12 +36,12 @@ from releases.web.rollout_offers import verbs_of_job, verbs_of_ring, verbs_of_ro
 
 MATCHES = 12
 """Hosts offered for a name that several have."""
+NAMED = 4
+"""Hosts out of sight that the lead names."""
 OFTEN = 500
 """Up to so many hosts the page asks for itself every 3 s, beyond every 10 s."""
 
 
-NAMED = 4
-"""Hosts out of sight that the lead names."""
 def who(request: HttpRequest) -> User:
     assert isinstance(request.user, User)  # noqa: S101  login_required has looked
     return request.user
@@ -53,11 +57,11 @@ def visible_rollout(request: HttpRequest, pk: int) -> Rollout:
 def rollout_list(request: HttpRequest) -> HttpResponseBase:
     """Rollouts, newest first; the kill switch above them."""
     switch = KillSwitch.objects.filter(name="all").first()
+    standing: dict[int, RingView] = {}
     columns = [
         Column(_("Rollout"), "number", url=lambda r: r.get_absolute_url(), mono=True),
         Column(_("State"), "state", state="releases.rollout"),
         Column(_("Release"), "release.number", url=lambda r: r.release.get_absolute_url(), mono=True),
-    standing: dict[int, RingView] = {}
         Column(_("Title"), "release.labelled", name="title", wide=True),
         Column(_("Takes back"), "reverses.number", mono=True),
         Column(_("Hosts"), "host_count", numeric=True),
@@ -83,15 +87,15 @@ def rollout_list(request: HttpRequest) -> HttpResponseBase:
         now=timezone.now(),
         caption=_("Rollouts"),
     )
+
+    def learn(piece: Sequence[Rollout]) -> None:
+        standing.update(standing_rings(piece))
+
     if listing.wants_csv:
         return listing.csv("rollouts.csv", learn=learn)
     learn(listing.page.rows)
     context = {
         "title": _("Rollouts"),
-
-    def learn(piece: Sequence[Rollout]) -> None:
-        standing.update(standing_rings(piece))
-
         "lede": _("Deployments on their way through the hosts, ring by ring."),
         "phase": 4,
         "listing": listing,
@@ -145,15 +149,16 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
         target.rollout = rollout  # with what was read of it already
     found = shown.tallies(rollout, actor)
     total = shown.summed(found)
+    told = replace(total, by_hand=_not_begun(rollout, actor))
     views = shown.lanes(rollout, found, actor=actor, at=now, chosen=chosen, target=target.pk if target else None)
     current = next((v.ring for v in views if v.ring.state not in (RingState.PASSED, RingState.SKIPPED)), None)
     switch = KillSwitch.objects.filter(name="all", is_on=True).first()
+    standing = standing_rings([rollout]).get(rollout.pk)
     lanes = [(view, verbs_of_ring(view.ring, view.tally, actor=actor, at=now)) for view in views]
     context = {
         "title": rollout.number,
         "lede": rollout.release.title,
         "phase": 4,
-    standing = standing_rings([rollout]).get(rollout.pk)
         "ident": [
             _("way back of %(rollout)s") % {"rollout": rollout.reverses.number}
             if rollout.reverses
@@ -162,11 +167,11 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
         ],
         "rollout": rollout,
         "often": ("3s" if total.total <= OFTEN else "10s") if rollout.state in OPEN_ROLLOUT or total.live > 0 else "",
-        "tally": total,
+        "tally": told,
         "done": total.ended,
         "legend": shown.legend(total, chosen=chosen),
         "lanes": lanes,
-        "next": shown.next_step(rollout, total, current),
+        "next": shown.next_step(rollout, told, current, standing, _unseen(standing, actor) if standing else []),
         "verbs": [*_of_failed_ring(rollout, lanes), *verbs_of_rollout(rollout, total, actor=actor, at=now)],
         "switch": switch,
         "stands_still": _stands_still(rollout, switch, standing),
@@ -185,6 +190,18 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
         **(_of_target(target, actor, now) if target else {}),
     }
     return render(request, "releases/rollout_detail.html", context)
+
+
+def _not_begun(rollout: Rollout, actor: User) -> int:
+    """The hosts for which a person has a task and has not begun it, of those that the reader may see."""
+    live = Job.objects.filter(rollout=rollout, state__in=LIVE).exclude(state=JobState.UNKNOWN).visible_to(actor)
+    return HandTask.objects.filter(state=TaskState.WAITING, job__in=live).count()
+
+
+def _unseen(ring: RingView, actor: User) -> list[str]:
+    """The first hosts of the ring that are out of sight, by name, of those that the person may see."""
+    jobs = Job.objects.filter(ring_id=ring.id, state=JobState.UNKNOWN).visible_to(actor)
+    return list(jobs.order_by("host__name").values_list("host__name", flat=True)[:NAMED])
 
 
 def _target(rollout: Rollout, actor: User, given: str) -> Job | None:
