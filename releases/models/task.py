@@ -84,6 +84,10 @@ class HandTask(Audited):
     def scope_keys(self) -> list[frozenset[str]]:
         return list(self.job.host.scope_keys())
 
+    def is_overdue(self, at: datetime) -> bool:
+        """Whether it was begun, and its time is over without a report."""
+        return self.state == S.BEGUN and self.finish_by is not None and self.finish_by < at
+
     def performer_ids(self) -> set[int]:
         return {pk for pk in (self.begun_by_id, self.ended_by_id) if pk}
 

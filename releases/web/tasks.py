@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -21,7 +22,7 @@ from changes.web.rfc_forms import Area
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.sentences import say
-from patchflow.web import words
+from patchflow.web import words, wordtags
 from patchflow.web.parts import Crumb, Next
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Verb, verbs_of
@@ -31,11 +32,26 @@ from releases.enums_tasks import TaskState
 from releases.models import HandTask
 from releases.web import release_forms
 
+
+def _report_by(task: HandTask, now: datetime) -> Any:
+    """Until when its person reports; as missed where nobody has."""
+    if task.finish_by is None:
+        return None
+    return wordtags.missed(task.finish_by, now) if task.is_overdue(now) else task.finish_by
+
+
 COLUMNS = (
     Column(gettext_lazy("Host"), "job.host.name", url=HandTask.get_absolute_url, wide=True),
     Column(gettext_lazy("State"), "state", state="releases.handtask"),
     Column(gettext_lazy("Rollout"), "job.rollout.number", mono=True),
     Column(gettext_lazy("Begin by"), lambda t: words.at(t.begin_by, now=timezone.now()), sort="begin", name="begin"),
+    Column(
+        gettext_lazy("Report by"),
+        lambda t: _report_by(t, timezone.now()),
+        text=lambda t: t.finish_by,
+        wide=True,
+        name="report-by",
+    ),
     Column(gettext_lazy("Begun by"), "begun_by.username"),
     Column(gettext_lazy("Attested by"), "attested_by.username"),
 )
@@ -91,7 +107,7 @@ def task_list(request: HttpRequest) -> HttpResponseBase:
 @require_safe
 def task_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One task: what to do exactly, until when, and what was reported and seen."""
-    task = visible_task(request, pk)
+    task, now = visible_task(request, pk), timezone.now()
     actor: Any = request.user
     context = {
         "title": task.job.host.name,
@@ -100,7 +116,8 @@ def task_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "task": task,
         "begins": task.state == TaskState.WAITING,
         "reports": task.state == TaskState.BEGUN,
-        "next": _next_of(task, actor),
+        "overdue": _overdue(task, now),
+        "next": _next_of(task, actor, now),
         "verbs": verbs_of(
             workflow.available(task, actor=actor, at=timezone.now()),
             url=lambda name: reverse(f"releases:task-{name.replace('_', '-')}", args=[task.pk]),
@@ -133,20 +150,28 @@ def task_instruction(request: HttpRequest, pk: int) -> HttpResponse:
 def _instruction(task: HandTask) -> dict[str, Any]:
     """The order in words; all of it comes from the signed manifest."""
     order: Mapping[str, Any] = task.order
-    words = {Moment.BEFORE: [], Moment.AFTER: []}  # type: ignore[var-annotated]
+    steps = {Moment.BEFORE: [], Moment.AFTER: []}  # type: ignore[var-annotated]
     for step in order.get("steps", []):
-        words[Moment(step["moment"])].append({**step, "what": Act(step["kind"]).label})
+        steps[Moment(step["moment"])].append({**step, "what": Act(step["kind"]).label})
     return {
         "order": order,
+        "begin_by": words.exactly(task.begin_by),
         "manifest": task.job.rollout.manifest,
-        "before": words[Moment.BEFORE],
-        "after": words[Moment.AFTER],
+        "before": steps[Moment.BEFORE],
+        "after": steps[Moment.AFTER],
         "restarts": order["restart"]["mode"] != "never",
         "machine_id": order["machine_id"],
     }
 
 
-def _next_of(task: HandTask, actor: Any) -> Next:
+def _overdue(task: HandTask, now: datetime) -> str:
+    """By how much its report is late; empty where it is not."""
+    if task.finish_by is None or not task.is_overdue(now):
+        return ""
+    return _("overdue by %(age)s") % {"age": words.duration(now - task.finish_by)}
+
+
+def _next_of(task: HandTask, actor: Any, now: datetime) -> Next:
     match task.state:
         case TaskState.WAITING:
             return Next(
@@ -157,6 +182,11 @@ def _next_of(task: HandTask, actor: Any) -> Next:
             sentence = _("%(who)s reports what became of it.") % {"who": task.begun_by}
             if task.begun_by_id == actor.pk:
                 sentence = _("Do what stands below, then report what became of it.")
+            if task.is_overdue(now):
+                late = _(
+                    "Its time is over: until it is reported the host counts as out of sight, and a scan looks at it."
+                )
+                return Next(sentence, late)
             return Next(sentence, _("It counts as a success only when a scan of the host shows the new versions."))
         case TaskState.DONE:
             return Next(_("A scan looks at the host."), _("Where none can, a second person attests what the host has."))

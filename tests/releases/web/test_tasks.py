@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +109,33 @@ def test_nobody_sees_tasks_without_a_role(by_hand: Deployment, cast: Cast, clien
     task = HandTask.objects.get()
     assert as_person(client, cast.eve).get(task.get_absolute_url()).status_code == 404
     assert "Update by hand" not in as_person(client, cast.rex).get("/").content.decode()
+
+
+def test_a_task_whose_report_is_late_says_so_in_the_list_and_on_its_page(
+    by_hand: Deployment, cast: Cast, client: Client
+) -> None:
+    task = HandTask.objects.get()
+    assert post(cast.otto, f"tasks/{task.pk}/begin/").status_code == 200
+    otto = as_person(client, cast.otto)
+    assert "overdue by" not in otto.get(task.get_absolute_url()).text
+    HandTask.objects.filter(pk=task.pk).update(finish_by=datetime.now(UTC) - timedelta(minutes=13))
+    shown = otto.get(task.get_absolute_url()).text
+    assert "overdue by 13 min" in shown
+    assert "Its time is over: until it is reported the host counts as out of sight" in shown
+    assert "missed: " in otto.get("/tasks/").text
+
+
+def test_the_kill_switch_tells_at_work_and_not_begun_by_hand_apart(
+    by_hand: Deployment, cast: Cast, client: Client
+) -> None:
+    otto, where = as_person(client, cast.otto), "/rollouts/kill-switch/on/"
+    waiting = otto.get(where).text
+    assert "<b>0</b> <span>hosts at work go on" in waiting
+    assert "<b>1</b> <span>host waits for a person, who may not begin" in waiting
+    live = otto.get(by_hand.rollout.get_absolute_url()).text
+    assert "0 at work · 0 out of sight · 0 waiting · 1 waits for a person" in live
+    assert post(cast.otto, f"tasks/{HandTask.objects.get().pk}/begin/").status_code == 200
+    assert "1 at work · 0 out of sight · 0 waiting" in otto.get(by_hand.rollout.get_absolute_url()).text
+    begun = otto.get(where).text
+    assert "<b>1</b> <span>host at work goes on" in begun
+    assert "waits for a person" not in begun
