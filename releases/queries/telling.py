@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from changes.models import RFC
 from cmdb.models import SupportGroup
 from patchflow.kernel.blockers import english, english_n
 from patchflow.kernel.models import User
@@ -79,6 +80,18 @@ def starts_at(ring: Ring, profile: Mapping[str, Any]) -> datetime | None:
     """When the notice of a ring that was told is over; None where the profile gives none."""
     hours = notice_hours(profile)
     return ring.state_at + timedelta(hours=hours) if hours and ring.state == RingState.NOTIFIED else None
+
+
+def ring_before(ring: Ring) -> Ring | None:
+    """The ring whose turn comes just before, where it is still to be passed."""
+    rows = Ring.objects.filter(rollout_id=ring.rollout_id, position__lt=ring.position)
+    return rows.exclude(state__in=[RingState.PASSED, RingState.SKIPPED]).order_by("-position").first()
+
+
+def clocks_before(ring: Ring, moment: datetime) -> list[RFC]:
+    """The changes of its release whose start-by target comes before `moment` and whose clock runs, the first first."""
+    rows = RFC.objects.filter(release_links__release=ring.rollout.release_id, release_links__left_at__isnull=True)
+    return list(rows.filter(start_by__lt=moment, clock_stopped_at__isnull=True).order_by("start_by", "pk"))
 
 
 def waits_of(rollout: Rollout, profile: Mapping[str, Any], *, now: datetime) -> dict[int, str]:

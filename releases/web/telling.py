@@ -73,7 +73,7 @@ def ring_people(request: HttpRequest, pk: int) -> HttpResponse:
         "ident": [ring.rollout.number, ring.rollout.release.number],
         "lede": ring.rollout.release.labelled,
         "ring": ring,
-        "next": _next(ring, mine, len(rows), known, start, now),
+        "next": _next(ring, mine, len(rows), known, start, now, asked=sees and _is_asked(ring)),
         "verbs": _verbs(ring, mine),
         "known": known,
         "told": len(rows),
@@ -120,9 +120,62 @@ def _nobody(ring: Ring) -> int:
 
 
 def _next(
-    ring: Ring, mine: Representative | None, told: int, known: int, start: datetime | None, now: datetime
+def _is_asked(ring: Ring) -> bool:
+    """Whether somebody asks for more time, and it can still be given."""
+    waits = ring.state in (RingState.PENDING, RingState.NOTIFIED)
+    return waits and ring.delay_requests.filter(state=DelayState.ASKED).exists()
+
+
+def decide_before(ring: Ring, start: datetime | None, now: datetime) -> str:
+    """By when a request for more time is decided: from then on the ring may start. `start`: when its notice is over."""
+    before = telling.ring_before(ring) if ring.state == RingState.PENDING else None
+    if ring.state == RingState.PENDING:
+        start = before.soak_until if before is not None else None
+    undecided = _("A request that nobody has decided holds nothing back.")
+    if start is not None and start > now:
+        when = _("Decide before %(when)s: from then on the ring may start.") % {"when": words.at(start, now=now)}
+    elif before is not None:
+        when = _("Decide before ring “%(ring)s” has passed: then this one may start.") % {"ring": before.name}
+    else:
+        when = _("Decide now: the ring may start at any moment.")
+    return f"{when} {undecided}"
+
+
+def cost_of_delay(request: DelayRequest, now: datetime) -> list[str]:
+    """What granting it costs: how many hosts wait until when, and which start-by targets come before that."""
+    waiting = len(telling.waiting_hosts(request.ring))
+    until = words.at(request.until, now=now)
+    said = [
+        ngettext(
+            "%(n)d host waits until %(until)s, and then for its next window.",
+            "%(n)d hosts wait until %(until)s, and then for their next windows.",
+            waiting,
+        )
+        % {"n": waiting, "until": until}
+    ]
+    said += [
+        _("The start-by target of %(rfc)s, %(when)s, comes before that.")
+        % {"rfc": rfc.number, "when": words.at(rfc.start_by, now=now)}
+        for rfc in telling.clocks_before(request.ring, request.until)
+        if rfc.start_by
+    ]
+    return said
+
+
+    ring: Ring,
+    mine: Representative | None,
+    told: int,
+    known: int,
+    start: datetime | None,
+    now: datetime,
+    *,
+    asked: bool,
 ) -> parts.Next:
     detail = _("It does not start before %(when)s.") % {"when": words.at(start, now=now)} if start else ""
+    if asked and mine is None:
+        return parts.Next(
+            _("A change manager grants or refuses the time that is asked for."), decide_before(ring, start, now)
+        )
     if ring.state == RingState.PENDING:
         if told:
             return parts.Next(_("%(known)d of %(told)d acknowledged.") % {"known": known, "told": told}, detail)
@@ -232,11 +285,15 @@ def delay_decide(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     }  # fmt: skip
     lede = " ".join(filter(None, [lede, granted_before(getattr(found, "granted_before", 0))]))
     shapes: dict[str, type[forms.Form]] = {"withdraw": forms.Form, "refuse": RefuseForm}
+    now, costs = timezone.now(), list[str]()
+    if verb in ("grant", "refuse") and ring.state in (RingState.PENDING, RingState.NOTIFIED):
+        start = telling.starts_at(ring, signed(ring.rollout.manifest_id).document["profile"])
+        costs = [*(cost_of_delay(found, now) if verb == "grant" else []), decide_before(ring, start, now)]
     form = shapes.get(verb, CommentForm)(request.POST if request.method == "POST" else None)
     return _form(
         request, form, title=title, lede=lede, submit=title, back=ring.get_people_url(), ring=ring,
         against=workflow.why_not(found, verb, actor=_actor(request), at=timezone.now()),
-        act=lambda **given: act(request_id=found.pk, **given),
+        act=lambda **given: act(request_id=found.pk, **given), consequences=costs,
     )  # fmt: skip
 
 
@@ -252,6 +309,7 @@ def _form(
     against: Sequence[Blocker],
     ring: Ring,
 ) -> HttpResponse:
+    consequences: Sequence[str] = (),
     if request.method == "POST" and form.is_valid():
         try:
             act(actor=_actor(request), at=timezone.now(), **form.cleaned_data)
@@ -265,6 +323,7 @@ def _form(
         "verb": Verb("act", submit, allowed=not blockers, blockers=blockers),
         "title": title, "lede": lede, "form": form, "submit_label": submit, "cancel_url": back, "phase": 4,
         "crumbs": [
+        "consequences": consequences,
             parts.Crumb(_("Rollouts"), reverse("releases:rollout-list")),
             parts.Crumb(_("Who knows of ring “%(ring)s”") % {"ring": ring.name}, back), parts.Crumb(title),
         ],

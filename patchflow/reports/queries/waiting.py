@@ -173,7 +173,8 @@ def _delays(actor: User, at: datetime) -> list[Todo]:
     rows = DelayRequest.objects.filter(
         state=DelayState.ASKED, ring__rollout__in=Rollout.objects.all().visible_to(actor)
     )
-    rows = rows.exclude(asked_by=actor).select_related("ring__rollout", "asked_by").order_by("asked_at")[:MANY]
+    rows = rows.exclude(asked_by=actor).annotate(notice=F("ring__rollout__manifest__document__profile__notice_hours"))
+    rows = rows.select_related("ring__rollout", "asked_by").order_by("asked_at")[:MANY]
     return [
         Todo(
             "st-wait",
@@ -181,7 +182,7 @@ def _delays(actor: User, at: datetime) -> list[Todo]:
             f"{_ring(r.ring)} · {r.asked_by}",
             r.ring.get_people_url(),
             why=Truncator(r.reason).chars(110),
-            due=_span(r.asked_at, at),
+            due=_span(r.asked_at, at, _may_start_at(r.ring, r.notice)),
             button=_("Decide"),
             section=_("To decide"),
         )
@@ -219,6 +220,11 @@ def _glass(actor: User, at: datetime) -> list[Todo]:
         return []
     rows = BreakGlass.objects.filter(
         broken_at__isnull=False, reviewed_at__isnull=True, rfc__in=RFC.objects.visible_to(actor)
+def _may_start_at(ring: Ring, notice: int | None) -> datetime | None:
+    """When a ring that was told may start, after so many hours of notice: what is undecided then holds nothing back."""
+    return ring.state_at + timedelta(hours=notice or 0) if ring.state == RingState.NOTIFIED else None
+
+
     ).exclude(Q(asked_by=actor) | Q(broken_by=actor) | Q(rfc__requested_by=actor))
     return [
         Todo(

@@ -60,8 +60,19 @@ def test_more_time_is_asked_for_and_granted_on_pages(told: Deployment, client: C
     client.post(f"/rings/{ring.pk}/ask-delay/", {"until": f"{until:%Y-%m-%dT%H:%M}", "reason": "Year-end closing."})
     request = ring.delay_requests.get()
     assert "Year-end closing." in page(client, told.cast.che, ring.get_people_url())
-    assert "Grant or refuse more time" in page(client, told.cast.che, "/")
-    page(client, told.cast.che, f"/delays/{request.pk}/grant/")
+    people = page(client, told.cast.che, ring.get_people_url())
+    assert "A change manager grants or refuses the time that is asked for." in people
+    assert "from then on the ring may start. A request that nobody has decided holds nothing back." in people
+    home = page(client, told.cast.che, "/")
+    assert "Grant or refuse more time" in home
+    assert "until tomorrow" in home, "the notice is over then, and the ring may start"
+    told.rfc.__class__.objects.filter(pk=told.rfc.pk).update(
+        start_by=datetime.now(UTC) + timedelta(days=1), clock_stopped_at=None
+    )
+    dialog = page(client, told.cast.che, f"/delays/{request.pk}/grant/")
+    assert "1 host waits until" in dialog
+    assert f"The start-by target of {told.rfc.number}" in dialog
+    assert "Decide before" in dialog
     client.post(f"/delays/{request.pk}/grant/", {"comment": "Understood."})
     request.refresh_from_db()
     assert (request.state, request.decided_by) == ("granted", told.cast.che)
