@@ -28,6 +28,7 @@ from releases.domain import acceptance, builds, manifests, owed, releases, rollb
 from releases.models import AcceptanceRun, Release
 from releases.web import release_forms as shapes
 from releases.web import release_parts, release_verbs
+from releases.web.outlook import outlook
 from releases.web.releases import visible_release
 from releases.web.rollout_offers import against_roll_back
 
@@ -56,10 +57,7 @@ VERB_PAGES: dict[str, VerbPage] = {
         releases.deploy,
         forms.Form,
         dangerous=True,
-        consequences=(
-            gettext_lazy("Its changes begin; the first ring starts in its next window."),
-            gettext_lazy("Every host is asked again at its turn, and may be refused with a reason."),
-        ),
+        consequences=(gettext_lazy("Every host is asked again at its turn, and may be refused with a reason."),),
     ),
     "revise": VerbPage(
         gettext_lazy("Revise"),
@@ -168,7 +166,7 @@ def release_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
         "reach": [
             Reach(hosts, ngettext("host of the release", "hosts of the release", hosts), release.get_absolute_url())
         ],
-        "consequences": page.consequences,
+        "consequences": [*(outlook(release, actor, at=timezone.now()) if verb == "deploy" else []), *page.consequences],
         "cancel_url": release.get_absolute_url(),
         "crumbs": crumbs_of(release, page.title),
     }

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from changes.domain import freezes
 from changes.models import Hold
 from changes.queries.holds import open_hold_of
 from cmdb.domain import windows
@@ -25,6 +26,7 @@ from releases.enums import (
     StepOutcome,
 )
 from releases.models import InstallProfile, Release
+from releases.web.outlook import outlook
 from tests.factories.people import make_user
 from tests.factories.releases import (
     AT_STATE,
@@ -364,5 +366,20 @@ def test_a_window_lists_the_work_that_its_edit_reaches(yard: Yard) -> None:
     assert release.number in text(browser(cora).get(reverse("cmdb:window-revise", args=place[1])))
     windows.revise(window_id=yard.window.pk, length_minutes=120, actor=cora, at=yard.at)
     shown = text(browser(cora).get(reverse(place[0], args=place[1])))
+
+
+def test_starting_a_deployment_says_who_comes_first_and_when_and_what_stops_it(yard: Yard) -> None:
+    release = ready(yard, rfc_of(yard))
+    ring = release.planned_rings.order_by("number")[0]
+    first = ring.hosts.order_by("host__name")[0].host.name
+    freezes.declare(
+        name="Year end", reason="Closing.", starts_at=yard.at + timedelta(days=1), ends_at=yard.at + timedelta(days=2),
+        actor=yard.cast.che, at=yard.at,
+    )  # fmt: skip
+    shown = outlook(release, yard.cast.rex, at=yard.at)
+    assert shown[0].startswith(f"Its changes begin. Ring “{ring.name}” comes first: {first}")
+    assert shown[1].startswith("The first start that a window gives: ")
+    assert shown[-1].startswith("Freeze “Year end” lets nothing of it start from ")
+    assert "Its changes begin. Ring “" in text(page(yard.cast.rex, "release-deploy", release.pk))
     assert "named revision 1, choose the window again" in shown
     assert "Nothing of it starts until it is planned again." in shown
