@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from changes.enums import TERMINAL, CloseCode, RFCState
 from changes.enums_identify import AppliesVerdict, Response
 from changes.models import RFC, SoftwareUpdate
 from changes.queries.applicability import MISSING, MissingHost
@@ -230,9 +231,16 @@ def _next(update: SoftwareUpdate, stands: Standing, rfcs: list[RFC], now: dateti
     if update.superseded_by:
         newer = _("%(v)s contains it: decide about that one.") % {"v": update.superseded_by.fixed_version}
         return parts.Next(newer, hosts + ".")
-    live = [rfc for rfc in rfcs if rfc.state not in ("closed", "rejected", "cancelled")]
-    if live:
+    if live := _live(rfcs):
         return parts.Next(f"{live[0].number}: {live[0].get_state_display()}.", hosts + ".")
+    wanted = update.response in (Response.UNDECIDED, Response.DEPLOY)
+    if wanted and stands.missing and (carried_out := _carried_out(rfcs)):
+        missed = ngettext("still missing on %(n)d host", "still missing on %(n)d hosts", stands.missing)
+        sentence = _("%(rfc)s has carried it out, and it is %(missed)s.")
+        given = {"rfc": carried_out.number, "missed": missed % {"n": stands.missing}}
+        return parts.Next(
+            sentence % given, _("Look at these hosts, and raise another RFC for them.") + f" {detail}".rstrip()
+        )
     if not stands.missing:
         return parts.Next(_("No host is known to miss it."), detail)
     if update.response == Response.UNDECIDED:
@@ -243,9 +251,20 @@ def _next(update: SoftwareUpdate, stands: Standing, rfcs: list[RFC], now: dateti
     return parts.Next(_("Decided: %(word)s. %(hosts)s.") % {"word": word, "hosts": hosts}, detail)
 
 
+def _live(rfcs: list[RFC]) -> list[RFC]:
+    """Those that are still to bring it to a host."""
+    return [rfc for rfc in rfcs if rfc.state not in (*TERMINAL, RFCState.IN_REVIEW)]
+
+
+def _carried_out(rfcs: list[RFC]) -> RFC | None:
+    """The newest that has been carried out: what misses it now, it has not reached."""
+    done = (CloseCode.SUCCESSFUL, CloseCode.WITH_ISSUES)
+    return next((rfc for rfc in rfcs if rfc.state == RFCState.IN_REVIEW or rfc.close_code in done), None)
+
+
 def _verbs(update: SoftwareUpdate, stands: Standing, rfcs: list[RFC], actor: User) -> list[Verb]:
     raising = [] if _may_raise(actor) else failing([capability("rfc.raise")], None, actor)
-    live = [rfc for rfc in rfcs if rfc.state not in ("closed", "rejected", "cancelled")]
+    live, carried_out = _live(rfcs), _carried_out(rfcs)
     if live:
         sentence = _("%(rfc)s already carries this update.") % {"rfc": live[0].number}
         raising.append(Blocker("update.rfc", sentence, where=live[0].get_absolute_url(), tone="wait"))
@@ -263,9 +282,9 @@ def _verbs(update: SoftwareUpdate, stands: Standing, rfcs: list[RFC], actor: Use
             tuple(classify), method="get",
         ),
     ]  # fmt: skip
-    if live:
+    if opened := (live[0] if live else carried_out):
         found.insert(
-            0, Verb("open", _("Open %(rfc)s") % {"rfc": live[0].number}, live[0].get_absolute_url(), method="get")
+            0, Verb("open", _("Open %(rfc)s") % {"rfc": opened.number}, opened.get_absolute_url(), method="get")
         )
     return found
 

@@ -268,3 +268,21 @@ def test_a_list_marks_a_target_that_was_missed_and_none_that_was_met_or_declined
     assert told()
     SoftwareUpdate.objects.update(response="decline")
     assert not told()
+
+
+def test_an_update_that_a_change_has_carried_out_and_hosts_still_miss_can_be_raised_again(
+    cast: Cast, at: datetime
+) -> None:
+    world = made.make_world(cast, at)
+    under_way = made.implementing(world)
+    where = f"/updates/{world.update.pk}/"
+    barred = page(cast.ann).get(where).text
+    assert f"{under_way.number} already carries this update." in barred
+    RFC.objects.filter(pk=under_way.pk).update(state="in_review")
+
+    text = page(cast.ann).get(where).text
+
+    assert f"{under_way.number} has carried it out, and it is still missing on 3 hosts." in text
+    assert "already carries this update" not in text
+    assert f"?update={world.update.pk}" in text
+    assert f"Open {under_way.number}" in text
