@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.urls import reverse
 
 from changes.enums import TERMINAL, RFCState
-from changes.models import RFC, ChangeSlot, FreezeWindow, RFCTarget
+from changes.models import RFC, ChangeSlot, FreezeWindow, RFCTarget, RFCUpdate
 from changes.queries.fitting import Fit, fit_of
 from cmdb.models import Host
 from cmdb.queries.hosts import related_hosts
@@ -49,6 +49,8 @@ class Conflict:
     where: str = ""
     other_id: int | None = None
     hosts: int = 0
+    duplicate: bool = False
+    """Whether the change on the other side carries an update that this one carries, too."""
     among: frozenset[int] = field(default=frozenset(), compare=False, repr=False)
     tell: Callable[[int], str] | None = field(default=None, compare=False, repr=False)
 
@@ -67,7 +69,7 @@ def freezes_over(kind: str, since: datetime, until: datetime) -> list[FreezeWind
 
 
 def find_conflicts(rfc: RFC, *, at: datetime, fit: Fit | None = None) -> list[Conflict]:
-    """Every conflict of the change as it stands at `at`, those that deny first. A fixed number of queries."""
+    """Every conflict of the change as it stands at `at`: those that deny, then changes with the same update. A fixed number of queries."""
     if rfc.state in TERMINAL:
         return []
     slots = list(ChangeSlot.objects.live().filter(rfc=rfc, ends_at__gt=at))
@@ -83,7 +85,7 @@ def find_conflicts(rfc: RFC, *, at: datetime, fit: Fit | None = None) -> list[Co
         *_on_hosts(rfc, slots, related_hosts(hosts) if hosts else set(), ConflictKind.RELATED_CI, at=at, but=nearer),
         *_persons(rfc, slots),
     ]
-    return sorted(found, key=lambda conflict: not conflict.denies)
+    return sorted(found, key=lambda conflict: (not conflict.denies, not conflict.duplicate))
 
 
 def denying(rfc: RFC, *, at: datetime) -> list[Blocker]:
@@ -194,18 +196,21 @@ def _on_hosts(
     at: datetime,
     but: Collection[int] = (),
 ) -> list[Conflict]:
-    """Other changes under way on these hosts, at times that can meet; the most hosts first. `but`: changes that conflict more
+    """Other changes under way on these hosts, at times that can meet; those with the same update first, then the most hosts.
+    What is in review is at work no longer. `but`: changes that conflict more
     nearly, so that each is named once. If there are more than are compared, the last one says so."""
     if not hosts:
         return []
+    carried = RFCUpdate.objects.filter(rfc=rfc, removed_at__isnull=True).values("update")
+    twice = RFCUpdate.objects.filter(rfc=OuterRef("pk"), removed_at__isnull=True, update__in=carried)
     theirs = Q(targets__host_id__in=hosts, targets__removed_at__isnull=True, targets__left_at__isnull=True)
     rows = (
         RFC.objects.open()
         .exclude(pk__in=[rfc.pk, *but])
-        .exclude(state=RFCState.DRAFT)
+        .exclude(state__in=[RFCState.DRAFT, RFCState.IN_REVIEW])
         .filter(theirs)
-        .annotate(met=Count("targets", filter=theirs))
-        .order_by("-met", "pk")
+        .annotate(met=Count("targets", filter=theirs), duplicate=Exists(twice))
+        .order_by("-duplicate", "-met", "pk")
         .prefetch_related("slots")
     )
     others = list(rows[: COMPARED + 1])
@@ -235,7 +240,14 @@ def _meeting(
         first = min(max(a[0], b[0]) for a, b in shared)
         when = english(", at the same time from %(when)s UTC", when=f"{first:%d %b %Y %H:%M}")
 
+    twice = kind == ConflictKind.SAME_CI and other.duplicate  # type: ignore[attr-defined]
+
     def tell(count: int) -> str:
+        if twice:
+            return english(
+                "%(rfc)s · %(title)s: the same update, on %(n)s of the same hosts%(when)s.",
+                n=count, rfc=other.number, title=other.title, when=when,
+            )  # fmt: skip
         if kind == ConflictKind.SAME_CI:
             return english(
                 "%(rfc)s · %(title)s: %(n)s of the same hosts%(when)s.",
@@ -253,6 +265,7 @@ def _meeting(
         where=other.get_absolute_url(),
         other_id=other.pk,
         hosts=count,
+        duplicate=twice,
         among=frozenset(hosts),
         tell=tell,
     )

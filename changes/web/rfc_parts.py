@@ -491,7 +491,12 @@ def conflict_statements(found: list[Conflict], actor: User, *, whole: bool) -> l
     """Conflicts as lines, those that deny marked; of changes that the person may not see only how many."""
     shown, hidden = seen_by(actor, found, whole=whole)
     lines = [
-        Statement("st-bad" if c.denies else "st-warn", here(c.sentence), str(CONFLICT_WORDS[c.kind]), c.where)
+        Statement(
+            "st-bad" if c.denies else "st-warn",
+            here(c.sentence),
+            _("same update") if c.duplicate else str(CONFLICT_WORDS[c.kind]),
+            c.where,
+        )
         for c in shown
     ]
     if hidden:
