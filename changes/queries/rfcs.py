@@ -9,13 +9,14 @@ from typing import Any
 from django.db.models import Exists, Q, QuerySet
 
 from changes.enums import RFCState
-from changes.models import RFC, RFCTarget
+from changes.models import RFC, BreakGlass, RFCTarget
 from changes.queries.applicability import hosts_missing
 from cmdb.models import Host
 from patchflow.kernel.enums import RoundState, Verdict
 from patchflow.kernel.errors import NotAllowed
 from patchflow.kernel.integrity import difference, plain
-from patchflow.kernel.models import AuditEntry, SignOff, SignOffRound, User
+from patchflow.kernel.models import AuditEntry, RoleGrant, SignOff, SignOffRound, User
+from patchflow.kernel.roles import roles_with
 from patchflow.kernel.signoffs import rounds_of
 
 Difference = list[dict[str, object]]
@@ -87,6 +88,22 @@ def refusal_of(rfc: RFC) -> SignOff | None:
     if newest is None or newest.state != RoundState.REFUSED or newest.digest != rfc.change_digest:
         return None
     return newest.signoffs.filter(verdict=Verdict.REFUSE).select_related("user").order_by("-pk").first()
+
+
+def lapse_of(rfc: RFC) -> AuditEntry | None:
+    """How its authorization lapsed, as long as it stands where that has put it; None otherwise."""
+    newest = history_of(rfc).filter(object_type=rfc._meta.label_lower, after_state=rfc.state).first()
+    return newest if newest is not None and newest.verb == "change.rfc.lapsed" else None
+
+
+def may_break_glass(asked: BreakGlass) -> list[User]:
+    """Who may answer the request as the second person, by name."""
+    grants = RoleGrant.objects.filter(role__in=roles_with("rfc.break_glass"), user__is_active=True)
+    people = User.objects.filter(pk__in=grants.values("user")).exclude(
+        pk__in=[asked.asked_by_id, asked.rfc.requested_by_id]
+    )
+    keys = asked.rfc.scope_keys()
+    return [user for user in people.order_by("username") if user.holds("rfc.break_glass", over=keys)]
 
 
 def round_before(round_: SignOffRound) -> SignOffRound | None:

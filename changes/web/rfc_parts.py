@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +23,7 @@ from changes.queries.change_tasks import owed_tasks
 from changes.queries.conflicts import Conflict, ConflictKind, seen_by
 from changes.queries.evidence import newest, said_of
 from changes.queries.holds import open_hold_of
-from changes.queries.rfcs import history_of, refusal_of
+from changes.queries.rfcs import history_of, lapse_of, may_break_glass, refusal_of, targets_seen
 from changes.queries.risk import LEVELS, CostOfWaiting, Waiting, factors_for
 from changes.queries.routing import routes_missed
 from cmdb.enums import Criticality, Environment
@@ -39,6 +39,7 @@ from patchflow.web.parts import Clock, Difference, Level, Next, Signature, State
 from patchflow.web.tables import Column, Table
 
 PHASE = {
+BEGUN = (RFCState.IMPLEMENTING, RFCState.SUSPENDED, RFCState.IN_REVIEW)
     RFCState.DRAFT: 2,
     RFCState.IMPLEMENTING: 4,
     RFCState.SUSPENDED: 4,
@@ -56,19 +57,25 @@ def next_of(rfc: RFC, *, now: datetime) -> Next:
     """Who must act, and by when."""
     if hold := open_hold_of(rfc):
         return next_of_hold(hold, now=now)
-    step = _next_by_state(rfc, now)
-    asked = rfc.open_glass() if rfc.kind == RFCKind.EMERGENCY and rfc.state in BEFORE else None
-    return _next_of_glass(asked, step) if asked else step
-
-
-def _next_of_glass(asked: BreakGlass, step: Next) -> Next:
-    """That somebody waits for a second person to break the glass, then what would happen without it."""
-    roles = ", ".join(str(all_roles()[name].label) for name in sorted(roles_with("rfc.break_glass")))
-    sentence = _("%(who)s asks to break the glass: “%(why)s” Another person decides about it: %(roles)s.")
-    return Next(sentence % {"who": asked.asked_by, "why": asked.reason, "roles": roles}, step.sentence)
+    if rfc.state in BEFORE and (asked := rfc.open_glass()):
+        return _next_glass(asked, now)
+    return _next_by_state(rfc, now)
 
 
 def next_of_hold(hold: Hold, *, now: datetime) -> Next:
+def _next_glass(asked: BreakGlass, now: datetime) -> Next:
+    """Who asked to break the glass, since when and why, and who may answer."""
+    given = {"who": asked.asked_by, "when": words.at(asked.asked_at, now=now), "why": asked.reason}
+    sentence = _("%(who)s asked %(when)s to break the glass: “%(why)s”") % given
+    if asked.digest != asked.rfc.change_digest:
+        return Next(sentence, _("The change was edited since: it is asked for again."))
+    people = may_break_glass(asked)
+    if not people:
+        return Next(sentence, _("Nobody else may decide it: an administrator grants somebody the right."))
+    named = ", ".join(str(user) for user in people[:6])
+    return Next(sentence, _("A second person decides: %(people)s.") % {"people": named})
+
+
     """Who put it on hold and why, and who lets it go on."""
     sentence = _("On hold since %(since)s by %(who)s: %(why)s")
     given = {"since": words.at(hold.placed_at, now=now), "who": hold.placed_by, "why": say(hold.reason, mixed=True)}
@@ -91,7 +98,7 @@ def _next_by_state(rfc: RFC, now: datetime) -> Next:
         case RFCState.SUBMITTED:
             return Next(_("A change manager takes it into evaluation."))
         case RFCState.EVALUATING:
-            return _next_evaluation(rfc)
+            return _next_evaluation(rfc, now)
         case RFCState.AWAITING_APPROVAL:
             return _next_signature(rfc, now)
         case RFCState.AUTHORIZED:
@@ -106,8 +113,7 @@ def _next_by_state(rfc: RFC, now: datetime) -> Next:
         case RFCState.SUSPENDED:
             if open_round_of(rfc):
                 return _next_signature(rfc, now)
-            detail = " ".join(filter(None, [_("Nothing runs under it now."), _said_then(rfc)]))
-            return Next(_("A change manager asks for approval of the rest, or stops it."), detail)
+            return _next_suspended(rfc, now)
         case RFCState.IN_REVIEW:
             return _next_close(rfc)
         case RFCState.CLOSED:
@@ -159,7 +165,7 @@ def _said_then(rfc: RFC) -> str:
     return _("%(who)s: “%(why)s”") % {"who": entry.actor_name, "why": say(why, mixed=True)} if entry and why else ""
 
 
-def _next_evaluation(rfc: RFC) -> Next:
+def _next_evaluation(rfc: RFC, now: datetime) -> Next:
     """After a refusal: who refused and why, for as long as nothing was changed."""
     refused = refusal_of(rfc)
     if refused is not None:
@@ -220,6 +226,8 @@ def routes_not_asked(rfc: RFC, *, at: datetime) -> list[str]:
         _("Route “%(route)s” is not asked: all host groups, or all services, that it names are retired.")
         % {"route": route.name}
         for route in routes_missed(rfc, at=at)
+    if lapsed := lapse_said(rfc, now=now):
+        return Next(lapsed, _("A change manager assesses what has changed, then asks for approval again."))
     ]
 
 
