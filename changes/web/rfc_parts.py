@@ -16,8 +16,9 @@ from changes.domain import routing
 from changes.domain.change_models import licence_blockers
 from changes.domain.glass import BEFORE
 from changes.domain.rfc_gates import owed
-from changes.enums import TERMINAL, EvidenceKind, HoldCause, RFCKind, RFCState, RiskLevel
+from changes.enums import TERMINAL, EvidenceKind, HoldCause, RFCKind, RFCState, RiskLevel, TargetOutcome
 from changes.models import RFC, BreakGlass, Evidence, Hold, RFCTarget, RiskAssessment
+from changes.queries.applicability import hosts_missing
 from changes.queries.board import Rung, ladder_of
 from changes.queries.change_tasks import owed_tasks
 from changes.queries.conflicts import Conflict, ConflictKind, seen_by
@@ -38,8 +39,8 @@ from patchflow.web import words
 from patchflow.web.parts import Clock, Difference, Level, Next, Signature, Statement
 from patchflow.web.tables import Column, Table
 
-PHASE = {
 BEGUN = (RFCState.IMPLEMENTING, RFCState.SUSPENDED, RFCState.IN_REVIEW)
+PHASE = {
     RFCState.DRAFT: 2,
     RFCState.IMPLEMENTING: 4,
     RFCState.SUSPENDED: 4,
@@ -62,7 +63,6 @@ def next_of(rfc: RFC, *, now: datetime) -> Next:
     return _next_by_state(rfc, now)
 
 
-def next_of_hold(hold: Hold, *, now: datetime) -> Next:
 def _next_glass(asked: BreakGlass, now: datetime) -> Next:
     """Who asked to break the glass, since when and why, and who may answer."""
     given = {"who": asked.asked_by, "when": words.at(asked.asked_at, now=now), "why": asked.reason}
@@ -76,6 +76,7 @@ def _next_glass(asked: BreakGlass, now: datetime) -> Next:
     return Next(sentence, _("A second person decides: %(people)s.") % {"people": named})
 
 
+def next_of_hold(hold: Hold, *, now: datetime) -> Next:
     """Who put it on hold and why, and who lets it go on."""
     sentence = _("On hold since %(since)s by %(who)s: %(why)s")
     given = {"since": words.at(hold.placed_at, now=now), "who": hold.placed_by, "why": say(hold.reason, mixed=True)}
@@ -119,6 +120,59 @@ def _next_by_state(rfc: RFC, now: datetime) -> Next:
         case RFCState.CLOSED:
             return Next(_("Nothing more: closed as %(code)s.") % {"code": rfc.get_close_code_display()})
     return _ended(rfc)
+
+
+def _next_suspended(rfc: RFC, now: datetime) -> Next:
+    """Why it no longer runs, and who decides about the rest."""
+    act = _("A change manager asks for approval of the rest, or stops it.")
+    still = _("Nothing runs under it now.")
+    if lapsed := lapse_said(rfc, now=now):
+        return Next(lapsed, f"{still} {act}")
+    return Next(act, still)
+
+
+def lapse_said(rfc: RFC, *, now: datetime) -> str:
+    """When and why its authorization lapsed, and who withdrew it; empty where it has not."""
+    entry = lapse_of(rfc)
+    if entry is None:
+        return ""
+    why = str(entry.detail.get("reason", "")) if isinstance(entry.detail, dict) else ""
+    given = {"when": words.at(entry.effective_at, now=now), "who": entry.actor_name, "why": say(why, mixed=True)}
+    if not why:
+        return _("Its authorization lapsed %(when)s, by %(who)s.") % given
+    return _("Its authorization lapsed %(when)s, by %(who)s: %(why)s") % given
+
+
+def still_missing(rfc: RFC, actor: User, *, now: datetime) -> str:
+    """On how many of its hosts an update of a change that is done is missing, by what they report now; empty on none."""
+    if rfc.state not in (RFCState.IN_REVIEW, RFCState.CLOSED):
+        return ""
+    seen = set(targets_seen(rfc, actor).values_list("host_id", flat=True))
+    carried = rfc.updates.filter(removed_at__isnull=True).select_related("update")
+    found = {
+        str(one.update): {m.host_id for m in hosts_missing(one.update_id, actor=actor, at=now)} & seen
+        for one in carried
+    }
+    missed = {name: hosts for name, hosts in found.items() if hosts}
+    if not missed:
+        return ""
+    count = len(set().union(*missed.values()))
+    given = {"n": count, "of": len(seen), "what": ", ".join(missed)}
+    said = ngettext(
+        "By what its hosts report now, %(n)d of %(of)d still misses %(what)s.",
+        "By what its hosts report now, %(n)d of %(of)d still miss %(what)s.",
+        count,
+    )
+    return said % given
+
+
+def scope_done(rfc: RFC, targets: Sequence[RFCTarget]) -> str:
+    """How many of its hosts are done, once it has begun; empty before."""
+    if rfc.state not in BEGUN:
+        return ""
+    done = sum(target.outcome in (TargetOutcome.DONE, TargetOutcome.NOT_NEEDED) for target in targets)
+    given = {"done": done, "n": len(targets)}
+    return ngettext("%(done)d of %(n)d host is done", "%(done)d of %(n)d hosts are done", len(targets)) % given
 
 
 def _next_release(rfc: RFC, now: datetime) -> Next:
@@ -172,6 +226,8 @@ def _next_evaluation(rfc: RFC, now: datetime) -> Next:
         sentence = _("%(who)s refused: “%(why)s”") % {"who": refused.user, "why": refused.comment}
         detail = _("%(requester)s or a change manager revises it; then approval is asked for again.")
         return Next(sentence, detail % {"requester": rfc.requested_by})
+    if lapsed := lapse_said(rfc, now=now):
+        return Next(lapsed, _("A change manager assesses what has changed, then asks for approval again."))
     risk = rfc.risk
     if risk is not None and risk.content_digest != rfc.content_digest():
         return Next(_("A change manager assesses the risk of what was changed, then asks for approval."))
@@ -226,8 +282,6 @@ def routes_not_asked(rfc: RFC, *, at: datetime) -> list[str]:
         _("Route “%(route)s” is not asked: all host groups, or all services, that it names are retired.")
         % {"route": route.name}
         for route in routes_missed(rfc, at=at)
-    if lapsed := lapse_said(rfc, now=now):
-        return Next(lapsed, _("A change manager assesses what has changed, then asks for approval again."))
     ]
 
 

@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from changes.enums import TERMINAL
 from changes.models import RFC
 from changes.web.rfc_forms import Moment
 from patchflow.kernel import workflow
@@ -119,7 +120,6 @@ def _nobody(ring: Ring) -> int:
     return telling.concerned(telling.waiting_hosts(ring))[1]
 
 
-def _next(
 def _is_asked(ring: Ring) -> bool:
     """Whether somebody asks for more time, and it can still be given."""
     waits = ring.state in (RingState.PENDING, RingState.NOTIFIED)
@@ -162,6 +162,7 @@ def cost_of_delay(request: DelayRequest, now: datetime) -> list[str]:
     return said
 
 
+def _next(
     ring: Ring,
     mine: Representative | None,
     told: int,
@@ -171,11 +172,11 @@ def cost_of_delay(request: DelayRequest, now: datetime) -> list[str]:
     *,
     asked: bool,
 ) -> parts.Next:
-    detail = _("It does not start before %(when)s.") % {"when": words.at(start, now=now)} if start else ""
     if asked and mine is None:
         return parts.Next(
             _("A change manager grants or refuses the time that is asked for."), decide_before(ring, start, now)
         )
+    detail = _("It does not start before %(when)s.") % {"when": words.at(start, now=now)} if start else ""
     if ring.state == RingState.PENDING:
         if told:
             return parts.Next(_("%(known)d of %(told)d acknowledged.") % {"known": known, "told": told}, detail)
@@ -284,11 +285,11 @@ def delay_decide(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
         "when": words.at(found.until, now=timezone.now()), "why": found.reason,
     }  # fmt: skip
     lede = " ".join(filter(None, [lede, granted_before(getattr(found, "granted_before", 0))]))
-    shapes: dict[str, type[forms.Form]] = {"withdraw": forms.Form, "refuse": RefuseForm}
     now, costs = timezone.now(), list[str]()
     if verb in ("grant", "refuse") and ring.state in (RingState.PENDING, RingState.NOTIFIED):
         start = telling.starts_at(ring, signed(ring.rollout.manifest_id).document["profile"])
         costs = [*(cost_of_delay(found, now) if verb == "grant" else []), decide_before(ring, start, now)]
+    shapes: dict[str, type[forms.Form]] = {"withdraw": forms.Form, "refuse": RefuseForm}
     form = shapes.get(verb, CommentForm)(request.POST if request.method == "POST" else None)
     return _form(
         request, form, title=title, lede=lede, submit=title, back=ring.get_people_url(), ring=ring,
@@ -308,8 +309,8 @@ def _form(
     act: Callable[..., Any],
     against: Sequence[Blocker],
     ring: Ring,
-) -> HttpResponse:
     consequences: Sequence[str] = (),
+) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             act(actor=_actor(request), at=timezone.now(), **form.cleaned_data)
@@ -322,8 +323,8 @@ def _form(
     context = {
         "verb": Verb("act", submit, allowed=not blockers, blockers=blockers),
         "title": title, "lede": lede, "form": form, "submit_label": submit, "cancel_url": back, "phase": 4,
-        "crumbs": [
         "consequences": consequences,
+        "crumbs": [
             parts.Crumb(_("Rollouts"), reverse("releases:rollout-list")),
             parts.Crumb(_("Who knows of ring “%(ring)s”") % {"ring": ring.name}, back), parts.Crumb(title),
         ],
@@ -412,7 +413,10 @@ def rfc_notices(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "releases/notices.html", context)
 
 
-def notices_of_rfc(request: HttpRequest, rfc: Any) -> SafeString | None:
+def notices_of_rfc(request: HttpRequest, rfc: RFC) -> SafeString | None:
+    """To what is told of it, until it has ended: then nobody will be told anything."""
+    if rfc.state in TERMINAL:
+        return None
     return _link(request, reverse("releases:rfc-notices", args=[rfc.pk]))
 
 

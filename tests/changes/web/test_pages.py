@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from changes.domain import approvals, cycles, holds, phase_steps, revisions, rfcs, risk, slots
 from changes.domain.slots import Span
 from changes.models import RFC
 from changes.queries.cycles import SHOWN
 from changes.web.rfc_acts import AT_A_CLICK, VERB_PAGES
+from cmdb.models import Host, Installation
 from patchflow.kernel import fsm
 from patchflow.kernel.models import AuditEntry, RoleGrant, SignOffRound, User
 from patchflow.kernel.roles import grantable
@@ -348,3 +350,42 @@ def test_an_ended_change_counts_nothing_on_and_says_who_ended_it(world: World) -
     assert "che: “Bought a new one.”" in page
     assert "Cost of waiting" not in page
     assert "The change has ended, and its clock with it." in page
+
+
+def test_a_suspended_change_says_why_it_is_and_that_its_signatures_count_no_longer(world: World) -> None:
+    rfc = made.suspended(world)
+    target = rfc.targets.order_by("pk")[0]
+    rfc.targets.filter(pk=target.pk).update(outcome="done")
+    shown = as_(world.cast.che).get(rfc.get_absolute_url()).text
+    assert shown.count(", by che: superseded") == 2, "in its lead and beside its signatures"
+    assert "What was signed here counts no longer." in shown
+    assert "A change manager asks for approval of the rest, or stops it." in shown
+    assert "1 of 3 hosts are done" in shown
+
+
+def test_a_lapsed_change_says_so_until_it_is_asked_for_again(world: World) -> None:
+    rfc = made.authorized(world)
+    rfcs.lapse(rfc_id=rfc.pk, reason="Facts changed", actor=world.cast.che, at=world.at)
+    che, where = as_(world.cast.che), rfc.get_absolute_url()
+    assert ", by che: Facts changed" in che.get(where).text
+    approvals.request_approval(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
+    assert "What was signed here counts no longer." not in che.get(where).text
+
+
+def test_a_request_to_break_the_glass_leads_and_names_who_may_answer(world: World) -> None:
+    rfc = made.glass_asked(world)
+    shown = as_(world.cast.ann).get(rfc.get_absolute_url()).text
+    assert "to break the glass: “exploited now”" in shown
+    assert "A second person decides: cal." in shown
+    assert "A change manager asks the ECAB at once." not in shown
+
+
+def test_a_change_that_is_done_says_what_its_hosts_still_miss(world: World) -> None:
+    rfc, che = made.closed(world), as_(world.cast.che)
+    Host.objects.update(audited_at=timezone.now())
+    shown = che.get(rfc.get_absolute_url()).text
+    assert "By what its hosts report now, 3 of 3 still miss" in shown
+    assert "Who will be told what, when" not in shown, "nobody will be told anything of it"
+    assert "By what its hosts report now" not in che.get(made.authorized(world).get_absolute_url()).text
+    Installation.objects.update(gone_seen_at=world.at)
+    assert "By what its hosts report now" not in che.get(rfc.get_absolute_url()).text
