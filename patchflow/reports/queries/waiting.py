@@ -63,6 +63,9 @@ WAITING = 100
 RETRIED = (JobState.FAILED, JobState.UNDONE)
 """How a host ended that a person can have tried again."""
 
+LAST_MINUTE = time(23, 59)
+"""Until then a day lasts that something is due on."""
+
 R, S = RFCState, ReleaseState
 Label = str | Promise
 RFC_DUE: dict[str, tuple[str, Label, Label]] = {
@@ -214,17 +217,17 @@ def _to_break(actor: User, at: datetime) -> list[Todo]:
     ]
 
 
+def _may_start_at(ring: Ring, notice: int | None) -> datetime | None:
+    """When a ring that was told may start, after so many hours of notice: what is undecided then holds nothing back."""
+    return ring.state_at + timedelta(hours=notice or 0) if ring.state == RingState.NOTIFIED else None
+
+
 def _glass(actor: User, at: datetime) -> list[Todo]:
     """Broken glass that waits for its review by a person who took no part in it."""
     if not (actor.holds_somewhere("rfc.close") or actor.holds_somewhere("rfc.approve")):
         return []
     rows = BreakGlass.objects.filter(
         broken_at__isnull=False, reviewed_at__isnull=True, rfc__in=RFC.objects.visible_to(actor)
-def _may_start_at(ring: Ring, notice: int | None) -> datetime | None:
-    """When a ring that was told may start, after so many hours of notice: what is undecided then holds nothing back."""
-    return ring.state_at + timedelta(hours=notice or 0) if ring.state == RingState.NOTIFIED else None
-
-
     ).exclude(Q(asked_by=actor) | Q(broken_by=actor) | Q(rfc__requested_by=actor))
     return [
         Todo(
@@ -461,7 +464,7 @@ def _actions(actor: User, at: datetime) -> list[Todo]:
             row.text,
             reverse("releases:periodic-settle", args=[row.review_id, row.pk]),
             why=str(row.review),
-            due=_span(row.raised_at, at, datetime.combine(row.due_on + timedelta(days=1), time(), UTC)),
+            due=_span(row.raised_at, at, datetime.combine(row.due_on, LAST_MINUTE, UTC)),
             button=_("Settle"),
             section=_("My actions"),
         )
