@@ -25,6 +25,7 @@ from patchflow.kernel import audit
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
 from patchflow.kernel.roles import all_roles, grantable
+from patchflow.kernel.sentences import say
 from patchflow.notices import webhooks
 from patchflow.notices.kinds import find, kinds
 from patchflow.notices.models import DeliveryState, Webhook, WebhookDelivery
@@ -141,6 +142,15 @@ def _event(row: WebhookDelivery) -> str:
     return _("test") if row.event == "test" else str(find(row.event.partition(".")[2]).label)
 
 
+def _answer(row: WebhookDelivery) -> str:
+    """What its server said, or why it could not be asked; how often it was tried, where that was more than once."""
+    said = say(row.error, mixed=True) or str(row.answer or "")
+    tries = len(row.tries)
+    if tries < 2:
+        return said
+    return ngettext("%(said)s (%(n)d try)", "%(said)s (%(n)d tries)", tries) % {"said": said, "n": tries}
+
+
 def _message_columns(hook: Webhook) -> list[Column]:
     def again(row: WebhookDelivery) -> str:
         return "" if row.state == DeliveryState.QUEUED or hook.disabled_at else _("Send again")
@@ -156,9 +166,7 @@ def _message_columns(hook: Webhook) -> list[Column]:
         ),
         Column(_("What"), _event, wide=True, name="what"),
         Column(_("State"), "state", state="notices.delivery"),
-        Column(_("Answer"), "answer", numeric=True),
-        Column(_("Tries"), lambda row: len(row.tries), numeric=True, name="tries"),
-        Column(_("Why"), "error", kept="said", wide=True),
+        Column(_("Answer"), _answer, wide=True, name="answer"),
         Column(_("Age"), "made_at", age=True, numeric=True, sort="age"),
         Column(
             "", again, url=lambda row: reverse("reports:webhook-again", args=[hook.pk, row.pk]) if again(row) else ""
@@ -237,6 +245,15 @@ def _next(hook: Webhook, now: datetime) -> parts.Next:
             _("It was switched off %(when)s; nothing new is queued.") % {"when": when},
             " ".join([hook.disabled_why, queued]).strip(),
         )
+    failed = hook.deliveries.filter(state=DeliveryState.FAILED)
+    if last := failed.order_by("-pk").first():
+        lost = failed.count()
+        sentence = ngettext(
+            "%(n)d message did not arrive, the last one %(when)s: %(why)s",
+            "%(n)d messages did not arrive, the last one %(when)s: %(why)s",
+            lost,
+        ) % {"n": lost, "when": words.ago(last.made_at, now=now), "why": say(last.error, mixed=True)}
+        return parts.Next(sentence, " ".join([_("Send them again below, once its server answers."), queued]).strip())
     return parts.Next(_("It is told what happens, as it happens."), queued or _("No message waits."))
 
 

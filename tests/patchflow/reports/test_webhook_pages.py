@@ -50,6 +50,7 @@ def test_messages_show_their_answers_and_are_sent_again(cast: Cast, now: datetim
     webhooks.deliver(delivery_id=row.pk, now=now)
     html = client.get(f"/webhooks/{hook.pk}/?message={row.pk}").content.decode()
     assert "not on the public internet" in html
+    assert "1 message did not arrive, the last one" in html
     assert "&quot;type&quot;:&quot;test&quot;" in html
     kept = b"".join(client.get(f"/webhooks/{hook.pk}/?format=csv").streaming_content).decode()
     assert row.message_id in kept
