@@ -47,6 +47,11 @@ class HostStanding:
     def result(self) -> BaselineResult:
         return self.found.result
 
+    @property
+    def has_none(self) -> bool:
+        """Whether it is at its baseline because it has no package which that names."""
+        return self.result == BaselineResult.AT and not self.found.at
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -61,6 +66,12 @@ class Standing:
     @property
     def total(self) -> int:
         return len(self.hosts)
+
+    @property
+    def with_packages(self) -> Interval:
+        """The interval of those hosts alone that have, or may have, a package which their baseline names. Who has none of
+        them is at it, since nothing is below; a share of many such hosts says little of the others."""
+        return interval(row.result for row in self.hosts if not row.has_none)
 
     def counts(self) -> dict[str, int]:
         """Result → hosts, all five, also those that nobody has."""

@@ -24,7 +24,7 @@ from cmdb.queries.baselines import hosts_of as all_hosts_of
 from cmdb.web.forms import ProposeBaselineForm, ReasonForm, SettleBelowForm, SettleForm, posted
 from cmdb.web.host_verbs import tried
 from cmdb.web.hosts import who
-from cmdb.web.standing import Below, counts_of, hosts_of, interval_of
+from cmdb.web.standing import Below, apart_of, counts_of, hosts_of, interval_of
 from patchflow.kernel import audit, signoffs, workflow
 from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.rules import capability, failing
@@ -106,6 +106,7 @@ def baseline_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         "why_not": signoffs.why_not_sign(round_, baseline, user, at=now) if round_ and round_.is_open else [],
         "interval": interval_of(found),
         "counts": counts_of(found, current=request.GET.get("result", "")),
+        "apart": apart_of(found),
         "listing": listing,
         "below": Below(_("baseline"), f"baseline={baseline.pk}", found)
         if baseline.state == BaselineState.APPROVED

@@ -24,7 +24,7 @@ from cmdb.queries.groups import matching, rule_of
 from cmdb.web.forms import GroupForm, ReasonForm, posted
 from cmdb.web.host_verbs import retire_barred, tried
 from cmdb.web.hosts import who
-from cmdb.web.standing import interval_of
+from cmdb.web.standing import apart_of, interval_of
 from patchflow.kernel import audit
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
@@ -121,6 +121,7 @@ def group_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         "windows": windows,
         "standing": found,
         "interval": interval_of(found, reverse("cmdb:group-baseline", args=[pk])),
+        "apart": apart_of(found),
         "next": parts.Next(_("This group is retired.") if group.retired_at else sentence, detail),
         "verbs": _verbs(group, user),
         "timeline": audit.history(group)[:8],

@@ -57,6 +57,29 @@ def interval_of(found: Standing, place: str = "") -> parts.Interval:
     )
 
 
+def apart_of(found: Standing) -> str:
+    """How many hosts are at their baseline because they have nothing that it names, and how the others stand; empty where
+    every host has something of it."""
+    without = sum(row.has_none for row in found.hosts)
+    if not without:
+        return ""
+    said = ngettext(
+        "%(n)d of them has nothing installed that its baseline names, and so nothing below it.",
+        "%(n)d of them have nothing installed that their baseline names, and so nothing below it.",
+        without,
+    ) % {"n": without}
+    others = found.with_packages
+    if not others.total:
+        return said
+    counted = parts.Interval(others.good, others.unknown, others.bad)
+    share = ngettext(
+        "Of %(of)d other host at or above it: %(share)s.",
+        "Of the %(of)d others at or above it: %(share)s.",
+        counted.total,
+    ) % {"of": counted.total, "share": counted.figure}
+    return f"{said} {share}"
+
+
 def counts_of(found: Standing, place: str = "", current: str = "") -> list[parts.Count]:
     """The five results, each opening its hosts."""
     counts, looks = found.counts(), states.table("cmdb.baselineresult")
@@ -182,6 +205,7 @@ def group_baseline(request: HttpRequest, pk: int) -> HttpResponseBase:
         "group": group,
         "listing": listing,
         "interval": interval_of(found),
+        "apart": apart_of(found),
         "counts": counts_of(found, current=request.GET.get("result", "")),
         "baselines": sorted({row.baseline for row in found.hosts if row.baseline}, key=str),
         "oldest": found.oldest_at,

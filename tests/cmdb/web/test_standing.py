@@ -20,7 +20,7 @@ from cmdb.models import Baseline, Discrepancy, Host, HostGroup
 from cmdb.queries import standing
 from patchflow.kernel.models import User
 from tests.cmdb.queries.test_standing import OPENSSL, estate, in_force, scanned
-from tests.factories.cmdb import make_group, make_host
+from tests.factories.cmdb import make_group, make_host, make_package
 from tests.factories.people import Cast
 
 ROWS = re.compile(r"<tbody.*?</tbody>", re.DOTALL)
@@ -147,3 +147,21 @@ def test_pages_ask_no_more_for_more_hosts(cast: Cast, now: datetime) -> None:
                 client(cast.cora).get(place)
         numbers.append(len(queries))
     assert numbers[0] == numbers[1]
+
+
+def test_hosts_that_have_nothing_a_baseline_names_are_told_apart(shop: Any, cast: Cast) -> None:
+    group, baseline, _hosts = shop
+    places = (
+        reverse("cmdb:baseline-detail", args=[baseline.pk]), reverse("cmdb:group-baseline", args=[group.pk]),
+        reverse("cmdb:group-detail", args=[group.pk]),
+    )  # fmt: skip
+    assert all("nothing installed that" not in client(cast.cora).get(place).text for place in places)
+    now = timezone.now()
+    for n in range(2):
+        scanned(make_host(f"bare-{n}", groups=[group]), cast, now, make_package("htop", "1-1"))
+    for place, others in zip(
+        places, ("5 others at or above it: 40.0 to 80.0", *["6 others at or above it: 33.3 to 83.3"] * 2), strict=True
+    ):
+        shown = client(cast.cora).get(place).text
+        assert "2 of them have nothing installed that their baseline names, and so nothing below it." in shown
+        assert f"Of the {others}" in shown, "who never reported has no platform: of a group, yet of no class"
