@@ -27,6 +27,7 @@ from cmdb.web.hosts import who
 from cmdb.web.standing import Below, apart_of, counts_of, hosts_of, interval_of
 from patchflow.kernel import audit, signoffs, workflow
 from patchflow.kernel.blockers import Blocker, english, label_of
+from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 from patchflow.web import parts
 from patchflow.web.accounts import authenticated_at, confirmed
@@ -105,8 +106,8 @@ def baseline_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         "may_sign": _may_sign(baseline, round_, user, now),
         "why_not": signoffs.why_not_sign(round_, baseline, user, at=now) if round_ and round_.is_open else [],
         "interval": interval_of(found),
-        "counts": counts_of(found, current=request.GET.get("result", "")),
         "apart": apart_of(found),
+        "counts": counts_of(found, current=request.GET.get("result", "")),
         "listing": listing,
         "below": Below(_("baseline"), f"baseline={baseline.pk}", found)
         if baseline.state == BaselineState.APPROVED
@@ -326,6 +327,23 @@ def discrepancy_list(request: HttpRequest) -> HttpResponseBase:
     return render(request, "web/list.html", context)
 
 
+OF_MACHINES = (
+    DiscrepancyKind.TWO_HITS,
+    DiscrepancyKind.CLONE,
+    DiscrepancyKind.SAME_FINGERPRINT,
+    DiscrepancyKind.FINGERPRINT_CHANGED,
+)
+"""Those about which machine it is: its machine-id and its key decide."""
+
+
+def _fingerprints(found: Discrepancy, actor: User) -> list[tuple[str, str]]:
+    """Of its hosts that the person may see, in full: what shows whether they are one machine."""
+    if found.kind not in OF_MACHINES:
+        return []
+    hosts = Host.objects.visible_to(actor).filter(pk__in=[pk for pk in (found.host_id, found.other_id) if pk])
+    return [(host.name, host.fingerprint) for host in hosts.order_by("name")]
+
+
 @login_required
 def discrepancy_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
     """A discrepancy, and how it is settled."""
@@ -358,6 +376,7 @@ def discrepancy_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         "verbs": [Verb("settle", _("Settle"), "#settle", False, refused)] if is_open and refused else [],
         "host_url": place,
         "cause": found.get_cause_display() if found.cause else "",
+        "fingerprints": _fingerprints(found, who(request)),
         "timeline": audit.history(found)[:8],
         "crumbs": [parts.Crumb(_("Discrepancies"), reverse("cmdb:discrepancy-list")), parts.Crumb(str(found))],
     }

@@ -308,3 +308,12 @@ def test_scan_page_counts_only_hosts_in_sight(estate: Host, cast: Cast) -> None:
     assert (page.context["total"], page.context["done"]) == (1, 0)
     assert client(cast.ann).post(reverse("cmdb:scan-cancel", args=[run.pk])).status_code == 403
     assert client(mona).post(reverse("cmdb:scan-cancel", args=[run.pk])).status_code == 302
+
+
+def test_a_discrepancy_about_which_machine_it_is_shows_the_fingerprints(estate: Host, cast: Cast) -> None:
+    Host.objects.filter(pk=estate.pk).update(machine_id="ab12" * 8, ssh_host_key="", is_local=True)
+    found = estate.discrepancies.get()
+    shown = client(cast.cora).get(reverse("cmdb:discrepancy-detail", args=[found.pk])).text
+    assert f"{'ab12' * 8}/local" in shown
+    estate.discrepancies.update(kind=DiscrepancyKind.SOURCES_DIFFER)
+    assert "/local" not in client(cast.cora).get(reverse("cmdb:discrepancy-detail", args=[found.pk])).text
