@@ -119,7 +119,9 @@ def _key_step(connection: Connection) -> parts.Next:
 
 def _window_step(opening: Opening | None, waiting: tuple[int, int], at: datetime) -> parts.Next:
     count, security = waiting
-    offered = ngettext("%(n)d update is offered", "%(n)d updates are offered", count) % {"n": count}
+    offered = ngettext("Its package manager offers %(n)d update", "Its package manager offers %(n)d updates", count) % {
+        "n": count
+    }
     if security:
         offered += ", " + ngettext("%(n)d of them for security", "%(n)d of them for security", security) % {
             "n": security

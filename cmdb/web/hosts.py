@@ -132,7 +132,7 @@ def _columns(now: datetime) -> list[Column]:
         Column(_("Facts"), facts, text=lambda h: host_page.freshness(h, now), name="facts"),
         Column(_("Restart"), restart, text=lambda h: h.restart_needed, name="restart"),
         Column(
-            _("Updates"),
+            _("Offered updates"),
             updates,
             numeric=True,
             text=lambda h: getattr(h, "waiting", None),

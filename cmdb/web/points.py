@@ -197,6 +197,9 @@ def _next(point: DistributionPoint, found: PointAnswer, hosts: int, now: datetim
         return parts.Next(_("It is retired: nothing downloads through it."))
     if not hosts:
         detail = _("Put hosts into %(what)s, or say at the point whom else it serves.") % {"what": serves(point)}
+        if found == PointAnswer.SILENT:
+            mend = _("It does not answer: somebody must mend it.")
+            return parts.Next(mend, f"{say(point.check_reason)} " + _("It serves no host in your sight."))
         return parts.Next(_("It serves no host in your sight."), detail)
     served = ngettext("%(n)d host downloads through it.", "%(n)d hosts download through it.", hosts) % {"n": hosts}
     if found == PointAnswer.ANSWERING:
