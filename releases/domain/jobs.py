@@ -168,7 +168,7 @@ def why_not_cancel(job: Job, actor: User) -> list[Blocker]:
 def _has_ended(job: Job) -> list[Blocker]:
     if job.state == JobState.PENDING or job.state in LIVE:
         return []
-    return [Blocker("conflict.state", english("It is %(state)s already.", state=label_of(job)))]
+    return [Blocker("conflict.state", english("It has ended: %(state)s.", state=label_of(job)))]
 
 
 def why_not_look(job: Job, actor: User) -> list[Blocker]:

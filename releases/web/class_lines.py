@@ -42,8 +42,8 @@ def planned_lines(trial: Trial | None) -> list[str]:
     if trial.unknown:
         lines.append(
             ngettext(
-                "Of %(n)d production host that follows the class is not known: nothing is tried for it. Scan it, or say what it is.",
-                "Of %(n)d production hosts that follow the class is not known: nothing is tried for them. Scan them, or say what they are.",
+                "The class of %(n)d later production host is not known: nothing is tried for it. Scan it or say what it is.",
+                "The class of %(n)d later production hosts is not known: nothing is tried for them. Scan them or say what they are.",
                 trial.unknown,
             )
             % {"n": trial.unknown}

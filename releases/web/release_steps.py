@@ -136,7 +136,7 @@ def _window_lines(release: Release, windows: Sequence[Any], now: datetime) -> li
     if release.earliest_at:
         lines.append(_("not before %(when)s") % {"when": words.at(release.earliest_at, now=now)})
     if release.latest_at:
-        lines.append(_("no start from %(when)s on") % {"when": words.at(release.latest_at, now=now)})
+        lines.append(_("starts only before %(when)s") % {"when": words.at(release.latest_at, now=now)})
     return lines
 
 
@@ -146,7 +146,7 @@ def _profile_lines(release: Release) -> list[str]:
         return []
     return [
         str(profile),
-        _("restart %(mode)s, at most %(each)d min per update, %(total)d in all")
+        _("restart %(mode)s, at most %(each)d min per update, %(total)d min in all")
         % {
             "mode": profile.get_restart_display(),
             "each": profile.max_minutes_each,

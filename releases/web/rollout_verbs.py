@@ -31,9 +31,9 @@ from releases.web.rollout_forms import NothingForm, ReasonForm
 from releases.web.rollout_offers import back_verb
 from releases.web.rollout_parts import Tally
 
-
 NAMED = 8
 """Failed hosts that the page before their retry names."""
+
 
 def _actor(request: HttpRequest) -> User:
     assert isinstance(request.user, User)  # noqa: S101  login_required has looked
@@ -284,28 +284,28 @@ def ring_retry(request: HttpRequest, pk: int) -> HttpResponse:
             Reach(failed, ngettext("failed host is tried again", "failed hosts are tried again", failed)),
             Reach(untouched, ngettext("other host stays as it is", "other hosts stay as they are", untouched)),
         ],
-        act=lambda _reason: rings.retry_ring(ring_id=pk, actor=_actor(request), at=timezone.now()),
-    )
-
-
-def _against_retry(ring: Ring, failed: int, request: HttpRequest) -> list[Blocker]:
-    """As `_against`; in a ring that runs its failed hosts are tried again without the ring's own transition."""
-    if request.method == "POST":
-        return []
         then=[
             *_named_with_reason(jobs, _actor(request)),
             _("Each is let through again by its gates: not before its window is open."),
         ],
-    if ring.state != RingState.RUNNING:
-        return _against(ring, "retry", request)
-    refused = failing([capability("rollout.retry")], ring, _actor(request))
-    return refused or ([] if failed else [Blocker("ring.nothing_failed", "No host of this ring has failed.")])
+        act=lambda _reason: rings.retry_ring(ring_id=pk, actor=_actor(request), at=timezone.now()),
+    )
+
+
 def _named_with_reason(jobs: QuerySet[Job], actor: User) -> list[str]:
     """The first of these hosts that the person may see, each with what became of it."""
     rows = jobs.visible_to(actor).select_related("host").order_by("host__name")[:NAMED]  # type: ignore[attr-defined]
     return [f"{job.host.name}: {say(job.reason or job.statement, mixed=True)}" for job in rows]
 
 
+def _against_retry(ring: Ring, failed: int, request: HttpRequest) -> list[Blocker]:
+    """As `_against`; in a ring that runs its failed hosts are tried again without the ring's own transition."""
+    if request.method == "POST":
+        return []
+    if ring.state != RingState.RUNNING:
+        return _against(ring, "retry", request)
+    refused = failing([capability("rollout.retry")], ring, _actor(request))
+    return refused or ([] if failed else [Blocker("ring.nothing_failed", "No host of this ring has failed.")])
 
 
 @login_required
@@ -352,7 +352,7 @@ def job_cancel(request: HttpRequest, pk: int) -> HttpResponse:
             job,
             "job.cancel",
             (JobState.PENDING, *LIVE),
-            english("It is %(state)s already.", state=label_of(job)),
+            english("It has ended: %(state)s.", state=label_of(job)),
             request,
         ),
         reach=[Reach(1, _("host is left out, and is still to be updated"), css="st-warn")],

@@ -61,7 +61,7 @@ class GrantForm(forms.Form):
         label=gettext_lazy("Where"),
         required=False,
         choices=lambda: [("", _("everywhere")), *sorted(access.scopes().items(), key=lambda pair: pair[1])],
-        help_text=gettext_lazy("For a group: only what concerns no hosts but its own."),
+        help_text=gettext_lazy("Of a group: it counts only for what concerns hosts of that group alone."),
     )
 
 

@@ -113,7 +113,7 @@ def test_classes_of_later_rings_are_asked_where_they_can_be_tried_and_said_where
     assert planned_lines(found[0]) == [
         "Before the next ring starts, 1 class of machine that later rings have in production must be tried (1 good host of each).",
         f"1 class cannot be tried, for want of hosts so far: {vmware} × 3. Move a host of it into this ring or an earlier one.",
-        "Of 1 production host that follows the class is not known: nothing is tried for it. Scan it, or say what it is.",
+        "The class of 1 later production host is not known: nothing is tried for it. Scan it or say what it is.",
     ]
     assert [ring.class_hosts for ring in release.planned_rings.all()] == [1, 1, 1]
 

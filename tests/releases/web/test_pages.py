@@ -120,7 +120,7 @@ def test_the_builder_walks_from_rings_to_tests(yard: Yard) -> None:
     assert [(r.name, r.hosts.count()) for r in release.planned_rings.all()] == [("Pilot", 1), ("Rest", 2)]
     assert release.planned_rings.first().hosts.get().host == yard.world.hosts[1]
     planned = text(rex.get(at + "rings/"))
-    assert "Of 2 production hosts that follow the class is not known: nothing is tried for them." in planned
+    assert "The class of 2 later production hosts is not known: nothing is tried for them." in planned
     refused = rex.post(at + "rings/", {**rings, "form-0-class_hosts": "1"})
     assert (refused.status_code, "of 2 hosts there it is not known: scan them" in text(refused)) == (400, True)
     assert rex.get(at + "windows/").status_code == 200
@@ -231,9 +231,7 @@ def test_the_manifest_is_read_and_signed_on_its_page(yard: Yard) -> None:
     manifest = manifest_of(release)
     shown = text(page(yard.cast.gus, "manifest-detail", release.pk, 1))
     assert manifest.digest in shown
-    assert (
-        "Of 2 production hosts that follow the class is not known" in shown
-    )  # the signer sees what nothing is tried for
+    assert "The class of 2 later production hosts is not known" in shown  # the signer sees what nothing is tried for
     assert all(h.name in shown for h in yard.world.hosts)
     assert 'name="verdict"' in shown
     assert 'name="verdict"' not in text(page(yard.cast.rex, "manifest-detail", release.pk, 1))
@@ -366,6 +364,8 @@ def test_a_window_lists_the_work_that_its_edit_reaches(yard: Yard) -> None:
     assert release.number in text(browser(cora).get(reverse("cmdb:window-revise", args=place[1])))
     windows.revise(window_id=yard.window.pk, length_minutes=120, actor=cora, at=yard.at)
     shown = text(browser(cora).get(reverse(place[0], args=place[1])))
+    assert "named revision 1, choose the window again" in shown
+    assert "Nothing of it starts until it is planned again." in shown
 
 
 def test_starting_a_deployment_says_who_comes_first_and_when_and_what_stops_it(yard: Yard) -> None:
@@ -381,5 +381,3 @@ def test_starting_a_deployment_says_who_comes_first_and_when_and_what_stops_it(y
     assert shown[1].startswith("The first start that a window gives: ")
     assert shown[-1].startswith("Freeze “Year end” lets nothing of it start from ")
     assert "Its changes begin. Ring “" in text(page(yard.cast.rex, "release-deploy", release.pk))
-    assert "named revision 1, choose the window again" in shown
-    assert "Nothing of it starts until it is planned again." in shown
