@@ -32,7 +32,7 @@ from patchflow.kernel.blockers import Blocker, here, said
 from patchflow.kernel.enums import Basis, Quorum, Verdict
 from patchflow.kernel.levels import Asked, LevelSpec, able, needed, why_not_ask
 from patchflow.kernel.models import SignOffLevel, SignOffRound, User, Voter
-from patchflow.kernel.roles import all_roles, roles_with
+from patchflow.kernel.roles import all_roles
 from patchflow.kernel.sentences import say
 from patchflow.kernel.signoffs import excluded_of, open_round_of
 from patchflow.web import words
