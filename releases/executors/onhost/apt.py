@@ -75,7 +75,7 @@ class Apt(Manager):
         patience = ["-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10"]
         words = ["apt-get", "update", "-q", "-eany", *patience, *self._fetching]
         try:
-            status, text = run(words, log, seconds=self.lists_within, without=self.aside)
+            status, text = run(words, log, seconds=self.lists_within, without=self.aside, meanwhile=self.meanwhile)
         except subprocess.TimeoutExpired:
             raise Refused("repository_unreachable", "the lists did not come in time", False) from None
         doubtful = re.search(r"^(Err:|W: (Failed to fetch|GPG error|An error occurred|Some index files))", text, re.M)
@@ -83,7 +83,8 @@ class Apt(Manager):
             raise self.meaning(text, "repository_untrusted")
 
     def simulate(self, packages: Packages, archives: str, downgrade: bool, log: str | None = None) -> Plan:
-        status, text = run(install_words(packages, archives, downgrade, "-s"), log, seconds=self.dry_run_within)
+        words = install_words(packages, archives, downgrade, "-s")
+        status, text = run(words, log, seconds=self.dry_run_within, meanwhile=self.meanwhile)
         if status:
             raise self.meaning(text, "impossible")
         return Plan(
@@ -110,7 +111,7 @@ class Apt(Manager):
     def fetch(self, packages: Packages, archives: str, downgrade: bool, log: str, seconds: float) -> None:
         try:
             words = install_words(packages, archives, downgrade, "--download-only", *self._fetching)
-            status, text = run(words, log, seconds=seconds, without=self.aside)
+            status, text = run(words, log, seconds=seconds, without=self.aside, meanwhile=self.meanwhile)
         except subprocess.TimeoutExpired:
             raise Refused("repository_unreachable", "the download did not end in time", False) from None
         if status:

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import look, rpmdb, ways
@@ -73,7 +73,7 @@ class Dnf(Manager):
             patience += [f"--setopt=*.{name}={value}" for name, value in ways.dnf_settings(self.way).items()]
         words = ["dnf", "-y", "makecache", "--refresh", *patience]
         try:
-            status, text = run(words, log, seconds=self.lists_within, without=self.aside)
+            status, text = run(words, log, seconds=self.lists_within, without=self.aside, meanwhile=self.meanwhile)
         except subprocess.TimeoutExpired:
             raise Refused("repository_unreachable", "the lists did not come in time", False) from None
         if status:
@@ -163,7 +163,8 @@ class Dnf(Manager):
         if self._last[0] == wish:
             return self._last[1]
         within = self.dry_run_within if seconds is None else seconds
-        told, _ = self._asked(wish, log, within, shown="dnf: download" if download else "dnf: what would be done")
+        shown = "dnf: download" if download else "dnf: what would be done"
+        told, _ = self._asked(wish, log, within, shown, meanwhile=self.meanwhile)
         if "refused" in told:
             raise self._no(told)
         self._last = (wish, told)
@@ -189,14 +190,19 @@ class Dnf(Manager):
         return self._asked(wish, log, shown="dnf: rehearsal" if test else "dnf: install from the compared files")
 
     def _asked(
-        self, wish: dict[str, Any], log: str | None, seconds: float | None = None, shown: str = ""
+        self,
+        wish: dict[str, Any],
+        log: str | None,
+        seconds: float | None = None,
+        shown: str = "",
+        meanwhile: Callable[[], None] | None = None,
     ) -> tuple[Any, str]:
         """(what the library answered, all that was said). Without an answer it was stopped: that is said too."""
         code = "import sys; sys.dont_write_bytecode = True; sys.path.insert(0, sys.argv[1]); from onhost import solver; solver.main()"
         folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         argv = [python(), "-c", code, folder]
         given = json.dumps(dict(wish, key=os.path.basename(os.path.dirname(log or "")))).encode()
-        status, text = run(argv, log, seconds, given, shown, self.aside)
+        status, text = run(argv, log, seconds, given, shown, self.aside, meanwhile)
         lines = [line for line in text.splitlines() if line.startswith(MARK)]
         if lines:
             told = json.loads(lines[-1][len(MARK) :])

@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import signal
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import look, ways
@@ -19,6 +23,8 @@ if TYPE_CHECKING:  # an older Python over there cannot evaluate these
 
 LISTS, DRY_RUN = 600, 300
 """Seconds that fetching the lists, and asking what would be done, may take at most."""
+EACH, GRACE = 1.0, 5.0
+"""So often somebody looks up while a program runs that may be ended; so long it has to end by itself."""
 
 
 class Refused(Exception):
@@ -59,6 +65,8 @@ class Manager:
     dry_run_within: float = DRY_RUN
     way: dict[str, Any] | None = None
     """The distribution point through which lists and files are fetched; None: as the host itself would."""
+    meanwhile: Callable[[], None] | None = None
+    """Called each second while a program runs that changes nothing: what it raises ends that program."""
 
     def go_through(self, way: dict[str, Any], folder: str) -> None:
         """Fetches through this point from now on; `folder` takes a file of settings where the manager wants one."""
@@ -165,9 +173,10 @@ def run(
     given: bytes = b"",
     shown: str = "",
     without: Iterable[str] = (),
+    meanwhile: Callable[[], None] | None = None,
 ) -> tuple[int, str]:
-    """(exit status, all that was said). With `seconds` the program is killed then: only for what changes nothing. `without`
-    these variables."""
+    """(exit status, all that was said). With `seconds` the program is killed then, with `meanwhile` where that raises: only for
+    what changes nothing. `without` these variables."""
     kept = {name: value for name, value in os.environ.items() if name not in without}
     env = dict(kept, NEEDRESTART_MODE="l", APT_LISTCHANGES_FRONTEND="none", **look.WORDS)
     env.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
@@ -180,10 +189,46 @@ def run(
         file.write(f"\n$ {shown or ' '.join(argv)}\n".encode())
         file.flush()
         start = file.tell()
-        done = subprocess.run(argv, input=given, stdout=file, stderr=file, env=env, timeout=seconds)
+        if meanwhile is None:
+            done = subprocess.run(argv, input=given, stdout=file, stderr=file, env=env, timeout=seconds)
+            status = done.returncode
+        else:
+            status = run_meanwhile(argv, given, seconds, meanwhile, stdout=file, stderr=file, env=env)
     with open(log, "rb") as file:
         file.seek(start)
-        return done.returncode, file.read().decode(errors="replace")
+        return status, file.read().decode(errors="replace")
+
+
+def run_meanwhile(
+    argv: list[str], given: bytes, seconds: float | None, meanwhile: Callable[[], None], **streams: Any
+) -> int:
+    """The exit status of a program that is ended, and whatever it has started, when `meanwhile` raises or its time is over."""
+    until = None if seconds is None else time.monotonic() + seconds
+    with tempfile.TemporaryFile() as words:
+        words.write(given)
+        words.seek(0)
+        child = subprocess.Popen(argv, stdin=words, start_new_session=True, **streams)
+        try:
+            while True:
+                left = EACH if until is None else until - time.monotonic()
+                with suppress(subprocess.TimeoutExpired):
+                    return child.wait(timeout=max(0, min(EACH, left)))
+                meanwhile()
+                if seconds is not None and left <= EACH:
+                    raise subprocess.TimeoutExpired(argv, seconds)
+        finally:
+            if child.returncode is None:
+                end_group(child)
+
+
+def end_group(child: subprocess.Popen[bytes]) -> None:
+    """Ends a program that leads a group of its own, with the whole group."""
+    os.killpg(child.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(timeout=GRACE)
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
 
 
 def first_meaning(meanings: Meanings, text: str, quote: str, otherwise: str) -> Refused:

@@ -129,7 +129,8 @@ class Job:
         if not todo and self.packages:
             return self.end("not_needed", "every package is at its version already", "not_needed")
         self.clear_left()
-        if self.action == "stage":
+        if self.action == "stage":  # what makes room for another job does so at once, not when its download has ended
+            self.manager.meanwhile = self.call_off
             os.makedirs(self.archives, exist_ok=True)
             self.store.want_room(self.files_for(todo), self.archives)
         if self.way:

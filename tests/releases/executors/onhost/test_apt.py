@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from releases.executors.onhost import apt, dnf, packaging
 from releases.executors.onhost.packaging import Plan, Refused
 
+ONE = [{"name": "one", "arch": "", "from_version": "", "to_version": "1.1"}]
 SIMULATION = """\
 Reading package lists...
 Inst acme-app [1.0] (2.0 lab-updates:lab-updates [all]) [acme-lib:amd64 on acme-app:amd64] [acme-lib:amd64 ]
@@ -144,23 +146,50 @@ def test_extra_missing_and_unneeded_files_are_refused(archives: Path) -> None:
     assert code(CHANGES, [artifact]) == "artifact_extra"
 
 
+class Wanted(Exception):
+    """Somebody else wants the host."""
+
+
+def wanted_by_another() -> None:
+    raise Wanted
+
+
+@pytest.mark.parametrize(("make", "program"), [(apt.Apt, "apt-get"), (dnf.Dnf, "dnf")])
+@pytest.mark.parametrize("phase", ["refresh", "simulate", "fetch"])
+def test_what_changes_nothing_is_ended_when_the_host_is_wanted(
+    make: type[packaging.Manager], program: str, phase: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hang(program, tmp_path, monkeypatch)
+    manager, log = make(), str(tmp_path / "log")
+    manager.meanwhile = wanted_by_another
+    asked = {
+        "refresh": lambda: manager.refresh(log),
+        "simulate": lambda: manager.simulate(ONE, str(tmp_path), False, log),
+        "fetch": lambda: manager.fetch(ONE, str(tmp_path), False, log, 20),
+    }
+    began = time.monotonic()
+    with pytest.raises(Wanted):
+        asked[phase]()
+    assert time.monotonic() - began < 10
+
+
+def hang(program: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, first in (("slow", "/bin/sh"), (program, folder / "slow")):  # dnf's library runs on what dnf itself runs on
+        (folder / name).write_text(f"#!{first}\nexec sleep 20\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
 @pytest.mark.parametrize(("make", "program"), [(apt.Apt, "apt-get"), (dnf.Dnf, "dnf")])
 def test_lists_that_do_not_come_in_time_are_given_up(
     make: type[packaging.Manager], program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, first in (
-        ("slow", "/bin/sh"),
-        (program, tmp_path / "slow"),
-    ):  # dnf's library runs on what dnf itself runs on
-        (tmp_path / name).write_text(f"#!{first}\nexec sleep 20\n")
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    hang(program, tmp_path, monkeypatch)
     manager = make()
     assert (manager.lists_within, manager.dry_run_within) == (packaging.LISTS, packaging.DRY_RUN)
     manager.lists_within = manager.dry_run_within = 0.2
     with pytest.raises(Refused, match="the lists did not come in time") as no:
         manager.refresh(str(tmp_path / "log"))
     assert (no.value.code, no.value.permanent) == ("repository_unreachable", False)
-    wanted = [{"name": "one", "arch": "", "from_version": "", "to_version": "1.1"}]
     with pytest.raises(subprocess.TimeoutExpired):
-        manager.simulate(wanted, str(tmp_path), False, str(tmp_path / "log"))
+        manager.simulate(ONE, str(tmp_path), False, str(tmp_path / "log"))

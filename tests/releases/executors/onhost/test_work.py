@@ -5,13 +5,14 @@ import errno
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from releases.executors.onhost.ledger import Ledger, write
-from releases.executors.onhost.packaging import Manager, Plan, Refused
+from releases.executors.onhost.packaging import Manager, Plan, Refused, run
 from releases.executors.onhost.store import Store
 from releases.executors.onhost.work import Job
 
@@ -152,6 +153,45 @@ def test_a_job_without_room_goes_before_what_lies_ready_for_others(tmp_path: Pat
     other.write_bytes(b"for another release")
     staging.go("work")
     assert other.exists(), "a staging takes nobody's files"
+
+
+class Slow(Shelf):
+    """A package manager one of whose programs hangs, and by then somebody wants the host."""
+
+    def __init__(self, phase: str) -> None:
+        super().__init__()
+        self.phase, self.cancel, self.children = phase, lambda: False, ""
+
+    def hang(self, phase: str, log: str | None) -> None:
+        if phase != self.phase:
+            return
+        self.cancel()
+        run(["sh", "-c", f"sleep 60 & echo $! > {self.children}; wait"], log, seconds=60, meanwhile=self.meanwhile)
+
+    def refresh(self, log: str | None = None) -> None:
+        self.hang("refresh", log)
+
+    def simulate(self, packages: Any, archives: str, downgrade: bool, log: str | None = None) -> Plan:
+        self.hang("simulate", log)
+        return super().simulate(packages, archives, downgrade, log)
+
+    def fetch(self, packages: Any, archives: str, downgrade: bool, log: str, seconds: float) -> None:
+        (Path(archives) / "partial" / "one_1.1_all.deb").write_bytes(CONTENT[:5])
+        self.hang("fetch", log)
+
+
+@pytest.mark.parametrize("phase", ["refresh", "simulate", "fetch"])
+def test_a_staging_makes_way_at_once_whatever_hangs(tmp_path: Path, phase: str) -> None:
+    slow = Slow(phase)
+    made = job(tmp_path, slow)
+    slow.cancel, slow.children = made.ledger.cancel, str(tmp_path / "child")
+    began = time.monotonic()
+    made.go("work")
+    assert result(made) == ("cancelled", "cancelled")
+    assert time.monotonic() - began < 20
+    assert left(tmp_path) == []
+    stat = Path(f"/proc/{Path(slow.children).read_text().strip()}/stat")
+    assert not stat.exists() or stat.read_text().split()[2] == "Z", "what the program had started is ended too"
 
 
 def test_what_jobs_left_that_were_cut_off_before_installing_is_thrown_away(tmp_path: Path) -> None:
