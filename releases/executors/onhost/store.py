@@ -70,15 +70,17 @@ class Store:
         return used
 
     def take(self, files: Mapping[str, Mapping[str, Any]]) -> None:
-        """Keeps these compared files, {path: artifact}: all of them, or none."""
+        """Keeps these compared files, {path: artifact}: all of them, or none. What lay here before stays, whatever happens: it was
+        compared when it was given."""
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
         kept = []
         try:
             for path, artifact in files.items():
                 target = self.path_of(artifact)
-                os.utime(path)  # it is kept from now on; the repository wrote it earlier
-                if os.path.exists(target) and os.path.samefile(path, target):
+                if self.has(artifact):
+                    os.utime(target)
                     continue
+                os.utime(path)  # it is kept from now on; the repository wrote it earlier
                 kept += [target + ".new", target]
                 shutil.move(path, target + ".new")
                 os.replace(target + ".new", target)

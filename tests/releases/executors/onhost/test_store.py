@@ -76,6 +76,16 @@ def test_all_are_kept_or_none(store: Store, folder: Path) -> None:
     assert names(store) == []
 
 
+def test_what_lay_there_before_stays_when_the_rest_cannot_be_kept(store: Store, folder: Path) -> None:
+    one, two = file(folder, "one"), file(folder, "two")
+    store.take(dict([one]))
+    one = file(folder, "one")  # as on another disk: given as a copy
+    Path(two[0]).unlink()
+    with pytest.raises(FileNotFoundError):
+        store.take(dict([one, two]))
+    assert names(store) == [f"{one[1]['sha256']}.deb"]
+
+
 def test_too_little_room_is_told_with_the_figures_and_what_lies_there_asks_for_none(store: Store, folder: Path) -> None:
     _path, signed = file(folder, "one")
     store.want_room([signed], str(folder))
