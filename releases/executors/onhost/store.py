@@ -20,10 +20,10 @@ SPARE = 512 << 20
 
 
 class Store:
-    """What earlier stagings left. `suffix`: that of the manager's files."""
+    """What earlier stagings left. `suffix`: that of the manager's files; `spare`: bytes that stay free."""
 
-    def __init__(self, root: str, suffix: str) -> None:
-        self.folder, self.suffix = os.path.join(root, "store"), suffix
+    def __init__(self, root: str, suffix: str, spare: int = SPARE) -> None:
+        self.folder, self.suffix, self.spare = os.path.join(root, "store"), suffix, spare
 
     def path_of(self, artifact: Mapping[str, Any]) -> str:
         return os.path.join(self.folder, artifact["sha256"] + self.suffix)
@@ -43,11 +43,10 @@ class Store:
             return
         apart = os.stat(folder).st_dev != os.stat(self.folder).st_dev
         for place, need in ((folder, sum(a["size"] for a in wanted) if apart else coming), (self.folder, coming)):
-            found = os.statvfs(place)
-            free = found.f_bavail * found.f_frsize
-            if free < need + SPARE:
+            free = free_at(place)
+            if free < need + self.spare:
                 words = "%s has %d MiB free: too few to lay %d MiB ready there and leave %d MiB for the rest"
-                raise Refused("disk_full", words % (place, free >> 20, -(-need >> 20), SPARE >> 20), False)
+                raise Refused("disk_full", words % (place, free >> 20, -(-need >> 20), self.spare >> 20), False)
 
     def give(self, changes: Changes, artifacts: Iterable[Mapping[str, Any]], folder: str) -> int:
         """Puts what these changes need into `folder`, compared; how many files. It takes no room a second time where it can be
@@ -99,10 +98,26 @@ class Store:
                 if name in mine or time.time() - os.path.getmtime(path) > KEEP_STAGED:
                     os.unlink(path)
 
-    def make_room(self, artifacts: Iterable[Mapping[str, Any]]) -> None:
-        """Gives up whatever lies here for others: a job that finds no room goes before one that is still to come."""
-        mine = {os.path.basename(self.path_of(artifact)) for artifact in artifacts}
-        for name in os.listdir(self.folder) if os.path.isdir(self.folder) else ():
+    def make_room(self, artifacts: Iterable[Mapping[str, Any]]) -> str:
+        """Gives up what lies here for others where this very disk is short: a job that finds no room goes before one that is still
+        to come. What was given up, in words."""
+        wanted = list(artifacts)
+        mine = {os.path.basename(self.path_of(artifact)) for artifact in wanted}
+        if not os.path.isdir(self.folder) or free_at(self.folder) >= sum(a["size"] for a in wanted) + self.spare:
+            return ""
+        count = size = 0
+        for name in os.listdir(self.folder):
+            path = os.path.join(self.folder, name)
             if name not in mine:
                 with suppress(OSError):
-                    os.unlink(os.path.join(self.folder, name))
+                    found = os.path.getsize(path)
+                    os.unlink(path)
+                    count, size = count + 1, size + found
+        words = "%d files (%d MiB) that lay ready for other jobs were thrown away, as the disk of %s is short of space"
+        return words % (count, -(-size >> 20), self.folder) if count else ""
+
+
+def free_at(path: str) -> int:
+    """Bytes that are free on the disk of this folder."""
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize

@@ -105,7 +105,8 @@ class Job:
         if self.ledger.stage in BEFORE_INSTALLING:  # they may be what leaves no room for the last words
             shutil.rmtree(self.archives, ignore_errors=True)
             if code == "disk_full" and self.action != "stage":
-                self.store.make_room(self.order.get("artifacts", ()))
+                gone = self.store.make_room(self.order.get("artifacts", ()))
+                message = "; ".join([message.rstrip(". "), gone]) if gone else message
         if outcome != "succeeded":
             message += self.steps.give_back(intact=self.ledger.stage in BEFORE_INSTALLING)
         tail = ""

@@ -105,5 +105,11 @@ def test_too_little_room_is_told_with_the_figures_and_what_lies_there_asks_for_n
 def test_room_is_made_of_what_lies_there_for_others(store: Store, folder: Path) -> None:
     one, two = file(folder, "one"), file(folder, "two")
     store.take(dict([one, two]))
-    store.make_room([one[1]])
+    before = names(store)
+    assert store.make_room([one[1]]) == ""
+    assert names(store) == before, "this disk is not short: to give up files would help nobody"
+
+    store.spare = 1 << 60
+    assert store.make_room([one[1]]).startswith("1 files (1 MiB) that lay ready for other jobs were thrown away")
     assert names(store) == [f"{one[1]['sha256']}.deb"]
+    assert store.make_room([one[1]]) == ""

@@ -141,15 +141,25 @@ def test_a_disk_that_fills_up_meanwhile_leaves_nothing_half_fetched(tmp_path: Pa
 
 
 def test_a_job_without_room_goes_before_what_lies_ready_for_others(tmp_path: Path) -> None:
-    made = job(tmp_path, Shelf(Refused("disk_full", "full", False)), action="install")
-    os.makedirs(made.store.folder)
-    other = Path(made.store.folder) / "other.deb"
+    elsewhere = job(tmp_path, Shelf(Refused("disk_full", "full", False)), action="install")
+    os.makedirs(elsewhere.store.folder)
+    other = Path(elsewhere.store.folder) / "other.deb"
     other.write_bytes(b"for another release")
+    elsewhere.go("work")
+    assert result(elsewhere) == ("refused", "disk_full")
+    assert other.exists(), "another disk is full"
+
+    made = job(tmp_path, Shelf(Refused("disk_full", "full", False)), key="job-2", action="install")
+    made.store.spare = 1 << 60
     made.go("work")
     assert result(made) == ("refused", "disk_full")
+    told = made.ledger.result
+    assert told is not None
+    assert "full; 1 files (1 MiB) that lay ready for other jobs were thrown away" in told["reason"]
     assert not other.exists()
 
-    staging = job(tmp_path, Shelf(Refused("disk_full", "full", False)), key="job-2")
+    staging = job(tmp_path, Shelf(Refused("disk_full", "full", False)), key="job-3", artifacts=[])
+    staging.store.spare = 1 << 60
     other.write_bytes(b"for another release")
     staging.go("work")
     assert other.exists(), "a staging takes nobody's files"
