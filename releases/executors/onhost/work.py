@@ -235,6 +235,9 @@ class Job:
         if self.action == "stage":
             self.store.take(files)
         else:
+            gone = self.store.make_room(self.order["artifacts"])
+            if gone:
+                self.ledger.append("accepted", gone)
             self.manager.rehearse(todo, plan, files, self.downgrade, self.log)
         self.call_off()
         came: dict[str, Any] = {"point": self.way["point"]} if self.way else {}

@@ -165,6 +165,41 @@ def test_a_job_without_room_goes_before_what_lies_ready_for_others(tmp_path: Pat
     assert other.exists(), "a staging takes nobody's files"
 
 
+class Eager(Shelf):
+    """A package manager that installs; what lay in the store by then is written down."""
+
+    def __init__(self, store: Path) -> None:
+        super().__init__()
+        self.store, self.found = store, list[str]()
+
+    def install(self, *given: Any) -> tuple[int, str]:
+        self.found = sorted(os.listdir(self.store))
+        return 1, "no"
+
+    def audit(self) -> str:
+        return ""
+
+    def meaning(self, text: str, otherwise: str = "failed") -> Refused:
+        return Refused(otherwise, text, True)
+
+
+@pytest.mark.parametrize(("spare", "found"), [(0, ["other.deb"]), (1 << 60, [])])
+def test_before_packages_are_unpacked_on_a_short_disk_others_files_make_room(
+    tmp_path: Path, spare: int, found: list[str]
+) -> None:
+    store = tmp_path / "root" / "store"
+    eager = Eager(store)
+    made = job(tmp_path, eager, action="install", restart={"mode": "never"})
+    store.mkdir()
+    (store / "other.deb").write_bytes(b"for another release")
+    made.store.spare = spare
+    made.go("work")
+    assert result(made) == ("failed", "package_state")
+    assert eager.found == found
+    told = [event["message"] for event in made.ledger.events()]
+    assert any("lay ready for other jobs were thrown away" in message for message in told) == (not found)
+
+
 class Slow(Shelf):
     """A package manager one of whose programs hangs, and by then somebody wants the host."""
 
