@@ -193,6 +193,8 @@ class Job:
             try:
                 return self.stage(todo)
             except Refused as no:
+                if no.code in ("disk_full", "locked"):  # nothing that fetching it again would mend
+                    raise
                 self.ledger.append("accepted", "what was staged ahead does not do, so it is fetched: " + no.reason)
                 shutil.rmtree(self.archives, ignore_errors=True)
                 self.manager.refresh(self.log)

@@ -200,6 +200,19 @@ def test_before_packages_are_unpacked_on_a_short_disk_others_files_make_room(
     assert any("lay ready for other jobs were thrown away" in message for message in told) == (not found)
 
 
+@pytest.mark.parametrize(
+    ("code", "asked"),
+    [("disk_full", ["fetch"]), ("locked", ["fetch"]), ("repository_unreachable", ["fetch", "refresh", "fetch"])],
+)
+def test_what_fetching_again_cannot_mend_is_not_fetched_again(tmp_path: Path, code: str, asked: list[str]) -> None:
+    job(tmp_path, Shelf(), key="ahead").go("work")
+    shelf = Shelf(Refused(code, "no", False))
+    made = job(tmp_path, shelf, action="install", refresh=True)
+    made.go("work")
+    assert result(made) == ("refused", code)
+    assert shelf.asked == asked
+
+
 class Slow(Shelf):
     """A package manager one of whose programs hangs, and by then somebody wants the host."""
 
