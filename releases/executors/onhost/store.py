@@ -46,7 +46,11 @@ class Store:
             free = free_at(place)
             if free < need + self.spare:
                 words = "%s has %d MiB free: too few to lay %d MiB ready there and leave %d MiB for the rest"
-                raise Refused("disk_full", words % (place, free >> 20, -(-need >> 20), self.spare >> 20), False)
+                said = words % (place, free >> 20, -(-need >> 20), self.spare >> 20)
+                lie = sum(entry.stat().st_size for entry in os.scandir(self.folder))
+                if lie:
+                    said += "; %d MiB lie ready in %s already" % (-(-lie >> 20), self.folder)
+                raise Refused("disk_full", said, False)
 
     def give(self, changes: Changes, artifacts: Iterable[Mapping[str, Any]], folder: str) -> int:
         """Puts what these changes need into `folder`, compared; how many files. It takes no room a second time where it can be

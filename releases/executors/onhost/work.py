@@ -133,6 +133,7 @@ class Job:
         if self.action == "stage":  # what makes room for another job does so at once, not when its download has ended
             self.manager.meanwhile = self.call_off
             os.makedirs(self.archives, exist_ok=True)
+            self.store.empty(())
             self.store.want_room(self.files_for(todo), self.archives)
         if self.way:
             self.manager.go_through(self.way, self.ledger.folder)

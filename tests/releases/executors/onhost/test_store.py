@@ -95,6 +95,11 @@ def test_too_little_room_is_told_with_the_figures_and_what_lies_there_asks_for_n
         store.want_room([{**signed, "size": free - SPARE // 2}], str(folder))
     assert (no.value.code, no.value.permanent) == ("disk_full", False)
 
+    taken, kept = file(folder, "two", b"x" * (3 << 19))
+    store.take({taken: kept})
+    with pytest.raises(Refused, match=r"; 2 MiB lie ready in \S+/store already"):
+        store.want_room([{**signed, "size": free}], str(folder))
+
     huge = {**signed, "size": free * 2}
     os.makedirs(store.folder, exist_ok=True)
     Path(store.path_of(huge)).touch()

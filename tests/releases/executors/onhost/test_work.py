@@ -13,7 +13,7 @@ import pytest
 
 from releases.executors.onhost.ledger import Ledger, write
 from releases.executors.onhost.packaging import Manager, Plan, Refused, run
-from releases.executors.onhost.store import Store
+from releases.executors.onhost.store import KEEP_STAGED, Store
 from releases.executors.onhost.work import Job
 
 CONTENT = b"the signed bytes"
@@ -119,6 +119,18 @@ def test_without_room_nothing_is_fetched_not_even_lists_and_it_says_what_to_do(t
     assert (told["permanent"], "MiB free" in told["reason"]) == (False, True)
     assert "What to do: free space on the host" in told["reason"]
     assert left(tmp_path) == []
+
+
+def test_what_nobody_came_for_is_given_up_before_room_is_looked_for(tmp_path: Path) -> None:
+    made = job(tmp_path, Shelf(), artifacts=[artifact(1 << 60)])
+    store = Path(made.store.folder)
+    store.mkdir()
+    for name, age in (("old.deb", KEEP_STAGED + 60), ("young.deb", 60)):
+        (store / name).write_bytes(b"for another release")
+        os.utime(store / name, (time.time() - age,) * 2)
+    made.go("work")
+    assert result(made) == ("refused", "disk_full")
+    assert left(tmp_path) == ["young.deb"]
 
 
 def test_an_installation_is_not_asked_for_the_room_of_a_staging(tmp_path: Path) -> None:
