@@ -14,6 +14,7 @@ from .packaging import Refused, sha256
 if TYPE_CHECKING:
     from .packaging import Changes
 
+HALF = ".new"
 KEEP_STAGED = 30 * 86400
 SPARE = 512 << 20
 """So many bytes stay free where files are laid ready: for the lists, and for whatever else the host does until its window."""
@@ -84,9 +85,9 @@ class Store:
                     os.utime(target)
                     continue
                 os.utime(path)  # it is kept from now on; the repository wrote it earlier
-                kept += [target + ".new", target]
-                shutil.move(path, target + ".new")
-                os.replace(target + ".new", target)
+                kept += [target + HALF, target]
+                shutil.move(path, target + HALF)
+                os.replace(target + HALF, target)
         except OSError:
             for name in kept:
                 with suppress(OSError):
@@ -101,6 +102,13 @@ class Store:
             with suppress(OSError):  # a file too many is no reason to lose how the job ended
                 if name in mine or time.time() - os.path.getmtime(path) > KEEP_STAGED:
                     os.unlink(path)
+
+    def clear_half(self) -> None:
+        """Throws away what was being moved here when the host went down: no name of a signed file leads to it."""
+        for name in os.listdir(self.folder) if os.path.isdir(self.folder) else ():
+            if name.endswith(HALF):
+                with suppress(OSError):
+                    os.unlink(os.path.join(self.folder, name))
 
     def make_room(self, artifacts: Iterable[Mapping[str, Any]]) -> str:
         """Gives up what lies here for others where this very disk is short: a job that finds no room goes before one that is still

@@ -217,6 +217,7 @@ class Job:
 
     def clear_left(self) -> None:
         """Throws away what was fetched for jobs that were cut off before they installed anything: nobody comes back for it."""
+        self.store.clear_half()
         cache = os.path.dirname(self.archives)
         for key in os.listdir(cache) if os.path.isdir(cache) else ():
             if key == self.ledger.key or not os.path.isdir(os.path.join(self.ledger.root, "jobs", key)):

@@ -271,6 +271,8 @@ def test_what_jobs_left_that_were_cut_off_before_installing_is_thrown_away(tmp_p
         os.makedirs(gone.archives)
         (Path(gone.archives) / f"{key}.deb").write_bytes(b"half")
     (tmp_path / "cache" / "stranger").mkdir()
+    (tmp_path / "root" / "store").mkdir()
+    (tmp_path / "root" / "store" / "0f.deb.new").write_bytes(b"half")
     job(tmp_path, Shelf(), key="next").go("work")
     assert left(tmp_path) == sorted([f"{artifact()['sha256']}.deb", "torn.deb"]), "its files may still be needed"
     assert (tmp_path / "cache" / "stranger").is_dir()
