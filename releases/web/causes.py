@@ -32,6 +32,7 @@ CAUSES: Final[Mapping[str, Any]] = {
     "repository_unreachable": gettext_lazy("its repository does not answer"),
     "repository_untrusted": gettext_lazy("its repository is not trusted"),
     "restart": gettext_lazy("the restart did not come off"),
+    "slow": gettext_lazy("it did not say in time what would be done"),
     "staged": gettext_lazy("its files are only laid ready"),
     "step_after": gettext_lazy("a step after the installation failed"),
     "step_before": gettext_lazy("a step before the installation failed"),

@@ -22,6 +22,7 @@ ADVICE = {
     "unhealthy": "roll back, or mend the service on the host and look again",
     "step_before": "mend what the step complains of and try again, or leave the host out",
     "step_after": "mend on the host what the step complains of and look again, or roll back",
+    "slow": f"see what keeps the host busy; {AGAIN}",
     "restart": "restart the host by hand and look again",
 }
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import dpkg, look, ways
-from .packaging import Manager, Plan, Refused, first_meaning, run
+from .packaging import Manager, Plan, Refused, first_meaning, run, too_slow
 
 if TYPE_CHECKING:
     from .packaging import Packages
@@ -84,17 +84,23 @@ class Apt(Manager):
 
     def simulate(self, packages: Packages, archives: str, downgrade: bool, log: str | None = None) -> Plan:
         words = install_words(packages, archives, downgrade, "-s")
-        status, text = run(words, log, seconds=self.dry_run_within, meanwhile=self.meanwhile)
+        status, text = self._dry_run(words, log)
         if status:
             raise self.meaning(text, "impossible")
         return Plan(
             {(name, arch): (old or "", new) for name, old, new, arch in INST.findall(text)}, dict(REMOVAL.findall(text))
         )
 
+    def _dry_run(self, words: list[str], log: str | None = None) -> tuple[int, str]:
+        try:
+            return run(words, log, seconds=self.dry_run_within, meanwhile=self.meanwhile)
+        except subprocess.TimeoutExpired:
+            raise too_slow(self.dry_run_within) from None
+
     def announced(self, packages: Packages, archives: str, downgrade: bool) -> list[dict[str, Any]]:
         """The files that would be fetched, by the host's signed lists. What is in `archives` already is not among them."""
         words = install_words(packages, archives, downgrade, "--print-uris", "-qq")
-        status, text = run(words, seconds=self.dry_run_within)
+        status, text = self._dry_run(words)
         if status:
             raise self.meaning(text, "impossible")
         found = []

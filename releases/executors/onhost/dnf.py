@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import look, rpmdb, ways
-from .packaging import Manager, Plan, Refused, first_meaning, run
+from .packaging import Manager, Plan, Refused, first_meaning, run, too_slow
 from .solver import MARK
 
 if TYPE_CHECKING:
@@ -91,10 +91,7 @@ class Dnf(Manager):
         return found
 
     def fetch(self, packages: Packages, archives: str, downgrade: bool, log: str, seconds: float) -> None:
-        try:
-            self._solve(packages, archives, downgrade, log, download=True, seconds=seconds)
-        except subprocess.TimeoutExpired:
-            raise Refused("repository_unreachable", "the download did not end in time", False) from None
+        self._solve(packages, archives, downgrade, log, download=True, seconds=seconds)
 
     def identity(self, path: str) -> tuple[str, ...]:
         status, fields, words = look.say(["rpm", "-qp", "--nosignature", "--qf", rpmdb.ROW, path])
@@ -164,7 +161,12 @@ class Dnf(Manager):
             return self._last[1]
         within = self.dry_run_within if seconds is None else seconds
         shown = "dnf: download" if download else "dnf: what would be done"
-        told, _ = self._asked(wish, log, within, shown, meanwhile=self.meanwhile)
+        try:
+            told, _ = self._asked(wish, log, within, shown, meanwhile=self.meanwhile)
+        except subprocess.TimeoutExpired:
+            if download:
+                raise Refused("repository_unreachable", "the download did not end in time", False) from None
+            raise too_slow(within) from None
         if "refused" in told:
             raise self._no(told)
         self._last = (wish, told)

@@ -35,6 +35,11 @@ class Refused(Exception):
         self.code, self.reason, self.permanent = code, reason, permanent
 
 
+def too_slow(seconds: float) -> Refused:
+    """A manager that does not say in time what it would do: the host is busy, or its lists lie on a slow disk."""
+    return Refused("slow", f"it did not say within {seconds:g} s what would be done", False)
+
+
 def said_with_way(no: Refused, way: dict[str, Any] | None) -> Refused:
     """Of what came, or did not come, through a point it is told through which."""
     if not way or not no.code.startswith(("repository_", "artifact_")):

@@ -191,5 +191,12 @@ def test_lists_that_do_not_come_in_time_are_given_up(
     with pytest.raises(Refused, match="the lists did not come in time") as no:
         manager.refresh(str(tmp_path / "log"))
     assert (no.value.code, no.value.permanent) == ("repository_unreachable", False)
-    with pytest.raises(subprocess.TimeoutExpired):
+    with pytest.raises(Refused, match="it did not say within 0.2 s what would be done") as no:
         manager.simulate(ONE, str(tmp_path), False, str(tmp_path / "log"))
+    assert (no.value.code, no.value.permanent) == ("slow", False)
+    with pytest.raises(Refused, match="it did not say within 0.2 s") as no:
+        manager.announced(ONE, str(tmp_path), False)
+    assert no.value.code == "slow"
+    with pytest.raises(Refused, match="the download did not end in time") as no:
+        manager.fetch(ONE, str(tmp_path), False, str(tmp_path / "log"), 0.2)
+    assert no.value.code == "repository_unreachable"
