@@ -403,7 +403,7 @@ def _open_points(rfc: RFC, changed: list[Any]) -> list[Statement]:
     said = _("%(n)d fields") % {"n": len(changed)} if changed else _("nothing")
     found.append(Statement("st-bad" if changed else "st-good", _("Changed since this round opened"), said))
     if rfc.way_back == WayBack.NONE and rfc.back_out_plan.strip():
-        said = _("A back-out plan is written, but no way back is chosen: no release will carry it out.")
+        said = _("A back-out plan is written, but no way back is promised: its release may go without one.")
         found.append(Statement("st-warn", said))
     if before:
         found.append(Statement("st-open", _("Revisions before it"), str(before)))

@@ -197,7 +197,7 @@ def test_a_back_out_plan_without_a_way_back_is_an_open_point(world: World) -> No
     rfc = made.awaiting(world, way_back="none")
     page, said = (
         reverse("changes:board-item", args=[made.round_of(rfc).pk]),
-        "A back-out plan is written, but no way back",
+        "A back-out plan is written, but no way back is promised: its release may go without one.",
     )
     assert said in as_(world.cast.sam).get(page).text
     RFC.objects.filter(pk=rfc.pk).update(way_back="reinstall_previous")
