@@ -12,7 +12,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from changes.domain import change_models, dossiers, meetings
-from changes.models import RFC, SoftwareUpdate
+from changes.models import RFC, Meeting, SoftwareUpdate
 from changes.queries.board import versions_before
 from cmdb.models import Installation
 from patchflow.kernel.models import SignOff, SignOffLevel, SignOffRound, Substitution, User
@@ -225,6 +225,9 @@ def test_of_vote_and_meeting_the_page_says_which_counts(world: World) -> None:
     assert "What counts is the end of the vote:" in mia.get(page).text
     SignOffLevel.objects.filter(pk=level.pk).update(deadline_at=meeting.starts_at - timedelta(minutes=1))
     assert "The vote ends before the meeting:" in mia.get(page).text
+    assert "The vote ends" not in as_(world.cast.sam).get(page).text, "another level is asked"
+    Meeting.objects.filter(pk=meeting.pk).update(state="in_session")
+    assert "The vote ends before the meeting:" not in mia.get(page).text, "it was opened early"
 
 
 def test_risk_and_way_back_stand_above_the_way_to_the_vote(world: World) -> None:
