@@ -166,7 +166,7 @@ def _freezes(rfc: RFC, slots: list[ChangeSlot], fit: Fit, *, at: datetime) -> li
             last=f"{freeze.ends_at:%d %b %Y %H:%M}",
         )
         what = english("stands over a slot of it") if slots else english("delays it")
-        if not slots and _is_late(freeze, rfc, fit):
+        if not slots and _is_late(freeze, fit):
             what = english("delays only what is left to do by then")
         sentence = english(
             "Freeze “%(name)s”, %(when)s, lets no %(kind)s change start and %(what)s.",
@@ -179,11 +179,9 @@ def _freezes(rfc: RFC, slots: list[ChangeSlot], fit: Fit, *, at: datetime) -> li
     return found
 
 
-def _is_late(freeze: FreezeWindow, rfc: RFC, fit: Fit) -> bool:
-    """Whether the freeze begins when the change should have started, or when each of its hosts has had a window."""
-    should = rfc.start_by is not None and freeze.starts_at >= rfc.start_by
-    could = bool(fit.fits) and not fit.unfit and max(fit.fits.values()) < freeze.starts_at
-    return should or could
+def _is_late(freeze: FreezeWindow, fit: Fit) -> bool:
+    """Whether the freeze begins when each host of the change has had a window."""
+    return bool(fit.fits) and not fit.unfit and max(fit.fits.values()) < freeze.starts_at
 
 
 # --- the same and related items ----------------------------------------------------------------------------------------
