@@ -77,7 +77,9 @@ def clock_entries(*, actor: User, since: datetime, until: datetime, at: datetime
                 starts_at=rfc.start_by,
                 ends_at=rfc.start_by,
                 url=rfc.get_absolute_url(),
-                detail=_("missed: it has not started") if rfc.start_by < at else _("by then it must have started"),
+                detail=_("missed: production has not begun")
+                if rfc.start_by < at
+                else _("by then it must have started"),
                 missed=rfc.start_by < at,
             )
 

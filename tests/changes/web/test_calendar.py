@@ -101,7 +101,7 @@ def test_a_start_by_date_that_is_over_is_called_missed_until_the_change_has_star
         assert (over.number in page, ahead.number in page, begun.number in page) == (True, True, False), view
         assert page.count("<b>missed</b>") == (view != "list"), view
     assert page.count("missed: today") == 1
-    assert page.count("missed: it has not started") == 1
+    assert page.count("missed: production has not begun") == 1
     assert page.count("by then it must have started") == 1
 
 
