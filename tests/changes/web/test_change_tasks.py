@@ -76,6 +76,7 @@ def test_who_may_not_add_a_task_is_told_who_may(world: World) -> None:
     assert "This needs the role" in page[page.index(told) :][:120]
     assert told not in as_(world.cast.ann).get(rfc.get_absolute_url()).text
     holds.place(rfc_id=rfc.pk, reason="The vendor is silent.", actor=world.cast.che, at=world.at)
+    assert f"{told}On hold by che: The vendor is silent." in as_(world.cast.ann).get(rfc.get_absolute_url()).text
     ended = made.rejected(world)
     assert told not in as_(world.cast.aud).get(ended.get_absolute_url()).text
 
