@@ -6,13 +6,13 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from changes.enums import RFCState
 from changes.models import RFC, BreakGlass, RFCTarget
 from changes.queries.applicability import hosts_missing
 from cmdb.models import Host
-from patchflow.kernel.enums import RoundState, Verdict
+from patchflow.kernel.enums import Outcome, RoundState, Verdict
 from patchflow.kernel.errors import NotAllowed
 from patchflow.kernel.integrity import difference, plain
 from patchflow.kernel.models import AuditEntry, RoleGrant, SignOff, SignOffRound, User
@@ -131,8 +131,13 @@ def running_clocks(rfc_ids: Collection[int]) -> list[int]:
 
 
 def history_of(rfc: RFC) -> QuerySet[AuditEntry]:
-    """The entries about the RFC and about its rounds, newest first. That a round was opened the RFC's own entry says."""
+    """The entries about the RFC and about its rounds, newest first. That a round was opened the RFC's own entry says, where the
+    asking moved it on; a suspended one stays where it is, and has none."""
     rounds = [str(pk) for pk in rounds_of(rfc).values_list("pk", flat=True)]
     about = Q(object_type=rfc._meta.label_lower, object_id=str(rfc.pk))
-    theirs = Q(object_type="kernel.signoffround", object_id__in=rounds) & ~Q(verb="signoff.round.opened")
+    asked = AuditEntry.objects.filter(about, verb="change.rfc.approval_requested", outcome=Outcome.DONE)
+    said = asked.filter(effective_at=OuterRef("effective_at"), actor=OuterRef("actor"))
+    theirs = Q(object_type="kernel.signoffround", object_id__in=rounds) & ~(
+        Q(verb="signoff.round.opened") & Exists(said)
+    )
     return AuditEntry.objects.filter(about | theirs).order_by("-id")

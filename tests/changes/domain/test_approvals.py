@@ -11,6 +11,7 @@ from changes.models import RFC
 from changes.queries.authorization import authorization_for
 from changes.queries.board import why_not
 from changes.queries.holds import hold_blocker
+from changes.queries.rfcs import history_of
 from patchflow.kernel import audit, signoffs, workflow
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import AuditEntry, SignOffRound
@@ -290,9 +291,12 @@ def test_suspended_goes_on_with_a_new_round_on_the_rest(world: World) -> None:
     done = world.hosts[0]
     scope.record_outcomes(rfc_id=rfc.pk, outcomes={done.pk: "done"}, actor=world.cast.bot, at=world.at)
     rfcs.lapse(rfc_id=rfc.pk, reason="superseded", actor=world.cast.che, at=world.at)
-    round_ = approvals.request_approval(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
+    later = world.at + timedelta(hours=1)
+    round_ = approvals.request_approval(rfc_id=rfc.pk, actor=world.cast.che, at=later)
     assert state_of(rfc) == "suspended"
     assert {t["host"] for t in round_.document["targets"]} == {h.pk for h in world.hosts[1:]}
+    told = [entry.object_id for entry in history_of(rfc) if entry.verb == "signoff.round.opened"]
+    assert told == [str(round_.pk)], "nothing else of its history tells it; the first round its own entry tells"
     made.approve(rfc, world.cast.sam, world.cast.cal, world.cast.mia, at=world.at)
     assert state_of(rfc) == "implementing"
     assert authorization_for(rfc_id=rfc.pk, at=world.at).valid
