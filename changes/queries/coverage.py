@@ -131,5 +131,5 @@ def _line(place: tuple[str, str], hosts: int, feeds: list[Feed], at: datetime) -
         as_of=max(times, default=None),
         advisories=advisories,
         fresh=bool(fresh),
-        held=tuple(feed.name for feed in counted if standing_of(feed, at=at) == "held"),
+        held=tuple(feed.name for feed in speaking if standing_of(feed, at=at) == "held"),
     )

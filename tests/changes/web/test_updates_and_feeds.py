@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from changes.enums_identify import AppliesVerdict, FeedRunState, Response, UpdateClass
 from changes.models import RFC, Advisory, Feed, FeedRun, RFCUpdate, SoftwareUpdate
+from changes.queries.coverage import coverage
+from cmdb.models import Host
 from patchflow.web import states
 from tests.factories import changes as made
 from tests.factories import identify as make
@@ -111,6 +114,23 @@ def test_what_is_known_is_not_called_good_while_a_feed_is_held(
         shown = page(cast.ann).get(where)
         assert said in shown.content.decode()
         assert [one.css for one in shown.context["coverage"]] == ["st-warn"]
+    host = page(cast.ann).get(reverse("cmdb:host-detail", args=[Host.objects.get(name="web-2").pk])).content.decode()
+    panel = host[host.index('id="h-host-updates"') :].partition("</section>")[0]
+    assert said in panel
+    assert "st-warn" in panel
+    assert "st-good" not in panel
+
+
+def test_a_held_feed_is_named_although_another_is_fresh(
+    update: SoftwareUpdate, feed: Feed, cast: Cast, at: datetime
+) -> None:
+    feed.refresh_from_db()
+    make.make_feed(cast.sam, at=at, name="Mirror")
+    Feed.objects.filter(name="Mirror").update(covers=feed.covers, last_good_at=at)
+    Feed.objects.filter(pk=feed.pk).update(last_good_at=at - timedelta(days=90))
+    FeedRun.objects.create(feed=feed, state="held", requested_by=cast.sam, requested_at=at)
+    (line,) = [one for one in coverage(at=at) if one.feeds]
+    assert (line.fresh, line.feeds, line.held) == (True, ("Mirror",), (feed.name,))
 
 
 def test_what_an_update_is_about_stands_before_its_hosts_in_short(update: SoftwareUpdate, cast: Cast) -> None:
