@@ -200,6 +200,7 @@ def page_of(update: SoftwareUpdate, *, actor: User, now: datetime, verdict: str 
         "vulnerability_count": vulnerabilities_of(update).count(),
         "advisories": advisories,
         "further_advisories": advisories[1:],
+        "further_count": advisories_of(update).count() - 1,
         "responses": list(update.responses.select_related("decided_by")[:5]),
         "may_respond": not failing([may_respond], update, actor),
         "clock": _clock(update),

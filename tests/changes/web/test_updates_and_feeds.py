@@ -133,6 +133,16 @@ def test_a_held_feed_is_named_although_another_is_fresh(
     assert (line.fresh, line.feeds, line.held) == (True, ("Mirror",), (feed.name,))
 
 
+def test_of_many_notices_all_are_counted(update: SoftwareUpdate, cast: Cast) -> None:
+    first = update.advisories.get()
+    for n in range(11):
+        more = Advisory.objects.get(pk=first.pk)
+        more.pk, more.advisory_id = None, f"DSA-9-{n}"
+        more.save(force_insert=True)
+        update.announced_by.create(advisory=more)
+    assert "11 more notices name it" in page(cast.ann).get(f"/updates/{update.pk}/").content.decode()
+
+
 def test_what_an_update_is_about_stands_before_its_hosts_in_short(update: SoftwareUpdate, cast: Cast) -> None:
     long = " ".join(f"word{n}" for n in range(80))
     first = update.advisories.get()
