@@ -30,6 +30,7 @@ from patchflow.kernel.hands import acted
 from patchflow.kernel.models import AuditEntry, User
 from patchflow.kernel.rules import capability, failing
 from patchflow.kernel.sentences import say
+from patchflow.kernel.workflow import why_not
 from patchflow.notices.models import Delivery
 from patchflow.web import words
 from patchflow.web.parts import Todo
@@ -194,7 +195,8 @@ def _delays(actor: User, at: datetime) -> list[Todo]:
 
 
 def _to_break(actor: User, at: datetime) -> list[Todo]:
-    """Emergencies for which somebody asks a second person to break the glass."""
+    """Emergencies for which somebody asks a second person to break the glass, where `actor` can: who wrote it, or who asks by
+    another door, cannot; nor can anybody while it is on hold or its risk is not known. Some queries for each; they are few."""
     if not actor.holds_somewhere("rfc.break_glass"):
         return []
     rows = BreakGlass.objects.filter(
@@ -202,6 +204,8 @@ def _to_break(actor: User, at: datetime) -> list[Todo]:
         withdrawn_at__isnull=True,
         rfc__in=RFC.objects.visible_to(actor).filter(state__in=BEFORE),
     ).exclude(Q(asked_by=actor) | Q(rfc__requested_by=actor))
+    asked = rows.select_related("rfc", "asked_by").order_by("asked_at")[:WAITING]
+    can = (g for g in asked if not why_not(g.rfc, "break_glass", actor=actor, at=at))
     return [
         Todo(
             "st-bad",
@@ -213,7 +217,7 @@ def _to_break(actor: User, at: datetime) -> list[Todo]:
             button=_("Decide"),
             section=_("To decide"),
         )
-        for g in rows.select_related("rfc", "asked_by").order_by("asked_at")[:MANY]
+        for g in islice(can, MANY)
     ]
 
 

@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from changes.domain import approvals, holds, revisions, risk
-from changes.models import RFC, BreakGlass, Feed
+from changes.models import RFC, BreakGlass, Feed, RFCRevision
 from cmdb.models import Host
 from patchflow.kernel.models import RoleGrant, User
 from patchflow.kernel.numbers import next_number
@@ -158,6 +158,30 @@ def test_who_may_break_the_glass_sees_that_somebody_asks_for_it(cast: Cast, now:
     assert not [t for t in waiting_for(cast.che, at=now) if "glass" in t.act], "no role of theirs breaks it"
     BreakGlass.objects.update(withdrawn_at=now)
     assert not [t for t in waiting_for(cast.cal, at=now) if "glass" in t.act]
+
+
+def test_home_asks_nobody_to_break_a_glass_that_they_would_be_refused(cast: Cast, now: datetime) -> None:
+    world = make_world(cast, now)
+    rfc = glass_asked(world)
+
+    def asked() -> bool:
+        return any("glass" in todo.act for todo in waiting_for(cast.cal, at=now))
+
+    assert asked()
+    held = holds.place(rfc_id=rfc.pk, reason="The vendor looks at it.", actor=cast.che, at=now)
+    assert not asked(), "it is on hold"
+    holds.resume(rfc_id=rfc.pk, actor=cast.che, at=now)
+    assert (held.pk, asked()) == (held.pk, True)
+    RFC.objects.filter(pk=rfc.pk).update(implementation_plan="Another.")
+    assert not asked(), "it was asked for another version"
+    RFC.objects.filter(pk=rfc.pk).update(implementation_plan=rfc.implementation_plan)
+    assert asked()
+    group = make_group("elsewhere", at=now)
+    RoleGrant.objects.filter(user=cast.cal).update(scope=f"group:{group.pk}")
+    assert not [t for t in waiting_for(User.objects.get(pk=cast.cal.pk), at=now) if "glass" in t.act]
+    RoleGrant.objects.filter(user=cast.cal).update(scope="")
+    RFCRevision.objects.create(rfc=rfc, number=1, by=cast.cal, at=now, digest_before="0" * 64, digest_after="0" * 64)
+    assert not asked(), "they wrote it"
 
 
 def an_open_review(rfc: RFC, cast: Cast, opened: datetime) -> PostImplementationReview:
