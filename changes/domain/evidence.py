@@ -15,7 +15,7 @@ from patchflow.kernel.hands import acted
 from patchflow.kernel.models import AuditEntry, User
 from patchflow.kernel.rules import capability, failing
 
-Hands = Callable[..., set[int]]
+Hands = Callable[..., dict[int, set[int]]]
 HANDS: list[Hands] = []
 CARRIED_OUT = ("change.rfc.begun", "change.rfc.implemented", "change.rfc.stopped")
 JUDGED = (EvidenceKind.REVIEW, EvidenceKind.READINESS)
@@ -25,7 +25,7 @@ OF_SYSTEM = (EvidenceKind.PLAN_REHEARSAL,)
 
 
 def hands(function: Hands) -> Hands:
-    """Registers who else carried one of some RFCs out (releases: who started or ended a deployment of one); called with them all."""
+    """Registers who else carried some RFCs out, by RFC (releases: who started or ended a deployment of one); called with them all."""
     if function not in HANDS:
         HANDS.append(function)
     return function
@@ -84,16 +84,24 @@ def not_independent(rfc: RFC, kind: str, actor: User) -> list[Blocker]:
 def carriers(*rfcs: RFC) -> set[int]:
     """Who carried out any of these changes: began, ended or stopped it, by whichever door, or is of those that `hands` names.
     They do not review it. A fixed number of queries."""
+    return set().union(*carriers_of_each(*rfcs).values())
+
+
+def carriers_of_each(*rfcs: RFC) -> dict[int, set[int]]:
+    """RFC → who carried it out (`carriers`). A fixed number of queries."""
     done = AuditEntry.objects.filter(
         object_type=RFC._meta.label_lower,
         object_id__in=[str(rfc.pk) for rfc in rfcs],
         verb__in=CARRIED_OUT,
         outcome=Outcome.DONE,
     )
-    found = set(done.values_list("actor_id", flat=True))
+    found: dict[int, set[int]] = {rfc.pk: set() for rfc in rfcs}
+    for pk, actor_id in done.values_list("object_id", "actor_id").distinct():
+        found[int(pk)].add(actor_id)
     for function in HANDS:
-        found |= function(*rfcs)
-    return found - {None}
+        for rfc_id, people in function(*rfcs).items():
+            found[rfc_id] |= people
+    return {rfc_id: people - {None} for rfc_id, people in found.items()}
 
 
 def _too_early(rfc: RFC) -> list[Blocker]:

@@ -86,28 +86,32 @@ def tasks_are_done(rfc: RFC, *, actor: User, at: datetime, facts: Facts) -> list
 @excludes
 def who_carried_it_out(rfc: RFC) -> dict[int, str]:
     """Whoever carried out a part of the change does not decide about its rest (law 1)."""
-    return dict.fromkeys(hands_of(rfc), "You carried out a part of this change; somebody else decides about it.")
+    return dict.fromkeys(
+        hands_of(rfc).get(rfc.pk, ()), "You carried out a part of this change; somebody else decides about it."
+    )
 
 
 @evidence.hands
-def hands_of(*rfcs: RFC) -> set[int]:
-    """Who began or finished a task of their implementation, by the trail: a task that is opened again forgets them, and one that was
+def hands_of(*rfcs: RFC) -> dict[int, set[int]]:
+    """RFC → who began or finished a task of its implementation, by the trail: a task that is opened again forgets them, and one that was
     moved to another stage since was of the implementation then. Who only declared one not needed did nothing. Two queries at
     most."""
     tasks = ChangeTask.objects.filter(rfc__in=rfcs).order_by()
-    stages = {str(pk): stage for pk, stage in tasks.values_list("pk", "stage")}
+    stages, owners = {}, {}
+    for task_id, stage, rfc_id in tasks.values_list("pk", "stage", "rfc_id"):
+        stages[str(task_id)], owners[str(task_id)] = stage, rfc_id
     if not stages:
-        return set()
+        return {}
     entries = AuditEntry.objects.filter(
         object_type=ChangeTask._meta.label_lower, object_id__in=list(stages), verb__in=TOLD_BY, outcome=Outcome.DONE
     )
-    found = set()
+    found: dict[int, set[int]] = {}
     for pk, verb, actor_id, detail in entries.order_by("-pk").values_list("object_id", "verb", "actor_id", "detail"):
         if verb == REVISED:
             stages[pk] = detail["changed"].get("stage", [stages[pk]])[0]  # what it was before
         elif stages[pk] == TaskStage.IMPLEMENTATION:
-            found.add(actor_id)
-    return found - {None}
+            found.setdefault(owners[pk], set()).add(actor_id)
+    return found
 
 
 # --- what is overdue ----------------------------------------------------------------------------------------------------

@@ -44,8 +44,14 @@ def acts_for(actor: User, *, until: datetime | None = None) -> set[int]:
 
 def acted(actor: User, ids: Iterable[int | None]) -> bool:
     """Whether `actor` is one of these (None: nobody), acts for one of them, or one of these acted for the actor."""
+    return bool(acted_as(actor, ids))
+
+
+def acted_as(actor: User, ids: Iterable[int | None]) -> set[int]:
+    """Those of `ids` whose acts count as the actor's own (`acted`): for many sets at once. Two queries at most."""
     own, known = acts_for(actor), {pk for pk in ids if pk is not None}
-    return not own.isdisjoint(known) or not own.isdisjoint(holders_of(known))
+    told = holders_of(known)
+    return (known & own).union(*(told.get(person, ()) for person in own))
 
 
 def with_holders(excluded: Mapping[int, str]) -> dict[int, str]:

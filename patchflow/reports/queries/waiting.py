@@ -14,7 +14,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
-from changes.domain.evidence import carriers
+from changes.domain.evidence import carriers_of_each
 from changes.domain.glass import BEFORE
 from changes.enums import EvidenceKind, RFCKind, RFCState
 from changes.models import RFC, BreakGlass, ChangeTask, Evidence
@@ -26,9 +26,8 @@ from changes.queries.updates import undecided
 from cmdb.enums import DiscrepancyState
 from cmdb.models import Discrepancy, Host
 from patchflow.kernel.enums import Outcome
-from patchflow.kernel.hands import acted
+from patchflow.kernel.hands import acted_as
 from patchflow.kernel.models import AuditEntry, User
-from patchflow.kernel.rules import capability, failing
 from patchflow.kernel.sentences import say
 from patchflow.kernel.workflow import why_not
 from patchflow.notices.models import Delivery
@@ -44,13 +43,14 @@ from releases.models import (
     Job,
     PeriodicAction,
     PeriodicReview,
+    PlannedHost,
     PostImplementationReview,
     Release,
+    ReleaseRFC,
     Representative,
     Ring,
     Rollout,
 )
-from releases.rules import not_carrier
 
 MANY = 8
 """How many of each kind are shown; the rest is behind "all"."""
@@ -424,17 +424,24 @@ def _reviews(actor: User, at: datetime) -> list[Todo]:
 
 
 def _completable(actor: User) -> Iterator[PostImplementationReview]:
-    """The longest open first. A fixed number of queries for who has carried out nothing and reviews everywhere; otherwise some
-    for each review, until enough are found."""
+    """The longest open first. A fixed number of queries."""
     if not actor.holds_somewhere("review.complete"):
         return
     rows = PostImplementationReview.objects.visible_to(actor).filter(state=ReviewState.OPEN)
+    if actor.scopes_for("review.complete") is not None:
+        planned = PlannedHost.objects.filter(release=OuterRef("release"))
+        beyond = planned.exclude(host__in=Host.objects.within(actor, "review.complete"))
+        rows = rows.filter(Exists(planned), ~Exists(beyond))
     rows = rows.exclude(release__started_by=actor).select_related("release").order_by("opened_at")
     open_ = list(rows[:WAITING])
-    rules = [capability("review.complete")]
-    if acted(actor, carriers(*RFC.objects.filter(release_links__release__review__in=open_).only("pk").distinct())):
-        rules.append(not_carrier)
-    yield from (review for review in open_ if not failing(rules, review, actor))
+    links = ReleaseRFC.objects.filter(release__in=[review.release_id for review in open_]).select_related("rfc")
+    carried: dict[int, set[int | None]] = {review.release_id: {review.release.started_by_id} for review in open_}
+    rfcs = {link.rfc_id: link.rfc for link in links}
+    hands = carriers_of_each(*rfcs.values())
+    for link in links:
+        carried[link.release_id] |= hands[link.rfc_id]
+    own = acted_as(actor, set().union(*carried.values()))
+    yield from (review for review in open_ if own.isdisjoint(carried[review.release_id]))
 
 
 def _periodic(actor: User, at: datetime) -> list[Todo]:

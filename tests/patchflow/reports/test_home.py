@@ -216,6 +216,22 @@ def test_a_review_stands_on_home_behind_many_that_one_may_not_complete(cast: Cas
     assert len([t for t in waiting_for(cast.che, at=now) if t.act == "Review"]) == MANY
 
 
+def test_reviews_ask_the_database_as_often_for_many_as_for_few(cast: Cast, now: datetime) -> None:
+    rex, his = cast.rex, implementing(make_world(cast, now))
+    RoleGrant.objects.create(user=rex, role="change_manager")
+    mara = make_user("mara", "change_manager", scope=f"group:{his.targets.first().host.memberships.first().group_id}")
+    counts: dict[str, list[int]] = {"rex": [], "mara": []}
+    for more in (1, 6):
+        for n in range(more):
+            an_open_review(his, cast, now - timedelta(days=n))
+        for person in (rex, mara):
+            waiting_for(person, at=now)
+            with CaptureQueriesContext(connection) as seen:
+                waiting_for(person, at=now)
+            counts[person.username].append(len(seen))
+    assert {name: two - one for name, (one, two) in counts.items()} == {"rex": 0, "mara": 0}
+
+
 def test_who_has_no_role_is_told_so_and_offered_nothing(cast: Cast, client: Client) -> None:
     for person, told in ((cast.eve, True), (cast.root, True), (cast.ann, False)):
         client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
