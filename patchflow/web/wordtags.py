@@ -173,9 +173,10 @@ def symbol(css: str) -> SafeString:
 
 @register.filter
 def place(where: str | None) -> str:
-    """In which place of the menu an address of this site lies; empty for one that lies in none."""
+    """In which place of the menu an address of this site lies; empty for one that lies in none, or on another site."""
     try:
-        name = resolve(urlsplit(str(where or "")).path).view_name
+        parts = urlsplit(str(where or ""))
+        name = "" if parts.netloc else resolve(parts.path).view_name
     except (Resolver404, ValueError):
         return ""
     return str(next((one.label for one in nav.places if one.covers(name)), ""))

@@ -288,6 +288,8 @@ def test_a_reason_says_to_which_place_its_link_leads(rendered: Render) -> None:
     assert '<a href="/changes/rfcs/7/">Go there: Changes</a>' in html
     assert '<a href="#approvals">Go there</a>' in html
     assert html.count("Go there") == 2
+    away = rendered("{% reasons r %}", r=[Blocker("a.b", "One.", where="https://example.org/changes/rfcs/7/")])
+    assert ">Go there</a>" in away, "no place of this site is named for one of another"
 
 
 def test_an_empty_timeline_and_difference_say_so(rendered: Render) -> None:
