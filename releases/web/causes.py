@@ -8,6 +8,8 @@ from typing import Any, Final
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from releases.executors.onhost.advice import TO_DO
+
 CAUSES: Final[Mapping[str, Any]] = {
     "artifact_extra": gettext_lazy("its repositories offer other files than those signed"),
     "artifact_mismatch": gettext_lazy("a file is not the one that was signed"),
@@ -47,11 +49,18 @@ CAUSES: Final[Mapping[str, Any]] = {
 """Code of an executor, or of the work on a job → what it says."""
 ADVICE: Final[Mapping[str, Any]] = {
     "package_state": gettext_lazy(
-        "Read in the log of the host what the package said, mend that on the host (on Debian: dpkg --configure -a), then retry the host."
+        "Roll back, or bring a repaired version; if mended on the host (on Debian: dpkg --configure -a), retry it. The log tells more."
     ),
-    "unfinished": gettext_lazy("Finish it on the host (on Debian: dpkg --configure -a), then retry the host."),
+    "unfinished": gettext_lazy(
+        "Finish it on the host (on Debian: dpkg --configure -a), or let a person decide to; then it is tried again by itself."
+    ),
 }
-"""Code → what a person does about it, where the cause itself does not say it."""
+"""Code → what a person does about it, in the reader's language; it stands in place of what the executor advises."""
+
+
+def without_advice(code: str, said: str) -> str:
+    """What a host says, without the executor's advice where there is one of ours: nobody is told twice, in other words."""
+    return said.partition(TO_DO)[0] if code in ADVICE else said
 
 
 def cause_words(code: str, gates: Mapping[str, Any]) -> str:

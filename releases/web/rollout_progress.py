@@ -25,7 +25,7 @@ from releases.models import Job, Rollout
 from releases.queries.progress import causes, forecast_of, log_of_all
 from releases.queries.rollouts import view_of
 from releases.web import stagings as staged
-from releases.web.causes import ADVICE, cause_words
+from releases.web.causes import ADVICE, cause_words, without_advice
 from releases.web.rollout_parts import GATES
 
 LINES = 60
@@ -51,7 +51,7 @@ def cause_rows(rollout: Rollout, actor: User) -> list[dict[str, Any]]:
             "count": one.count,
             "cause": cause_words(one.code, GATES),
             "advice": ADVICE.get(one.code, ""),
-            "said": one.said,
+            "said": without_advice(one.code, one.said),
             "host": one.host,
             "url": hosts_url(rollout, state=one.state, code=one.code or "-"),
         }

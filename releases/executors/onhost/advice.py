@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+TO_DO = ". What to do: "
 AGAIN = "it is tried again by itself"
 ADVICE = {
     "locked": f"{AGAIN}; if it stays so, see on the host what that process waits for",
@@ -29,4 +30,4 @@ ADVICE = {
 
 def advised(code: str, reason: str) -> str:
     """The reason with what to do, where there is something."""
-    return f"{reason.rstrip('. ')}. What to do: {ADVICE[code]}" if code in ADVICE else reason
+    return f"{reason.rstrip('. ')}{TO_DO}{ADVICE[code]}" if code in ADVICE else reason

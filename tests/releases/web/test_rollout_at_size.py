@@ -12,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from releases.executors.onhost.advice import advised
 from releases.models import Job
 from tests.factories.people import Cast
 from tests.factories.rollouts import at_size, make_deployment
@@ -64,13 +65,30 @@ def test_beside_a_half_installed_package_stands_what_to_do_about_it(
     rollout = deployment.start()
     first, second = Job.objects.filter(rollout=rollout).order_by("pk")
     for job, code in ((first, "package_state"), (second, "unhealthy")):
-        Job.objects.filter(pk=job.pk).update(state="failed", code=code)
+        Job.objects.filter(pk=job.pk).update(state="failed", code=code, reason=advised(code, "It ended with 1."))
     shown = client.get(rollout.get_absolute_url()).content.decode()
     causes = shown.partition('id="h-causes"')[2].partition("</section>")[0]
     half, sick = sorted(causes.split("<tr>")[2:], key=lambda row: "half-installed" not in row)
     assert "a package is left half-installed" in half
+    assert "Roll back, or bring a repaired version; " in half
     assert "dpkg --configure -a" in half
+    assert "It ended with 1" in half
+    assert "What to do" not in half, "it is said once"
     assert "dpkg" not in sick
+    assert "What to do: roll back, or mend the service" in sick
+
+
+def test_what_is_tried_again_by_itself_is_not_to_be_retried(
+    cast: Cast, now: datetime, tmp_path: Path, client: Client
+) -> None:
+    rollout = make_deployment(cast, now, tmp_path, hosts=1).start()
+    said = advised("unfinished", "unfinished work on the host")
+    Job.objects.filter(rollout=rollout).update(state="pending", code="unfinished", reason=said)
+    shown = client.get(rollout.get_absolute_url()).content.decode()
+    causes = shown.partition('id="h-causes"')[2].partition("</section>")[0]
+    assert "then it is tried again by itself." in causes
+    assert "retry" not in causes
+    assert "What to do" not in causes
 
 
 def test_a_host_is_found_by_its_name(cast: Cast, now: datetime, tmp_path: Path, client: Client) -> None:
