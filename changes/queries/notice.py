@@ -110,6 +110,14 @@ def notice_of(cycle: Cycle, actor: User, *, at: datetime) -> Notice:
     return Notice(sorted(_notified(rows, at), key=_urgency))
 
 
+def missed_by(cycle: Cycle, actor: User, *, at: datetime) -> int:
+    """How many updates of the cycle hosts in sight miss although production should have begun: no change in sight began it, and
+    it was not declined. One query, for a scope one more."""
+    rows = counted(SoftwareUpdate.objects.visible_to(actor).filter(cycle_rows__cycle=cycle), actor)
+    late = rows.filter(missed__gt=0, start_by__lte=at).exclude(response=Response.DECLINE)
+    return int(late.annotate(begun_at=begun_at(actor)).filter(begun_at__isnull=True).count())
+
+
 def begun_at(actor: User) -> Subquery:
     """Of an update: when production began with it, by the changes in sight of the actor."""
     rows = RFCUpdate.objects.filter(

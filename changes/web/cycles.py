@@ -23,7 +23,7 @@ from changes.enums import CycleKind, CycleState, StepState
 from changes.models import RFC, Cycle, PhaseStep
 from changes.models.cycle import LEAVES
 from changes.queries.cycles import columns_of
-from changes.queries.notice import ClockState, notice_of
+from changes.queries.notice import missed_by
 from changes.web import rfc_forms
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import Blocker, english
@@ -107,7 +107,7 @@ def cycle_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "may_settle": may_settle,
         "events": cycle.events.select_related("by").order_by("-id")[:LATEST],
         "update_count": cycle.updates.count(),
-        "missed": notice_of(cycle, actor, at=now).counts.get(ClockState.MISSED, 0) if cycle.closed_at is None else 0,
+        "missed": missed_by(cycle, actor, at=now) if cycle.closed_at is None else 0,
         "timeline": audit.history(cycle)[:LATEST],
     }
     return render(request, "changes/cycle_detail.html", context)

@@ -181,6 +181,16 @@ def test_the_head_of_a_cycle_counts_the_start_by_dates_that_were_missed(cast: Ca
     SoftwareUpdate.objects.update(start_by=now - DAY, reach=3)
     with time_machine.travel(now, tick=False):
         assert "1 start-by date missed" in page(cycle, cast.che)
+        SoftwareUpdate.objects.update(reach=0)
+        assert "start-by date missed" not in page(cycle, cast.che), "no host misses it any more"
+        SoftwareUpdate.objects.update(reach=3, response="decline")
+        assert "start-by date missed" not in page(cycle, cast.che)
+        SoftwareUpdate.objects.update(response="undecided")
+        rfc = made.submitted(world)
+        RFC.objects.filter(pk=rfc.pk).update(clock_stopped_at=now)
+        assert "start-by date missed" not in page(cycle, cast.che), "it was begun"
+        RFC.objects.filter(pk=rfc.pk).update(clock_stopped_at=None)
+        assert "1 start-by date missed" in page(cycle, cast.che)
         SoftwareUpdate.objects.update(start_by=now + DAY)
         assert "start-by date missed" not in page(cycle, cast.che)
 
