@@ -91,9 +91,13 @@ def columns_of(cycle: Cycle, rfcs: Sequence[RFC], actor: User) -> list[PhaseColu
     ]
 
 
-def cycle_choices() -> list[tuple[str, str]]:
-    """The newest cycles by id and name, for filters of lists."""
-    return [(str(pk), name) for pk, name in Cycle.objects.values_list("pk", "name")[:60]]
+def cycle_choices(asked: str = "") -> list[tuple[str, str]]:
+    """The newest cycles by id and name, for filters of lists, and an older one that was asked for."""
+    rows = Cycle.objects.values_list("pk", "name")
+    found = [(str(pk), name) for pk, name in rows[:60]]
+    if asked.isdecimal() and len(asked) < 19 and asked not in dict(found):
+        found += [(str(pk), name) for pk, name in rows.filter(pk=int(asked))]
+    return found
 
 
 def open_cycles() -> list[Cycle]:

@@ -127,7 +127,7 @@ def rfc_list(request: HttpRequest) -> HttpResponseBase:
             Filter("state", gettext_lazy("State"), "state", RFCState.choices),
             Filter("kind", gettext_lazy("Kind"), "kind", RFCKind.choices),
             Filter("class", gettext_lazy("Class"), "update_class", UpdateClass.choices),
-            Filter("cycle", gettext_lazy("Cycle"), "cycle_id", cycle_choices),
+            Filter("cycle", gettext_lazy("Cycle"), "cycle_id", lambda: cycle_choices(request.GET.get("cycle", ""))),
             Filter("phase", gettext_lazy("Phase"), _in_phase, [(p, p.label) for p in STEPS if states_in(p)]),
             Filter("title", gettext_lazy("Title"), "title__icontains"),
             Filter("by", gettext_lazy("Requested by"), "requested_by__username__iexact"),

@@ -74,7 +74,8 @@ def _on_platform(rows: QuerySet[Any], value: str) -> QuerySet[Any]:
     return rows.filter(distribution=distribution, release=release)
 
 
-def _filters() -> list[Filter]:
+def _filters(cycle: str) -> list[Filter]:
+    """`cycle`: the one that is asked for, which may be older than those that are offered."""
     return [
         Filter("q", gettext_lazy("Name"), "name__icontains", hint=gettext_lazy("openssl")),
         Filter("cve", gettext_lazy("Vulnerability"), _with_cve, hint=gettext_lazy("CVE-2026-1234")),
@@ -100,7 +101,7 @@ def _filters() -> list[Filter]:
             [("over", gettext_lazy("past")), ("running", gettext_lazy("still to come"))],
         ),
         Filter("origin", gettext_lazy("Origin"), "origin", UpdateOrigin.choices),
-        Filter("cycle", gettext_lazy("Cycle"), "cycle_rows__cycle", cycle_choices),
+        Filter("cycle", gettext_lazy("Cycle"), "cycle_rows__cycle", lambda: cycle_choices(cycle)),
         Filter(
             "missing",
             gettext_lazy("Missing"),
@@ -206,7 +207,7 @@ def update_list(request: HttpRequest) -> HttpResponseBase:
         sorts=SORTS,
         default="class",
         now=now,
-        filters=_filters(),
+        filters=_filters(request.GET.get("cycle", "")),
         caption=_("Updates"),
     )
     if listing.wants_csv:

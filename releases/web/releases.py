@@ -93,7 +93,7 @@ def release_list(request: HttpRequest) -> HttpResponseBase:
         filters=(
             Filter("state", gettext_lazy("State"), "state", ReleaseState.choices),
             Filter("kind", gettext_lazy("Kind"), "kind", RFCKind.choices),
-            Filter("cycle", gettext_lazy("Cycle"), _of_cycle, cycle_choices),
+            Filter("cycle", gettext_lazy("Cycle"), _of_cycle, lambda: cycle_choices(request.GET.get("cycle", ""))),
             Filter("title", gettext_lazy("Title"), "title__icontains"),
         ),
     )

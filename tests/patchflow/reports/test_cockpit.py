@@ -313,6 +313,12 @@ def test_a_month_of_many_releases_shows_the_newest_and_leads_to_all(month: Deplo
     client = Client()
     client.force_login(d.cast.che)
     assert client.get(link).context["listing"].queryset.count() == TURNS + 2
+    newer = {"kind": "emergency", "state": "completed", "state_at": d.clock.at, "opened_at": d.clock.at}
+    Cycle.objects.bulk_create([Cycle(name=f"Newer {n}", **newer) for n in range(60)])
+    for name in ("releases:release-list", "changes:rfc-list", "changes:update-list"):
+        listing = client.get(f"{reverse(name)}?cycle={d.rfc.cycle_id}").context["listing"]
+        assert listing.problems == [], "an old cycle is offered where it is asked for"
+        assert client.get(f"{reverse(name)}?cycle=9{'0' * 30}").context["listing"].problems != []
     Release.objects.get(number="REL-2026-90000").links.all().delete()
     assert d.release.number in page(d.rfc.cycle, d.cast.che), "never one more behind a link"
     assert client.get(link).context["listing"].queryset.count() == TURNS + 1
