@@ -290,8 +290,9 @@ class Party:
         asked = {row.pk: slip for row, (_job, slip) in zip(waiting, said, strict=True)}
         self._deny({pk: slip for pk, slip in asked.items() if not slip.runs}, now)
         through = {pk: slip for pk, slip in asked.items() if slip.runs}
-        orders = {pk: order for pk in through if isinstance(order := self.order_of(self.rows[pk]), JobOrder)}
-        self.leave(through.keys() - orders.keys(), AGAIN)
+        made = {pk: self.order_of(self.rows[pk]) for pk in through}
+        orders = {pk: order for pk, order in made.items() if isinstance(order, JobOrder)}
+        self._unordered({pk: why for pk, why in made.items() if isinstance(why, Refusal)}, now)
         going = self._written({pk: through[pk] for pk in orders}, now)
         if not going:
             return
@@ -331,6 +332,20 @@ class Party:
             jobs = {pk: self.rows[pk].job for pk in steps}
             done = self.fire(steps)
             slips.keep_many([(jobs[pk], _told(denied[pk])) for pk in done], rollout=self.rollout, at=now, ahead=True)
+
+    def _unordered(self, refused: Mapping[int, Refusal], now: datetime) -> None:
+        """Says why no order can be made to these; the same cause as before is only looked at again later."""
+        steps: Ends = {}
+        for pk, refusal in refused.items():
+            why = kept("it cannot be ordered: %(why)s", why=str(refusal).rstrip("."))
+            if (self.rows[pk].code, self.rows[pk].reason) == ("order", why):
+                self.leave([pk], AGAIN)
+                continue
+            when = now + AGAIN
+            said = kept("Is looked at again at %(when)s UTC, because %(why)s.", when=f"{when:%d %b %Y %H:%M}", why=why)
+            facts = {"statement": said, "reason": why, "code": "order", "not_before": when, "slip_key": ""}
+            steps[pk] = ("defer", facts)
+        self.fire(steps)
 
     def _written(self, through: Mapping[int, Slip], now: datetime) -> dict[int, Staging]:
         """Writes down that these are ordered, with their slips, before they are: afterwards their hosts may have the order."""

@@ -18,7 +18,7 @@ from rest_framework.test import APIClient
 from changes.models import FreezeWindow
 from cmdb.domain import groups, points
 from cmdb.models import Connection, DistributionPoint
-from patchflow.kernel import append_only, registry
+from patchflow.kernel import append_only, queue, registry
 from patchflow.kernel.models import AuditEntry
 from releases.domain import jobs, rollouts, stagings, switches
 from releases.domain.host_gates import BUSY
@@ -649,3 +649,29 @@ def test_a_host_that_stays_away_is_asked_ever_less_often(early: Make) -> None:
             break
     entries = AuditEntry.objects.filter(verb="release.staging.put_off").count()
     assert entries <= 6, (entries, pauses)
+
+
+def test_a_host_to_which_no_order_can_be_made_says_why_once(early: Make) -> None:
+    """Its connection was taken away after the gates had looked, and is there again."""
+    deployment = early(hosts=1)
+    deployment.start()
+    to_the_hours(deployment)
+    witness = heard(deployment)
+    stagings.sweep(now=deployment.clock.at)
+    for _look in range(2):
+        due = queue.due(Staging.objects.all(), now=deployment.clock.at)
+        held = queue.claim(due, owner="test", lease=timedelta(minutes=5), limit=10)
+        party = stagings.Party(deployment.ring().pk, held, deployment.clock.now)
+        there = list(Connection.objects.all())
+        Connection.objects.all().delete()
+        assert party.orders
+        Connection.objects.bulk_create(there)
+        party.give(list(party.rows.values()))
+        assert witness.orders == []
+        assert (states(deployment), row(deployment).code) == (["waiting"], "order")
+        assert row(deployment).reason.startswith("it cannot be ordered: ")
+        deployment.clock.wait(11 * 60)
+    assert row(deployment).statement.startswith("Is looked at again at 18 Nov 2026 12:52 UTC, because it cannot be ")
+    assert AuditEntry.objects.filter(verb="release.staging.deferred").count() == 1
+    turns(deployment, 2)
+    assert len(witness.orders) == 1
