@@ -50,7 +50,7 @@ class Store:
                 said = words % (place, free >> 20, -(-need >> 20), self.spare >> 20)
                 lie = sum(entry.stat().st_size for entry in os.scandir(self.folder))
                 if lie:
-                    said += "; %d MiB lie ready in %s already" % (-(-lie >> 20), self.folder)
+                    said += f"; {-(-lie >> 20)} MiB lie ready in {self.folder} already"
                 raise Refused("disk_full", said, False)
 
     def give(self, changes: Changes, artifacts: Iterable[Mapping[str, Any]], folder: str) -> int:

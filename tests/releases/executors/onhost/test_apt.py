@@ -174,7 +174,10 @@ def test_what_changes_nothing_is_ended_when_the_host_is_wanted(
 
 
 def hang(program: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, first in (("slow", "/bin/sh"), (program, folder / "slow")):  # dnf's library runs on what dnf itself runs on
+    for name, first in (
+        ("slow", "/bin/sh"),
+        (program, folder / "slow"),
+    ):  # dnf's library runs on what dnf itself runs on
         (folder / name).write_text(f"#!{first}\nexec sleep 20\n")
         (folder / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
@@ -191,10 +194,10 @@ def test_lists_that_do_not_come_in_time_are_given_up(
     with pytest.raises(Refused, match="the lists did not come in time") as no:
         manager.refresh(str(tmp_path / "log"))
     assert (no.value.code, no.value.permanent) == ("repository_unreachable", False)
-    with pytest.raises(Refused, match="it did not say within 0.2 s what would be done") as no:
+    with pytest.raises(Refused, match=r"it did not say within 0\.2 s what would be done") as no:
         manager.simulate(ONE, str(tmp_path), False, str(tmp_path / "log"))
     assert (no.value.code, no.value.permanent) == ("slow", False)
-    with pytest.raises(Refused, match="it did not say within 0.2 s") as no:
+    with pytest.raises(Refused, match=r"it did not say within 0\.2 s") as no:
         manager.announced(ONE, str(tmp_path), False)
     assert no.value.code == "slow"
     with pytest.raises(Refused, match="the download did not end in time") as no:
