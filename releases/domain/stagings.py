@@ -47,6 +47,7 @@ from releases.enums_rollout import JobState, RingState, RolloutState
 from releases.enums_staging import StagingState
 from releases.executors.base import Batch as OrdersGiven
 from releases.executors.base import JobOrder, JobProgress, Stage, StartAnswer, Timeouts
+from releases.executors.onhost.advice import without_promise
 from releases.models import Job, Ring, Rollout, Staging
 from releases.queries.rollouts import proven_once, signed
 
@@ -451,6 +452,11 @@ class Party:
         if outcome is Stage.REFUSED and not permanent and row.attempt < ATTEMPTS:
             key = key_of(instance_key(), self.rollout, row.job.host_id, row.attempt + 1)
             return self._put_off(row, reason, code, pause=AGAIN, new_key=key)
+        if outcome is Stage.REFUSED and not permanent:
+            why = without_promise(reason)
+            reason = kept(
+                "%(count)s attempts came to nothing, and no other follows: %(why)s", count=row.attempt, why=why
+            )
         return "fail", {"reason": reason or str(outcome), "code": code}
 
 

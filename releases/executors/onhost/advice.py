@@ -31,3 +31,10 @@ ADVICE = {
 def advised(code: str, reason: str) -> str:
     """The reason with what to do, where there is something."""
     return f"{reason.rstrip('. ')}{TO_DO}{ADVICE[code]}" if code in ADVICE else reason
+
+
+def without_promise(reason: str) -> str:
+    """An advised reason once nothing is tried again by itself any more."""
+    for words in (f"; then {AGAIN}", f"; {AGAIN}", f"{AGAIN}; "):
+        reason = reason.replace(words, "")
+    return reason

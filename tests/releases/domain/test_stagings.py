@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -23,7 +24,8 @@ from patchflow.kernel.models import AuditEntry
 from releases.domain import jobs, rollouts, stagings, switches
 from releases.domain.host_gates import BUSY
 from releases.domain.profiles import find_unkept, profile_problems, staging_rule
-from releases.executors.base import Action, JobOrder
+from releases.executors.base import Action, JobOrder, JobProgress
+from releases.executors.onhost.advice import advised
 from releases.executors.onhost.packaging import DRY_RUN, LISTS
 from releases.executors.simulator_plan import Habits
 from releases.models import Job, PermissionSlip, Ring, Rollout, Staging
@@ -52,6 +54,8 @@ class Heard:
 
     def __init__(self, executor: Any) -> None:
         self.executor, self.orders = executor, list[JobOrder]()
+        self.says = ""
+        """In these words a host refuses, where they are not its own."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.executor, name)
@@ -59,6 +63,12 @@ class Heard:
     def start(self, batch: Any) -> Any:
         self.orders += batch.orders
         return self.executor.start(batch)
+
+    def events(self, handle: Any, **given: Any) -> list[JobProgress]:
+        found = self.executor.events(handle, **given)
+        if not self.says:
+            return list(found)
+        return [replace(one, result=one.result and replace(one.result, reason=self.says)) for one in found]
 
 
 def heard(deployment: Deployment) -> Heard:
@@ -351,11 +361,16 @@ def test_what_may_pass_is_tried_three_times_under_keys_of_its_own(early: Make) -
     deployment.start()
     to_the_hours(deployment)
     witness = heard(deployment)
+    witness.says = advised("disk_full", "no space.")
     for _attempt in range(5):
         turns(deployment, 2)
         deployment.pass_time(minutes=11)
     assert states(deployment) == ["failed"]
     assert (row(deployment).attempt, row(deployment).code) == (3, "locked")
+    assert "3 attempts came to nothing, and no other follows: no space. What to do: free space on the host" in (
+        row(deployment).statement
+    )
+    assert "tried again" not in row(deployment).statement
     assert len({order.job_key for order in witness.orders}) == len(witness.orders) == 3
 
 

@@ -26,4 +26,11 @@ def test_advice_follows_the_managers_own_words() -> None:
     assert advice.advised("disk_full", "E: No space left.") == (
         "E: No space left. What to do: free space on the host; it is tried again by itself"
     )
+    for code in advice.ADVICE:
+        said = advice.without_promise(advice.advised(code, "E: no."))
+        assert advice.AGAIN not in said
+        assert said.startswith("E: no. What to do: ")
+    assert advice.without_promise("Full. What to do: free space on the host; it is tried again by itself") == (
+        "Full. What to do: free space on the host"
+    )
     assert advice.advised("", "installed and verified") == "installed and verified"
