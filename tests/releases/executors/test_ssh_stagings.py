@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time as real
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import pytest
 from cmdb.models import Connection, Host
 from cmdb.remote.connection import Endpoint
 from releases.domain import gates, stagings
+from releases.executors.base import Action, Stage
 from releases.executors.ssh import SshExecutor
 from releases.models import JobEvent, Release, Staging
 from tests.factories.people import Cast
 from tests.factories.rollouts import PACKAGE, Deployment, make_deployment, seal, verify_files
 from tests.lab.fleet import FreshHost
-from tests.releases.executors.orders import order_for
+from tests.releases.executors.orders import ended, order_for, start
 
 pytestmark = [pytest.mark.lab, pytest.mark.django_db]
 OPENS = datetime.fromisoformat("2026-11-18T15:42:00+00:00")
@@ -109,3 +111,22 @@ def test_the_window_is_spent_installing(fresh_host: FreshHost, cast: Cast, now: 
     staged = JobEvent.objects.get(job=deployment.job(), stage="staged")
     assert staged.message == "1 files are there and are the signed ones, 1 of them staged ahead"
     assert fresh_host.dpkg_ran("acme-tool") >= 1
+
+
+def test_a_staging_whose_repository_does_not_answer_makes_way_at_once(fresh_host: FreshHost) -> None:
+    executor = SshExecutor()
+    order = order_for(executor, fresh_host.endpoint, ("acme-tool", "1.1"))
+    fresh_host.lab.repository("down")
+    try:
+        handle = start(executor, replace(order, job_key="stage.1", action=Action.STAGE))
+        real.sleep(1)
+        assert [answer.word for answer in executor.cancel(handle)] == ["cancelled"]
+        done = ended(executor, handle, seconds=10).result
+    finally:
+        fresh_host.lab.repository("up")
+    assert done is not None
+    assert (done.outcome, done.code) == (Stage.CANCELLED, "cancelled"), done.reason
+
+    job = ended(executor, start(executor, order)).result
+    assert job is not None
+    assert job.outcome is Stage.SUCCEEDED, job.reason
