@@ -33,7 +33,7 @@ def not_author(rfc: RFC, actor: User) -> bool:
 
 @rule(
     "rfc.four_eyes_signer",
-    "You decided about this change; somebody else builds and starts it.",
+    "You decided about this change, or somebody did in your place; somebody else builds and starts it.",
     of_program=english(
         "Somebody who was given a token of this program decided about this change; it neither builds nor starts it."
     ),

@@ -20,7 +20,7 @@ def either(*rules: Rule) -> Rule:
 
 @rule(
     "rollout.four_eyes",
-    "You signed this change or its manifest: who signed it does not start it.",
+    "You signed this change or its manifest, or somebody did in your place: who signed it does not start it.",
     of_program=english(
         "Somebody who was given a token of this program signed this change or its manifest: it does not start it."
     ),

@@ -21,7 +21,7 @@ def not_writer(step: HostStep, actor: User) -> bool:
 
 @rule(
     "task.four_eyes",
-    "You signed this change or its manifest: who signed it does not carry it out.",
+    "You signed this change or its manifest, or somebody did in your place: who signed it does not carry it out.",
     of_program=english(
         "Somebody who was given a token of this program signed this change or its manifest: it does not carry it out."
     ),

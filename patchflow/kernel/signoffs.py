@@ -86,9 +86,9 @@ def signers_of(obj: models.Model) -> set[int]:
     )
 
 
-def signers_of_all(*rows: models.QuerySet[Any]) -> set[int]:
+def signers_of_all(*rows: models.QuerySet[Any], seats: bool = True) -> set[int]:
     """Ids of all who signed any round of one of these rows, of whatever models, or on whose seat somebody did: they neither
-    build nor start it (law 1, the other way round). One query."""
+    build nor start it (law 1, the other way round). One query. Without `seats` only those who signed with their own hand."""
     parts = [
         SignOff.objects.filter(
             round__subject_type=some.model._meta.label_lower, round__subject_id__in=some.order_by().values("pk")
@@ -96,7 +96,7 @@ def signers_of_all(*rows: models.QuerySet[Any]) -> set[int]:
         .order_by()
         .values_list(who, flat=True)
         for some in rows
-        for who in ("user_id", "on_behalf_of_id")
+        for who in (("user_id", "on_behalf_of_id") if seats else ("user_id",))
     ]
     return set(parts[0].union(*parts[1:])) - {None}
 

@@ -129,10 +129,11 @@ class Release(Acting, Audited):
     def rfc_ids(self) -> list[int]:
         return sorted(self.links.values_list("rfc_id", flat=True))
 
-    def signer_ids(self) -> set[int]:
-        """All who signed an RFC of this release, broke the glass for it, or signed a manifest of it or an amendment."""
+    def signer_ids(self, *, seats: bool = True) -> set[int]:
+        """All who signed an RFC of this release, broke the glass for it, or signed a manifest of it or an amendment; with `seats`
+        also on whose seat somebody did."""
         changes = RFC.objects.filter(release_links__release=self.pk)
-        signed = signers_of_all(type(self).objects.filter(pk=self.pk), changes, self.amendments.all())
+        signed = signers_of_all(type(self).objects.filter(pk=self.pk), changes, self.amendments.all(), seats=seats)
         return signed | BreakGlass.breakers_of(changes)
 
     def carrier_ids(self) -> set[int]:

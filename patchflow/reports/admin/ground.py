@@ -92,7 +92,7 @@ class RoundAdmin(VerbAdmin):
         """The document names every host: only who sees them all, or is asked, reads it."""
         actor: Any = request.user
         whole = obj is None or board.reads_whole(obj, actor, at=timezone.now())
-        return [name for name in super().get_fields(request, obj) if whole or name != "document"]
+        return [name for name in super().get_fields(request, obj) if whole or str(name) != "document"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         return self.get_fields(request, obj)

@@ -194,7 +194,7 @@ class Job:
             try:
                 return self.stage(todo)
             except Refused as no:
-                if no.code in ("disk_full", "locked"):  # nothing that fetching it again would mend
+                if no.code in ("disk_full", "locked", "slow"):  # nothing that fetching it again would mend
                     raise
                 self.ledger.append("accepted", "what was staged ahead does not do, so it is fetched: " + no.reason)
                 shutil.rmtree(self.archives, ignore_errors=True)

@@ -92,6 +92,9 @@ def test_who_was_signed_for_does_not_start_either(yard: Yard) -> None:
         assert "release.four_eyes" in refusal_codes(
             lambda who=starter: releases.deploy(release_id=release.pk, actor=who, at=yard.at)  # type: ignore[misc]
         )
+    hands = release.signer_ids(seats=False)
+    assert sue.pk in hands
+    assert gus.pk not in hands, "what he started before that was asked goes on"
 
 
 def test_who_refused_the_manifest_signed_it_too(yard: Yard) -> None:
