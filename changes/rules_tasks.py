@@ -43,7 +43,10 @@ def may_move(task: ChangeTask, actor: User) -> bool:
     return actor.holds("rfc.evaluate", over=task.scope_keys())
 
 
-@rule("task.four_eyes_signer", "You decided about this change, or somebody did in your place; somebody else carries it out.")
+@rule(
+    "task.four_eyes_signer",
+    "You decided about this change, or somebody did in your place; somebody else carries it out.",
+)
 def not_signer_carries_out(task: ChangeTask, actor: User) -> bool:
     return task.stage != TaskStage.IMPLEMENTATION or not_approver(task.rfc, actor)
 

@@ -223,7 +223,7 @@ def starter(whole: Whole) -> Answer:
     scopes = person.scopes_for(needed)
     if scopes is not None and not person.holds(needed, over=whole.rollout.scope_keys()):
         return halt(english("%(person)s, who started it, no longer has the right to", person=person), **given)
-    signers = whole.release.signer_ids(seats=False)  # whose seat it was is asked before a start, and halts none that goes on
+    signers = whole.release.signer_ids(seats=False)  # seats are asked about before a start, and halt none that goes on
     if person.pk in signers:
         return halt(english("%(person)s, who started it, has signed it", person=person), **given)
     if not acts_for(person, until=whole.rollout.started_at).isdisjoint(signers):

@@ -213,7 +213,8 @@ def test_what_comes_next_names_who_asks_for_the_glass_and_why_a_change_was_suspe
     rfc.glass.update(withdrawn_at=world.at)
     assert che.get(rfc.get_absolute_url()).context["next"].sentence == "A change manager asks the ECAB at once."
     suspended = che.get(made.suspended(world).get_absolute_url()).context["next"]
-    assert suspended.sentence.startswith("Its authorization lapsed ") and "superseded" in suspended.sentence
+    assert suspended.sentence.startswith("Its authorization lapsed ")
+    assert "superseded" in suspended.sentence
     assert suspended.detail.startswith("Nothing runs under it now.")
 
 
