@@ -110,12 +110,15 @@ class Store:
                 with suppress(OSError):
                     os.unlink(os.path.join(self.folder, name))
 
-    def make_room(self, artifacts: Iterable[Mapping[str, Any]]) -> str:
+    def make_room(self, artifacts: Iterable[Mapping[str, Any]], *, times: int = 1) -> str:
         """Gives up what lies here for others where this very disk is short: a job that finds no room goes before one that is still
-        to come. What was given up, in words."""
+        to come. Short is less than so many `times` what is wanted, and the room that stays free. What was given up, in words."""
         wanted = list(artifacts)
         mine = {os.path.basename(self.path_of(artifact)) for artifact in wanted}
-        if not os.path.isdir(self.folder) or free_at(self.folder) >= sum(a["size"] for a in wanted) + self.spare:
+        if (
+            not os.path.isdir(self.folder)
+            or free_at(self.folder) >= times * sum(a["size"] for a in wanted) + self.spare
+        ):
             return ""
         count = size = 0
         for name in os.listdir(self.folder):

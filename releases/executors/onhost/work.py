@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .packaging import Packages
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+UNPACKED = 6
+"""So many times its compressed size a package takes, as a rule, unpacked beside the one that it replaces."""
 RESTARTS_SOON = "Software was updated. This computer restarts in {seconds} seconds: save your work now."
 
 
@@ -105,7 +107,7 @@ class Job:
         if self.ledger.stage in BEFORE_INSTALLING:  # they may be what leaves no room for the last words
             shutil.rmtree(self.archives, ignore_errors=True)
             if code == "disk_full" and self.action != "stage":
-                gone = self.store.make_room(self.order.get("artifacts", ()))
+                gone = self.store.make_room(self.order.get("artifacts", ()), times=UNPACKED)
                 message = "; ".join([message.rstrip(". "), gone]) if gone else message
         if outcome != "succeeded":
             message += self.steps.give_back(intact=self.ledger.stage in BEFORE_INSTALLING)

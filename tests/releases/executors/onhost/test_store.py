@@ -113,6 +113,12 @@ def test_room_is_made_of_what_lies_there_for_others(store: Store, folder: Path) 
     before = names(store)
     assert store.make_room([one[1]]) == ""
     assert names(store) == before, "this disk is not short: to give up files would help nobody"
+    large = {**one[1], "size": free_at(str(folder)) // 3}
+    assert store.make_room([large]) == ""
+    assert "thrown away" in store.make_room([large], times=6), (
+        "where it was refused for room it is short of what it unpacks to"
+    )
+    store.take(dict([file(folder, "two")]))
 
     store.spare = 1 << 60
     assert store.make_room([one[1]]).startswith("1 files (1 MiB) that lay ready for other jobs were thrown away")
