@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from releases.executors.onhost.packaging import Refused
-from releases.executors.onhost.store import KEEP_STAGED, SPARE, Store
+from releases.executors.onhost.store import KEEP_STAGED, SPARE, Store, free_at
 
 
 @pytest.fixture
