@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from changes.enums import TERMINAL
@@ -65,7 +65,7 @@ def ring_people(request: HttpRequest, pk: int) -> HttpResponse:
     rows = list(ring.representatives.select_related("user"))
     mine = next((row for row in rows if row.user_id == actor.pk), None)
     known = sum(1 for row in rows if row.acknowledged_at)
-    start = telling.starts_at(ring, profile)
+    start = telling.starts_of([ring], {ring.pk: profile}, now=now)[ring.pk]
     open_ = ring.state in (RingState.PENDING, RingState.NOTIFIED)
     sees = Rollout.objects.filter(pk=ring.rollout_id).visible_to(actor).exists()
     context = {
@@ -126,14 +126,17 @@ def _is_asked(ring: Ring) -> bool:
     return waits and ring.delay_requests.filter(state=DelayState.ASKED).exists()
 
 
-def decide_before(ring: Ring, start: datetime | None, now: datetime) -> str:
-    """By when a request for more time is decided: from then on the ring may start. `start`: when its notice is over."""
+def decide_before(ring: Ring, start: telling.Start, now: datetime) -> str:
+    """By when a request for more time is decided: from then on the ring may start. No time where somebody is still to
+    acknowledge first."""
     before = telling.ring_before(ring) if ring.state == RingState.PENDING else None
-    if ring.state == RingState.PENDING:
-        start = before.soak_until if before is not None else None
+    known = [start.at, before.soak_until if before is not None else None]
+    latest = max(filter(None, known), default=None)
     undecided = _("A request that nobody has decided holds nothing back.")
-    if start is not None and start > now:
-        when = _("Decide before %(when)s: from then on the ring may start.") % {"when": words.at(start, now=now)}
+    if start.silent:
+        when = pgettext("help", "A ring does not start before everybody who was told has acknowledged.")
+    elif latest is not None and latest > now:
+        when = _("Decide before %(when)s: from then on the ring may start.") % {"when": words.at(latest, now=now)}
     elif before is not None:
         when = _("Decide before ring “%(ring)s” has passed: then this one may start.") % {"ring": before.name}
     else:
@@ -167,7 +170,7 @@ def _next(
     mine: Representative | None,
     told: int,
     known: int,
-    start: datetime | None,
+    start: telling.Start,
     now: datetime,
     *,
     asked: bool,
@@ -176,7 +179,7 @@ def _next(
         return parts.Next(
             _("A change manager grants or refuses the time that is asked for."), decide_before(ring, start, now)
         )
-    detail = _("It does not start before %(when)s.") % {"when": words.at(start, now=now)} if start else ""
+    detail = _("It does not start before %(when)s.") % {"when": words.at(start.at, now=now)} if start.at else ""
     if ring.state == RingState.PENDING:
         if told:
             return parts.Next(_("%(known)d of %(told)d acknowledged.") % {"known": known, "told": told}, detail)
@@ -287,7 +290,8 @@ def delay_decide(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     lede = " ".join(filter(None, [lede, granted_before(getattr(found, "granted_before", 0))]))
     now, costs = timezone.now(), list[str]()
     if verb in ("grant", "refuse") and ring.state in (RingState.PENDING, RingState.NOTIFIED):
-        start = telling.starts_at(ring, signed(ring.rollout.manifest_id).document["profile"])
+        profile = signed(ring.rollout.manifest_id).document["profile"]
+        start = telling.starts_of([ring], {ring.pk: profile}, now=now)[ring.pk]
         costs = [*(cost_of_delay(found, now) if verb == "grant" else []), decide_before(ring, start, now)]
     shapes: dict[str, type[forms.Form]] = {"withdraw": forms.Form, "refuse": RefuseForm}
     form = shapes.get(verb, CommentForm)(request.POST if request.method == "POST" else None)

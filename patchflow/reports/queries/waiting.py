@@ -51,6 +51,7 @@ from releases.models import (
     Ring,
     Rollout,
 )
+from releases.queries import telling
 
 MANY = 8
 """How many of each kind are shown; the rest is behind "all"."""
@@ -177,8 +178,9 @@ def _delays(actor: User, at: datetime) -> list[Todo]:
     rows = DelayRequest.objects.filter(
         state=DelayState.ASKED, ring__rollout__in=Rollout.objects.all().visible_to(actor)
     )
-    rows = rows.exclude(asked_by=actor).annotate(notice=F("ring__rollout__manifest__document__profile__notice_hours"))
+    rows = rows.exclude(asked_by=actor).annotate(profile=F("ring__rollout__manifest__document__profile"))
     rows = rows.select_related("ring__rollout", "asked_by").order_by("asked_at")[:MANY]
+    starts = telling.starts_of([r.ring for r in rows], {r.ring_id: r.profile for r in rows}, now=at)
     return [
         Todo(
             "st-wait",
@@ -186,7 +188,7 @@ def _delays(actor: User, at: datetime) -> list[Todo]:
             f"{_ring(r.ring)} · {r.asked_by}",
             r.ring.get_people_url(),
             why=Truncator(r.reason).chars(110),
-            due=_span(r.asked_at, at, _may_start_at(r.ring, r.notice)),
+            due=_span(r.asked_at, at, _may_start_at(starts[r.ring_id])),
             button=_("Decide"),
             section=_("To decide"),
         )
@@ -221,9 +223,9 @@ def _to_break(actor: User, at: datetime) -> list[Todo]:
     ]
 
 
-def _may_start_at(ring: Ring, notice: int | None) -> datetime | None:
-    """When a ring that was told may start, after so many hours of notice: what is undecided then holds nothing back."""
-    return ring.state_at + timedelta(hours=notice or 0) if ring.state == RingState.NOTIFIED else None
+def _may_start_at(start: telling.Start) -> datetime | None:
+    """When the ring may start: what is undecided then holds nothing back. None where somebody is to acknowledge first."""
+    return None if start.silent else start.at
 
 
 def _glass(actor: User, at: datetime) -> list[Todo]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -11,7 +12,10 @@ from rest_framework.test import APIClient
 
 from cmdb.models import ConfigurationItem
 from patchflow.kernel.models import User
+from releases.domain import delays
 from releases.executors.onhost.work import RESTARTS_SOON
+from releases.models import Ring
+from releases.queries.telling import Start, starts_of
 from tests.factories.changes import awaiting, make_world
 from tests.factories.people import Cast, make_user
 from tests.factories.rollouts import Deployment, make_deployment
@@ -23,9 +27,13 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 @pytest.fixture
 def told(cast: Cast, tmp_path: Path) -> Deployment:
     """A ring whose one host is olga's, told a day before; the clock is the real one."""
-    made = make_deployment(
-        cast, datetime.now(UTC), tmp_path, hosts=1, profile={"notify": True, "notice_hours": 24, "countdown_seconds": 120}
-    )  # fmt: skip
+    return told_with(cast, tmp_path)
+
+
+def told_with(cast: Cast, tmp_path: Path, **profile: Any) -> Deployment:
+    """As `told`, with more in the profile."""
+    profile = {"notify": True, "notice_hours": 24, "countdown_seconds": 120, **profile}
+    made = make_deployment(cast, datetime.now(UTC), tmp_path, hosts=1, profile=profile)
     ConfigurationItem.objects.filter(host=made.hosts[0]).update(owner=make_user("olga"))
     made.start()
     made.tick()
@@ -76,6 +84,51 @@ def test_more_time_is_asked_for_and_granted_on_pages(told: Deployment, client: C
     client.post(f"/delays/{request.pk}/grant/", {"comment": "Understood."})
     request.refresh_from_db()
     assert (request.state, request.decided_by) == ("granted", told.cast.che)
+
+
+def ask(deployment: Deployment, days: int) -> int:
+    """olga asks for so many days more."""
+    now, olga = datetime.now(UTC), User.objects.get(username="olga")
+    until = now + timedelta(days=days)
+    return delays.ask(ring_id=deployment.ring().pk, until=until, reason="Closing.", actor=olga, at=now).pk
+
+
+def test_a_delay_that_was_granted_holds_the_ring_whose_notice_is_over(told: Deployment, client: Client) -> None:
+    now, che, url = datetime.now(UTC), told.cast.che, told.ring().get_people_url()
+    delays.grant(request_id=ask(told, 3), comment="Understood.", actor=che, at=now)
+    another = ask(told, 5)
+    Ring.objects.update(state_at=now - timedelta(days=2))
+    for shown in (page(client, che, url), page(client, che, f"/delays/{another}/refuse/")):
+        assert "Decide before" in shown
+        assert "Decide now" not in shown
+    assert "overdue by" not in page(client, che, "/")
+    told.ring().delay_requests.filter(state="granted").update(
+        asked_at=now - timedelta(days=1), until=now - timedelta(hours=1)
+    )
+    assert "Decide now: the ring may start at any moment." in page(client, che, url)
+    assert "overdue by " in page(client, che, "/"), "its notice was over a day ago"
+    assert starts_of([told.ring()], {told.ring().pk: {"notice_hours": 0}}, now=now) == {told.ring().pk: Start(None)}
+
+
+def test_where_somebody_is_still_to_acknowledge_no_start_is_named(cast: Cast, tmp_path: Path, client: Client) -> None:
+    told = told_with(cast, tmp_path, acknowledge=True)
+    url, everybody = (
+        told.ring().get_people_url(),
+        "A ring does not start before everybody who was told has acknowledged.",
+    )
+    ask(told, 5)
+    for state_at in (datetime.now(UTC), datetime.now(UTC) - timedelta(days=2)):
+        Ring.objects.update(state_at=state_at)
+        shown = page(client, cast.che, url)
+        assert f"{everybody} A request that nobody has decided holds nothing back." in shown
+        assert "Decide before" not in shown
+        assert "Decide now" not in shown
+        home = page(client, cast.che, "/")
+        assert "Grant or refuse more time" in home
+        assert "until tomorrow" not in home
+        assert "overdue by" not in home
+    told.ring().representatives.update(acknowledged_at=datetime.now(UTC))
+    assert "Decide now: the ring may start at any moment." in page(client, cast.che, url)
 
 
 def test_the_same_over_rest(told: Deployment) -> None:
