@@ -20,7 +20,8 @@ from patchflow.kernel.sentences import say
 from patchflow.web import parts, states, words
 from releases import confidence
 from releases.enums_rollout import BAD, GOOD, LIVE, REPORTED, JobState, RingState, RolloutState
-from releases.models import Job, PermissionSlip, Ring, Rollout
+from releases.enums_tasks import TaskState
+from releases.models import HandTask, Job, PermissionSlip, Ring, Rollout
 from releases.planning import RingView
 from releases.web.class_lines import ring_lines
 
@@ -130,6 +131,12 @@ def summed(found: dict[int, Tally]) -> Tally:
         for state, number in tally.counts.items():
             total[state] += number
     return Tally(dict(total))
+
+
+def not_begun(rollout: Rollout, actor: User) -> int:
+    """The hosts for which a person has a task and has not begun it, of those that the reader may see."""
+    live = Job.objects.filter(rollout=rollout, state__in=LIVE).exclude(state=JobState.UNKNOWN).visible_to(actor)
+    return HandTask.objects.filter(state=TaskState.WAITING, job__in=live).count()
 
 
 def legend(tally: Tally, *, chosen: str) -> list[parts.Count]:

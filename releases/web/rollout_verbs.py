@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -29,7 +30,7 @@ from releases.enums_tasks import TaskState
 from releases.models import HandTask, Job, KillSwitch, Ring, Rollout
 from releases.web.rollout_forms import NothingForm, ReasonForm
 from releases.web.rollout_offers import back_verb
-from releases.web.rollout_parts import Tally
+from releases.web.rollout_parts import Tally, not_begun, summed, tallies
 
 NAMED = 8
 """Failed hosts that the page before their retry names."""
@@ -95,10 +96,21 @@ def _out_of_sight(n: int) -> list[Reach]:
 
 
 def _by_hand(n: int, on: bool) -> list[Reach]:
-    """The hosts that a person has not begun with: while the switch is on nobody may. Nothing where there are none."""
+    """The hosts that a person has not begun with: while the switch is on, or the rollout stands, nobody may. Nothing where
+    there are none."""
     held = ngettext("host waits for a person, who may not begin", "hosts wait for a person, who may not begin", n)
     freed = ngettext("host waits for a person, who may begin", "hosts wait for a person, who may begin", n)
     return [Reach(n, held if on else freed)] if n else []
+
+
+def _reach(tally: Tally) -> list[Reach]:
+    """Whom it reaches that a rollout lets nobody new begin."""
+    return [
+        _waiting(tally.pending),
+        _at_work(tally.at_work),
+        *_by_hand(tally.by_hand, on=True),
+        *_out_of_sight(tally.out_of_sight),
+    ]
 
 
 def _still_to_do(n: int) -> Reach:
@@ -111,10 +123,10 @@ def _still_to_do(n: int) -> Reach:
 
 
 def _rollout(request: HttpRequest, pk: int) -> tuple[Rollout, Tally, str]:
-    from releases.web.rollout_parts import summed, tallies
-
-    rollout = get_object_or_404(Rollout.objects.all().visible_to(_actor(request)).select_related("release"), pk=pk)
-    return rollout, summed(tallies(rollout, _actor(request))), reverse("releases:rollout-detail", args=[pk])
+    actor = _actor(request)
+    rollout = get_object_or_404(Rollout.objects.all().visible_to(actor).select_related("release"), pk=pk)
+    tally = replace(summed(tallies(rollout, actor)), by_hand=not_begun(rollout, actor))
+    return rollout, tally, reverse("releases:rollout-detail", args=[pk])
 
 
 @login_required
@@ -127,7 +139,7 @@ def rollout_pause(request: HttpRequest, pk: int) -> HttpResponse:
         verb=_("Pause"),
         back=back,
         against=_against(rollout, "pause", request),
-        reach=[_waiting(tally.pending), _at_work(tally.at_work), *_out_of_sight(tally.out_of_sight)],
+        reach=_reach(tally),
         then=[_("Nothing is wrong: it goes on when somebody resumes it.")],
         act=lambda reason: rollouts.pause(rollout_id=pk, reason=reason, actor=_actor(request), at=timezone.now()),
     )
@@ -169,7 +181,7 @@ def rollout_halt(request: HttpRequest, pk: int) -> HttpResponse:
         verb=_("Halt"),
         back=back,
         against=_against(rollout, "halt", request),
-        reach=[_waiting(tally.pending), _at_work(tally.at_work), *_out_of_sight(tally.out_of_sight)],
+        reach=_reach(tally),
         then=[_("Something is wrong: it stands with this cause until somebody has looked and resumes it.")],
         act=lambda reason: rollouts.halt(rollout_id=pk, cause=reason, actor=_actor(request), at=timezone.now()),
     )
@@ -195,6 +207,7 @@ def rollout_stop(request: HttpRequest, pk: int) -> HttpResponse:
                     tally.at_work,
                 ),
             ),
+            *_by_hand(tally.by_hand, on=True),
             *_out_of_sight(tally.out_of_sight),
             Reach(tally.ended, ngettext("host stays as it is now", "hosts stay as they are now", tally.ended)),
         ],
@@ -235,7 +248,9 @@ def rollout_roll_back(request: HttpRequest, pk: int) -> HttpResponse:
         verb=_("Roll back"),
         back=reverse("releases:rollout-list"),
         act=act,
-        against=() if request.method == "POST" else back_verb(rollout, tally, _actor(request)).blockers,
+        against=()
+        if request.method == "POST"
+        else back_verb(rollout, replace(tally, by_hand=0), _actor(request)).blockers,
         reach=[
             Reach(
                 touched,

@@ -22,9 +22,8 @@ from patchflow.kernel.models import User
 from patchflow.web import parts
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Verb
-from releases.enums_rollout import LIVE, OPEN_ROLLOUT, JobState, RingState, RolloutState
-from releases.enums_tasks import TaskState
-from releases.models import HandTask, Job, KillSwitch, Rollout
+from releases.enums_rollout import OPEN_ROLLOUT, JobState, RingState, RolloutState
+from releases.models import Job, KillSwitch, Rollout
 from releases.planning import RingView
 from releases.queries.progress import log_of_all, named
 from releases.queries.rollouts import standing_rings, visible_rollouts
@@ -149,7 +148,7 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
         target.rollout = rollout  # with what was read of it already
     found = shown.tallies(rollout, actor)
     total = shown.summed(found)
-    told = replace(total, by_hand=_not_begun(rollout, actor))
+    told = replace(total, by_hand=shown.not_begun(rollout, actor))
     views = shown.lanes(rollout, found, actor=actor, at=now, chosen=chosen, target=target.pk if target else None)
     current = next((v.ring for v in views if v.ring.state not in (RingState.PASSED, RingState.SKIPPED)), None)
     switch = KillSwitch.objects.filter(name="all", is_on=True).first()
@@ -190,12 +189,6 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
         **(_of_target(target, actor, now) if target else {}),
     }
     return render(request, "releases/rollout_detail.html", context)
-
-
-def _not_begun(rollout: Rollout, actor: User) -> int:
-    """The hosts for which a person has a task and has not begun it, of those that the reader may see."""
-    live = Job.objects.filter(rollout=rollout, state__in=LIVE).exclude(state=JobState.UNKNOWN).visible_to(actor)
-    return HandTask.objects.filter(state=TaskState.WAITING, job__in=live).count()
 
 
 def _unseen(ring: RingView, actor: User) -> list[str]:

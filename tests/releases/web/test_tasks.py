@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -134,8 +135,19 @@ def test_the_kill_switch_tells_at_work_and_not_begun_by_hand_apart(
     assert "<b>1</b> <span>host waits for a person, who may not begin" in waiting
     live = otto.get(by_hand.rollout.get_absolute_url()).text
     assert "0 at work · 0 out of sight · 0 waiting · 1 waits for a person" in live
+    verbs = [f"{by_hand.rollout.get_absolute_url()}{verb}/" for verb in ("pause", "halt", "stop")]
+    for address in verbs:
+        asked = otto.get(address).text
+        assert re.search(r"<b>0</b> <span>hosts at work (go on|are asked to stop)", asked), address
+        assert "<b>1</b> <span>host waits for a person, who may not begin" in asked, address
+    back = otto.get(f"{by_hand.rollout.get_absolute_url()}roll-back/").text
+    assert "1 host is at work: stop first and wait." in back, "its job is live, whoever has begun"
     assert post(cast.otto, f"tasks/{HandTask.objects.get().pk}/begin/").status_code == 200
     assert "1 at work · 0 out of sight · 0 waiting" in otto.get(by_hand.rollout.get_absolute_url()).text
     begun = otto.get(where).text
     assert "<b>1</b> <span>host at work goes on" in begun
     assert "waits for a person" not in begun
+    for address in verbs:
+        asked = otto.get(address).text
+        assert re.search(r"<b>1</b> <span>host at work (goes on|is asked to stop)", asked), address
+        assert "waits for a person" not in asked, address
