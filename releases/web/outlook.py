@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from changes.models import RFC
 from changes.queries.fitting import HORIZON, freezes_against
@@ -14,6 +14,7 @@ from patchflow.kernel.models import User
 from patchflow.web import words
 from releases.domain import slots
 from releases.models import Release
+from releases.queries.telling import notice_hours
 
 NAMED = 5
 """Hosts of the first ring that are named."""
@@ -39,7 +40,9 @@ def _first_ring(release: Release, actor: User) -> list[str]:
 
 
 def _first_time(release: Release, at: datetime) -> list[str]:
-    fitting = slots.fit(release, at=at)
+    """The first start after the notice of the first ring, which begins when the deployment does."""
+    profile = vars(release.profile) if release.profile else {}
+    fitting = slots.fit(release, at=at + timedelta(hours=notice_hours(profile)))
     lines = []
     if fitting.spans:
         first = fitting.spans[0]
@@ -47,6 +50,8 @@ def _first_time(release: Release, at: datetime) -> list[str]:
         lines.append(
             _("The first start that a window gives: %(when)s, in “%(window)s”.") % {"when": when, "window": first.name}
         )
+    if profile.get("acknowledge"):
+        lines.append(pgettext("help", "A ring does not start before everybody who was told has acknowledged."))
     if unfit := len(fitting.unfit):
         lines.append(
             ngettext(

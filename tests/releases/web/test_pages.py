@@ -381,3 +381,17 @@ def test_starting_a_deployment_says_who_comes_first_and_when_and_what_stops_it(y
     assert shown[1].startswith("The first start that a window gives: ")
     assert shown[-1].startswith("Freeze “Year end” lets nothing of it start from ")
     assert "Its changes begin. Ring “" in text(page(yard.cast.rex, "release-deploy", release.pk))
+
+
+def test_the_first_start_comes_after_the_notice_of_the_first_ring(yard: Yard) -> None:
+    release, everybody = (
+        ready(yard, rfc_of(yard)),
+        "A ring does not start before everybody who was told has acknowledged.",
+    )
+    at_once = outlook(release, yard.cast.rex, at=yard.at)
+    release.profile.notice_hours, release.profile.acknowledge = 72, True
+    noticed = outlook(release, yard.cast.rex, at=yard.at)
+    for shown in (at_once, noticed):
+        assert shown[1].startswith("The first start that a window gives: ")
+    assert at_once[1] != noticed[1], "its people are told three days before"
+    assert (everybody in at_once, noticed[2]) == (False, everybody)
