@@ -41,8 +41,8 @@ WORST_FIRST = tuple(ClockState)
 @dataclass(frozen=True, slots=True)
 class Notified:
     """An update of a cycle. `released_at`: the vendor's first advisory on it, if it has a date; `begun_at`: when the first
-    change in sight started it in production; `missing`: hosts in sight that miss it now; `carried`: a change has it that has not
-    ended."""
+    change in sight started it in production; `missing`: hosts in sight that miss it now; `carried`: a change has it that is
+    still to bring it to a host."""
 
     update: SoftwareUpdate
     released_at: datetime | None

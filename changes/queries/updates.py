@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.db.models import Case, Exists, F, IntegerField, OuterRef, Q, QuerySet, Value, When
 
-from changes.enums import TERMINAL
+from changes.enums import TERMINAL, RFCState
 from changes.enums_identify import AppliesVerdict, NameKind, Response
 from changes.models import Advisory, Fix, RFCUpdate, SoftwareUpdate, Vulnerability
 from changes.models.update import UpdateQuerySet
@@ -20,6 +20,9 @@ from cmdb.models import Host, Installation
 
 if TYPE_CHECKING:
     from patchflow.kernel.models import User
+
+BEHIND = (*TERMINAL, RFCState.IN_REVIEW)
+"""Where a change brings nothing to a host any more."""
 
 V = AppliesVerdict
 
@@ -82,9 +85,9 @@ def counted(rows: UpdateQuerySet, actor: User) -> Any:
 
 
 def carried() -> Exists:
-    """Of a row of updates: whether a change that has not ended carries it."""
+    """Of a row of updates: whether a change carries it that is still to bring it to a host."""
     rows = RFCUpdate.objects.filter(update=OuterRef("pk"), removed_at__isnull=True)
-    return Exists(rows.exclude(rfc__state__in=TERMINAL))
+    return Exists(rows.exclude(rfc__state__in=BEHIND))
 
 
 def undecided(actor: User) -> UpdateQuerySet:
