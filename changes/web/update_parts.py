@@ -13,12 +13,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from changes.enums import TERMINAL, CloseCode, RFCState
+from changes.enums import CloseCode, RFCState
 from changes.enums_identify import AppliesVerdict, Response
 from changes.models import RFC, SoftwareUpdate
 from changes.queries.applicability import MISSING, MissingHost
 from changes.queries.coverage import Coverage
 from changes.queries.updates import (
+    BEHIND,
     FixedHost,
     Standing,
     advisories_of,
@@ -39,6 +40,8 @@ from patchflow.web.verbs import Verb
 
 SHOWN_HOSTS = 25
 SHOWN_CVES = 50
+CARRIED_OUT = ("full", "partial")
+"""What a release reports of a change that it has brought to hosts."""
 V = AppliesVerdict
 
 
@@ -177,7 +180,8 @@ def page_of(update: SoftwareUpdate, *, actor: User, now: datetime, verdict: str 
     """Everything on the page of an update."""
     stands = standing(update, actor=actor, at=now)
     lines = [line for line in _lines(update, stands) if _chosen(line, verdict)]
-    rfcs = list(RFC.objects.visible_to(actor).filter(updates__update=update).distinct().order_by("-pk")[:8])
+    carrying = RFC.objects.visible_to(actor).filter(updates__update=update, updates__removed_at__isnull=True)
+    rfcs = list(carrying.distinct().order_by("-pk")[:8])
     advisories = list(advisories_of(update)[:5])
     update.carried = SoftwareUpdate.objects.filter(carried(), pk=update.pk).exists()  # type: ignore[attr-defined]
     return {
@@ -254,13 +258,19 @@ def _next(update: SoftwareUpdate, stands: Standing, rfcs: list[RFC], now: dateti
 
 def _live(rfcs: list[RFC]) -> list[RFC]:
     """Those that are still to bring it to a host."""
-    return [rfc for rfc in rfcs if rfc.state not in (*TERMINAL, RFCState.IN_REVIEW)]
+    return [rfc for rfc in rfcs if rfc.state not in BEHIND]
 
 
 def _carried_out(rfcs: list[RFC]) -> RFC | None:
-    """The newest that has been carried out: what misses it now, it has not reached."""
-    done = (CloseCode.SUCCESSFUL, CloseCode.WITH_ISSUES)
-    return next((rfc for rfc in rfcs if rfc.state == RFCState.IN_REVIEW or rfc.close_code in done), None)
+    """The newest that has been carried out: what misses it now, it has not reached. One that was stopped, failed or was rolled
+    back has not been."""
+    return next((rfc for rfc in rfcs if _has_carried_out(rfc)), None)
+
+
+def _has_carried_out(rfc: RFC) -> bool:
+    if rfc.state == RFCState.IN_REVIEW:
+        return rfc.outcome in CARRIED_OUT
+    return rfc.close_code in (CloseCode.SUCCESSFUL, CloseCode.WITH_ISSUES)
 
 
 def _verbs(update: SoftwareUpdate, stands: Standing, rfcs: list[RFC], actor: User) -> list[Verb]:

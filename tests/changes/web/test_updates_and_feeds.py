@@ -13,6 +13,7 @@ from django.utils import timezone
 from changes.enums_identify import AppliesVerdict, FeedRunState, Response, UpdateClass
 from changes.models import RFC, Advisory, Feed, FeedRun, RFCUpdate, SoftwareUpdate
 from changes.queries.coverage import coverage
+from changes.queries.updates import undecided
 from cmdb.models import Host
 from patchflow.web import states
 from tests.factories import changes as made
@@ -308,7 +309,12 @@ def test_an_update_that_a_change_has_carried_out_and_hosts_still_miss_can_be_rai
     where = f"/updates/{world.update.pk}/"
     barred = page(cast.ann).get(where).text
     assert f"{under_way.number} already carries this update." in barred
-    RFC.objects.filter(pk=under_way.pk).update(state="in_review")
+    RFC.objects.filter(pk=under_way.pk).update(state="in_review", outcome="stopped")
+    stopped = page(cast.ann).get(where).text
+    assert "has carried it out" not in stopped, "it was stopped before any host"
+    assert "already carries this update" not in stopped
+    assert "nobody has decided yet" in stopped
+    RFC.objects.filter(pk=under_way.pk).update(outcome="partial")
 
     text = page(cast.ann).get(where).text
 
@@ -316,3 +322,18 @@ def test_an_update_that_a_change_has_carried_out_and_hosts_still_miss_can_be_rai
     assert "already carries this update" not in text
     assert f"?update={world.update.pk}" in text
     assert f"Open {under_way.number}" in text
+    RFCUpdate.objects.update(removed_at=at)
+    assert under_way.number not in page(cast.ann).get(where).text, "it was taken out of that change"
+
+
+def test_an_update_of_a_change_in_review_is_undecided_by_every_door(cast: Cast, at: datetime) -> None:
+    world = made.make_world(cast, at)
+    made.implementing(world)
+    SoftwareUpdate.objects.update(notified_at=at, reach=3)
+    listed = f'href="/updates/{world.update.pk}/"'
+    assert listed not in page(cast.ann).get("/updates/?response=undecided").text
+    assert not undecided(cast.ann)
+    RFC.objects.update(state="in_review", outcome="full")
+    assert listed in page(cast.ann).get("/updates/?response=undecided").text
+    assert listed not in page(cast.ann).get("/updates/?response=carried").text
+    assert list(undecided(cast.ann)) == [world.update]
