@@ -94,6 +94,22 @@ def hosts_concerned(update_id: int, *, actor: User | None = None, at: datetime |
     return [_aged(host, at) for host in hosts]
 
 
+def concerned_among(
+    host_ids: Iterable[int], updates: Iterable[SoftwareUpdate], *, at: datetime
+) -> dict[int, list[MissingHost]]:
+    """Update → those of these hosts on which it is not known to be fixed, as `hosts_concerned` has them. One query."""
+    by_id = {update.pk: update for update in updates}
+    found: dict[int, list[MissingHost]] = {}
+    rows = findings.of_updates(by_id, host_ids)
+    for _, of_host in groupby(rows, key=lambda row: row.host_id):
+        several: dict[int, list[Finding]] = {}
+        for row in of_host:
+            several.setdefault(row.update_id or 0, []).append(row)
+        for pk, listed in several.items():
+            found.setdefault(pk, []).append(_aged(_judged(listed, by_id[pk].ecosystem), at))
+    return found
+
+
 def updates_missing_on(host_id: int, *, at: datetime | None = None) -> list[MissingUpdate]:
     """What a host misses, and what is unknown about it: by update, the gravest first; statements without a fix last.
 

@@ -163,6 +163,11 @@ def of_update(update_id: int, *, actor: User | None = None) -> Iterator[Finding]
     yield from _findings(f"f.update_id = {int(update_id)}", actor)
 
 
+def of_updates(update_ids: Iterable[int], host_ids: Iterable[int]) -> Iterator[Finding]:
+    """All findings of these updates on these hosts."""
+    yield from _findings(f"f.update_id IN ({_listed(update_ids)}) AND h.id IN ({_listed(host_ids)})", None)
+
+
 def _findings(condition: str, actor: User | None) -> Iterator[Finding]:
     # Rows of one host follow one another.
     sql = f"{_union(_columns, condition)} ORDER BY host_name, host_id, name, arch, fix_id"

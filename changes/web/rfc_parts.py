@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -17,8 +18,9 @@ from changes.domain.change_models import licence_blockers
 from changes.domain.glass import BEFORE
 from changes.domain.rfc_gates import owed
 from changes.enums import TERMINAL, EvidenceKind, HoldCause, RFCKind, RFCState, RiskLevel, TargetOutcome
+from changes.enums_identify import AppliesVerdict
 from changes.models import RFC, BreakGlass, Evidence, Hold, RFCTarget, RiskAssessment
-from changes.queries.applicability import hosts_missing
+from changes.queries.applicability import MISSING, concerned_among
 from changes.queries.board import Rung, ladder_of
 from changes.queries.change_tasks import owed_tasks
 from changes.queries.conflicts import Conflict, ConflictKind, seen_by
@@ -144,26 +146,43 @@ def lapse_said(rfc: RFC, *, now: datetime) -> str:
 
 
 def still_missing(rfc: RFC, actor: User, *, now: datetime) -> str:
-    """On how many of its hosts an update of a change that is done is missing, by what they report now; empty on none."""
+    """On how many of its hosts an update of a change that is done is missing by what they report now, and of how many nobody can
+    say; empty where it is known to be on all. Three queries."""
     if rfc.state not in (RFCState.IN_REVIEW, RFCState.CLOSED):
         return ""
-    seen = set(targets_seen(rfc, actor).values_list("host_id", flat=True))
-    carried = rfc.updates.filter(removed_at__isnull=True).select_related("update")
-    found = {
-        str(one.update): {m.host_id for m in hosts_missing(one.update_id, actor=actor, at=now)} & seen
-        for one in carried
-    }
-    missed = {name: hosts for name, hosts in found.items() if hosts}
-    if not missed:
+    seen = dict(targets_seen(rfc, actor).filter(host__retired_at=None).values_list("host_id", "host__audited_at"))
+    updates = [one.update for one in rfc.updates.filter(removed_at__isnull=True).select_related("update")]
+    missed: set[int] = set()
+    names: list[str] = []
+    limit = settings.PATCHFLOW["FACTS_STALE_AFTER"]
+    unknown = {pk for pk, audited_at in seen.items() if audited_at is None or now - audited_at > limit}
+    found = concerned_among(seen, updates, at=now)
+    for update in updates:
+        hosts = [host for host in found.get(update.pk, []) if not host.exempt]
+        if here_missed := {host.host_id for host in hosts if host.verdict in MISSING}:
+            missed |= here_missed
+            names.append(str(update))
+        unknown |= {host.host_id for host in hosts if host.verdict == AppliesVerdict.UNKNOWN}
+    return _said_missing(names, len(missed), len(unknown - missed), len(seen))
+
+
+def _said_missing(names: list[str], missed: int, unknown: int, of: int) -> str:
+    if not missed and not unknown:
         return ""
-    count = len(set().union(*missed.values()))
-    given = {"n": count, "of": len(seen), "what": ", ".join(missed)}
-    said = ngettext(
+    if not missed:
+        alone = ngettext(
+            "It is unknown whether %(n)d of its %(of)d hosts still misses anything of it.",
+            "It is unknown whether %(n)d of its %(of)d hosts still miss anything of it.",
+            unknown,
+        )
+        return alone % {"n": unknown, "of": of}
+    sentence = ngettext(
         "By what its hosts report now, %(n)d of %(of)d still misses %(what)s.",
         "By what its hosts report now, %(n)d of %(of)d still miss %(what)s.",
-        count,
-    )
-    return said % given
+        missed,
+    ) % {"n": missed, "of": of, "what": ", ".join(names)}
+    more = ngettext("%(n)d more is unknown.", "%(n)d more are unknown.", unknown) % {"n": unknown}
+    return f"{sentence} {more}" if unknown else sentence
 
 
 def scope_done(rfc: RFC, targets: Sequence[RFCTarget]) -> str:
