@@ -15,7 +15,7 @@ from cmdb.models import Host
 from patchflow.kernel import fsm
 from patchflow.kernel.enums import Outcome, RoundState, Verdict
 from patchflow.kernel.errors import NotAllowed
-from patchflow.kernel.integrity import difference, plain
+from patchflow.kernel.integrity import difference, digest_as_read, plain
 from patchflow.kernel.models import AuditEntry, RoleGrant, SignOff, SignOffRound, User
 from patchflow.kernel.roles import roles_with
 from patchflow.kernel.rules import failing
@@ -76,6 +76,15 @@ def changes_since_signed(rfc: RFC) -> Difference:
     if newest is None:
         return []
     return renamed(newest, str(rfc)[:200]) + difference(newest.document, plain(rfc.change_document()))
+
+
+def edited_since_signed(rfc: RFC) -> bool:
+    """Whether it differs, its risk aside, from what the newest round asked; not where nobody was asked yet."""
+    newest = rounds_of(rfc).first()
+    if newest is None:
+        return False
+    asked = {key: value for key, value in newest.document.items() if key != "risk"}
+    return digest_as_read(asked) != rfc.content_digest()
 
 
 def renamed(round_: SignOffRound, label: str) -> Difference:

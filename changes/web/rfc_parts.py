@@ -26,7 +26,7 @@ from changes.queries.change_tasks import owed_tasks
 from changes.queries.conflicts import Conflict, ConflictKind, seen_by
 from changes.queries.evidence import newest, said_of
 from changes.queries.holds import open_hold_of
-from changes.queries.rfcs import history_of, lapse_of, may_break_glass, refusal_of, targets_seen
+from changes.queries.rfcs import edited_since_signed, history_of, lapse_of, may_break_glass, refusal_of, targets_seen
 from changes.queries.risk import LEVELS, CostOfWaiting, Waiting, factors_for
 from changes.queries.routing import routes_missed
 from cmdb.enums import Criticality, Environment
@@ -239,13 +239,13 @@ def _said_then(rfc: RFC) -> str:
 
 
 def _next_evaluation(rfc: RFC, now: datetime) -> Next:
-    """After a refusal: who refused and why, for as long as nothing was changed."""
+    """After a refusal or a lapse: who and why, for as long as nothing was changed."""
     refused = refusal_of(rfc)
     if refused is not None:
         sentence = _("%(who)s refused: “%(why)s”") % {"who": refused.user, "why": refused.comment}
         detail = _("%(requester)s or a change manager revises it; then approval is asked for again.")
         return Next(sentence, detail % {"requester": rfc.requested_by})
-    if lapsed := lapse_said(rfc, now=now):
+    if not edited_since_signed(rfc) and (lapsed := lapse_said(rfc, now=now)):
         return Next(lapsed, _("A change manager assesses what has changed, then asks for approval again."))
     risk = rfc.risk
     if risk is not None and risk.content_digest != rfc.content_digest():

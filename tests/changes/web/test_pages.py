@@ -13,8 +13,10 @@ from django.utils import timezone
 
 from changes.domain import approvals, cycles, holds, phase_steps, revisions, rfcs, risk, slots
 from changes.domain.slots import Span
-from changes.models import RFC
+from changes.models import RFC, RFCRevision
 from changes.queries.cycles import SHOWN
+from changes.queries.rfcs import may_break_glass
+from changes.web import rfc_parts
 from changes.web.rfc_acts import AT_A_CLICK, VERB_PAGES
 from cmdb.models import Host, Installation
 from patchflow.kernel import fsm
@@ -373,6 +375,30 @@ def test_a_lapsed_change_says_so_until_it_is_asked_for_again(world: World) -> No
     assert "What was signed here counts no longer." not in che.get(where).text
 
 
+def test_a_lapse_leads_only_while_what_was_signed_is_unchanged(world: World) -> None:
+    rfc = made.authorized(world)
+    rfcs.lapse(rfc_id=rfc.pk, reason="Facts changed", actor=world.cast.che, at=world.at)
+    fresh = RFC.objects.get(pk=rfc.pk)
+    assert ", by che: Facts changed" in rfc_parts.next_of(fresh, now=world.at).sentence
+    revisions.revise(
+        rfc_id=rfc.pk, implementation_plan="Another one.", reason="Asked for.", digest_seen=fresh.change_digest,
+        actor=world.cast.ann, at=world.at,
+    )  # fmt: skip
+    edited = rfc_parts.next_of(RFC.objects.get(pk=rfc.pk), now=world.at).sentence
+    assert edited.startswith("A change manager assesses the risk of what was changed")
+
+
+def test_who_wrote_the_change_is_not_named_as_who_may_break_its_glass(world: World) -> None:
+    rfc = made.glass_asked(world)
+    assert [str(user) for user in may_break_glass(rfc.open_glass())] == ["cal"]
+    RFCRevision.objects.create(
+        rfc=rfc, number=99, by=world.cast.cal, at=world.at, reason="Mended.", difference=[], digest_before="a",
+        digest_after="b", authored=True,
+    )  # fmt: skip
+    assert may_break_glass(rfc.open_glass()) == []
+    assert "A second person decides: cal." not in as_(world.cast.ann).get(rfc.get_absolute_url()).text
+
+
 def test_a_request_to_break_the_glass_leads_and_names_who_may_answer(world: World) -> None:
     rfc = made.glass_asked(world)
     shown = as_(world.cast.ann).get(rfc.get_absolute_url()).text
@@ -388,5 +414,14 @@ def test_a_change_that_is_done_says_what_its_hosts_still_miss(world: World) -> N
     assert "By what its hosts report now, 3 of 3 still miss" in shown
     assert "Who will be told what, when" not in shown, "nobody will be told anything of it"
     assert "By what its hosts report now" not in che.get(made.authorized(world).get_absolute_url()).text
+    Host.objects.filter(pk=world.hosts[0].pk).update(audited_at=None)
+    shown = che.get(rfc.get_absolute_url()).text
+    assert "By what its hosts report now, 2 of 3 still miss" in shown
+    assert "1 more is unknown." in shown, "it has not reported"
     Installation.objects.update(gone_seen_at=world.at)
-    assert "By what its hosts report now" not in che.get(rfc.get_absolute_url()).text
+    shown = che.get(rfc.get_absolute_url()).text
+    assert "It is unknown whether 1 of its 3 hosts still misses anything of it." in shown
+    Host.objects.update(audited_at=timezone.now())
+    shown = che.get(rfc.get_absolute_url()).text
+    assert "By what its hosts report now" not in shown
+    assert "It is unknown whether" not in shown
