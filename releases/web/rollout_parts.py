@@ -298,23 +298,16 @@ def next_step(
 
 
 def _standing(ring: RingView, unseen: Sequence[str]) -> parts.Next:
-    """Why nothing moves although it is running, and what to do about it."""
-    sentence = ngettext(
-        "Stands still: ring “%(ring)s” waits until %(n)d host out of sight is known.",
-        "Stands still: ring “%(ring)s” waits until %(n)d hosts out of sight are known.",
-        ring.unseen,
-    ) % {"ring": ring.name, "n": ring.unseen}
+    """Why nothing moves although it is running, and what to do about it: without figures, which are of hosts out of the reader's
+    sight too."""
+    sentence = _("Stands still: ring “%(ring)s” waits until its hosts out of sight are known.") % {"ring": ring.name}
     limit = words.duration(settings.PATCHFLOW["LOOK_AFTER_UNKNOWN"])
     more = [_("Look again at %(hosts)s.") % {"hosts": ", ".join(unseen)}] if unseen else []
     more.append(
         _("Whoever does not answer is looked at by itself, and given up as lost after %(limit)s.") % {"limit": limit}
     )
     if ring.falls_short:
-        given = {"best": ring.good + ring.unseen, "total": ring.reported + ring.unseen, "percent": ring.success_percent}
-        short = _(
-            "At best %(best)d of %(total)d are good then, and %(percent)d %% are asked: retry what failed, or the ring fails."
-        )
-        more.append(short % given)
+        more.append(_("Even if all of them are good, too few of its hosts are: retry what failed, or the ring fails."))
     return parts.Next(sentence, " ".join(more))
 
 

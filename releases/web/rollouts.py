@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 
 from patchflow.kernel import audit
 from patchflow.kernel.models import User
@@ -116,11 +116,7 @@ def _stands_still(rollout: Rollout, switch: KillSwitch | None, standing: RingVie
         return _("Kill switch on: nothing starts")
     if standing is None:
         return ""
-    return ngettext(
-        "Stands still until %(n)d host out of sight is known",
-        "Stands still until %(n)d hosts out of sight are known",
-        standing.unseen,
-    ) % {"n": standing.unseen}
+    return _("Stands still until its hosts out of sight are known")  # how many, who sees a part of them is not told
 
 
 def _of_failed_ring(rollout: Rollout, lanes: list[tuple[Any, list[Verb]]]) -> list[Verb]:
