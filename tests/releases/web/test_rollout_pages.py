@@ -161,7 +161,7 @@ def test_a_rollout_that_waits_for_hosts_out_of_sight_alone_says_that_it_stands_s
     name = deployment.hosts[1].name
     assert "Stands still: ring “ring 0” waits until its hosts out of sight are known." in shown
     assert f"Look again at {name}." in shown
-    assert "At best 3 of 4 are good then, and 90 % are asked: retry what failed, or the ring fails." in shown
+    assert "Even if all of them are good, too few of its hosts are: retry what failed, or the ring fails." in shown
     assert "3 of 4 hosts have ended, 1 of them badly · 0 at work · 1 out of sight · 0 waiting" in shown
     assert "No estimate while it stands still." in shown
     assert "Estimate: done" not in shown
