@@ -39,6 +39,7 @@ IN_OTHER_WORDS = {
     "Facts", "Restart", "Remark",  # the page says a sentence or draws a mark, the file has the word
     "Update", "Updates",  # the page adds what replaces it, and where it leads
     "Start by", "First possible",  # the page says what is missed or too late
+    "Criticality",  # the page adds the word of its scale
 }  # fmt: skip
 ROWS = 7
 
