@@ -26,6 +26,9 @@ ARGUMENTS: Final = (
     "--no-first-run",
 )
 
+INTERFACES: Final = "net::ERR_NETWORK_CHANGED"
+TRIES: Final = 4
+
 WATCH: Final = """
 window.__violations = [];
 addEventListener("securitypolicyviolation", (event) => {
@@ -149,7 +152,24 @@ def _shoot(
     out: Path | None,
     examine: Callable[[Tab], Iterable[str]] | None,
 ) -> list[Finding]:
-    """The pictures of one page, and what was wrong with it."""
+    """The pictures of one page, and what was wrong with it. Where an interface of this machine came or went meanwhile, the browser
+    dropped what it was loading: then it is loaded again."""
+    for _attempt in range(TRIES):
+        found = _look(tab, url, wanted, widths, theme, out, examine)
+        if not any(INTERFACES in finding.text for finding in found):
+            break
+    return found
+
+
+def _look(
+    tab: Tab,
+    url: str,
+    wanted: Page,
+    widths: Sequence[int],
+    theme: str,
+    out: Path | None,
+    examine: Callable[[Tab], Iterable[str]] | None,
+) -> list[Finding]:
     found: list[Finding] = []
     width = widths[0]
 
