@@ -308,6 +308,7 @@ def test_meeting_of_five(office: Office, people: People, world: World) -> None:
     cal.press("Publish the agenda")
     cal.look("published")
     cal.press("Open the session")
+    cal.press("Open the session early")
     cal.sees("Talk about it")
     cal.look("session")
 
