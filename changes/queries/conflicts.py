@@ -195,17 +195,19 @@ def _on_hosts(
     but: Collection[int] = (),
 ) -> list[Conflict]:
     """Other changes under way on these hosts, at times that can meet; those with the same update first, then the most hosts.
-    What is in review is at work no longer. `but`: changes that conflict more
+    What is in review is at work no longer, unless it holds a slot. `but`: changes that conflict more
     nearly, so that each is named once. If there are more than are compared, the last one says so."""
     if not hosts:
         return []
     carried = RFCUpdate.objects.filter(rfc=rfc, removed_at__isnull=True).values("update")
     twice = RFCUpdate.objects.filter(rfc=OuterRef("pk"), removed_at__isnull=True, update__in=carried)
+    held = ChangeSlot.objects.live().filter(rfc=OuterRef("pk"), ends_at__gt=at)
     theirs = Q(targets__host_id__in=hosts, targets__removed_at__isnull=True, targets__left_at__isnull=True)
     rows = (
         RFC.objects.open()
         .exclude(pk__in=[rfc.pk, *but])
-        .exclude(state__in=[RFCState.DRAFT, RFCState.IN_REVIEW])
+        .exclude(state=RFCState.DRAFT)
+        .exclude(~Exists(held), state=RFCState.IN_REVIEW)
         .filter(theirs)
         .annotate(met=Count("targets", filter=theirs), duplicate=Exists(twice))
         .order_by("-duplicate", "-met", "pk")

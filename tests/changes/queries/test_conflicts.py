@@ -263,7 +263,7 @@ def test_the_number_of_questions_does_not_grow(world: made.World, cast: Cast, no
 def test_a_change_with_the_same_update_comes_first_and_one_in_review_conflicts_no_longer(
     world: made.World, now: datetime
 ) -> None:
-    sundays(world.hosts, now)
+    window = sundays(world.hosts, now)
     another = made.make_update("curl", at=now, hosts=world.hosts)
     made.authorized(world, update_ids=[another.pk])
     mine, twin = made.evaluating(world), made.authorized(world)
@@ -272,3 +272,7 @@ def test_a_change_with_the_same_update_comes_first_and_one_in_review_conflicts_n
     assert "the same update, on 3 of the same hosts" in first.sentence
     RFC.objects.filter(pk=twin.pk).update(state="in_review")
     assert [conflict.duplicate for conflict in find_conflicts(mine, at=now)] == [False]
+    RFC.objects.filter(pk=twin.pk).update(state="authorized")
+    book(twin, window, sunday(now), world.cast.rex)
+    RFC.objects.filter(pk=twin.pk).update(state="in_review")
+    assert [conflict.duplicate for conflict in find_conflicts(mine, at=now)] == [True, False], "it holds a slot"
