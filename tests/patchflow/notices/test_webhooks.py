@@ -42,10 +42,11 @@ def told(cast: Cast, now: datetime, key: str = "k", person: str = "mia") -> Noti
 
 
 def send(now: datetime | None = None) -> list[bool]:
-    """Sends what is due now; each is claimed by the database's clock."""
+    """Sends what is due now, the oldest first; each is claimed by the database's clock."""
     WebhookDelivery.objects.update(not_before=None)
     moment = now or datetime.now(UTC)
-    return [webhooks.deliver(delivery_id=pk, now=moment) for pk in WebhookDelivery.objects.values_list("pk", flat=True)]
+    due = list(WebhookDelivery.objects.order_by("pk").values_list("pk", flat=True))
+    return [webhooks.deliver(delivery_id=pk, now=moment) for pk in due]
 
 
 def test_a_notice_arrives_signed_and_says_what_is_documented(cast: Cast, now: datetime, receiver: Receiver) -> None:
