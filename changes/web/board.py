@@ -31,7 +31,7 @@ from changes.queries import board
 from changes.queries.conflicts import find_conflicts
 from changes.queries.rfcs import changes_since_signed, renamed, round_before, targets_seen
 from changes.queries.risk import CostOfWaiting, cost_of_waiting
-from changes.web import rfc_forms, rfc_parts
+from changes.web import ladders, rfc_forms, rfc_next, rfc_parts
 from patchflow.kernel.enums import Verdict
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.integrity import difference
@@ -196,7 +196,7 @@ def _step(subject: Any, now: Any) -> str:
     """Who must act next on a change; nothing of other subjects, whose own page says it."""
     if not isinstance(subject, RFC):
         return ""
-    step = rfc_parts.next_of(subject, now=now)
+    step = rfc_next.next_of(subject, now=now)
     return f"{step.sentence} {step.detail}".rstrip()
 
 
@@ -256,7 +256,7 @@ def evidence_of(round_: SignOffRound, actor: Any, form: DecideForm) -> dict[str,
         "subject": subject,
         "form": form,
         "reasons": board.why_not(round_, actor, at=now, subject=subject),
-        "ladder": rfc_parts.ladder(round_, now=now, seats=False),
+        "ladder": ladders.ladder(round_, now=now, seats=False),
         "subject_url": signoff_subjects[round_.subject_type].url(subject),
         **tally_of(round_),
     }

@@ -22,7 +22,7 @@ from changes.enums import ModelState, RFCKind
 from changes.enums_tasks import TaskStage
 from changes.models import ChangeModel
 from changes.queries.change_models import changes_of, with_record
-from changes.web import rfc_forms, rfc_parts
+from changes.web import ladders, rfc_forms, rfc_parts
 from changes.web.change_model_forms import ModelForm
 from changes.web.levels import level_words
 from patchflow.kernel import audit, signoffs, workflow
@@ -104,7 +104,7 @@ def model_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         "next": _next_of(model),
         "verbs": verbs_of_model(model, actor=actor, at=now),
         "round": round_,
-        "ladder": rfc_parts.ladder(round_, now=now) if round_ else [],
+        "ladder": ladders.ladder(round_, now=now) if round_ else [],
         "signed_now": round_ is not None and round_.digest == model.model_digest,
         "gives": _gives(model),
         "levels": [level_words(level) for level in model.levels or default_levels(model.kind)],

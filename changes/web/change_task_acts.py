@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from changes.domain import change_tasks
 from changes.models import ChangeTask
-from changes.web import change_task_forms, rfc_forms, rfc_parts
+from changes.web import change_task_forms, rfc_forms, rfc_next
 from changes.web.change_tasks import visible_task
 from changes.web.rfcs import crumbs_of, visible_rfc
 from patchflow.kernel import workflow
@@ -49,7 +49,7 @@ def rfc_add_task(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "title": title,
         "lede": str(rfc),
-        "phase": rfc_parts.phase_of(rfc),
+        "phase": rfc_next.phase_of(rfc),
         "form": form,
         "submit_label": title,
         "consequences": [_("Nothing that was signed is voided by it.")],
@@ -126,7 +126,7 @@ def changetask_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     context = {
         "title": f"{page.title}: {task.number}",
         "lede": task.title,
-        "phase": rfc_parts.phase_of(task.rfc),
+        "phase": rfc_next.phase_of(task.rfc),
         "form": form,
         "submit_label": page.title,
         "verb": Verb(verb, str(page.title), allowed=not against, blockers=tuple(against)),

@@ -21,7 +21,7 @@ from changes.enums_tasks import UNDONE, TaskStage, TaskState
 from changes.models import ChangeTask
 from changes.queries.change_tasks import with_hold
 from changes.queries.holds import open_hold_of
-from changes.web import change_task_parts, rfc_parts
+from changes.web import change_task_parts, rfc_next
 from changes.web.rfcs import crumbs_of
 from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import Blocker
@@ -105,7 +105,7 @@ def changetask_detail(request: HttpRequest, pk: int) -> HttpResponse:
     actor: Any = request.user
     context = {
         "title": task.title,
-        "phase": rfc_parts.phase_of(task.rfc),
+        "phase": rfc_next.phase_of(task.rfc),
         "ident": [task.number, _("%(stage)s task") % {"stage": capfirst(str(task.get_stage_display()))}],
         "task": task,
         "held": task.held and task.is_undone,  # type: ignore[attr-defined]
@@ -125,7 +125,7 @@ def next_of(task: ChangeTask, *, actor: User, now: datetime) -> Next:
     if not task.is_undone:
         return Next(_("Nothing more: it is %(state)s.") % {"state": task.get_state_display()})
     if hold := open_hold_of(task.rfc):
-        return rfc_parts.next_of_hold(hold, now=now)
+        return rfc_next.next_of_hold(hold, now=now)
     detail = "" if task.required else _("It is not required: nothing waits for it.")
     if task.state == TaskState.IN_PROGRESS:
         return Next(_("%(who)s says what came of it.") % {"who": task.begun_by}, detail)

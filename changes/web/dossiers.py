@@ -21,7 +21,7 @@ from changes.domain.offers import why_not
 from changes.enums import EvidenceKind, ReferenceKind
 from changes.models import RFC, Attachment
 from changes.queries.rfcs import sees_all
-from changes.web import rfc_forms, rfc_parts
+from changes.web import rfc_forms, rfc_next, rfc_parts
 from changes.web.rfcs import crumbs_of, visible_rfc
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Refusal
@@ -160,7 +160,7 @@ def _form_page(
     context = {
         "title": title,
         "lede": str(rfc),
-        "phase": rfc_parts.phase_of(rfc),
+        "phase": rfc_next.phase_of(rfc),
         "form": form,
         "submit_label": label or title,
         "consequences": consequences,

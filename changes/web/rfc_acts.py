@@ -23,7 +23,7 @@ from changes.enums import TERMINAL
 from changes.enums_tasks import UNDONE
 from changes.models import RFC, ChangeTask
 from changes.queries.rfcs import targets_seen
-from changes.web import rfc_forms, rfc_parts
+from changes.web import rfc_forms, rfc_next
 from changes.web.rfcs import crumbs_of, visible_rfc
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import User
@@ -137,7 +137,7 @@ def rfc_verb(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     context = {
         "title": f"{page.title}: {rfc.number}",
         "lede": rfc.title,
-        "phase": rfc_parts.phase_of(rfc),
+        "phase": rfc_next.phase_of(rfc),
         "form": form,
         "submit_label": page.title,
         "verb": {"label": page.title, "icon": "", "reach": ""},

@@ -23,7 +23,7 @@ from changes.models import RFC, SoftwareUpdate
 from changes.queries.below import Lift, lift_of_baseline, lift_of_group, lift_of_host
 from changes.queries.conflicts import find_conflicts
 from changes.queries.rfcs import sees_all
-from changes.web import rfc_forms, rfc_parts
+from changes.web import rfc_forms, rfc_next, rfc_parts
 from changes.web.rfc_forms import ContentForm, ReviseForm
 from changes.web.rfcs import crumbs_of, visible_rfc
 from cmdb.models import Host
@@ -225,7 +225,7 @@ def rfc_revise(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "title": _("Revise %(number)s") % {"number": rfc.number},
         "lede": rfc.title,
-        "phase": rfc_parts.phase_of(rfc),
+        "phase": rfc_next.phase_of(rfc),
         "form": form,
         "rfc": rfc,
         "submit_label": _("Save"),

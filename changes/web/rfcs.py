@@ -25,7 +25,7 @@ from changes.queries.fitting import Fit, fit_of
 from changes.queries.holds import open_hold_of, open_holds
 from changes.queries.rfcs import changes_since_signed, history_of, in_sight, last_voided, sees_all, targets_seen
 from changes.queries.risk import cost_of_waiting
-from changes.web import rfc_parts
+from changes.web import ladders, rfc_next, rfc_parts
 from changes.web.change_task_parts import tasks_of
 from changes.web.rfc_verbs import verbs_of_rfc
 from cmdb.models import Host
@@ -173,14 +173,14 @@ def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:
     return {
         "rfc": rfc,
         "title": rfc.title,
-        "phase": rfc_parts.phase_of(rfc),
+        "phase": rfc_next.phase_of(rfc),
         "ident": [
             rfc.number,
             _("%(kind)s change, class %(cls)s")
             % {"kind": rfc.get_kind_display(), "cls": rfc.get_update_class_display()},
             *([_("trial: never counts as real")] if rfc.trial else []),
         ],
-        "next": rfc_parts.next_of(rfc, now=now),
+        "next": rfc_next.next_of(rfc, now=now),
         "still_missing": rfc_parts.still_missing(rfc, actor, now=now),
         "verbs": [*verbs, *(verb for verb in also if not verb.allowed)],
         "also": [verb for verb in also if verb.allowed],
@@ -195,9 +195,9 @@ def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:
         "cost_head": rfc_parts.cost_head(cost),
         "cost_rows": rfc_parts.waiting_rows(cost, now=now),
         "round": round_,
-        "lapsed": "" if round_ is None or round_.is_open else rfc_parts.lapse_said(rfc, now=now),
+        "lapsed": "" if round_ is None or round_.is_open else rfc_next.lapse_said(rfc, now=now),
         "whole": whole,
-        "ladder": rfc_parts.ladder(round_, now=now) if round_ else [],
+        "ladder": ladders.ladder(round_, now=now) if round_ else [],
         **_to_be_asked(rfc, whole=whole, at=now),
         "owed": [] if rfc.state in TERMINAL else [Statement("st-warn", str(b)) for b in owed(rfc)],
         "glass": list(rfc.glass.select_related("asked_by", "broken_by", "reviewed_by")),
@@ -230,11 +230,11 @@ def _to_be_asked(rfc: RFC, *, whole: bool, at: datetime) -> dict[str, Any]:
     sees them all."""
     if rfc.state not in TO_BE_ASKED:
         return {}
-    levels, against = rfc_parts.levels_to_come(rfc, at=at)
+    levels, against = ladders.levels_to_come(rfc, at=at)
     return {
         "to_come": levels,
         "to_come_against": against if whole else [],
-        "to_come_without": rfc_parts.routes_not_asked(rfc, at=at),
+        "to_come_without": ladders.routes_not_asked(rfc, at=at),
     }
 
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
-from changes.web import rfc_parts
+from changes.web import ladders
 from patchflow.kernel import signoffs
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import SignOffRound, User
@@ -150,7 +150,7 @@ def _open(amendment: Amendment, actor: User, now: Any) -> dict[str, Any]:
             {**entry, "ring_name": names[entry["ring"]], "new_ring": entry["ring"] not in before}
             for entry in joined(amendment.base.document, amendment.document)
         ],
-        "ladder": rfc_parts.ladder(round_, now=now) if round_ else [],
+        "ladder": ladders.ladder(round_, now=now) if round_ else [],
         "round": round_,
         "overtaken": amendments.find_overtaken(amendment),
         "reasons": reasons,

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from changes.web import rfc_parts
+from changes.web import ladders, rfc_parts
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.models import SignOffRound
 from patchflow.kernel.signoffs import why_not_sign
@@ -101,7 +101,7 @@ def _page(
         "head": release_parts.manifest_head(manifest),
         "refinement": refinement(document, authorizations(release.rfc_ids(), at=now)),
         "since": rfc_parts.differences(since_previous(manifest)[:12]),
-        "ladder": rfc_parts.ladder(round_, now=now) if round_ else [],
+        "ladder": ladders.ladder(round_, now=now) if round_ else [],
         "restart": restart_rule(document["profile"]),
         "offline": offline_rule(document["profile"]),
         "staging": staging_rule(document["profile"]),

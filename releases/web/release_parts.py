@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
 from changes.queries.holds import open_hold_of
-from changes.web import rfc_parts
+from changes.web import rfc_next
 from patchflow.kernel.sentences import say
 from patchflow.kernel.signoffs import open_round_of
 from patchflow.web import words
@@ -102,7 +102,7 @@ REVIEWED = {ReleaseState.DEPLOYED, ReleaseState.ROLLED_BACK}
 def next_of(release: Release, *, now: datetime, yours: bool = False) -> Next:
     """Who must act, and by when; why it came back, if it did. `yours`: the reader may do it now."""
     if hold := open_hold_of(release):
-        return rfc_parts.next_of_hold(hold, now=now)
+        return rfc_next.next_of_hold(hold, now=now)
     if release.state == ReleaseState.AWAITING_READINESS:
         return _next_signature(release, now)
     sentence, detail = NEXT[ReleaseState(release.state)]

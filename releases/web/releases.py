@@ -19,7 +19,7 @@ from changes.enums import RFCKind
 from changes.models import RFC
 from changes.queries.cycles import cycle_choices
 from changes.queries.holds import open_hold_of, open_holds
-from changes.web import rfc_parts
+from changes.web import ladders
 from patchflow.kernel.audit import history
 from patchflow.kernel.models import User
 from patchflow.kernel.signoffs import rounds_of
@@ -170,7 +170,7 @@ def page_of(release: Release, *, actor: User, now: Any) -> dict[str, Any]:
         "manifest_head": release_parts.manifest_head(manifest) if manifest and everything else "",
         "refinement": refinement(manifest.document, changes) if manifest and everything else None,
         "round": round_,
-        "ladder": rfc_parts.ladder(round_, now=now) if round_ else [],
+        "ladder": ladders.ladder(round_, now=now) if round_ else [],
         "links": _links(release, actor),
         "review": PostImplementationReview.objects.filter(release=release).first(),
         "timeline": history(release).select_related("actor")[:20],

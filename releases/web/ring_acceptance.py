@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from changes.web import rfc_parts
+from changes.web import ladders
 from patchflow.kernel import signoffs
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.integrity import digest
@@ -80,7 +80,7 @@ def ring_accept_partial(request: HttpRequest, pk: int) -> HttpResponse:
         "round": round_,
         "open": open_,
         "stale": stale,
-        "ladder": rfc_parts.ladder(round_, now=now) if round_ else [],
+        "ladder": ladders.ladder(round_, now=now) if round_ else [],
         "sign": sign,
         "ask": ask,
         "may_ask": not against and (not open_ or stale),

@@ -16,7 +16,7 @@ from changes.domain.slots import Span
 from changes.models import RFC, RFCRevision
 from changes.queries.cycles import SHOWN
 from changes.queries.rfcs import may_break_glass
-from changes.web import rfc_parts
+from changes.web import rfc_next
 from changes.web.rfc_acts import AT_A_CLICK, VERB_PAGES
 from cmdb.models import Host, Installation
 from patchflow.kernel import fsm
@@ -379,12 +379,12 @@ def test_a_lapse_leads_only_while_what_was_signed_is_unchanged(world: World) -> 
     rfc = made.authorized(world)
     rfcs.lapse(rfc_id=rfc.pk, reason="Facts changed", actor=world.cast.che, at=world.at)
     fresh = RFC.objects.get(pk=rfc.pk)
-    assert ", by che: Facts changed" in rfc_parts.next_of(fresh, now=world.at).sentence
+    assert ", by che: Facts changed" in rfc_next.next_of(fresh, now=world.at).sentence
     revisions.revise(
         rfc_id=rfc.pk, implementation_plan="Another one.", reason="Asked for.", digest_seen=fresh.change_digest,
         actor=world.cast.ann, at=world.at,
     )  # fmt: skip
-    edited = rfc_parts.next_of(RFC.objects.get(pk=rfc.pk), now=world.at).sentence
+    edited = rfc_next.next_of(RFC.objects.get(pk=rfc.pk), now=world.at).sentence
     assert edited.startswith("A change manager assesses the risk of what was changed")
 
 
