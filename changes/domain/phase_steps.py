@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from django.conf import settings
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from changes.enums import STEPS, WITHDRAWN, EvidenceKind, Response, RFCState, StepKey, StepState
 from changes.models import RFC, Cycle, Evidence, Feed, PhaseStep, RFCTarget, Verification
@@ -213,31 +214,31 @@ def _response(cycle: Cycle, at: datetime) -> str:
     )
 
 
-def _going(cycle: Cycle) -> list[RFC]:
+def _going(cycle: Cycle) -> QuerySet[RFC]:
     """The cycle's changes that were submitted and not withdrawn."""
-    return list(cycle.rfcs.exclude(state__in=[RFCState.DRAFT, *WITHDRAWN]))
+    return RFC.objects.filter(cycle=cycle).exclude(state__in=[RFCState.DRAFT, *WITHDRAWN])
 
 
 @prover(StepKey.PLAN)
 def _plan(cycle: Cycle, at: datetime) -> str:
-    going = _going(cycle)
-    if not going or any(rfc.authorized_at is None for rfc in going):
+    authorized = _going(cycle).values_list("authorized_at", flat=True)
+    if not authorized or None in authorized:
         return ""
-    return english_n("plans of %(n)s RFC authorized", "plans of %(n)s RFCs authorized", len(going))
+    return english_n("plans of %(n)s RFC authorized", "plans of %(n)s RFCs authorized", len(authorized))
 
 
 def _evidence(kind: EvidenceKind, what: str) -> Prover:
+    """That each change of the cycle that goes on has evidence of the kind, and the newest of each did not fail. One query."""
+    newest = Evidence.objects.filter(rfc=OuterRef("pk"), kind=kind).order_by("-pk")
+
     def prove_by_evidence(cycle: Cycle, at: datetime) -> str:
-        going = _going(cycle)
-        good = 0
-        for rfc in going:
-            newest = Evidence.objects.filter(rfc=rfc, kind=kind).order_by("-pk").first()
-            good += newest is not None and newest.passed is not False
-        return (
-            english_n("%(what)s of %(n)s RFC", "%(what)s of %(n)s RFCs", good, what=what)
-            if going and good == len(going)
-            else ""
+        rows = _going(cycle).annotate(
+            found=Subquery(newest.values("pk")[:1]), passed=Subquery(newest.values("passed")[:1])
         )
+        verdicts = [found is not None and passed is not False for found, passed in rows.values_list("found", "passed")]
+        if not verdicts or not all(verdicts):
+            return ""
+        return english_n("%(what)s of %(n)s RFC", "%(what)s of %(n)s RFCs", len(verdicts), what=what)
 
     return prove_by_evidence
 

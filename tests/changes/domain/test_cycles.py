@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from changes.domain import cycles, evidence, phase_steps, rfcs
 from changes.enums import StepKey
@@ -150,6 +152,23 @@ def test_evidence_closes_its_step_and_a_failed_one_does_not(world: World) -> Non
     phase_steps.due_steps(now=world.at)
     assert cycle.steps.get(key=StepKey.ACCEPTANCE).output == "acceptance tests of 1 RFC"
     assert phase_steps.due_steps(now=world.at) == 0
+
+
+def test_looking_at_steps_costs_the_same_for_one_change_and_for_many(world: World) -> None:
+    cycle = notified(world)
+
+    def asked() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            for prover in phase_steps.PROVERS.values():
+                prover(cycle, world.at)
+        return len(queries)
+
+    made.authorized(world)
+    one = asked()
+    for _ in range(3):
+        made.authorized(world)
+    assert cycle.rfcs.count() == 4
+    assert asked() == one
 
 
 def test_steps_by_hand_need_a_manager_and_words(world: World) -> None:
