@@ -27,6 +27,7 @@ from patchflow.web.parts import Crumb, Next
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Verb, verbs_of
 from releases.domain import tasks_by_hand as tasks
+from releases.enums_rollout import JobState
 from releases.enums_steps import Act, Moment
 from releases.enums_tasks import TaskState
 from releases.models import HandTask
@@ -192,6 +193,9 @@ def _next_of(task: HandTask, actor: Any, now: datetime) -> Next:
             return Next(_("A scan looks at the host."), _("Where none can, a second person attests what the host has."))
         case TaskState.ATTESTED:
             return Next(_("Nothing more: a second person attested it."), task.attestation)
+    if task.job.state == JobState.FAILED:
+        on = _("Its host counts as failed: in the rollout it is tried again, or left out.")
+        return Next(_("Nothing more here: it has ended."), f"{task.remark} {on}".strip())
     return Next(_("Nothing more: it has ended."), task.remark)
 
 

@@ -126,6 +126,19 @@ def test_a_task_whose_report_is_late_says_so_in_the_list_and_on_its_page(
     assert "missed: " in otto.get("/tasks/").text
 
 
+def test_a_task_that_could_not_be_done_says_where_its_host_is_helped(
+    by_hand: Deployment, cast: Cast, client: Client
+) -> None:
+    task = HandTask.objects.get()
+    for verb, body in (("begin", {}), ("give_up", {"remark": "The key is lost."})):
+        assert post(cast.otto, f"tasks/{task.pk}/{verb}/", **body).status_code == 200
+    otto = as_person(client, cast.otto)
+    helped = "Its host counts as failed: in the rollout it is tried again, or left out."
+    assert helped not in otto.get(task.get_absolute_url()).text
+    assert pass_on(by_hand) == "failed"
+    assert f"The key is lost. {helped}" in otto.get(task.get_absolute_url()).text
+
+
 def test_the_kill_switch_tells_at_work_and_not_begun_by_hand_apart(
     by_hand: Deployment, cast: Cast, client: Client
 ) -> None:
