@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from cmdb.enums import ExemptionKind, ExemptionState
@@ -70,6 +71,9 @@ class Exemption(Audited):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.subject}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("cmdb:exemption-detail", args=[self.pk])
 
     def scope_keys(self) -> list[frozenset[str]]:
         concerned = self.host or self.group

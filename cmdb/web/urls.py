@@ -4,6 +4,7 @@ from django.urls import path
 
 from cmdb.web import (
     baselines,
+    exemptions,
     groups,
     host_verbs,
     hosts,
@@ -73,6 +74,11 @@ urlpatterns = [
     path("baselines/<int:pk>/ask/", baselines.baseline_act, {"verb": "ask"}, name="baseline-ask"),
     path("baselines/<int:pk>/decide/", baselines.baseline_act, {"verb": "decide"}, name="baseline-decide"),
     path("baselines/<int:pk>/retire/", baselines.baseline_retire, name="baseline-retire"),
+    path("exemptions/", exemptions.exemption_list, name="exemption-list"),
+    path("exemptions/<int:pk>/", exemptions.exemption_detail, name="exemption-detail"),
+    path("exemptions/<int:pk>/grant/", exemptions.exemption_grant, name="exemption-grant"),
+    path("exemptions/<int:pk>/refuse/", exemptions.exemption_refuse, name="exemption-refuse"),
+    path("exemptions/<int:pk>/revoke/", exemptions.exemption_revoke, name="exemption-revoke"),
     path("scans/", scans.scan_list, name="scan-list"),
     path("scans/<int:pk>/", scans.scan_detail, name="scan-detail"),
     path("scans/<int:pk>/cancel/", scans.scan_cancel, name="scan-cancel"),

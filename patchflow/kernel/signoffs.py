@@ -71,6 +71,13 @@ def open_round_of(obj: models.Model) -> SignOffRound | None:
     return rounds_of(obj).filter(state=RoundState.OPEN).first()
 
 
+def open_rounds(model: type[models.Model], subject_id: Any) -> models.QuerySet[SignOffRound]:
+    """The open rounds about one subject; `subject_id` may be an expression of an outer query."""
+    return SignOffRound.objects.filter(
+        subject_type=model._meta.label_lower, subject_id=subject_id, state=RoundState.OPEN
+    )
+
+
 def passed_round_of(obj: models.Model, *, digest_now: str) -> SignOffRound | None:
     """The newest round of `obj`, if it passed and signed exactly this digest: the only valid approval (law 2)."""
     newest = rounds_of(obj).defer("document").first()  # the signed text may name thousands of hosts

@@ -45,6 +45,7 @@ STYLE_GUIDE = ("styleguide", "styleguide-page")
 WHO = {
     "item": "cora", "point": "cora",
     "host": "cora", "group": "cora", "support": "cora", "window": "cora", "baseline": "cora", "discrepancy": "cora", "scan": "otto",
+    "exemption": "sam",
     "update": "ann", "feed": "sam", "feedrun": "sam",
     "rfc": "che", "board": "mia", "meeting": "cal", "substitute": "mia", "cycle": "che", "model": "che", "calendar": "che",
     "freeze": "che", "route": "che", "changetask": "che",
@@ -58,6 +59,7 @@ WHO = {
 
 NO_PAGE = {
     # verbs at a click: done by POST on the page of their object
+    "cmdb:exemption-grant",
     "cmdb:item-enter", "cmdb:item-unlink", "cmdb:point-check", "changes:model-propose", "changes:rfc-copy", "changes:rfc-drop-reference",
     "changes:feed-poll", "changes:feed-enable", "changes:feed-disable", "changes:changetask-begin",
     "changes:rfc-evaluate", "changes:rfc-request-approval", "changes:rfc-score",

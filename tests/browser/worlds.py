@@ -545,10 +545,15 @@ def known(scene: Scene, yard: stages.Yard, now: datetime) -> None:
     draft = baselines.draft(name="Databases", platform_id=platform, items=items[:2], actor=cast.cora, at=at)
     asked = baselines.propose(name="Debian 12", platform_id=platform, items=items, actor=cast.cora, at=at)
     subject = hosts[2]
-    exemptions.request(
+    wanted = exemptions.request(
         kind="package", subject="postgresql-15", reason="The vendor certifies 15.10 only.", compensating_control="No restore on this host.",
         expires_at=now + timedelta(days=60), host_id=subject.pk, actor=cast.cora, at=at,
     )  # fmt: skip
+    granted = exemptions.request(
+        kind="cve", subject="CVE-2026-1111", reason="Only with the vendor's next version.", compensating_control="The port is closed.",
+        expires_at=now + timedelta(days=90), host_id=hosts[1].pk, actor=cast.cora, at=at,
+    )  # fmt: skip
+    exemptions.grant(exemption_id=granted.pk, actor=cast.sam, at=at)
     clone = discrepancies.note(
         host=hosts[1], kind=DiscrepancyKind.CLONE, key="machine-id", sentence="web-02 and web-03 show one machine-id with two live keys.",
         source="ssh", actor=cast.bot, at=at,
@@ -565,6 +570,8 @@ def known(scene: Scene, yard: stages.Yard, now: datetime) -> None:
         "baseline": {"pk": asked.pk},
         "scan": {"pk": scan.pk},
         "discrepancy": {"pk": clone.pk},
+        "exemption": {"pk": wanted.pk},
+        "exemption-revoke": {"pk": granted.pk},
     }
     force = Baseline.objects.approved().get(platform=platform, group=None)
     judged_by(
@@ -589,6 +596,7 @@ def known(scene: Scene, yard: stages.Yard, now: datetime) -> None:
     scene.also("cmdb:host-connect", "new", pk=fresh.pk)
     scene.also("cmdb:group-detail", "rule", pk=rule.pk)
     scene.also("cmdb:baseline-detail", "draft", pk=draft.pk)
+    scene.also("cmdb:exemption-detail", "granted", pk=granted.pk)
     scene.also("cmdb:group-revise", "rule", pk=rule.pk)
 
 

@@ -11,7 +11,8 @@ from tests.patchflow.board.write_duties import WRITES
 NOUNS = {
     "item": "items", "point": "distribution-points",
     "host": "hosts", "group": "host-groups", "window": "service-windows", "support": "support-groups", "baseline": "baselines",
-    "scan": "scan-runs", "discrepancy": "discrepancies", "feed": "feeds", "feedrun": "feed-runs", "update": "updates",
+    "scan": "scan-runs", "discrepancy": "discrepancies",
+    "exemption": "exemptions", "feed": "feeds", "feedrun": "feed-runs", "update": "updates",
     "changetask": "change-tasks",
     "rfc": "rfcs", "model": "change-models", "route": "approval-routes", "meeting": "meetings", "cycle": "cycles", "freeze": "freezes",
     "release": "releases", "profile": "install-profiles", "step": "steps", "rollout": "rollouts", "job": "jobs", "task": "tasks",

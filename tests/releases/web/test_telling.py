@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 
 from cmdb.models import ConfigurationItem
 from patchflow.kernel.models import User
+from patchflow.reports.queries.waiting import waiting_for
 from releases.domain import delays
 from releases.executors.onhost.work import RESTARTS_SOON
 from releases.models import Ring
@@ -52,6 +53,8 @@ def test_a_representative_acknowledges_on_the_page_and_the_rollout_shows_it(told
     url = ring.get_people_url()
     assert "I know, and have passed it on" in page(client, olga, url)
     assert "Acknowledge" in page(client, olga, "/")
+    (todo,) = [t for t in waiting_for(olga, at=datetime.now(UTC)) if t.act == "Acknowledge"]
+    assert "until " in todo.due, "from when the ring may start"
     client.post(f"/rings/{ring.pk}/acknowledge/")
     assert "I know, and have passed it on" not in page(client, olga, url)
     shown = page(client, told.cast.rex, told.rollout.get_absolute_url())

@@ -16,7 +16,7 @@ from cmdb.models import Discrepancy
 from patchflow.kernel.enums import Outcome
 from patchflow.kernel.models import AuditEntry, User
 from patchflow.notices.models import Delivery
-from patchflow.reports.queries.waiting import changes, releases
+from patchflow.reports.queries.waiting import changes, inventory, releases
 from patchflow.reports.queries.waiting.rows import MANY, span
 from patchflow.web.parts import Todo
 
@@ -32,7 +32,9 @@ def waiting_for(actor: User, *, at: datetime) -> list[Todo]:
     return [
         *changes.to_break(actor, at),
         *changes.votes(actor, at),
+        *changes.meetings(actor, at),
         *releases.delays(actor, at),
+        *inventory.exemptions(actor, at),
         *changes.glass(actor, at),
         *releases.halted(actor, at),
         *releases.failing(actor, at),
@@ -40,11 +42,13 @@ def waiting_for(actor: User, *, at: datetime) -> list[Todo]:
         *releases.by_hand(actor, at),
         *changes.tasks(actor, at),
         *changes.refused(actor, at),
+        *changes.owing(actor, at),
         *changes.rfcs(actor, at),
         *releases.releases(actor, at),
         *releases.reviews(actor, at),
         *releases.periodic(actor, at),
         *releases.actions(actor, at),
+        *inventory.baselines(actor, at),
         *_duties(actor, at),
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 
 from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
@@ -13,19 +13,25 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from changes.domain.glass import BEFORE
+from changes.domain.rfc_gates import owed
 from changes.enums import EvidenceKind, RFCKind, RFCState
-from changes.models import RFC, BreakGlass, ChangeTask, Evidence
+from changes.enums_meeting import MeetingState
+from changes.models import RFC, BreakGlass, ChangeTask, Evidence, Meeting
 from changes.queries import board
 from changes.queries.change_tasks import with_hold
 from changes.queries.holds import open_holds
 from changes.queries.rfcs import refusal_of
+from changes.rules import own_or_manager
+from patchflow.kernel.blockers import said
 from patchflow.kernel.models import User
+from patchflow.kernel.rules import capability, failing
+from patchflow.kernel.signoffs import open_rounds
 from patchflow.kernel.workflow import why_not
 from patchflow.reports.queries.waiting.rows import MANY, WAITING, span
 from patchflow.web.parts import Todo
 from patchflow.web.states import look
 
-R = RFCState
+R, M = RFCState, MeetingState
 Label = str | Promise
 RFC_DUE: dict[str, tuple[str, Label, Label]] = {
     # state: (capability that moves it on, act, button)
@@ -36,6 +42,11 @@ RFC_DUE: dict[str, tuple[str, Label, Label]] = {
         gettext_lazy("Complete and ask for approval"),
         pgettext_lazy("plans", "Complete"),
     ),
+    R.SUSPENDED: (
+        "rfc.request_approval",
+        gettext_lazy("Ask for approval of the rest, or stop it"),
+        gettext_lazy("Open"),
+    ),
     R.AUTHORIZED: ("release.compose", gettext_lazy("Compose a release"), gettext_lazy("Open")),
     R.IN_REVIEW: ("rfc.close", gettext_lazy("Close"), gettext_lazy("Close")),
 }
@@ -44,6 +55,16 @@ SUBMITTED_DUE: dict[str, tuple[Label, Label]] = {
     RFCKind.STANDARD: (gettext_lazy("Send it back: its licence does not cover it"), gettext_lazy("Open")),
 }
 """Act and button for the kinds that are not evaluated once they are submitted."""
+OWING = (R.AUTHORIZED, R.IMPLEMENTING, R.SUSPENDED, R.IN_REVIEW)
+"""States in which an emergency goes ahead without what it owes."""
+AHEAD = timedelta(days=1)
+"""How long before its beginning a meeting stands on Home."""
+MEETING_DUE: dict[MeetingState, tuple[Label, Label]] = {
+    # state: (what it asks of who presides, what of a member)
+    M.PLANNED: (gettext_lazy("Fill and publish the agenda"), ""),
+    M.AGENDA_PUBLISHED: (gettext_lazy("Open the session"), gettext_lazy("Read the agenda")),
+    M.IN_SESSION: (gettext_lazy("Lead the session"), gettext_lazy("Take part in the session")),
+}
 
 
 def votes(actor: User, at: datetime) -> list[Todo]:
@@ -129,6 +150,50 @@ def tasks(actor: User, at: datetime) -> list[Todo]:
     ]
 
 
+def owing(actor: User, at: datetime) -> list[Todo]:
+    """Emergencies that went ahead without what is brought before they are closed, for who may bring it. Two queries for each;
+    they are few."""
+    rows = RFC.objects.visible_to(actor).filter(kind=RFCKind.EMERGENCY, state__in=OWING)
+    found = ((rfc, owed(rfc)) for rfc in rows.order_by("authorized_at", "pk")[:WAITING] if _may_bring(rfc, actor))
+    return [
+        Todo(
+            "st-warn",
+            _("Bring what the emergency owes"),
+            f"{rfc.number} · {rfc.title}",
+            rfc.get_absolute_url(),
+            why=said(missing),
+            due=span(rfc.authorized_at, at),
+            button=_("Open"),
+            section=_("My requests") if rfc.requested_by_id == actor.pk else _("Changes to move on"),
+        )
+        for rfc, missing in islice(((rfc, missing) for rfc, missing in found if missing), MANY)
+    ]
+
+
+def _may_bring(rfc: RFC, actor: User) -> bool:
+    return not failing([capability("rfc.revise"), own_or_manager], rfc, actor)
+
+
+def meetings(actor: User, at: datetime) -> list[Todo]:
+    """Meetings of the boards that `actor` belongs to: one in session, one whose agenda is out, and for who presides one whose
+    agenda is not, or that should have begun."""
+    rows = Meeting.objects.filter(attendees__user=actor, state__in=MEETING_DUE).order_by("starts_at", "pk")
+    soon = rows.filter(Q(state=M.IN_SESSION) | Q(starts_at__lt=at + AHEAD))
+    return [
+        Todo(
+            look("changes.meeting", m.state).css,
+            str(MEETING_DUE[M(m.state)][0 if m.chair_id == actor.pk else 1]),
+            str(m),
+            m.get_absolute_url(),
+            due=span(m.opened_at, at) if m.state == M.IN_SESSION else span(None, at, m.starts_at),
+            button=_("Open"),
+            section=_("Meetings"),
+        )
+        for m in soon[:MANY]
+        if m.chair_id == actor.pk or MEETING_DUE[M(m.state)][1]
+    ]
+
+
 def refused(actor: User, at: datetime) -> list[Todo]:
     """The actor's own requests that were refused and have not been changed since."""
     rows = RFC.objects.visible_to(actor).filter(requested_by=actor, state=R.EVALUATING).order_by("state_at")[:MANY]
@@ -151,8 +216,8 @@ def refused(actor: User, at: datetime) -> list[Todo]:
 
 def rfcs(actor: User, at: datetime) -> list[Todo]:
     """What can be moved on now: a change on hold is resumed first, one in review is closed when its review is there and its
-    required tasks are done."""
-    owing = ChangeTask.objects.all().undone().filter(rfc=OuterRef("pk"), required=True)
+    required tasks are done, of a suspended one nobody has asked yet whether the rest may go on."""
+    tasks_left = ChangeTask.objects.all().undone().filter(rfc=OuterRef("pk"), required=True)
     reviewed = Evidence.objects.filter(rfc=OuterRef("pk"), kind=EvidenceKind.REVIEW)
     may_resume = actor.holds_somewhere("rfc.hold")
     states = [state for state, (right, _act, _button) in RFC_DUE.items() if actor.holds_somewhere(right)]
@@ -161,7 +226,8 @@ def rfcs(actor: User, at: datetime) -> list[Todo]:
         RFC.objects.visible_to(actor)
         .filter(own)
         .exclude(state=R.AUTHORIZED, release_links__left_at__isnull=True, release_links__isnull=False)
-        .exclude(Q(state=R.IN_REVIEW) & (~Exists(reviewed) | Exists(owing)))
+        .exclude(Q(state=R.IN_REVIEW) & (~Exists(reviewed) | Exists(tasks_left)))
+        .exclude(Q(state=R.SUSPENDED) & Exists(open_rounds(RFC, OuterRef("pk"))))
         .annotate(held=Exists(open_holds(RFC, OuterRef("pk"))))
         .filter(Q(held=False) | Q(held=may_resume))
         .order_by(_urgency(at), "state_at")[:WAITING]
@@ -197,7 +263,7 @@ def _due(rfc: RFC) -> tuple[Label, Label]:
 
 def _why(rfc: RFC) -> str:
     """That it is an emergency, and that it is on hold (`held`, as `_rfcs` reads it)."""
-    said = [_("Emergency.")] if rfc.kind == RFCKind.EMERGENCY else []
+    found = [_("Emergency.")] if rfc.kind == RFCKind.EMERGENCY else []
     if rfc.held:  # type: ignore[attr-defined]
-        said.append(_("On hold: until it is resumed, nothing of it goes on."))
-    return " ".join(said)
+        found.append(_("On hold: until it is resumed, nothing of it goes on."))
+    return " ".join(found)

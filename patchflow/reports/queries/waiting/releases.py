@@ -96,6 +96,9 @@ def _ring(ring: Ring) -> str:
 def my_hosts(actor: User, at: datetime) -> list[Todo]:
     """Rings about whose hosts the actor was told, and has not said that they know."""
     rows = Representative.objects.filter(user=actor, acknowledged_at__isnull=True, ring__state=RingState.NOTIFIED)
+    rows = rows.annotate(profile=F("ring__rollout__manifest__document__profile")).select_related("ring__rollout")
+    found = list(rows.order_by("told_at")[:MANY])
+    starts = telling.starts_of([r.ring for r in found], {r.ring_id: r.profile for r in found}, now=at)
     return [
         Todo(
             "st-wait",
@@ -103,11 +106,11 @@ def my_hosts(actor: User, at: datetime) -> list[Todo]:
             _ring(r.ring),
             r.ring.get_people_url(),
             why=ngettext("%(n)d of your hosts is next.", "%(n)d of your hosts are next.", r.hosts) % {"n": r.hosts},
-            due=span(r.told_at, at),
+            due=span(r.told_at, at, starts[r.ring_id].at),
             button=_("I know"),
             section=_("My hosts"),
         )
-        for r in rows.select_related("ring__rollout").order_by("told_at")[:MANY]
+        for r in found
     ]
 
 
