@@ -62,6 +62,9 @@ def facts_of(ring: Ring, document: Signed, *, hosts: Iterable[str], at: datetime
     names, profile = list(hosts), document.document["profile"]
     back = ring.rollout.is_way_back
     hours = 0 if back else telling.notice_hours(profile)
+    starts_at = at + timedelta(hours=hours) if hours else None
+    earliest = max(filter(None, (at, starts_at, document.moment("earliest"))))
+    signed_windows = [window["window"] for window in document.document["windows"]]
     return {
         "ring": ring,
         "rollout": ring.rollout,
@@ -70,9 +73,10 @@ def facts_of(ring: Ring, document: Signed, *, hosts: Iterable[str], at: datetime
         "names": names[:NAMED],
         "more": max(len(names) - NAMED, 0),
         "back": back,
-        "windows": [] if back else [window["name"] for window in document.document["windows"]],
+        "windows": [] if back else telling.windows_ahead(names, signed_windows, after=earliest),
         "restart": restart_facts(profile),
-        "starts_at": at + timedelta(hours=hours) if hours else None,
+        "starts_at": starts_at,
+        **telling.urgency_of(ring.rollout.release),
         "waits": bool(profile.get("acknowledge")) and not back,
     }
 

@@ -295,7 +295,7 @@ def push_outcomes(release: Release, *, at: datetime) -> None:
             scope.record_outcomes(rfc_id=rfc_id, outcomes=outcomes, actor=User.bot(), at=at)
 
 
-NOBODY_TOUCHED = english("Simulated: no host was touched.")
+NOBODY_TOUCHED = english("It was simulated: no host was touched.")
 
 
 def push_evidence(

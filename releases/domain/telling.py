@@ -47,6 +47,7 @@ kind(
     "ring_notified", _("Your hosts are next to be updated"),
     facts=RING | {
         "count": int, "names": list, "more": int, "back": bool, "windows": list, **RESTART, "starts_at": datetime, "waits": bool,
+        "start_by": datetime, "exploited": bool,
     },
     audiences=(TEAM, END_USER), about="ring", view="rollout.view", duty=True, patch=True,
 )  # fmt: skip

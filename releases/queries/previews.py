@@ -23,7 +23,7 @@ from patchflow.notices.kinds import find
 from patchflow.notices.wording import Text, Voice, word
 from releases.models import Release
 from releases.queries.manifests import current
-from releases.queries.telling import Concerned, concerned, named_of
+from releases.queries.telling import Concerned, concerned, named_of, urgency_of, windows_ahead
 from releases.restart_words import restart_facts, screen_words
 
 SHOWN = 12
@@ -202,6 +202,8 @@ def _of_people(
 ) -> list[Preview]:  # fmt: skip
     names = list(people[0].names) if people else [_("their hosts")]
     hours = int(profile.get("notice_hours", 0))
+    starts_at = at + timedelta(hours=hours) if hours else None
+    signed = [w.get("window") for w in document["windows"]]
     facts = {
         "release": release,
         "rollout": SimpleNamespace(number=_("the rollout")),
@@ -210,10 +212,13 @@ def _of_people(
         "names": names[:20],
         "more": max(len(names) - 20, 0),
         "back": False,
-        "windows": [w["name"] for w in document["windows"]],
+        "windows": windows_ahead(names, signed, after=starts_at or at)
+        if people
+        else [{"name": w["name"], "opens": None} for w in document["windows"]],
         "restart": restart_facts(profile),
-        "starts_at": at + timedelta(hours=hours) if hours else None,
+        "starts_at": starts_at,
         "waits": bool(profile.get("acknowledge")),
+        **(urgency_of(release) if isinstance(release, Release) else {"start_by": None, "exploited": False}),
     }
     users = [one.user for one in people]
     passed_on = replace(voice, audience=Audience.END_USER)

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from changes.models import RFC
-from cmdb.models import SupportGroup
+from django.db.models import Min
+
+from changes.models import RFC, RFCUpdate
+from cmdb.models import Host, SupportGroup
+from cmdb.queries.windows import each_opening, windows_of
 from patchflow.kernel.blockers import english, english_n
 from patchflow.kernel.models import User
 from releases.enums_rollout import JobState, RingState
 from releases.enums_telling import DelayState, Via
-from releases.models import DelayRequest, Job, Representative, Ring, Rollout
+from releases.models import DelayRequest, Job, Release, Representative, Ring, Rollout
 
 
 @dataclass
@@ -70,6 +73,24 @@ def waiting_hosts(ring: Ring) -> list[Named]:
     rows = list(jobs.values_list("host__name", "host__ci__owner", "host__ci__support_group"))
     owners = User.objects.in_bulk({owner for _name, owner, _group in rows if owner})
     return [(name, owners.get(owner), group) for name, owner, group in rows]
+
+
+def windows_ahead(host_names: Iterable[str], signed: Iterable[int | None], *, after: datetime) -> list[dict[str, Any]]:
+    """The signed windows of these hosts, each with when it opens next, the first to open first; None where it never does.
+    Four queries."""
+    hosts = list(Host.objects.live().filter(name__in=list(host_names)).values_list("pk", flat=True))
+    wanted = set(signed)
+    found = {w.pk: w for windows in windows_of(hosts).values() for w in windows if w.pk in wanted}
+    rows = [(next(each_opening(window, after=after), None), window.name) for window in found.values()]
+    ahead = [{"name": name, "opens": max(opening.starts_at, after) if opening else None} for opening, name in rows]
+    return sorted(ahead, key=lambda row: (row["opens"] is None, row["opens"] or after, row["name"]))
+
+
+def urgency_of(release: Release) -> dict[str, Any]:
+    """By when a release is to have started in production, and whether what it mends is exploited already. Two queries."""
+    rfcs = RFC.objects.filter(pk__in=release.rfc_ids())
+    exploited = RFCUpdate.objects.filter(rfc__in=rfcs, removed_at__isnull=True, update__exploited=True).exists()
+    return {"start_by": rfcs.aggregate(first=Min("start_by"))["first"], "exploited": exploited}
 
 
 def notice_hours(profile: Mapping[str, Any]) -> int:

@@ -16,6 +16,7 @@ from patchflow.notices.models import Delivery
 from releases.domain import rings, switches
 from releases.domain.owners import tell_owners
 from releases.models import Rollout
+from releases.queries import telling
 from tests.factories.people import make_user
 from tests.factories.rollouts import Deployment
 
@@ -77,7 +78,14 @@ def test_the_mail_names_the_hosts_the_windows_and_the_restart(make: Make) -> Non
         f"[Software update] {rollout.number}: 2 of your hosts are next to be updated",
     )
     assert f"ring ring 0: {names}." in message.body
-    assert f"Each host waits for its window: {deployment.window.name}." in message.body
+    opens = telling.windows_ahead([deployment.hosts[0].name], [deployment.window.pk], after=deployment.clock.at)[0][
+        "opens"
+    ]
+    assert opens is not None
+    assert (
+        f"Each host waits for its window: {deployment.window.name} (next from {opens:%a} {opens.day} {opens:%b %Y %H:%M}"
+        in message.body
+    )
     assert "Restart: if needed · server." in message.body
     assert message.body.endswith(deployment.ring().get_people_url())
 
