@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from changes.enums import RFCKind, RFCState
 from changes.models import RFC, BreakGlass
 from changes.queries.holds import hold_blocker
+from changes.queries.rfcs import may_break_glass
 from patchflow.kernel import audit, signoffs, workflow
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
@@ -22,7 +23,8 @@ BEFORE = (RFCState.SUBMITTED, RFCState.EVALUATING, RFCState.AWAITING_APPROVAL)
 
 @workflow.verb("change.rfc.glass_asked", RFC, "rfc_id")
 def ask(*, rfc_id: int, reason: str, actor: User, at: datetime) -> BreakGlass:
-    """Asks a second person to break the glass for exactly this content. Needs rfc.submit; the requester may ask."""
+    """Asks a second person to break the glass for exactly this content. Needs rfc.submit; the requester may ask. Told
+    is who may answer: not who asks, who wrote the change, or whose right does not reach its hosts."""
     rfc = workflow.lock(RFC, rfc_id)
     if refused := failing([capability("rfc.submit"), a_person], rfc, actor):
         raise NotAllowed(refused)
@@ -38,9 +40,7 @@ def ask(*, rfc_id: int, reason: str, actor: User, at: datetime) -> BreakGlass:
     )
     detail = {"reason": asked.reason, "digest": asked.digest}
     audit.record(rfc, "change.rfc.glass_asked", actor=actor, at=at, detail=detail)
-    grants = RoleGrant.objects.filter(role__in=roles_with("rfc.break_glass")).select_related("user")
-    people = [g.user for g in grants if g.user_id not in {actor.pk, rfc.requested_by_id}]
-    key = f"glass:{asked.pk}:asked"
+    key, people = f"glass:{asked.pk}:asked", may_break_glass(asked)
     tell(kind="glass_asked", people=people, key=key, at=at, url=rfc.get_absolute_url(), rfc=rfc, asked=asked)
     return asked
 

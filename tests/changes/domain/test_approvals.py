@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from changes.domain import approvals, change_models, cycles, glass, holds, reminders, revisions, rfcs, risk, scope
-from changes.models import RFC
+from changes.models import RFC, RFCRevision
 from changes.queries.authorization import authorization_for
 from changes.queries.board import why_not
 from changes.queries.holds import hold_blocker
@@ -348,6 +348,21 @@ def test_broken_glass_authorizes_and_needs_a_review_by_a_third(world: World) -> 
         glass.review(rfc_id=rfc.pk, justified=True, finding="ok", actor=world.cast.cal, at=world.at)
     glass.review(rfc_id=rfc.pk, justified=True, finding="It was exploited.", actor=world.cast.mia, at=world.at)
     assert Notice.objects.filter(kind="glass_review_due").count() == 1
+
+
+def test_who_may_answer_is_told_that_the_glass_is_asked_for_and_nobody_else(world: World) -> None:
+    """Chairs who cannot decide about it: who wrote it, whose right reaches none of its hosts, who left, and who asks."""
+    author, asker = make_user("dan", "cab_chair"), make_user("eli", "cab_chair", "requester")
+    make_user("far", "cab_chair", scope="group:elsewhere")
+    make_user("gone", "cab_chair", is_active=False)
+    rfc = made.submitted(world, kind="emergency")
+    RFCRevision.objects.create(
+        rfc=rfc, number=99, by=author, at=world.at, reason="Mended.", difference=[], digest_before="a", digest_after="b",
+        authored=True,
+    )  # fmt: skip
+    glass.ask(rfc_id=rfc.pk, reason="exploited now", actor=asker, at=world.at)
+    told = Delivery.objects.filter(notice__kind="glass_asked").values_list("user__username", flat=True)
+    assert sorted(set(told)) == ["cal"]
 
 
 def test_glass_is_broken_for_what_was_asked_only(world: World) -> None:
