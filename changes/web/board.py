@@ -105,6 +105,13 @@ def _signed(mine: SignOff | None, actor: Any) -> str:
     return _("You signed: %(verdict)s.") % {"verdict": Verdict(mine.verdict).label}
 
 
+def told_of(rounds: Sequence[SignOffRound], now: Any) -> dict[int, str]:
+    """Round → what tells its change from others that wait. One query."""
+    about = {r.pk: r.subject_id for r in rounds if r.subject_type == board.RFC_LABEL}
+    told = _told(list(about.values()), now)
+    return {pk: told[subject] for pk, subject in about.items() if subject in told}
+
+
 def _told(rfc_ids: Sequence[int], now: Any) -> dict[int, str]:
     """Change → what tells it from others that wait: kind, risk, hosts, by when it must start. One query."""
     risk = RiskAssessment.objects.filter(rfc=OuterRef("pk")).order_by("-pk").values("level")[:1]

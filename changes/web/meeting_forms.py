@@ -81,7 +81,8 @@ class ArrangeForm(forms.Form):
 
 
 class ConsentForm(forms.Form):
-    """The consent block as one member is asked about it: a tick for each item, over the digest that was shown."""
+    """The consent block as one member is asked about it: a tick for each item, over the digest that was shown. None is ticked
+    beforehand: each consents to what they have read."""
 
     comment = forms.CharField(label=_("Comment"), required=False, widget=Area(2), max_length=4000)
 
@@ -90,7 +91,7 @@ class ConsentForm(forms.Form):
         for line in lines:
             pk, round_ = line.item.pk, line.item.round
             if round_ is not None:
-                self.fields[f"i{pk}"] = forms.BooleanField(label=line.item.title, required=False, initial=True)
+                self.fields[f"i{pk}"] = forms.BooleanField(label=line.item.title, required=False)
                 self.fields[f"d{pk}"] = forms.CharField(widget=forms.HiddenInput, required=False, initial=round_.digest)
         self.order_fields([name for name in self.fields if name != "comment"])
 

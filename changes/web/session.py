@@ -3,6 +3,8 @@ key, the consent block, and what the chair does. Every act is a form, and works 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,7 +24,7 @@ from changes.models import AgendaItem, Meeting
 from changes.queries.board import rounds_visible_to
 from changes.queries.meetings import consent_block, seats_of
 from changes.web import rfc_forms
-from changes.web.board import DecideForm, evidence_of, tally_of, written_down
+from changes.web.board import DecideForm, evidence_of, tally_of, told_of, written_down
 from changes.web.meeting_forms import ConsentForm
 from changes.web.meetings import LIVE, Row, rows_of, visible_meeting
 from patchflow.kernel.blockers import said as reasons_of
@@ -128,10 +130,10 @@ def _frame(request: HttpRequest, meeting: Meeting, item: AgendaItem) -> dict[str
     talk = [r for r in rows if r.line.item.pk not in block]
     walked = [r for r in talk if r.url] or [r for r in rows if r.url]
     place = next((n for n, r in enumerate(walked) if r.line.item.pk == item.pk), None)
-    seats = seats_of(actor, at=timezone.now())
     live = meeting.state in LIVE
     may = not failing([capability("meeting.manage")], meeting, actor) and live
     spoken = [r for r in rows if not r.line.item.is_open]
+    consents = _consents([r for r in rows if r.line.item.pk in block], actor, item)
     return {
         "meeting": meeting,
         "item": item,
@@ -141,11 +143,8 @@ def _frame(request: HttpRequest, meeting: Meeting, item: AgendaItem) -> dict[str
         "place": next(r.number for r in rows if r.line.item.pk == item.pk),
         "previous": walked[place - 1].url if place else "",
         "following": _after(walked, place),
-        "consents": [
-            {"row": r, "mine": r.line.asks(actor, seats)} for r in rows
-            if r.line.item.pk in block
-        ],
-        "block_mine": sum(r.line.asks(actor, seats) for r in rows if r.line.item.pk in block),
+        "consents": consents,
+        "block_mine": any(one.mine for one in consents),
         "in_block": item.pk in block,
         "may_pull": live and item.pk in block,
         "may_manage": may,
@@ -156,6 +155,27 @@ def _frame(request: HttpRequest, meeting: Meeting, item: AgendaItem) -> dict[str
         "item_state": next(r.state for r in rows if r.line.item.pk == item.pk),
         "follow": "?follow=1" if request.GET.get("follow") else "",
     }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Consented:
+    """An item of the consent block: what it is, whether a vote of this person is missing, and whether the key leads there."""
+
+    row: Row
+    told: str
+    mine: bool
+    keyed: bool
+
+
+def _consents(rows: Sequence[Row], actor: Any, item: AgendaItem) -> list[Consented]:
+    """The consent block. Nothing in it is ticked beforehand: each consents to what they have read. The key leads to the box of
+    the item that is read, else to the first."""
+    now = timezone.now()
+    seats = seats_of(actor, at=now)
+    told = told_of([r.line.item.round for r in rows if r.url and r.line.item.round], now)
+    mine = [r for r in rows if r.line.asks(actor, seats)]
+    first = next((r for r in mine if r.line.item.pk == item.pk), mine[0] if mine else None)
+    return [Consented(r, told.get(r.line.item.round_id or 0, ""), r in mine, r is first) for r in rows]
 
 
 def _after(walked: list[Row], place: int | None) -> str:

@@ -37,10 +37,11 @@ def test_a_board_meets(walk: Walk) -> None:
     assert "Only members of the board" in desk.refused(cast.otto, "pull", third)
     assert "waits for your vote" in desk.refused(cast.otto, "consent", meeting)
     desk.press(cast.mia, "pull", third, reason="Why this one?")
-    desk.press(cast.cal, "consent", meeting, comment="As proposed.", **{f"i{second.pk}": ""})
+    desk.press(cast.cal, "consent", meeting, comment="As proposed.", **{f"i{first.pk}": "on"})
     assert [s.round_id for s in SignOff.objects.filter(user=cast.cal)] == [first.round_id], "not what was not ticked"
-    desk.press(cast.mia, "consent", meeting)
-    desk.press(cast.cal, "consent", meeting)
+    assert "nothing is signed" in desk.refused(cast.mia, "consent", meeting), "nothing is ticked beforehand"
+    desk.press(cast.mia, "consent", meeting, **{f"i{item.pk}": "on" for item in (first, second)})
+    desk.press(cast.cal, "consent", meeting, **{f"i{second.pk}": "on"})
     signed = dict(SignOff.objects.filter(user=cast.cal).values_list("round_id", "digest"))
     assert signed == {item.round_id: item.round.digest for item in (first, second)}, "over what was shown"
     assert {RFC.objects.get(pk=item.round.subject_id).state for item in (first, second)} == {"authorized"}

@@ -98,6 +98,12 @@ def test_a_board_of_five_from_the_plan_to_the_minutes(world: World) -> None:
     for client in (cal, mia):
         page = client.get(to("item", meeting.pk, talk.pk)).text
         assert page.count('type="checkbox"') == 2
+        assert page.count('data-key="x"') == 1, "the key leads to the first of them"
+        block = page.partition('class="consent"')[2].partition("</form>")[0]
+        assert " checked" not in block, "each consents to what they have read"
+        assert block.count("Normal, risk low, 3 hosts") == 2, "what it is stands there"
+        nothing = {f"d{i.pk}": i.round.digest for i in easy}
+        assert "nothing is signed" in client.post(to("consent", meeting.pk), nothing, follow=True).text
         given = (
             {f"i{i.pk}": "on" for i in easy} | {f"d{i.pk}": i.round.digest for i in easy} | {"comment": "By consent."}
         )

@@ -62,12 +62,14 @@ def test_voting_by_keyboard(live_server: Any, cast: Cast, tmp_path: Any) -> None
             tab.keyboard.press("a")
             expect(tab.locator("button[value=approve]")).to_be_focused()
             expect(tab.get_by_text("Enter signs")).to_be_visible()
-            tab.keyboard.press("x")
+            tab.keyboard.press("z")
             assert votes.count() == 0
             tab.keyboard.press("Enter")
             expect(tab.locator("main")).to_contain_text("is written down")
             assert [(v.round_id, v.verdict) for v in votes] == [(item.round_id, "approve")]
-            tab.keyboard.press("b")
+            assert tab.locator(".consent input:checked").count() == 0, "nobody has said of anything that it was read"
+            for key in ("x", "Space", "b"):
+                tab.keyboard.press(key)
             tab.keyboard.press("Enter")
             expect(tab.locator("main")).to_contain_text("You signed 1 item of the consent block")
             assert votes.all().count() == 2

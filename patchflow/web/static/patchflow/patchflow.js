@@ -2,7 +2,7 @@
 (() => {
   const root = document.documentElement;
   const all = (selector, from = document) => Array.from(from.querySelectorAll(selector));
-  const typing = (target) => target.closest("input, textarea, select, [contenteditable]");
+  const typing = (target) => target.closest("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
 
   // --- colours: light or dark, kept on this machine
   const paintSwitches = () => all("[data-theme-switch]").forEach((button) => {
