@@ -16,7 +16,7 @@ from changes.enums import HoldCause, RFCState
 from changes.models import RFC, Hold, RFCUpdate
 from changes.queries.holds import open_hold_of
 from patchflow.kernel import audit, workflow
-from patchflow.kernel.blockers import english, label_of
+from patchflow.kernel.blockers import english, english_n, label_of
 from patchflow.kernel.errors import Blocked, Conflict, NotAllowed
 from patchflow.kernel.levels import voters_by_role
 from patchflow.kernel.models import User
@@ -38,6 +38,10 @@ REPLACED = Q(update__superseded_by__isnull=False) & (
 GONE = Q(update__withdrawn_at__isnull=False, told_withdrawn=False)
 
 
+NAMED = 3
+"""Updates that the reason of a hold names."""
+
+
 def untold() -> QuerySet[RFCUpdate]:
     """Updates of changes under way that were replaced or withdrawn, about which their change has not been told."""
     return RFCUpdate.objects.filter(REPLACED | GONE, removed_at__isnull=True, rfc__state__in=WATCHED)
@@ -47,17 +51,19 @@ def untold() -> QuerySet[RFCUpdate]:
 def note(*, rfc_id: int, actor: User, at: datetime) -> Hold | None:
     """Writes down that updates of the RFC were replaced or withdrawn, puts it on hold and tells its people. Needs rfc.hold.
 
-    Telling twice changes nothing; a hold that is open already stays as it is.
+    Telling twice changes nothing; a hold that is open already stays as it is. The trail names each update; the hold and the
+    notice the first few.
     """
     rfc = workflow.lock(RFC, rfc_id)
     rows = list(untold().filter(rfc=rfc).select_related("update__superseded_by"))
     if not rows:
         return None
-    reason = " ".join(_sentence(row) for row in rows)
+    said = [_sentence(row) for row in rows]
+    whole, reason = " ".join(said), _in_short(said)
     for row in rows:
         row.told_successor, row.told_withdrawn = row.update.superseded_by, row.update.withdrawn_at is not None
         row.save(update_fields=["told_successor", "told_withdrawn"])
-    audit.record(rfc, "change.rfc.superseded", actor=actor, at=at, detail={"reason": reason})
+    audit.record(rfc, "change.rfc.superseded", actor=actor, at=at, detail={"reason": whole})
     hold = open_hold_of(rfc)
     if hold is None:
         replaced = any(row.update.superseded_by_id for row in rows)
@@ -75,6 +81,18 @@ def note(*, rfc_id: int, actor: User, at: datetime) -> Hold | None:
         reason=reason,
     )
     return hold
+
+
+def _in_short(said: list[str]) -> str:
+    """The first few of the sentences, and of how many more updates the like is true."""
+    if (left := len(said) - NAMED) < 2:
+        return " ".join(said)
+    more = english_n(
+        "%(n)s more of its updates was replaced or withdrawn.",
+        "%(n)s more of its updates were replaced or withdrawn.",
+        left,
+    )
+    return " ".join([*said[:NAMED], more])
 
 
 def _sentence(row: RFCUpdate) -> str:
