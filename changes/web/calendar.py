@@ -46,9 +46,19 @@ class Item:
     clock: str
 
     @property
-    def title(self) -> str:
-        """Its title; a point between two parts does not begin a line."""
-        return self.entry.title.replace(" · ", "\u00a0· ")
+    def name(self) -> str:
+        """Its title without the number of the record that it is about."""
+        return self._parts[0].replace(" · ", "\u00a0· ")
+
+    @property
+    def number(self) -> str:
+        """The number of the record that it is about, if its title ends with one."""
+        return self._parts[1]
+
+    @property
+    def _parts(self) -> tuple[str, str]:
+        name, _dot, number = self.entry.title.rpartition(" · ")
+        return (name, number) if name and wordtags.NUMBER.fullmatch(number) else (self.entry.title, "")
 
 
 @dataclass

@@ -100,6 +100,11 @@ def test_a_start_by_date_that_is_over_is_called_missed_until_the_change_has_star
         page = text(che.get(f"{SHOW}?view={view}&on={now:%Y-%m-%d}&kind=start_by"))
         assert (over.number in page, ahead.number in page, begun.number in page) == (True, True, False), view
         assert page.count("<b>missed</b>") == (view != "list"), view
+        if view != "list":
+            assert f'<span class="nb">{over.number}</span></a>' in page, (
+                "the number stands apart, so that no title cuts it off"
+            )
+            assert f'<span class="name">{over.title}</span>' in page
     assert page.count("missed: today") == 1
     assert page.count("missed: production has not begun") == 1
     assert page.count("by then it must have started") == 1
