@@ -205,7 +205,7 @@ def page_of(rfc: RFC, *, actor: User, now: Any) -> dict[str, Any]:
         "scope_done": rfc_parts.scope_done(rfc, targets),
         "scope_rows": rfc_parts.scope_rows(targets),
         "left_count": rfc.targets.filter(in_sight(actor), left_at__isnull=False, removed_at__isnull=True).count(),
-        "updates": rfc.updates.filter(removed_at__isnull=True),
+        "updates": list(rfc.updates.filter(removed_at__isnull=True)),
         "windows": rfc.windows.all(),
         "plans": [(label, getattr(rfc, name)) for name, label in rfc_parts.PLAN_NAMES],
         "evidence": rfc_parts.evidence_statements(rfc, whole=whole, now=now),

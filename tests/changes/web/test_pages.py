@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from changes.domain import approvals, cycles, holds, phase_steps, revisions, rfcs, risk, slots
 from changes.domain.slots import Span
-from changes.models import RFC, RFCRevision
+from changes.models import RFC, Comment, RFCRevision, RFCUpdate
 from changes.queries.cycles import SHOWN
 from changes.queries.rfcs import may_break_glass
 from changes.web import rfc_next
@@ -425,3 +425,21 @@ def test_a_change_that_is_done_says_what_its_hosts_still_miss(world: World) -> N
     shown = che.get(rfc.get_absolute_url()).text
     assert "By what its hosts report now" not in shown
     assert "It is unknown whether" not in shown
+
+
+def test_a_long_discussion_and_many_updates_are_folded(world: World) -> None:
+    rfc, at = made.evaluating(world), world.at
+    Comment.objects.bulk_create(Comment(rfc=rfc, text=f"word {n}", by=world.cast.ann, at=at) for n in range(12))
+    for n in range(11):
+        row = made.make_update(f"package{n:02}", at=at, hosts=world.hosts)
+        RFCUpdate.objects.create(
+            rfc=rfc, update=row, name=row.name, fixed_version=row.fixed_version, distribution="debian", release="12",
+            added_at=at,
+        )  # fmt: skip
+    page = as_(world.cast.ann).get(rfc.get_absolute_url()).text
+    first, folded, rest = page.partition("2 earlier contributions")
+    assert folded
+    assert ("word 2<" in first, "word 1<" in first, "word 1<" in rest) == (True, False, True)
+    scope = page.partition('id="h-scope"')[2].partition("</section>")[0]
+    assert "2 more</summary>" in scope
+    assert scope.partition("2 more</summary>")[0].count('<span class="mono">') == 10
