@@ -23,7 +23,6 @@ from cmdb.queries.hosts import related_hosts
 from patchflow.kernel.blockers import Blocker, english, english_n
 from patchflow.kernel.models import User
 
-SHOWN = 6
 COMPARED = 24
 """How many other changes on the same hosts are compared, those with most hosts in common first."""
 
@@ -48,6 +47,8 @@ class Conflict:
     denies: bool = False
     where: str = ""
     other_id: int | None = None
+    other: str = ""
+    """The number of the change on the other side."""
     hosts: int = 0
     duplicate: bool = False
     """Whether the change on the other side carries an update that this one carries, too."""
@@ -196,7 +197,8 @@ def _on_hosts(
 ) -> list[Conflict]:
     """Other changes under way on these hosts, at times that can meet; those with the same update first, then the most hosts.
     What is in review is at work no longer, unless it holds a slot. `but`: changes that conflict more
-    nearly, so that each is named once. If there are more than are compared, the last one says so."""
+    nearly, so that each is named once. If there are more than are compared, the last one says so, and whether one of them
+    has the same update; none denies, since time heals it."""
     if not hosts:
         return []
     carried = RFCUpdate.objects.filter(rfc=rfc, removed_at__isnull=True).values("update")
@@ -216,14 +218,30 @@ def _on_hosts(
     others = list(rows[: COMPARED + 1])
     found = [met for other in others[:COMPARED] if (met := _meeting(rfc, slots, other, kind, hosts, at=at))]
     if len(others) > COMPARED:
-        which = english("the same") if kind == ConflictKind.SAME_CI else english("related")
-        sentence = english(
-            "Still more changes are under way on %(which)s hosts; the %(compared)s with most hosts in common were compared.",
-            which=which,
+        # those with the same update come first: if the first left out has none, none of them has
+        alike = kind == ConflictKind.SAME_CI and bool(others[COMPARED].duplicate)
+        found.append(Conflict(kind, _left_out(kind, twice=alike), duplicate=alike))
+    return found
+
+
+def _left_out(kind: ConflictKind, *, twice: bool) -> str:
+    """What is said of the changes that were not compared. `twice`: one of them at least has the same update."""
+    if kind == ConflictKind.RELATED_CI:
+        return english(
+            "Still more changes are under way on related hosts: %(compared)s were compared. None of the others stops this one.",
             compared=COMPARED,
         )
-        found.append(Conflict(kind, sentence))
-    return found
+    if twice:
+        return english(
+            "Still more changes with the same update are under way on the same hosts: %(compared)s were compared."
+            " None of the others stops this one.",
+            compared=COMPARED,
+        )
+    return english(
+        "Still more changes are under way on the same hosts: %(compared)s with most hosts in common were compared."
+        " None of the others has the same update, and none stops this one.",
+        compared=COMPARED,
+    )
 
 
 def _meeting(
@@ -264,6 +282,7 @@ def _meeting(
         tell(count),
         where=other.get_absolute_url(),
         other_id=other.pk,
+        other=other.number,
         hosts=count,
         duplicate=twice,
         among=frozenset(hosts),
@@ -306,6 +325,9 @@ def _persons(rfc: RFC, slots: list[ChangeSlot]) -> list[Conflict]:
             place = (other.responsible_id, other.rfc_id)
             found.setdefault(
                 place,
-                Conflict(ConflictKind.PERSON, sentence, where=other.rfc.get_absolute_url(), other_id=other.rfc_id),
-            )
-    return list(found.values())[:SHOWN]
+                Conflict(
+                    ConflictKind.PERSON, sentence, where=other.rfc.get_absolute_url(), other_id=other.rfc_id,
+                    other=other.rfc.number,
+                ),
+            )  # fmt: skip
+    return list(found.values())

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from django.conf import settings
@@ -255,18 +256,64 @@ CONFLICT_WORDS = {
 }
 
 
+NAMED = 3
+"""Changes that a line of many conflicts of one kind names."""
+
+
 def conflict_statements(found: list[Conflict], actor: User, *, whole: bool) -> list[Statement]:
-    """Conflicts as lines, those that deny marked; of changes that the person may not see only how many."""
+    """Conflicts as lines: each that denies by itself, marked; of the others those with many changes in one line for each kind,
+    with each of them folded below; of changes that the person may not see only how many."""
     shown, hidden = seen_by(actor, found, whole=whole)
-    lines = [
-        Statement(
-            "st-bad" if c.denies else "st-warn",
-            here(c.sentence),
-            _("same update") if c.duplicate else str(CONFLICT_WORDS[c.kind]),
-            c.where,
-        )
-        for c in shown
-    ]
+    lines = []
+    for word, same in groupby(shown, key=lambda c: _word_of(c)):
+        rows = list(same)
+        changes = [c for c in rows if c.other_id and not c.denies]
+        gathered = len(changes) > 1
+        if gathered:
+            each = [_conflict_line(c) for c in changes]
+            lines.append(Statement("st-warn", _gathered(changes), word, each=each))
+        lines += [_conflict_line(c) for c in rows if not gathered or c not in changes]
     if hidden:
         lines.append(Statement("st-warn", _("%(n)d other changes that you may not see") % {"n": hidden}))
     return lines
+
+
+def _word_of(conflict: Conflict) -> str:
+    return _("same update") if conflict.duplicate else str(CONFLICT_WORDS[conflict.kind])
+
+
+def _conflict_line(conflict: Conflict) -> Statement:
+    css = "st-bad" if conflict.denies else "st-warn"
+    return Statement(css, here(conflict.sentence), _word_of(conflict), conflict.where)
+
+
+def _gathered(rows: Sequence[Conflict]) -> str:
+    """The changes of one kind of conflict in one sentence: the first few by number, then how many more."""
+    said = _GATHERED_TWICE if rows[0].duplicate else _GATHERED[rows[0].kind]
+    names = ", ".join(conflict.other for conflict in rows[:NAMED])
+    if (left := len(rows) - NAMED) > 0:
+        given = {"names": names, "n": left}
+        names = ngettext("%(names)s and %(n)d more", "%(names)s and %(n)d more", left) % given
+    return str(said) % {"n": len(rows), "names": names}
+
+
+_GATHERED_TWICE = gettext_lazy("%(n)d changes with the same update on some of the same hosts: %(names)s")
+_GATHERED = {
+    ConflictKind.SAME_CI: gettext_lazy("%(n)d changes on some of the same hosts: %(names)s"),
+    ConflictKind.RELATED_CI: gettext_lazy("%(n)d changes on related hosts: %(names)s"),
+    ConflictKind.PERSON: gettext_lazy(
+        "Who answers for a slot of it answers for %(n)d other changes at the same time: %(names)s"
+    ),
+}
+
+
+def conflicts_said(found: Sequence[Conflict], actor: User) -> str:
+    """How many there are for this person, whether one stops the change, and how many carry the same update."""
+    shown, hidden = seen_by(actor, found, whole=True)
+    n, twice = len(shown) + hidden, sum(c.duplicate for c in shown)
+    if any(c.denies for c in found):
+        said = ngettext("%(n)d conflict, and the change is stopped", "%(n)d conflicts, and the change is stopped", n)
+    else:
+        said = ngettext("%(n)d conflict, which does not stop it", "%(n)d conflicts, none of which stops it", n)
+    same = ngettext("%(n)d with the same update", "%(n)d with the same update", twice) % {"n": twice}
+    return f"{said % {'n': n}}, {same}" if twice else said % {"n": n}

@@ -149,13 +149,15 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A line of evidence, of a conflict, of a schedule: state, statement, figure at the right."""
+    """A line of evidence, of a conflict, of a schedule: state, statement, figure at the right; with `each`, what it sums up,
+    folded below it."""
 
     css: str
     text: str
     figure: str = ""
     url: str = ""
     icon: str = ""
+    each: Sequence[Statement] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,8 +128,16 @@ def test_of_very_many_changes_the_nearest_are_compared_and_the_rest_is_said(
     monkeypatch.setattr(conflicts, "COMPARED", 3)
     found = find_conflicts(mine, at=now)
     assert [bool(c.other_id) for c in found] == [True, True, True, False]
+    assert [c.duplicate for c in found] == [True, True, True, True]
+    left_out = "Still more changes with the same update are under way on the same hosts: 3 were compared."
+    assert found[-1].sentence == f"{left_out} None of the others stops this one."
+    another = made.make_update("curl", at=now, hosts=world.hosts)
+    other = made.evaluating(world, update_ids=[another.pk])
+    found = find_conflicts(other, at=now)
+    assert [(bool(c.other_id), c.duplicate) for c in found] == [(True, False)] * 3 + [(False, False)]
     assert found[-1].sentence == (
-        "Still more changes are under way on the same hosts; the 3 with most hosts in common were compared."
+        "Still more changes are under way on the same hosts: 3 with most hosts in common were compared."
+        " None of the others has the same update, and none stops this one."
     )
 
 
