@@ -28,7 +28,7 @@ from changes.enums_identify import SeverityStep
 from changes.enums_meeting import MeetingState
 from changes.models import RFC, RFCUpdate, RiskAssessment, SoftwareUpdate, Vulnerability
 from changes.queries import board
-from changes.queries.conflicts import find_conflicts
+from changes.queries.conflicts import find_conflicts, seen_by
 from changes.queries.rfcs import changes_since_signed, renamed, round_before, targets_seen
 from changes.queries.risk import CostOfWaiting, cost_of_waiting
 from changes.web import ladders, rfc_forms, rfc_next, rfc_parts
@@ -372,7 +372,7 @@ def _rfc_item(rfc: RFC, actor: Any, now: Any, *, whole: bool) -> dict[str, Any]:
     targets = list(targets_seen(rfc, reader))
     changed = rfc_parts.differences(changes_since_signed(rfc))
     vital = sum(t.criticality == 1 for t in targets)
-    conflicts = find_conflicts(rfc, at=now)
+    shown, hidden = seen_by(actor, find_conflicts(rfc, at=now), whole=whole)
     rows = list(rfc.updates.filter(removed_at__isnull=True).select_related("update"))
     talk = list(rfc.comments.select_related("by").annotate(of=Window(Count("pk")))[:SHOWN])
     return {
@@ -382,6 +382,7 @@ def _rfc_item(rfc: RFC, actor: Any, now: Any, *, whole: bool) -> dict[str, Any]:
         "risk": risk,
         "risk_look": states.look("changes.risk", risk.level) if risk else None,
         "risk_lines": rfc_parts.risk_statements(risk, whole=whole),
+        "risk_shown": rfc_parts.risk_shown(risk, whole=whole),
         "risk_scale": rfc_parts.risk_scale(),
         "cost": cost,
         "urgency": _urgency(cost, now),
@@ -390,6 +391,7 @@ def _rfc_item(rfc: RFC, actor: Any, now: Any, *, whole: bool) -> dict[str, Any]:
         "wanted": _wanted([row.update for row in rows]),
         "target_count": len(targets),
         "vital_count": vital,
+        "start_within": rfc_parts.start_within(rfc),
         "places": sorted(Counter(rfc_parts.environment_of(t) for t in targets).items()),
         "scope": rfc_parts.scope_rows(targets),
         "windows": list(rfc.windows.all()),
@@ -397,10 +399,34 @@ def _rfc_item(rfc: RFC, actor: Any, now: Any, *, whole: bool) -> dict[str, Any]:
         "tasks": list(rfc.tasks.order_by("position")),
         "evidence": rfc_parts.evidence_statements(rfc, whole=whole, now=now),
         "changed": changed,
-        "conflicts": rfc_parts.conflict_statements(conflicts, actor, whole=whole),
-        "stopping": any(one.denies for one in conflicts),
+        "conflicts": rfc_parts.conflict_lines(shown, hidden),
+        "brief": _brief(rfc_parts.conflicts_said(shown, hidden) if shown or hidden else "", cost, changed, talk),
         "points": _open_points(rfc, changed),
     }
+
+
+def _brief(conflicts: str, cost: CostOfWaiting, changed: list[Any], talk: list[Any]) -> list[tuple[str, str]]:
+    """What is open and what waiting costs, in few words, each with the card that says more: for the first screen."""
+    found = [(conflicts, "points")] if conflicts else []
+    if changed:
+        fields = ngettext(
+            "%(n)d field changed since it was asked", "%(n)d fields changed since it was asked", len(changed)
+        )
+        found.append((fields % {"n": len(changed)}, "points"))
+    if cost.hosts:
+        found.append((_a_wait(cost), "cost"))
+    if talk:
+        said = ngettext("%(n)d contribution to the discussion", "%(n)d contributions to the discussion", talk[0].of)
+        found.append((said % {"n": talk[0].of}, "points"))
+    return found
+
+
+def _a_wait(cost: CostOfWaiting) -> str:
+    """What it costs to wait: until the plan's own date, else for the week that is among the dates."""
+    row = next((row for row in cost.rows if row.planned), None) or next(row for row in cost.rows if row.days > 7)
+    waited = ngettext("%(n)d day of waiting", "%(n)d days of waiting", row.days - 1) % {"n": row.days - 1}
+    hosts = ngettext("%(n)s host-day", "%(n)s host-days", row.host_days) % {"n": words.number(row.host_days)}
+    return _("%(waited)s: %(hosts)s") % {"waited": waited, "hosts": hosts}
 
 
 def _open_points(rfc: RFC, changed: list[Any]) -> list[Statement]:

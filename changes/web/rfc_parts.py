@@ -22,6 +22,7 @@ from changes.queries.conflicts import Conflict, ConflictKind, seen_by
 from changes.queries.evidence import newest, said_of
 from changes.queries.rfcs import targets_seen
 from changes.queries.risk import LEVELS, CostOfWaiting, Waiting, factors_for
+from changes.rules import CLASS_LENGTH
 from cmdb.enums import Criticality, Environment
 from patchflow.kernel.blockers import here
 from patchflow.kernel.models import User
@@ -83,10 +84,11 @@ def scope_done(rfc: RFC, targets: Sequence[RFCTarget]) -> str:
 
 
 def risk_statements(risk: RiskAssessment | None, *, whole: bool) -> list[Statement]:
-    """The factors of an assessment, the heaviest first; for who does not see every host none that count them."""
+    """The factors of an assessment, the heaviest first, of the same weight what is not proven; for who does
+    not see every host none that count them."""
     if risk is None:
         return []
-    rows = sorted(factors_for(risk, whole=whole), key=lambda f: -f["points"])
+    rows = _by_weight(risk, whole=whole)
     unsaid = [] if whole else [Statement("st-open", _("What counts hosts outside your scope is left out."))]
     return [
         Statement(
@@ -98,6 +100,36 @@ def risk_statements(risk: RiskAssessment | None, *, whole: bool) -> list[Stateme
         )
         for f in rows
     ] + unsaid
+
+
+UNPROVEN = ("way_back", "tests")
+"""Factors that say what nobody has tried yet."""
+FEW = 3
+"""Factors that are shown before the others are folded away."""
+
+
+def _by_weight(risk: RiskAssessment, *, whole: bool) -> list[dict[str, Any]]:
+    return sorted(factors_for(risk, whole=whole), key=lambda f: (-f["points"], f["key"] not in UNPROVEN))
+
+
+def risk_shown(risk: RiskAssessment | None, *, whole: bool) -> int:
+    """How many factors are shown where not all are: what is not proven is never folded away."""
+    if risk is None:
+        return FEW
+    rows = enumerate(_by_weight(risk, whole=whole), start=1)
+    return max([FEW, *(n for n, row in rows if row["points"] and row["key"] in UNPROVEN)])
+
+
+def start_within(rfc: RFC) -> str:
+    """What its class asks of the start in production, counted from the notification, in words."""
+    length = CLASS_LENGTH.get(rfc.update_class)
+    if length is None:
+        return _("no date: with the next rollup")
+    hours = int(length.total_seconds()) // 3600
+    if hours <= 48:
+        return ngettext("start within %(n)d hour", "start within %(n)d hours", hours) % {"n": hours}
+    days = hours // 24
+    return ngettext("start within %(n)d day", "start within %(n)d days", days) % {"n": days}
 
 
 def risk_scale() -> str:
@@ -263,7 +295,11 @@ NAMED = 3
 def conflict_statements(found: list[Conflict], actor: User, *, whole: bool) -> list[Statement]:
     """Conflicts as lines: each that denies by itself, marked; of the others those with many changes in one line for each kind,
     with each of them folded below; of changes that the person may not see only how many."""
-    shown, hidden = seen_by(actor, found, whole=whole)
+    return conflict_lines(*seen_by(actor, found, whole=whole))
+
+
+def conflict_lines(shown: Sequence[Conflict], hidden: int) -> list[Statement]:
+    """The lines of conflicts that the person may see, and of how many other changes."""
     lines = []
     for word, same in groupby(shown, key=lambda c: _word_of(c)):
         rows = list(same)
@@ -307,11 +343,10 @@ _GATHERED = {
 }
 
 
-def conflicts_said(found: Sequence[Conflict], actor: User) -> str:
+def conflicts_said(shown: Sequence[Conflict], hidden: int) -> str:
     """How many there are for this person, whether one stops the change, and how many carry the same update."""
-    shown, hidden = seen_by(actor, found, whole=True)
     n, twice = len(shown) + hidden, sum(c.duplicate for c in shown)
-    if any(c.denies for c in found):
+    if any(c.denies for c in shown):
         said = ngettext("%(n)d conflict, and the change is stopped", "%(n)d conflicts, and the change is stopped", n)
     else:
         said = ngettext("%(n)d conflict, which does not stop it", "%(n)d conflicts, none of which stops it", n)

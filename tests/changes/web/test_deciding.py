@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,8 +14,10 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from changes.domain import change_models, dossiers, meetings
-from changes.models import RFC, Meeting, SoftwareUpdate
+from changes.models import RFC, Meeting, RiskAssessment, SoftwareUpdate
 from changes.queries.board import versions_before
+from changes.queries.conflicts import find_conflicts
+from changes.web import rfc_parts
 from cmdb.models import Installation
 from patchflow.kernel.models import SignOff, SignOffLevel, SignOffRound, Substitution, User
 from patchflow.notices.models import Notice
@@ -288,3 +292,61 @@ def test_the_count_of_a_round_that_has_ended_leads_to_what_comes_next(world: Wor
     assert not {"HX-Refresh", "HX-Redirect"} & set(ended.headers), "what is typed on the page stays"
     whole = sam.get(page).text
     assert (tally in whole, "show what comes next" in whole) == (False, False), "and then no more"
+
+
+def board_of(world: World, rfc: RFC) -> str:
+    return " ".join(as_(world.cast.sam).get(reverse("changes:board-item", args=[made.round_of(rfc).pk])).text.split())
+
+
+def test_many_changes_on_the_same_hosts_are_gathered_and_each_can_be_opened(world: World) -> None:
+    """Those with the same update in one line, the others in another; what denies stands by itself."""
+    curl = made.make_update("curl", at=world.at, hosts=world.hosts)
+    twins = [made.evaluating(world) for _ in range(5)]
+    others = [made.evaluating(world, update_ids=[curl.pk]) for _ in range(2)]
+    shown = board_of(world, made.awaiting(world))
+    said = [re.sub("<[^>]*>", "", line) for line in re.findall("([0-9]+ changes [^(]*?)<details", shown)]
+    named = ", ".join(rfc.number for rfc in twins[:3])
+    assert said == [
+        f"5 changes with the same update on some of the same hosts: {named} and 2 more",
+        f"2 changes on some of the same hosts: {others[0].number}, {others[1].number}",
+    ]
+    for rfc in (*twins, *others):
+        assert shown.count(f'<a href="{rfc.get_absolute_url()}"') == 1
+    assert "8 conflicts, none of which stops it, 5 with the same update" in shown
+    rfc = made.evaluating(world)
+    lines = rfc_parts.conflict_statements(
+        [replace(one, denies=True) for one in find_conflicts(rfc, at=world.at)], world.cast.che, whole=True
+    )
+    assert [(line.css, bool(line.each)) for line in lines] == [("st-bad", False)] * len(lines)
+    assert len(lines) == 9
+
+
+def test_what_waiting_costs_and_what_is_open_is_said_above_the_cards(world: World) -> None:
+    rfc = made.awaiting(world)
+    dossiers.comment(rfc_id=rfc.pk, text="Which ring is first?", actor=world.cast.ann, at=world.at)
+    shown = board_of(world, rfc)
+    head = shown.partition('class="quad')[0]
+    assert '<a href="#h-cost">7 days of waiting: 24 host-days</a>' in head
+    assert '<a href="#h-points">1 contribution to the discussion</a>' in head
+    assert "changed since it was asked" not in head
+    assert "urgency class high (start within 7 days)" in head
+
+
+def test_what_nobody_has_tried_is_not_folded_below_a_factor_of_the_same_weight(world: World) -> None:
+    def factor(key: str, points: int) -> dict[str, Any]:
+        return {"key": key, "value": "", "points": points, "of": 5, "sentence": key}
+
+    given = [
+        ("hosts", 4),
+        ("environment", 2),
+        ("restart", 2),
+        ("criticality", 5),
+        ("way_back", 2),
+        ("tests", 2),
+        ("exposure", 1),
+    ]
+    risk = RiskAssessment(factors=[factor(key, points) for key, points in given])
+    lines = [line.text for line in rfc_parts.risk_statements(risk, whole=True)]
+    assert lines == ["criticality", "hosts", "way_back", "tests", "environment", "restart", "exposure"]
+    assert rfc_parts.risk_shown(risk, whole=True) == 4
+    assert rfc_parts.risk_shown(RiskAssessment(factors=[factor("hosts", 1), factor("tests", 0)]), whole=True) == 3
