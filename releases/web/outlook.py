@@ -25,6 +25,12 @@ def outlook(release: Release, actor: User, *, at: datetime) -> list[str]:
     return [*_first_ring(release, actor), *_first_time(release, at), *_freezes(release, at)]
 
 
+def ahead(release: Release, *, at: datetime) -> str:
+    """The same of a release that waits for its start, as one text: the first time, hosts without one, freezes. It names no
+    host, so that whoever sees the release may read it."""
+    return " ".join([*_first_time(release, at), *_freezes(release, at)])
+
+
 def _first_ring(release: Release, actor: User) -> list[str]:
     ring = release.planned_rings.order_by("number").first()
     if ring is None:
@@ -50,6 +56,8 @@ def _first_time(release: Release, at: datetime) -> list[str]:
         lines.append(
             _("The first start that a window gives: %(when)s, in “%(window)s”.") % {"when": when, "window": first.name}
         )
+    elif fitting.unfit:
+        lines.append(_("No window gives it a start."))
     if profile.get("acknowledge"):
         lines.append(pgettext("help", "A ring does not start before everybody who was told has acknowledged."))
     if unfit := len(fitting.unfit):

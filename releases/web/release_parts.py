@@ -23,6 +23,7 @@ from releases.enums import ReleaseState, RunState
 from releases.enums_steps import Act, Effect, Moment
 from releases.models import AcceptancePlan, AcceptanceRun, Manifest, PostImplementationReview, Release
 from releases.web.class_lines import planned_lines
+from releases.web.outlook import ahead
 
 PHASE = {
     ReleaseState.DEPLOYING,
@@ -100,7 +101,8 @@ REVIEWED = {ReleaseState.DEPLOYED, ReleaseState.ROLLED_BACK}
 
 
 def next_of(release: Release, *, now: datetime, yours: bool = False) -> Next:
-    """Who must act, and by when; why it came back, if it did. `yours`: the reader may do it now."""
+    """Who must act, and by when; why it came back, if it did. `yours`: the reader may do it now. Of a release that is ready
+    also when its first host could start at the earliest, and what stands against it."""
     if hold := open_hold_of(release):
         return rfc_next.next_of_hold(hold, now=now)
     if release.state == ReleaseState.AWAITING_READINESS:
@@ -115,6 +117,9 @@ def next_of(release: Release, *, now: datetime, yours: bool = False) -> Next:
         sentence = YOURS.get(ReleaseState(release.state), sentence)
     if release.reason:
         detail = _("Last time: %(why)s") % {"why": say(release.reason, mixed=True)}
+    if release.state == ReleaseState.READY:
+        said = [_(detail) if not release.reason else detail, ahead(release, at=now)]
+        return Next(_(sentence), " ".join(one for one in said if one))
     return Next(_(sentence), _(detail) if detail and not release.reason else detail)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from changes.domain import freezes
 from changes.models import Hold
@@ -26,7 +27,8 @@ from releases.enums import (
     StepOutcome,
 )
 from releases.models import InstallProfile, Release
-from releases.web.outlook import outlook
+from releases.web import release_parts
+from releases.web.outlook import ahead, outlook
 from tests.factories.people import make_user
 from tests.factories.releases import (
     AT_STATE,
@@ -381,6 +383,26 @@ def test_starting_a_deployment_says_who_comes_first_and_when_and_what_stops_it(y
     assert shown[1].startswith("The first start that a window gives: ")
     assert shown[-1].startswith("Freeze “Year end” lets nothing of it start from ")
     assert "Its changes begin. Ring “" in text(page(yard.cast.rex, "release-deploy", release.pk))
+
+
+def test_the_head_of_a_ready_release_says_when_its_first_host_could_start_and_what_stands_against_it(
+    yard: Yard,
+) -> None:
+    release = ready(yard, rfc_of(yard))
+    freezes.declare(
+        name="Year end", reason="Closing.", starts_at=yard.at + timedelta(days=1), ends_at=yard.at + timedelta(days=2),
+        actor=yard.cast.che, at=yard.at,
+    )  # fmt: skip
+    told = release_parts.next_of(release, now=yard.at, yours=True)
+    *_ring, first, freeze = outlook(release, yard.cast.rex, at=yard.at)
+    assert told.sentence == "Start the deployment when you are ready."
+    assert told.detail == f"Everything is asked again at that moment. {first} {freeze}"
+    shown = text(page(yard.cast.rex, "release-detail", release.pk))
+    assert ahead(release, at=timezone.now()) in shown
+    release.planned_windows.all().delete()
+    none = release_parts.next_of(release, now=yard.at).detail
+    assert "No window gives it a start. " in none
+    assert "fit no opening of their windows and will be refused." in none
 
 
 def test_the_first_start_comes_after_the_notice_of_the_first_ring(yard: Yard) -> None:
