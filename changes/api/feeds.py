@@ -13,8 +13,8 @@ from rest_framework.response import Response
 
 from changes.domain import feeds, polls
 from changes.enums_identify import LocationKind
-from changes.models import Feed, FeedRun, QuarantinedDocument
-from changes.queries.feeds import visible_feeds, visible_runs
+from changes.models import Advisory, Feed, FeedRun, QuarantinedDocument, SoftwareUpdate
+from changes.queries.feeds import losing, visible_feeds, visible_runs
 from patchflow.api.verbs import EmptySerializer, ReasonSerializer, VerbViewSet, parsed
 
 MINUTES_MAX = 10_000_000
@@ -65,6 +65,27 @@ class QuarantinedSerializer(serializers.ModelSerializer[QuarantinedDocument]):
         fields = (
             "id", "document_name", "document_sha256", "advisory_id", "beginning", "error", "first_seen_at", "last_seen_at",
             "settled_at",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+class LostUpdateSerializer(serializers.ModelSerializer[SoftwareUpdate]):
+    class Meta:
+        model = SoftwareUpdate
+        fields = ("id", "distribution", "release", "name", "fixed_version", "reach")
+        read_only_fields = fields
+
+
+class LostAdvisorySerializer(serializers.ModelSerializer[Advisory]):
+    """An advisory that a poll did not find any more, with the updates that it announces."""
+
+    updates = LostUpdateSerializer(many=True)
+
+    class Meta:
+        model = Advisory
+        fields = (
+            "id", "advisory_id", "scope", "title", "severity_vendor", "severity_rank", "document_name", "modified_at",
+            "updates",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -128,6 +149,13 @@ class FeedRunViewSet(VerbViewSet):
 
     def visible(self) -> QuerySet[Any]:
         return visible_runs(self.request.user)  # type: ignore[arg-type]
+
+    @extend_schema(responses=LostAdvisorySerializer(many=True))
+    @action(detail=True, methods=["get"], filter_backends=[], csv=True)
+    def lost(self, request: Request, pk: str | None = None) -> Response:
+        """Of a held poll, the advisories in force that it did not find; none, once a person has decided."""
+        rows = losing(self.get_object(), request.user).order_by("-pk")  # type: ignore[arg-type]
+        return self.table(LostAdvisorySerializer, rows)
 
     @extend_schema(request=ReasonSerializer, responses=FeedRunSerializer)
     @action(detail=True, methods=["post"])

@@ -18,6 +18,7 @@ from changes.enums_identify import AdvisoryStatus, FeedRunState, LocationKind
 from changes.feeds import base
 from changes.feeds.base import AdvisoryDraft, FeedError, Quarantined
 from changes.models import Advisory, Feed, FeedRun, QuarantinedDocument
+from changes.queries.feeds import not_listed
 from patchflow.kernel import queue, workflow
 from patchflow.kernel.blockers import Blocker, english
 from patchflow.kernel.errors import Invalid
@@ -98,7 +99,7 @@ def _finish(row: FeedRun, progress: _Progress, *, documents: int, at: datetime) 
     bot, taken = User.bot(), progress.sum
     with transaction.atomic():
         advisories.quarantine(progress.quarantined, feed=row.feed, at=at)
-        lost = _not_listed(row, progress)
+        lost = list(not_listed(row).values_list("pk", flat=True))
         current = Advisory.objects.filter(feed=row.feed_id, status=AdvisoryStatus.CURRENT)
         known_before = current.count() - taken.new
         counts = {
@@ -139,26 +140,14 @@ def _call_good(row: FeedRun, *, at: datetime) -> None:
     seen.update(settled_at=at)
 
 
-def _not_listed(row: FeedRun, progress: _Progress) -> list[int]:
-    """Current advisories that this run did not see; one whose document was put aside is not lost, only unread."""
-    unread_ids = {each.advisory_id for each in progress.quarantined if each.advisory_id}
-    unread_names = {each.document_name for each in progress.quarantined}
-    missing = Advisory.objects.filter(feed=row.feed_id, status=AdvisoryStatus.CURRENT, last_seen_run__lt=row.pk)
-    return [
-        pk
-        for pk, advisory_id, name in missing.values_list("pk", "advisory_id", "document_name")
-        if advisory_id not in unread_ids and name not in unread_names
-    ]
-
-
 def accept_loss(*, run_id: int, reason: str, actor: User, at: datetime) -> FeedRun:
     """Accepts that the source lists fewer advisories: those are marked as no longer listed (unknown, never "fixed")."""
     if not reason.strip():
         raise Invalid([Blocker("feed.reason", "Say why the loss is right.")])
     with transaction.atomic():
+        gone = list(not_listed(workflow.lock(FeedRun, run_id)).values_list("pk", flat=True))
         row = workflow.fire(FeedRun, run_id, "accept_loss", actor=actor, at=at, reason=reason)
-        gone = Advisory.objects.filter(feed=row.feed_id, status=AdvisoryStatus.CURRENT, last_seen_run__lt=row.pk)
-        fixes = advisories.mark_vanished(list(gone.values_list("pk", flat=True)), at=at)
+        fixes = advisories.mark_vanished(gone, at=at)
         _call_good(row, at=at)
         applicability.evaluate_fixes(fixes)
     applicability.count_reach()

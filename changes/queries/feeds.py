@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
 
-from changes.enums_identify import FeedRunState
-from changes.models import Feed, FeedRun
+from changes.enums_identify import AdvisoryStatus, FeedRunState
+from changes.models import Advisory, Feed, FeedRun, QuarantinedDocument, SoftwareUpdate
 
 if TYPE_CHECKING:
     from patchflow.kernel.models import User
@@ -24,6 +24,24 @@ def visible_feeds(actor: User) -> QuerySet[Feed]:
 def visible_runs(actor: User) -> QuerySet[FeedRun]:
     """Their runs."""
     return FeedRun.objects.filter(feed__in=visible_feeds(actor)).select_related("feed", "requested_by")
+
+
+def not_listed(run: FeedRun) -> QuerySet[Advisory]:
+    """The advisories in force that the poll did not find, while it takes the source in or is held for a person; one whose
+    document was put aside is not lost, only unread. Once it is decided, none."""
+    if run.state not in (FeedRunState.RUNNING, FeedRunState.HELD):
+        return Advisory.objects.none()
+    unread = QuarantinedDocument.objects.filter(feed=run.feed_id, last_seen_at__gte=run.started_at)
+    missing = Advisory.objects.filter(feed=run.feed_id, status=AdvisoryStatus.CURRENT, last_seen_run__lt=run.pk)
+    return missing.exclude(advisory_id__in=unread.exclude(advisory_id="").values("advisory_id")).exclude(
+        document_name__in=unread.exclude(document_name="").values("document_name")
+    )
+
+
+def losing(run: FeedRun, actor: User) -> QuerySet[Advisory]:
+    """What a held poll would lose, as it is shown before a person decides: each with the updates that it announces."""
+    updates = SoftwareUpdate.objects.visible_to(actor).order_by("name", "pk")
+    return not_listed(run).select_related("feed").prefetch_related(Prefetch("updates", queryset=updates))
 
 
 def with_last_run(feeds: QuerySet[Feed]) -> QuerySet[Feed]:

@@ -11,15 +11,16 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from changes.domain import feeds, polls
 from changes.enums_identify import FeedRunState
-from changes.models import Feed, FeedRun, QuarantinedDocument
+from changes.models import Advisory, Feed, FeedRun, QuarantinedDocument
 from changes.queries.coverage import coverage
-from changes.queries.feeds import standing_of, visible_feeds, visible_runs, with_last_run
+from changes.queries.feeds import losing, standing_of, visible_feeds, visible_runs, with_last_run
 from changes.rules_identify import may_manage_feeds, may_poll_feeds
 from changes.web.update_forms import FeedForm, FeedReviseForm, ReasonForm, refuse
 from changes.web.update_parts import coverage_statements
@@ -30,10 +31,13 @@ from patchflow.kernel.models import AuditEntry, User
 from patchflow.kernel.rules import failing
 from patchflow.kernel.sentences import say
 from patchflow.web import parts, words
-from patchflow.web.tables import Column, Listing, Table, list_page
+from patchflow.web.tables import Column, Filter, Listing, Table, list_page
 from patchflow.web.verbs import Reach, Verb
 
 SHOWN_RUNS = 15
+SHOWN_LOST = 5
+"""Lost advisories that are named where the decision is asked; the list has them all."""
+GRAVEST = ("-severity_rank", "advisory_id", "pk")
 
 
 def visible_feed(request: HttpRequest, pk: int) -> Feed:
@@ -159,6 +163,80 @@ QUARANTINE_COLUMNS = (
 )
 
 
+def updates_said(advisory: Advisory) -> str:
+    """The updates that it announces: "nginx 1.22.1-9+deb12u3, …"; those that the reader may see."""
+    return ", ".join(f"{update.name} {update.fixed_version}" for update in advisory.updates.all()) or "–"
+
+
+LOST_COLUMNS = (
+    Column(gettext_lazy("Advisory"), "advisory_id", mono=True, sort="advisory"),
+    Column(gettext_lazy("Title"), "title", wide=True),
+    Column(gettext_lazy("Its updates"), updates_said, wide=True, name="updates"),
+    Column(
+        gettext_lazy("Severity"), lambda one: one.severity_vendor or one.get_severity_rank_display(), sort="severity"
+    ),
+    Column(gettext_lazy("Modified"), "modified_at", age=True, numeric=True, sort="modified"),
+)
+
+
+@list_page(gettext_lazy("Lost advisories"))
+@login_required
+@require_safe
+def loss_shown(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Every advisory that a held poll would lose, with its updates."""
+    run = get_object_or_404(visible_runs(request.user), pk=pk)  # type: ignore[arg-type]
+    listing = Listing(
+        request,
+        losing(run, request.user),  # type: ignore[arg-type]
+        LOST_COLUMNS,
+        sorts={
+            "severity": ("severity_rank", "pk"), "advisory": ("advisory_id", "pk"), "modified": ("modified_at", "pk"),
+        },
+        default="-severity",
+        now=timezone.now(),
+        filters=(Filter("advisory", gettext_lazy("Advisory"), "advisory_id__icontains"),),
+        caption=_("Lost advisories"),
+    )  # fmt: skip
+    if listing.wants_csv:
+        return listing.csv(f"lost-{run.feed.name}-{run.pk}.csv")
+    context = {
+        "title": _("What “%(feed)s” no longer lists") % {"feed": run.feed},
+        "lede": _("Advisories in force that its source has left out since. They stay in force until a person decides."),
+        "phase": 2,
+        "listing": listing,
+        "empty_title": _("Nothing is waiting for a decision here"),
+        "empty_advice": _("Only while a poll is held does it have advisories that would be lost."),
+        "empty_url": address_of(run.feed),
+        "empty_label": _("To the feed"),
+        "crumbs": [
+            parts.Crumb(_("Feeds"), reverse("changes:feed-list")),
+            parts.Crumb(str(run.feed), address_of(run.feed)),
+            parts.Crumb(_("Lost advisories")),
+        ],
+    }
+    return render(request, "web/list.html", context)
+
+
+def _lost(run: FeedRun, actor: User) -> list[Advisory]:
+    """The gravest of what a held poll would lose."""
+    return list(losing(run, actor).order_by(*GRAVEST)[:SHOWN_LOST])
+
+
+def _lost_said(run: FeedRun, actor: User) -> list[Any]:
+    """The first of them with their updates, in a line with the way to all, where a person decides."""
+    named = [f"{one.advisory_id} ({updates_said(one)})" for one in _lost(run, actor)]
+    if not named:
+        return []
+    more = run.vanished - len(named)
+    said = "; ".join(named)
+    if more > 0:
+        said = ngettext("%(named)s; and %(n)d more", "%(named)s; and %(n)d more", more) % {"named": said, "n": more}
+    place = reverse("changes:feedrun-lost", args=[run.pk])
+    return [
+        format_html('{} <a href="{}">{}</a>', _("No longer listed: %(named)s.") % {"named": said}, place, _("See all"))
+    ]
+
+
 @login_required
 @require_safe
 def feed_detail(request: HttpRequest, pk: int) -> HttpResponse:
@@ -178,6 +256,9 @@ def feed_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "standing": standing,
         "next": _next(feed, standing, held),
         "verbs": _verbs(feed, held, actor),
+        "lost": Table(LOST_COLUMNS, _lost(held, actor), now, caption=_("What it would lose")) if held else None,
+        "lost_count": held.vanished if held else 0,
+        "lost_url": reverse("changes:feedrun-lost", args=[held.pk]) if held else "",
         "runs": Table(RUN_COLUMNS, runs, now, caption=_("Polls")),
         "aside": Table(QUARANTINE_COLUMNS, list(aside[:50]), now, caption=_("Put aside")),
         "aside_count": aside.count(),
@@ -303,15 +384,18 @@ def loss(request: HttpRequest, pk: int, accept: bool) -> HttpResponse:
                     "advisories that the source no longer lists",
                     run.vanished,
                 ),
+                reverse("changes:feedrun-lost", args=[run.pk]),
             ),
             Reach(run.known_before, ngettext("advisory known before", "advisories known before", run.known_before)),
         ],
         "consequences": [
+            *_lost_said(run, actor),
             _("What they stated becomes unknown on every host. It never counts as fixed."),
             _("If the source lists them again, they are in force again."),
         ]
         if accept
         else [
+            *_lost_said(run, actor),
             _(
                 "Every advisory that was known stays in force; what was new or changed in this poll is taken in already."
             ),

@@ -17,6 +17,7 @@ urlpatterns = [
     path("feeds/<int:pk>/poll/", feeds.feed_poll, name="feed-poll"),
     path("feeds/<int:pk>/enable/", feeds.feed_switch, {"on": True}, name="feed-enable"),
     path("feeds/<int:pk>/disable/", feeds.feed_switch, {"on": False}, name="feed-disable"),
+    path("feeds/runs/<int:pk>/lost/", feeds.loss_shown, name="feedrun-lost"),
     path("feeds/runs/<int:pk>/accept-loss/", feeds.loss, {"accept": True}, name="feedrun-accept-loss"),
     path("feeds/runs/<int:pk>/refuse-loss/", feeds.loss, {"accept": False}, name="feedrun-refuse-loss"),
 ]

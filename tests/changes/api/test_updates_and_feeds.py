@@ -143,9 +143,14 @@ def test_feed_run_offers_its_verbs_with_reasons(feed: Feed, cast: Cast, at: date
     offered = {
         row["name"]: row["allowed"] for row in client(cast.ann).get(f"/api/v1/feed-runs/{run.pk}/available/").json()
     }
+    lost = client(cast.ann).get(f"/api/v1/feed-runs/{run.pk}/lost/").json()["results"]
     done = client(cast.sam).post(f"/api/v1/feed-runs/{run.pk}/accept_loss/", {"reason": "Moved."}, format="json")
 
     assert offered == {"accept_loss": False, "refuse_loss": False}
+    assert {one["advisory_id"]: [each["name"] for each in one["updates"]] for one in lost} == {
+        f"DSA-{n}-1": [f"package{n}"] for n in (1, 2, 3)
+    }
+    assert client(cast.sam).get(f"/api/v1/feed-runs/{run.pk}/lost/").json()["results"] == []
     assert (done.status_code, done.json()["state"]) == (200, "completed")
     assert FeedRun.objects.get(pk=run.pk).state == "completed"
 

@@ -11,6 +11,7 @@ from changes.enums_identify import AdvisoryStatus, FeedRunState
 from changes.feeds.base import FeedError
 from changes.models import Advisory, Feed, FeedRun, Fix, QuarantinedDocument, Revision, SoftwareUpdate, VersionFix
 from changes.queries.applicability import hosts_concerned, hosts_missing, updates_missing_on
+from changes.queries.feeds import losing
 from patchflow.kernel.audit import history
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
@@ -153,6 +154,22 @@ def test_poll_that_loses_too_much_is_held_for_a_person(feed: Feed, cast: Cast, n
 
     assert Advisory.objects.filter(status=AdvisoryStatus.VANISHED).count() == 3
     assert FeedRun.objects.get(pk=run.pk).state == FeedRunState.COMPLETED
+
+
+def test_an_accepted_loss_spares_an_advisory_that_was_only_unread(feed: Feed, cast: Cast, now: datetime) -> None:
+    """What is lost is what was said to be lost: a document that was put aside is unread, and its advisory stays in force."""
+    several = [make.record(f"DSA-{n}-1", [(f"package{n}", "2")]) for n in range(10)]
+    make.poll(feed, several, actor=cast.sam, at=now)
+    aside = make.quarantined("broken.json", advisory_id="DSA-9-1")
+    run = make.poll(feed, [*several[:6], aside], actor=cast.sam, at=now + timedelta(hours=1))
+    told = sorted(losing(run, cast.sam).values_list("advisory_id", flat=True))
+    assert (run.state, run.vanished, told) == (FeedRunState.HELD, 3, ["DSA-6-1", "DSA-7-1", "DSA-8-1"])
+
+    polls.accept_loss(run_id=run.pk, reason="They moved to the next release.", actor=cast.sam, at=now)
+
+    vanished = Advisory.objects.filter(status=AdvisoryStatus.VANISHED).values_list("advisory_id", flat=True)
+    assert sorted(vanished) == told
+    assert not losing(FeedRun.objects.get(pk=run.pk), cast.sam).exists()
 
 
 def test_refuse_loss_keeps_everything_in_force(feed: Feed, cast: Cast, now: datetime) -> None:

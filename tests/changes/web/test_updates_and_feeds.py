@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -263,6 +265,41 @@ def test_feed_page_held_offers_the_decision(feed: Feed, cast: Cast, at: datetime
     sam.post(f"/feeds/runs/{run.pk}/accept-loss/", {"reason": "They moved."})
 
     assert feed.runs.get(pk=run.pk).state == FeedRunState.COMPLETED
+
+
+def test_a_held_feed_says_which_advisories_it_would_lose(feed: Feed, cast: Cast, at: datetime) -> None:
+    """The first by name with their updates where the decision is asked, all of them in the list; decided, none."""
+    several = [make.record(f"DSA-{n}-1", [(f"package{n}", "2")]) for n in range(9)]
+    make.poll(feed, several, actor=cast.sam, at=at)
+    run = make.poll(feed, several[:1], actor=cast.sam, at=at)
+    sam, place = page(cast.sam), f"/feeds/runs/{run.pk}/lost/"
+
+    shown = sam.get(f"/feeds/{feed.pk}/").content.decode()
+    assert "What it would lose" in shown
+    assert f'<a href="{place}">See all 8 advisories that its source no longer lists</a>' in shown
+    assert [f"package{n} 2" in shown for n in range(9)] == [False, *[True] * 5, *[False] * 3]
+    for verb in ("accept", "refuse"):
+        asked = sam.get(f"/feeds/runs/{run.pk}/{verb}-loss/").content.decode()
+        assert "No longer listed: DSA-1-1 (package1 2); DSA-2-1 (package2 2);" in asked
+        assert f'; and 3 more. <a href="{place}">See all</a>' in asked
+    whole = sam.get(place).content.decode()
+    assert [f"package{n} 2" in whole for n in range(9)] == [False, *[True] * 8]
+    assert page(cast.eve).get(place).status_code == 404
+    sam.post(f"/feeds/runs/{run.pk}/refuse-loss/", {"reason": "The mirror is broken."})
+    assert "Nothing is waiting for a decision here" in sam.get(place).content.decode()
+    assert "What it would lose" not in sam.get(f"/feeds/{feed.pk}/").content.decode()
+
+
+def test_the_list_of_lost_advisories_asks_as_often_for_many(feed: Feed, cast: Cast, at: datetime) -> None:
+    several = [make.record(f"DSA-{n}-1", [(f"package{n}", "2")]) for n in range(30)]
+    make.poll(feed, several, actor=cast.sam, at=at)
+    run = make.poll(feed, several[:1], actor=cast.sam, at=at)
+    sam, counts = page(cast.sam), []
+    for asked in ("", "?advisory=DSA-2-1"):
+        with CaptureQueriesContext(connection) as seen:
+            assert sam.get(f"/feeds/runs/{run.pk}/lost/{asked}").status_code == 200
+        counts.append(len(seen))
+    assert counts[0] <= counts[1] + 2, counts  # what is asked once a session
 
 
 def test_feed_pages_for_somebody_without_role(feed: Feed, cast: Cast) -> None:
