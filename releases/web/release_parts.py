@@ -51,6 +51,13 @@ def files(n: int) -> str:
     return ngettext("%(n)d file", "%(n)d files", n) % {"n": n}
 
 
+def at_once(limit: int, count: int) -> str:
+    """How many of so many hosts are at work at once, where the limit may be more than there are."""
+    if count <= 1:
+        return ""
+    return _("all at once") if limit >= count else _("at most %(n)d at once") % {"n": limit}
+
+
 # --- what happens next ----------------------------------------------------------------------------------------------------
 NEXT: dict[str, tuple[str, str]] = {
     ReleaseState.PLANNING: (gettext_noop("A release manager plans rings, windows and way back, then builds."), ""),

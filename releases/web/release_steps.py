@@ -19,7 +19,7 @@ from releases.domain.profiles import staging_rule
 from releases.enums import ArtifactUse
 from releases.models import Build, Release
 from releases.queries.releases import Proof
-from releases.web.release_parts import files, hosts, look_of_item, packages
+from releases.web.release_parts import at_once, files, hosts, look_of_item, packages
 
 
 @dataclass(frozen=True)
@@ -122,13 +122,10 @@ def _ring_line(ring: Any, count: int) -> str:
     soak = _("not watched")
     if ring.soak_seconds:
         soak = _("watched %(span)s") % {"span": words.duration(timedelta(seconds=ring.soak_seconds))}
-    return _("%(name)s: %(hosts)s, %(c)d at once, %(soak)s, halts at %(f)s") % {
-        "name": ring.name,
-        "hosts": hosts(count),
-        "c": ring.concurrency,
-        "soak": soak,
-        "f": ngettext("%(n)d failure", "%(n)d failures", ring.failure_limit) % {"n": ring.failure_limit},
-    }
+    limit = ring.halts_at(count)
+    halts = ngettext("halts at %(n)d failure", "halts at %(n)d failures", limit) % {"n": limit}
+    told = [hosts(count), at_once(ring.at_once(count), count), soak, halts]
+    return f"{ring.name}: {', '.join(filter(None, told))}"
 
 
 def _window_lines(release: Release, windows: Sequence[Any], now: datetime) -> list[str]:

@@ -24,9 +24,11 @@ from releases.enums_tasks import TaskState
 from releases.models import HandTask, Job, PermissionSlip, Ring, Rollout
 from releases.planning import RingView
 from releases.web.class_lines import ring_lines
+from releases.web.release_parts import at_once
 
 DRAWN = 240
-"""Cells drawn for each ring, those in trouble first, then those at work; the others are in the list of the hosts."""
+"""Cells drawn for each ring, by name, so that each keeps its place; of a larger ring those in trouble before those at work
+before the others, which are in the list of the hosts."""
 GATES = {
     "kill_switch": gettext_lazy("Kill switch off"),
     "trial": gettext_lazy("No trial, or the simulator acts"),
@@ -159,7 +161,7 @@ def lanes(
     rollout: Rollout, found: dict[int, Tally], *, actor: User, at: datetime, chosen: str, target: int | None
 ) -> list[LaneView]:
     """A lane for each ring, with at most `DRAWN` cells; two queries for each ring."""
-    views = []
+    views, whole = [], actor.scopes_for("rollout.view") is None
     rings = list(rollout.rings.order_by("position"))
     classes = ring_lines(rollout, rings)
     for ring in rings:
@@ -170,7 +172,7 @@ def lanes(
         first = Case(When(state__in=BAD, then=0), When(state__in=LIVE, then=1), default=2)
         jobs = list(rows.order_by(first, "host__name").values_list("pk", "host__name", "state")[: DRAWN + 1])
         cells = []
-        for pk, name, state in jobs[:DRAWN]:
+        for pk, name, state in sorted(jobs[:DRAWN], key=lambda one: one[1]):
             look = states.look("releases.job", state)
             address = "?" + urlencode({**({"state": chosen} if chosen else {}), "target": pk}) + "#why"
             cells.append(parts.Cell(name, look.css, look.shape, str(look.label), address, pk == target))
@@ -180,7 +182,7 @@ def lanes(
             _("Ring %(n)d · %(name)s") % {"n": ring.position, "name": ring.name},
             look.css,
             str(look.label),
-            figures(ring, tally, at, classes.get(ring.pk, [])),
+            figures(ring, tally, at, classes.get(ring.pk, []), whole=whole),
             cells,
         )
         address = reverse("releases:rollout-hosts", args=[rollout.pk])
@@ -189,16 +191,15 @@ def lanes(
     return views
 
 
-def figures(ring: Ring, tally: Tally, at: datetime, classes: Sequence[str]) -> list[str]:
-    """What a ring has reached, and what decides about it."""
+def figures(ring: Ring, tally: Tally, at: datetime, classes: Sequence[str], *, whole: bool) -> list[str]:
+    """What a ring has reached, and what decides about it. `whole`: the tally is of all its hosts."""
     lines = [
-        ngettext(
-            "%(ended)d of %(total)d host has ended, %(at_once)d at once",
-            "%(ended)d of %(total)d hosts have ended, %(at_once)d at once",
-            tally.total,
-        )
-        % {"ended": tally.ended, "total": tally.total, "at_once": ring.concurrency}
+        ngettext("%(ended)d of %(total)d host has ended", "%(ended)d of %(total)d hosts have ended", tally.total)
+        % {"ended": tally.ended, "total": tally.total}
     ]
+    if ring.state not in (RingState.PASSED, RingState.SKIPPED):
+        together = at_once(ring.concurrency, tally.total if whole else ring.concurrency + 1)
+        lines += [_("its hosts are worked on: %(how)s") % {"how": together}] if together else []
     lines.append(
         _("%(bad)d failed or out of sight; the rollout halts at %(limit)d")
         % {"bad": tally.bad, "limit": ring.failure_limit}

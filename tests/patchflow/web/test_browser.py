@@ -206,6 +206,35 @@ def test_a_page_that_renews_itself_keeps_the_readers_place(tab: Tab) -> None:
     assert tab.locator("main details").last.evaluate("drawer => drawer.open") is open_before
 
 
+def test_a_page_does_not_renew_itself_under_a_pointer_that_aims(tab: Tab) -> None:
+    """While the mouse is over the cells of a rollout nothing moves, and the page says that news waits; afterwards it renews."""
+    tab.evaluate(RENEW)
+    cell = tab.locator(".cells").nth(1).locator("a").first
+    cell.scroll_into_view_if_needed()
+    cell.hover()
+    tab.evaluate("window.before = document.querySelector('main h1')")
+    tab.wait_for_timeout(700)
+    assert tab.evaluate("window.before.isConnected")
+    assert tab.locator("#live").inner_text() == "Held still while you point at a host; news waits"
+    tab.mouse.move(0, 0)
+    assert renewed(tab)
+
+
+def test_a_focused_cell_stays_where_it_was_on_the_screen(tab: Tab) -> None:
+    """News above the cells may be longer or shorter than before."""
+    tab.set_viewport_size({"width": 1280, "height": 500})
+    cell = tab.locator(".cells").nth(1).locator("a").first
+    cell.focus()
+    where = "document.activeElement.getBoundingClientRect().top"
+    tab.evaluate("document.querySelector('main h1').insertAdjacentHTML('afterend', '<p>'+'<br>'.repeat(20)+'</p>')")
+    cell.scroll_into_view_if_needed()
+    before = tab.evaluate(where)
+    tab.evaluate(RENEW)
+    assert renewed(tab)
+    assert tab.evaluate("document.activeElement.title") == cell.get_attribute("title")
+    assert abs(tab.evaluate(where) - before) < 2
+
+
 def test_a_page_that_renews_itself_can_be_held_still(tab: Tab) -> None:
     tab.locator("details.who summary").click()
     tab.get_by_role("button", name="Hold pages still").click()

@@ -241,6 +241,31 @@ def test_a_rollout_leads_to_the_kill_switch_and_estimates_nothing_while_it_is_on
     assert before.count(said) == 0
 
 
+def test_a_cell_keeps_its_place_whatever_becomes_of_its_host(make: Make) -> None:
+    """Cells stand by name: whoever aims at one hits it although the page has renewed itself."""
+    deployment = make(hosts=4, rings=[{"hosts": 4, "concurrency": 2}])
+    deployment.start()
+    client, address = browser(deployment.cast.rex), deployment.rollout.get_absolute_url()
+
+    def cells() -> list[str]:
+        lane = client.get(address).text.partition('class="cells"')[2].partition("</ul>")[0]
+        return re.findall(r"target=(\d+)", lane)
+
+    before = cells()
+    Job.objects.filter(pk=deployment.job(3).pk).update(state="failed")
+    assert len(before) == 4
+    assert cells() == before
+
+
+def test_a_ring_says_how_many_of_its_hosts_are_worked_on_together(make: Make) -> None:
+    """A limit above the number of its hosts is no figure to show: then it is all of them."""
+    deployment = make(hosts=7, rings=[{"hosts": 4, "concurrency": 8}, {"hosts": 2, "concurrency": 1}, {"hosts": 1}])
+    deployment.start()
+    shown = browser(deployment.cast.rex).get(deployment.rollout.get_absolute_url()).text
+    said = re.findall(r"its hosts are worked on: ([^<]*)<", shown)
+    assert said == ["all at once", "at most 1 at once"]
+
+
 def test_the_page_asks_as_often_for_any_number_of_hosts(make: Make) -> None:
     deployment = make(hosts=4, rings=[{"hosts": 1}, {"hosts": 3}])
     deployment.start()

@@ -177,14 +177,27 @@
   const errors = document.getElementById("errors");
   if (errors) errors.focus();
 
-  // --- a page that renews itself waits while it holds what somebody has typed and not sent, and keeps the reader's place:
-  //     the focus, what was opened or closed, and how far a text was scrolled
+  // --- a page that renews itself waits while somebody aims at a cell with the mouse, and says so; no longer than for some
+  //     seconds after the last movement, so that a forgotten pointer stops nothing
+  const AIMS = 5000;
+  let aimed = 0;
+  document.addEventListener("pointermove", (event) => {
+    if (event.pointerType === "mouse") aimed = event.target.closest(".cells") ? Date.now() : 0;
+  }, { passive: true });
+  const aiming = () => {
+    const waits = Date.now() - aimed < AIMS, live = document.getElementById("live");
+    if (live) live.textContent = waits ? document.body.dataset.waits : "";
+    return waits;
+  };
+
+  // --- it also waits while it holds what somebody has typed and not sent, and keeps the reader's place: the focus, a focused
+  //     cell where it was on the screen, what was opened or closed, and how far a text was scrolled
   document.addEventListener("htmx:beforeRequest", (event) => {
     const every = (event.target.getAttribute("hx-trigger") || "").startsWith("every ");
     if (every && !renewing) { event.preventDefault(); return; }
     if (event.target.id !== "live") return;
     const typed = document.querySelectorAll("main input:not([type=hidden]), main textarea");
-    if ([...typed].some((field) => field.value !== field.defaultValue)) event.preventDefault();
+    if ([...typed].some((field) => field.value !== field.defaultValue) || aiming()) event.preventDefault();
   });
   const like = (element) => [
     element.tagName, element.id, element.getAttribute("href") ?? element.closest("form")?.getAttribute("action") ?? "", element.name ?? "", element.value ?? "",
@@ -197,14 +210,16 @@
   let place = null;
   document.addEventListener("htmx:beforeSwap", (event) => {
     const part = event.detail.target, focused = document.activeElement;
+    if (event.detail.requestConfig?.elt?.id === "live" && aiming()) { event.detail.shouldSwap = false; return; }
     place = {
+      top: focused.closest(".cells") ? focused.getBoundingClientRect().top : null,
       focused: part.contains(focused) && focused !== part ? mark(focused) : null,
       opened: all("details > summary", part).map((summary) => [mark(summary), summary.parentElement.open]),
       scrolled: scrolled().map((box) => [box.scrollLeft, box.scrollTop]),
     };
   });
   const restore = () => {
-    const { focused, opened, scrolled: before } = place;
+    const { top, focused, opened, scrolled: before } = place;
     place = null;
     opened.forEach(([summary, open]) => { const found = find(summary); if (found) found.parentElement.open = open; });
     const boxes = scrolled();
@@ -213,6 +228,7 @@
     if (!again) return;
     if (again.closest(".cells")) { all("a", again.closest(".cells")).forEach((cell) => { cell.tabIndex = -1; }); again.tabIndex = 0; }
     again.focus({ preventScroll: true });
+    if (top !== null) scrollBy({ top: again.getBoundingClientRect().top - top, behavior: "instant" });
   };
   document.addEventListener("htmx:afterSwap", (event) => {
     refresh(); rove(event.target);
