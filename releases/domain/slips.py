@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
 from django.db import DatabaseError, transaction
+from django.utils.translation import gettext_noop
 
 from patchflow.kernel import rows as many
 from patchflow.kernel.blockers import kept
@@ -22,6 +23,8 @@ from releases.models import Job, PermissionSlip, Rollout
 
 T = TypeVar("T")
 Word = Literal["pass", "defer", "refuse"]
+ASKED = gettext_noop("Will be asked again at %(when)s, because %(why)s.")
+"""What slips said of a gate that defers when they did not say what waits for what; those that are kept are still recognised."""
 ASK_AGAIN = timedelta(minutes=5)
 """When a gate is asked again that could not be evaluated."""
 
@@ -150,7 +153,9 @@ def _slip(rows: list[dict[str, Any]], denied: tuple[str, Answer] | None, last: s
     if answer.word == "defer":
         until = answer.not_before or at + ASK_AGAIN
         statement = kept(
-            "Will be asked again at %(when)s, because %(why)s.", when=_said(until), why=_plain(answer.sentence)
+            "Does not start now (is asked again at %(when)s), because %(why)s.",
+            when=_said(until),
+            why=_plain(answer.sentence),
         )
         if name in ("window", "start"):
             statement = kept("Will run at %(when)s, because %(why)s.", when=_said(until), why=_plain(answer.sentence))

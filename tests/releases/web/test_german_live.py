@@ -38,7 +38,9 @@ GERMAN = {
     ),
     "every package is at its version and nothing is unfinished": "jedes Paket hat seine Version, und nichts ist unfertig",
     "Will not run, because it was withdrawn: %(because)s": "Läuft nicht, denn er wurde zurückgezogen: %(because)s",
-    "Will be asked again at %(when)s, because %(why)s.": "Wird am %(when)s wieder gefragt, denn %(why)s.",
+    "Does not start now (is asked again at %(when)s), because %(why)s.": (
+        "Beginnt jetzt nicht (wird am %(when)s wieder gefragt), denn %(why)s."
+    ),
     "Runs at %(when)s, because %(why)s.": "Läuft am %(when)s, denn %(why)s.",
     "ring “%(ring)s” is open": "Ring „%(ring)s“ ist offen",
     "window “%(window)s” is open until %(when)s UTC": "Wartungsfenster „%(window)s“ ist bis %(when)s UTC offen",
