@@ -11,6 +11,7 @@ verbs(
         "deferred": "Laying ready deferred",
         "ordered": "Laying ready ordered",
         "put_off": "Laying ready put off",
+        "noted": "What is known of files being laid ready",
         "staged": "Files laid ready",
         "failed": "Files not laid ready",
         "refused": "Not laid ready",

@@ -415,14 +415,23 @@ class Party:
         fault("staging_recorded")
 
     def _give_up(self, unasked: Mapping[int, Refusal]) -> None:
-        """Hosts that cannot be asked, as no order to them can be made, are given up in time."""
+        """Hosts that cannot be asked, as no order to them can be made: it is said at once, and they are given up in time."""
         late = {pk for pk in unasked if (at := self.rows[pk].ordered_at) and self.now() - at >= OVERDUE}
         ends: Ends = {}
         for pk in late:
             why = kept("it cannot be asked: %(why)s", why=str(unasked[pk]).rstrip("."))
             ends[pk] = ("lose", {"reason": why, "code": "order"})
+        for pk in unasked.keys() - late:
+            row, why = self.rows[pk], str(unasked[pk]).rstrip(".")
+            if (row.code, row.reason) != ("unasked", why):
+                said = kept("Nobody knows how far it is, as it cannot be asked: %(why)s.", why=why)
+                ends[pk] = self._noted(said, why, "unasked", AGAIN)
         self.fire(ends)
-        self.leave(unasked.keys() - late, AGAIN)
+        self.leave(unasked.keys() - ends.keys(), AGAIN)
+
+    def _noted(self, said: str, why: str, code: str, pause: timedelta) -> tuple[str, Mapping[str, Any]]:
+        """What is known of an ordered one, where it is something else than before."""
+        return "note", {"statement": said, "reason": why, "code": code, "not_before": self.now() + pause}
 
     def _heard(self, row: Staging, said: JobProgress) -> tuple[str, Mapping[str, Any]] | None:
         """What follows from the host's account. None: look again later."""
@@ -437,7 +446,12 @@ class Party:
                 "code": "unknown",
             }
         if row.ordered_at is not None and self.now() - row.ordered_at < OVERDUE:
-            return None
+            if said.reachable:
+                return self._noted(kept("It answers, and is at it."), "", "", LOOK) if row.code else None
+            if row.code == "unreachable":
+                return None
+            silent = kept("Nobody knows how far it is, as it does not answer: %(why)s.", why=said.reason.rstrip("."))
+            return self._noted(silent, said.reason, "unreachable", LOOK)
         if said.reachable:
             return "lose", {"reason": kept("it is still at it after an hour"), "code": "overdue"}
         return "lose", {"reason": kept("it does not answer: %(why)s", why=said.reason), "code": "unreachable"}

@@ -1,7 +1,7 @@
 """Staging: the files of one job, laid ready on its host before the window opens. Nothing is installed.
 
-waiting → ordered → staged; waiting, ordered → refused; ordered → failed, unknown; ordered → waiting, to be tried again. However
-it ends, the job is not held up: it fetches what is not there.
+waiting → ordered → staged; waiting, ordered → refused; ordered → failed, unknown; ordered → waiting, to be tried again; ordered →
+ordered, as its host is silent or answers again. However it ends, the job is not held up: it fetches what is not there.
 """
 
 from __future__ import annotations
@@ -113,6 +113,14 @@ class Staging(DueWork):
         self.not_before, self.ordered_at, self.slip_key = not_before, None, ""
         if new_key:
             self.key, self.attempt = new_key, self.attempt + 1
+
+    @transition(field=state, source=S.ORDERED, target=S.ORDERED, verb="release.staging.noted", allowed=[advances], bulk=True,
+                by_system=True)  # fmt: skip
+    def note(self, *, actor: User, at: datetime, statement: str, reason: str, code: str, not_before: datetime,
+             **facts: Any) -> None:  # fmt: skip
+        """Its host does not answer, cannot be asked, or answers again: it is ordered as before, and since when it was."""
+        self._came(self.state_at, statement, reason, code)
+        self.not_before = not_before
 
     @transition(field=state, source=S.ORDERED, target=S.STAGED, verb="release.staging.staged", allowed=[advances], bulk=True,
                 by_system=True)  # fmt: skip

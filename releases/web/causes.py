@@ -39,10 +39,12 @@ CAUSES: Final[Mapping[str, Any]] = {
     "step_after": gettext_lazy("a step after the installation failed"),
     "step_before": gettext_lazy("a step before the installation failed"),
     "stopped": gettext_lazy("it was ended from outside"),
+    "unasked": gettext_lazy("it cannot be asked"),
     "undone": gettext_lazy("nothing was done"),
     "unfinished": gettext_lazy("an earlier installation is unfinished"),
     "unhealthy": gettext_lazy("a check after the installation failed"),
     "unknown": gettext_lazy("nobody knows what became of it"),
+    "unreachable": gettext_lazy("it does not answer"),
     "unsupported": gettext_lazy("the executor cannot do this"),
     "wrong_machine": gettext_lazy("another machine answers at its address"),
 }

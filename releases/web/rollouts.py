@@ -213,15 +213,17 @@ def _target(rollout: Rollout, actor: User, given: str) -> Job | None:
 
 
 def _of_target(job: Job, actor: User, now: datetime) -> dict[str, Any]:
+    files = staged.row_of(job)
     return {
         "target": job,
         "target_facts": [
             *shown.changes_of(job),
-            *staged.facts_of(job),
+            *staged.facts_of(job, files),
             (_("Attempt"), str(job.attempt)),
             (_("Key of the job"), format_html('<span class="mono">{}</span>', job.job_key)),
         ],
         "verdicts": shown.verdicts(shown.slips_of(job)),
+        "ahead_unheard": staged.unheard(files),
         "ahead": shown.verdicts(staged.slips_of(job)),
         "log": shown.log_of(job),
         "target_verbs": verbs_of_job(job, actor=actor),

@@ -69,9 +69,18 @@ def slips_of(job: Job) -> list[PermissionSlip]:
     return list(job.slips.about_files().order_by("-pk")[:20]) if is_asked(job.rollout) else []
 
 
-def facts_of(job: Job) -> list[tuple[str, str]]:
-    """The line of a chosen host. One query, none where nobody asks for it."""
+def row_of(job: Job) -> Staging | None:
+    """The files of a chosen host. One query, none where nobody asks for it."""
+    return Staging.objects.filter(job=job).first() if is_asked(job.rollout) else None
+
+
+def unheard(row: Staging | None) -> str:
+    """Why nobody knows how far a host is that was ordered to lay its files ready: it stands beside the slip that let it through."""
+    return row.statement if row and row.code and row.state in (StagingState.ORDERED, StagingState.UNKNOWN) else ""
+
+
+def facts_of(job: Job, row: Staging | None) -> list[tuple[str, str]]:
+    """The line of a chosen host."""
     if not is_asked(job.rollout):
         return []
-    row = Staging.objects.filter(job=job).first()
     return [(_("Files"), say(row.statement, mixed=True) if row else _("not asked for yet"))]

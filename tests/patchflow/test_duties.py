@@ -135,7 +135,7 @@ MAY: dict[str, dict[str, set[str]]] = {
         **dict.fromkeys(("observe_succeeded", "observe_failed", "observe_undone"), {OPERATOR} | BOT),
         "retry": {RELEASE, OPERATOR},
     },
-    "releases.staging": dict.fromkeys(("defer", "order", "put_off", "stage", "fail", "refuse", "lose"), BOT),
+    "releases.staging": dict.fromkeys(("defer", "order", "put_off", "note", "stage", "fail", "refuse", "lose"), BOT),
     "releases.readinessreview": {
         "go": SIGNERS,
         "refuse": SIGNERS | {RELEASE} | BOT,

@@ -397,8 +397,23 @@ def test_who_falls_silent_is_unknown_after_an_hour(early: Make) -> None:
     to_the_hours(deployment)
     turns(deployment, 2)
     deployment.habit(0, "unreachable")
+    since = row(deployment).state_at
+    turns(deployment, 4)
+    assert (states(deployment), row(deployment).state_at) == (["ordered"], since)
+    said = "Nobody knows how far it is, as it does not answer: "
+    assert row(deployment).statement.startswith(said)
+    noted = AuditEntry.objects.filter(verb="release.staging.noted")
+    assert noted.count() == 1, "as long as nothing else is known"
+    page = Client()
+    page.force_login(deployment.cast.rex)
+    shown = page.get(f"{deployment.rollout.get_absolute_url()}?target={deployment.job().pk}").text
+    assert shown.count(said) == 2, "of the host, and beside the slip that let it through"
+    assert "1 being laid ready: it does not answer" in shown
+    deployment.habit(0, None)
+    turns(deployment, 4)
+    assert (row(deployment).statement, row(deployment).code, noted.count()) == ("It answers, and is at it.", "", 2)
+    deployment.habit(0, "unreachable")
     turns(deployment, 2)
-    assert states(deployment) == ["ordered"]
     deployment.pass_time(minutes=61)
     turn(deployment)
     assert (states(deployment), row(deployment).code) == (["unknown"], "unreachable")
@@ -618,6 +633,7 @@ def test_a_host_that_cannot_be_asked_any_more_is_given_up_and_says_why(early: Ma
     Connection.objects.all().delete()
     turns(deployment, 2)
     assert states(deployment) == ["ordered"]
+    assert row(deployment).statement.startswith("Nobody knows how far it is, as it cannot be asked: ")
     deployment.pass_time(minutes=61)
     turns(deployment, 2)
     assert states(deployment) == ["unknown"]
