@@ -14,7 +14,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from changes.enums import TERMINAL, RFCState, RiskLevel, TargetOutcome
+from changes.enums import TERMINAL, EvidenceKind, RFCState, RiskLevel, TargetOutcome
 from changes.enums_identify import AppliesVerdict
 from changes.models import RFC, Evidence, RFCTarget, RiskAssessment
 from changes.queries.applicability import MISSING, concerned_among
@@ -223,12 +223,28 @@ def evidence_statements(rfc: RFC, *, whole: bool, now: datetime) -> list[Stateme
     found = []
     for stated in newest(rfc, at=now):
         row = stated.row
-        css = "st-warn" if stated.outdated else {True: "st-good", False: "st-bad", None: "st-open"}[row.passed]
-        text = f"{capfirst(str(row.get_kind_display()))}: {here(said_of(row, whole=whole), mixed=True)[:SUMMARY]}"
+        good = "st-open" if row.kind in ON_PAPER else "st-good"
+        css = "st-warn" if stated.outdated else {True: good, False: "st-bad", None: "st-open"}[row.passed]
+        text = f"{kind_said(row)}: {here(said_of(row, whole=whole), mixed=True)[:SUMMARY]}"
         if stated.outdated:
             text = f"{text} {here(stated.outdated)}"
         found.append(Statement(css, text, words.at(row.at, now=now)))
     return found
+
+
+ON_PAPER = (EvidenceKind.PLAN_REHEARSAL,)
+"""Kinds of what was done on paper only: they say so, and what went well there is no good that was reached."""
+
+
+def kind_said(row: Evidence) -> str:
+    """What it is, for a line."""
+    kind = capfirst(str(row.get_kind_display()))
+    return _("%(kind)s, on paper only") % {"kind": kind} if row.kind in ON_PAPER else kind
+
+
+def verdict_said(row: Evidence) -> str:
+    verdict = str(VERDICTS[row.passed])
+    return _("%(verdict)s, on paper") % {"verdict": verdict} if verdict and row.kind in ON_PAPER else verdict
 
 
 VERDICTS = {True: gettext_lazy("passed"), False: gettext_lazy("failed"), None: ""}
@@ -238,11 +254,11 @@ def evidence_table(rows: Iterable[Evidence], *, whole: bool, now: datetime) -> T
     """Every statement, newest first."""
     return Table(
         [
-            Column(_("What it is"), lambda row: capfirst(str(row.get_kind_display())), name="kind"),
+            Column(_("What it is"), kind_said, name="kind"),
             Column(
                 _("What it shows"), lambda row: here(said_of(row, whole=whole), mixed=True), wide=True, name="summary"
             ),
-            Column(_("Verdict"), lambda row: str(VERDICTS[row.passed]), name="verdict"),
+            Column(_("Verdict"), verdict_said, name="verdict"),
             Column(_("By"), lambda row: row.by, name="by"),
             Column(_("Age"), "at", age=True, numeric=True),
         ],

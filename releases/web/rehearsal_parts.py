@@ -18,7 +18,8 @@ from releases.models.release import BEFORE_DEPLOY
 from releases.queries.rehearsals import last_rehearsal
 from releases.web.release_parts import hosts
 
-CSS = {"full": "st-good", "partial": "st-warn", "failed": "st-bad", "halted": "st-bad", "stuck": "st-bad"}
+CSS = {"full": "st-open", "partial": "st-warn", "failed": "st-bad", "halted": "st-bad", "stuck": "st-bad"}
+"""What goes well on paper is no state of anything: it looks like nothing that was done."""
 
 
 @dataclass(frozen=True)
@@ -65,20 +66,27 @@ def unfit_line(row: PlanRehearsal) -> str:
     return said % {"n": unfit, "total": total} if unfit else ""
 
 
+def ended(row: PlanRehearsal) -> str:
+    """How it ended, for its badge: never to be read as something that was done."""
+    return _("on paper: %(end)s") % {"end": row.get_end_display()}
+
+
 def summary(row: PlanRehearsal, *, now: datetime) -> list[str]:
     """The result in sentences, for the readiness of a release and the head of the page."""
     lines = []
     if row.ends_at:
         done = {"when": words.at(row.ends_at, now=now), "span": words.duration(row.ends_at - row.starts_at)}
-        lines.append(_("The last ring ends %(when)s, %(span)s after the start.") % done)
+        lines.append(_("On paper: the last ring would end %(when)s, %(span)s after the start.") % done)
     elif row.end == "halted" and row.stopped_at:
         lines.append(
-            _("It halts %(when)s: %(why)s") % {"when": words.at(row.stopped_at, now=now), "why": say(row.cause)}
+            _("On paper: it would halt %(when)s: %(why)s")
+            % {"when": words.at(row.stopped_at, now=now), "why": say(row.cause)}
         )
     else:
-        lines.append(say(row.cause))
+        lines.append(_("On paper: %(why)s") % {"why": say(row.cause)})
     good = row.result["good"]
-    lines.append(_("%(good)d of %(hosts)s done") % {"good": good, "hosts": hosts(row.result["hosts"])} + ".")
+    done_said = {"good": good, "hosts": hosts(row.result["hosts"])}
+    lines.append(_("%(good)d of %(hosts)s would be done; none was touched.") % done_said)
     if unfit := unfit_line(row):
         lines.append(f"{unfit}.")
     if row.result.get("unbuilt"):
@@ -96,4 +104,10 @@ def card_of(release: Release, *, at: datetime) -> dict[str, Any]:
     row = last_rehearsal(release)
     if row is None:
         return {"row": None}
-    return {"row": row, "lines": summary(row, now=at), "stale": is_stale(release, row, at=at), "css": CSS[row.end]}
+    return {
+        "row": row,
+        "lines": summary(row, now=at),
+        "stale": is_stale(release, row, at=at),
+        "css": CSS[row.end],
+        "ended": ended(row),
+    }

@@ -26,7 +26,7 @@ from releases.models.release import BEFORE_DEPLOY
 from releases.queries.access import sees_all
 from releases.queries.rehearsals import last_rehearsal
 from releases.web import release_forms
-from releases.web.rehearsal_parts import CSS, course_of, is_stale, ring_rows, summary, unfit_line
+from releases.web.rehearsal_parts import CSS, course_of, ended, is_stale, ring_rows, summary, unfit_line
 from releases.web.releases import visible_release
 
 NAMED = 100
@@ -122,6 +122,7 @@ def shown(row: PlanRehearsal, *, stale: str, now: datetime) -> dict[str, Any]:
     return {
         "row": row,
         "css": CSS[row.end],
+        "ended": ended(row),
         "stale": stale,
         "lines": summary(row, now=now),
         "rings": ring_rows(row),

@@ -47,10 +47,14 @@ def test_the_plan_is_rehearsed_on_its_page_and_the_release_tells_what_it_came_to
     assert url in before
     assert rex.post(url, FORM).status_code == 302
     shown = rex.get(url).content.decode()
-    for said in ("The last ring ends", "3 of 3 hosts done.", "Ring by ring", "<svg", "seed 7"):
+    for said in (
+        "On paper: the last ring would end", "on paper: full", "3 of 3 hosts would be done; none was touched.",
+        "Ring by ring", "<svg", "seed 7",
+    ):  # fmt: skip
         assert said in shown, said
     told = rex.get(release.get_absolute_url()).content.decode()
-    assert "3 of 3 hosts done." in told
+    assert "3 of 3 hosts would be done; none was touched." in told
+    assert "on paper: full" in told
     assert "has changed since it was rehearsed" not in told
 
 
@@ -72,7 +76,7 @@ def test_what_does_not_fit_is_counted_and_named_with_its_reason(yard: Yard) -> N
     shown = browser(yard.cast.rex).get(reverse("releases:release-rehearse", args=[release.pk])).content.decode()
     assert "1 of 3 hosts will not fit" in shown
     assert "it has none of the windows that were signed" in shown
-    assert "It halts" in shown
+    assert "On paper: it would halt" in shown
 
 
 def test_what_was_typed_is_kept_with_the_reason_when_it_is_refused(yard: Yard) -> None:
@@ -90,7 +94,7 @@ def test_others_read_and_do_not_rehearse_and_nobody_sees_hosts_outside_their_sco
     plan_rehearsals.rehearse(release_id=release.pk, actor=yard.cast.rex, at=yard.at)
     url = reverse("releases:release-rehearse", args=[release.pk])
     shown = browser(yard.cast.aud).get(url).content.decode()
-    assert "3 of 3 hosts done." in shown
+    assert "3 of 3 hosts would be done; none was touched." in shown
     assert "A release manager rehearses the plan." in shown
     refused = browser(yard.cast.aud).post(url, FORM)
     assert refused.status_code in (400, 403)
@@ -127,15 +131,17 @@ def test_the_change_and_the_board_show_the_rehearsal_and_say_when_it_is_old(yard
     rfc = awaiting(yard)
     made.approve(rfc, yard.cast.sam, at=yard.at)
     board = reverse("changes:board-item", args=[made.round_of(rfc).pk])
-    assert "Rehearsal of the plan:" not in browser(yard.cast.mia).get(board).content.decode()
+    assert "Rehearsal of the plan, on paper only:" not in browser(yard.cast.mia).get(board).content.decode()
     change_rehearsals.rehearse(
         rfc_id=rfc.pk, profile_id=yard.profile.pk, executor="fake", actor=yard.cast.rex, at=yard.at
     )
     for url, person in ((board, yard.cast.mia), (rfc.get_absolute_url(), yard.cast.ann)):
         shown = browser(person).get(url).content.decode()
-        assert "Rehearsal of the plan: before any release: starts" in shown
+        assert "Rehearsal of the plan, on paper only: before any release: starts" in shown
         assert "3 of 3 hosts done, 0 failed, 0 will not fit." in shown
         assert "The plan has changed since" not in shown
+    listed = browser(yard.cast.ann).get(reverse("changes:rfc-evidence", args=[rfc.pk])).content.decode()
+    assert "passed, on paper" in listed
     yard.world.hosts[0].machine_id = "f" * 32
     yard.world.hosts[0].save()
     for url, person in ((board, yard.cast.mia), (rfc.get_absolute_url(), yard.cast.ann)):
