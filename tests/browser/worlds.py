@@ -26,6 +26,7 @@ from changes.domain import (
     slots,
 )
 from changes.models import RFC, SoftwareUpdate, Vulnerability
+from changes.queries.updates import standing
 from cmdb.domain import baselines, discrepancies, exemptions, groups, inventory, items, points, scans, support, windows
 from cmdb.enums import DiscrepancyKind
 from cmdb.models import Baseline, ConfigurationItem, Host, HostGroup, ScanRun, SupportGroup
@@ -76,6 +77,7 @@ INSTALLED = {
     "linux": "6.1.137-1",
     "postgresql-15": "15.10-0+deb12u1",
     "sudo": "1.9.13p3-1",
+    "rsync": "3.2.7-1",
 }
 FIXED = {
     "nginx": "1.22.1-9+deb12u3",
@@ -83,15 +85,21 @@ FIXED = {
     "linux": "6.1.148-1",
     "postgresql-15": "15.14-0+deb12u1",
     "sudo": "1.9.13p3-1+deb12u2",
+    "rsync": "3.2.7-1+deb12u2",
 }
+DONE = "rsync"
+"""The update of the changes that were carried out: the hosts report it since."""
 WORDS = {
     "nginx": "A crafted request makes a worker read memory that is not its own. Sites that serve MP4 files are concerned.",
     "gnutls28": "Certificates with very many name constraints keep a handshake busy for minutes.",
     "linux": "Several flaws let a local user become root. The flaw in the packet scheduler is exploited in the wild.",
     "postgresql-15": "A dump of a hostile database runs commands as the user who restores it.",
     "sudo": "The option --host is honoured by commands other than --list.",
+    "rsync": "A server that was given a short checksum length writes beyond its buffer.",
 }
 KERNEL = "6.1.0-35-amd64"
+CARRIED_OUT = ("in_review", "closed")
+"""States of a change after which its hosts show its update."""
 BULK = ("apt", "base-files", "bash", "coreutils", "curl", "dpkg", "grep", "gzip", "htop", "openssh", "systemd", "tar")
 
 
@@ -119,7 +127,7 @@ class Little:
 
 
 def make_little(cast: Cast, now: datetime, folder: Path, repository: Repository) -> Little:
-    """Three web and database hosts that were patched once, miss five updates, and a rollout over nine more."""
+    """Three web and database hosts that were patched, miss five updates, and a rollout over nine more."""
     scene = Scene(cast)
     deployment = rolling(cast, now, folder)
     yard = stages.make_yard(
@@ -128,11 +136,15 @@ def make_little(cast: Cast, now: datetime, folder: Path, repository: Repository)
     )  # fmt: skip
     review = finished(yard)
     yard.world.at = now - timedelta(hours=6)
-    for host in [*yard.world.hosts, yard.test_host]:
-        report(host, yard, at=now - timedelta(minutes=40))
+    everywhere = [*yard.world.hosts, yard.test_host]
+    for host in everywhere:
+        report(host, yard, INSTALLED, at=now - timedelta(hours=5))
     updates = heard(scene, yard, now)
     known(scene, yard, now)
     decided(scene, yard, updates, now)
+    for host in everywhere:
+        report(host, yard, {**INSTALLED, DONE: FIXED[DONE]}, at=now - timedelta(minutes=40))
+    agrees(cast, now)
     released(scene, yard, updates["nginx"])
     settle(now)
     scene.things |= {
@@ -457,13 +469,13 @@ def packages(old: dict[str, str]) -> list[InstalledPackage]:
     ]
 
 
-def report(host: Host, yard: stages.Yard, *, at: datetime) -> None:
+def report(host: Host, yard: stages.Yard, installed: dict[str, str], *, at: datetime) -> None:
     """A complete scan, as the collector on the host makes it."""
     inventory.record(
         host_id=host.pk,
         report=estate.make_report(
             host,
-            packages=packages(INSTALLED),
+            packages=packages(installed),
             pending=[
                 estate.make_pending(name, INSTALLED[name], FIXED[name]) for name in ("nginx", "linux", "sudo")
             ],
@@ -483,7 +495,7 @@ def report(host: Host, yard: stages.Yard, *, at: datetime) -> None:
         at=at,
     )  # fmt: skip
     machine = yard.machine(host) if host.name == yard.test_host.name else yard.executor.machines[f"{host.name}.test"]
-    machine.packages.update(INSTALLED)
+    machine.packages.update(installed)
 
 
 def served(scene: Scene, hosts: list[Host], group: str, at: datetime) -> None:
@@ -611,7 +623,7 @@ def judged_by(cast: Cast, name: str, group_id: int, items: list[tuple[str, str, 
 
 # --- Identify -------------------------------------------------------------------------------------------------------------
 def heard(scene: Scene, yard: stages.Yard, now: datetime) -> dict[str, SoftwareUpdate]:
-    """A feed that announced five updates and then lost records, and one that was never polled."""
+    """A feed that announced six updates and then lost records, and one that was never polled."""
     cast = yard.cast
     feed = identify.make_feed(cast.sam, at=now - timedelta(days=9), name="debian-security")
     documents = [
@@ -696,9 +708,10 @@ def tasked(scene: Scene, held: RFC, now: datetime) -> None:
 def decided(scene: Scene, yard: stages.Yard, updates: dict[str, SoftwareUpdate], now: datetime) -> None:
     """An RFC in every state; on the board one that waits for mia, on hold another, broken glass asked for a third."""
     cast, at = yard.cast, now - timedelta(hours=4)
-    names = list(updates)
+    names = [name for name in INSTALLED if name != DONE]
     for n, state in enumerate(made.AT_STATE):
-        world = made.World(cast, yard.world.hosts, updates[names[n % len(names)]], at)
+        name = DONE if state in CARRIED_OUT else names[n % len(names)]
+        world = made.World(cast, yard.world.hosts, updates[name], at)
         rfc = made.AT_STATE[state](world)
         scene.also("changes:rfc-detail", state, pk=rfc.pk)
         if state == "awaiting_approval":
@@ -759,6 +772,15 @@ def decided(scene: Scene, yard: stages.Yard, updates: dict[str, SoftwareUpdate],
     scene.things["substitute"] = {"pk": one.pk}
     met(scene, made.World(cast, yard.world.hosts, updates["nginx"], at), now)
     scene.also("changes:rfc-raise", "update", query=f"update={updates['linux'].pk}")
+
+
+def agrees(cast: Cast, now: datetime) -> None:
+    """No host misses the update of a change that was carried out there."""
+    for rfc in RFC.objects.filter(state__in=CARRIED_OUT):
+        for link in rfc.updates.filter(removed_at__isnull=True).select_related("update"):
+            targets = set(rfc.targets.filter(removed_at__isnull=True).values_list("host_id", flat=True))
+            missing = {host.host_id for host in standing(link.update, actor=None, at=now).concerned} & targets
+            assert not missing, f"{rfc} ({rfc.state}): {link.update} is missing on {missing}"
 
 
 def routed(scene: Scene, at: datetime) -> None:
