@@ -197,7 +197,7 @@ def figures(ring: Ring, tally: Tally, at: datetime, classes: Sequence[str], *, w
         ngettext("%(ended)d of %(total)d host has ended", "%(ended)d of %(total)d hosts have ended", tally.total)
         % {"ended": tally.ended, "total": tally.total}
     ]
-    if ring.state not in (RingState.PASSED, RingState.SKIPPED):
+    if tally.ended < tally.total:
         together = at_once(ring.concurrency, tally.total if whole else ring.concurrency + 1)
         lines += [_("its hosts are worked on: %(how)s") % {"how": together}] if together else []
     lines.append(
