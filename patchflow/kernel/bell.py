@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -34,6 +34,24 @@ class Bell:
 
     def ring(self, task: str, ids: Mapping[str, Any]) -> bool:
         """Sends the message; False if the broker did not take it."""
+
+        def send(producer: Any) -> bool:
+            # Without ignore_result the client would listen for an answer, and wait for it where the broker is away.
+            current_app.send_task(task, kwargs=dict(ids), retry=False, ignore_result=True, producer=producer)
+            return True
+
+        return self._ask(send, task=task, **ids)
+
+    def rung_in(self, queues: Iterable[str]) -> bool:
+        """Whether a message waits in one of these queues for a worker; False as well where the broker does not say."""
+
+        def count(producer: Any) -> bool:
+            declare = producer.channel.queue_declare
+            return any(declare(queue=name, durable=True, auto_delete=False).message_count for name in queues)
+
+        return self._ask(count)
+
+    def _ask(self, act: Callable[[Any], bool], **said: Any) -> bool:
         with self._lock:
             if self._key != self._line():
                 self._hang_up()  # another broker, or a forked process: the line was not ours
@@ -41,14 +59,12 @@ class Bell:
             if time.monotonic() < self._silent_until:
                 return False
             try:
-                # Without ignore_result the client would listen for an answer, and wait for it where the broker is away.
-                current_app.send_task(task, kwargs=dict(ids), retry=False, ignore_result=True, producer=self._open())
+                return act(self._open())
             except Exception as error:  # the client of each kind of broker raises its own
                 self._hang_up()
                 self._silent_until = time.monotonic() + settings.PATCHFLOW["SWEEP_SECONDS"]
-                log.warning("queue.broker_away", task=task, error=type(error).__name__, **ids)
+                log.warning("queue.broker_away", error=type(error).__name__, **said)
                 return False
-            return True
 
     def _line(self) -> tuple[int, str]:
         return os.getpid(), str(current_app.conf.broker_url)
@@ -74,4 +90,5 @@ class Bell:
         self._producer, self._key = None, self._line()
 
 
-ring = Bell().ring
+_bell = Bell()
+ring, rung_in = _bell.ring, _bell.rung_in

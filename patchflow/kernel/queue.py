@@ -34,6 +34,15 @@ def enqueue(task: str, **ids: Any) -> None:
     transaction.on_commit(ring)
 
 
+SHORT = ("tick", "default", "scan", "notify")
+"""Queues of which no message may wait for a visit that only follows what hosts do; those of `exec` wait for each other."""
+
+
+def short_ones_wait() -> bool:
+    """Whether a message of another kind waits for a worker. One question to the broker for each queue."""
+    return current_app.conf.broker_url != "memory://" and bell.rung_in(SHORT)
+
+
 def reach_broker(*, seconds: int = 3) -> None:
     """Raises its client's own error if the broker does not answer in so many seconds."""
     with current_app.connection_for_read(connect_timeout=seconds) as broker:

@@ -20,7 +20,7 @@ from patchflow.kernel.blockers import english
 from patchflow.kernel.errors import Conflict, Refusal
 from patchflow.kernel.faults import fault
 from patchflow.kernel.instance import instance_key
-from patchflow.kernel.queue import due
+from patchflow.kernel.queue import due, short_ones_wait
 from releases.domain import slips
 from releases.domain.gates import ask_whole
 from releases.domain.host_batches import Batch
@@ -182,10 +182,12 @@ def _follow(visit: Visit, handle: Handle, order: JobOrder) -> Pause:
 
 
 def others_wait(began: datetime, now: datetime, held: Collection[int]) -> bool:
-    """Whether a job is due that nobody holds: then those that only wait go to the end of the line."""
+    """Whether a job is due that nobody holds, or a message of another kind waits: then those that only wait go to the end of
+    the line. Workers take the next message from each queue in turn, so that each would otherwise wait for a whole visit."""
     if now - began < timedelta(seconds=2):
         return False
-    return due(Job.objects.filter(Q(state__in=LIVE)), now=now).exclude(pk__in=held).exists()
+    free = due(Job.objects.filter(Q(state__in=LIVE)), now=now).exclude(pk__in=held)
+    return free.exists() or short_ones_wait()
 
 
 def take(visit: Visit, progress: JobProgress) -> tuple[bool, Pause]:

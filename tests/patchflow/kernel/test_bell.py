@@ -97,3 +97,18 @@ def test_a_cache_that_is_away_is_remembered_here(broker: Broker) -> None:
     broker.signal(signal.SIGCONT)
     time.sleep(0.3)
     assert (cache.get("counted"), cache.away) == (2, False)
+
+
+def test_whoever_follows_hosts_hears_that_others_wait(broker: Broker) -> None:
+    bell = Bell()
+    waits = lambda: bell.rung_in(["tick", "notify"])  # noqa: E731
+    assert not waits()
+    assert bell.ring("releases.tasks.run_jobs", {"job_ids": [1]})
+    assert not waits()
+    assert bell.ring("patchflow.notices.tasks.deliver", {"delivery_id": 1})
+    assert waits()
+    broker.signal(signal.SIGSTOP)
+    assert soon(waits) is False
+    broker.signal(signal.SIGCONT)
+    time.sleep(0.3)
+    assert waits()
