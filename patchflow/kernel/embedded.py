@@ -83,12 +83,17 @@ def die_with_parent(parent: int) -> Callable[[], None]:
 
     def prepare() -> None:
         os.setsid()
-        if sys.platform == "linux":
-            ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os.kill(os.getpid(), signal.SIGKILL)
+        die_with(parent)
 
     return prepare
+
+
+def die_with(parent: int) -> None:
+    """From now on this process is killed as soon as `parent` has ended."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass

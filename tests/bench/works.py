@@ -91,7 +91,15 @@ def working() -> Iterator[Works]:
     for span in ("staging", "installing", "restarting", "verifying"):
         simulator += [f"--{span}", "0"]
     worker = [sys.executable, "-m", "celery", "-A", "patchflow", "worker", "--concurrency", str(PROCESSES)]
-    worker += ["--queues", "exec,default", "--include", "tests.bench.tasks", "--loglevel", "error", "--without-gossip"]
+    worker += [
+        "--queues",
+        "tick,exec,default",
+        "--include",
+        "tests.bench.tasks",
+        "--loglevel",
+        "error",
+        "--without-gossip",
+    ]
     commands = {
         "broker": broker_command(folder, folder / "broker.sock"),
         "simulator": simulator,

@@ -40,7 +40,7 @@ SHORT_TIMES = {
     "PATCHFLOW_SOAK_SECONDS": "2",
     "PATCHFLOW_SOAK_FIRST_SECONDS": "1",
 }
-QUEUES = "default,scan,exec,notify"
+QUEUES = "tick,default,scan,exec,notify"
 
 
 class Database:

@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
+from celery import current_app
 
 from patchflow.kernel import queue
+from patchflow.kernel.management.commands import up
 from patchflow.kernel.queue import claim, database_now, release, renew
 from tests.crowd import CROWD, together
 from tests.factories.people import Cast, make_user
@@ -82,3 +84,20 @@ def test_twenty_workers_claim_each_row_once() -> None:
 
     together([partial(work, f"w{i}") for i in range(20)])
     assert len(taken) == len(set(taken)) == 200
+
+
+def test_every_queue_has_a_worker_and_ticks_one_that_does_nothing_else() -> None:
+    router = current_app.amqp.router
+    queue_of = lambda name: router.route({}, name)["queue"].name  # noqa: E731
+    ticks = ["patchflow.kernel.tasks.sweep", "patchflow.kernel.tasks.seal", "releases.tasks.advance_rollout"]
+    assert {queue_of(name) for name in ticks} == {"tick"}
+    others = [
+        "releases.tasks.run_jobs",
+        "changes.tasks.evaluate_order",
+        "cmdb.tasks.run_scan",
+        "patchflow.notices.tasks.deliver",
+    ]
+    assert [queue_of(name) for name in others] == ["exec", "default", "scan", "notify"]
+    served = up.QUEUES.split(",")
+    assert {"tick", "exec", "default", "scan", "notify"} == set(served) == {*queue.SHORT, "exec"}
+    assert up.TICKING[:2] == ("--queues", "tick")

@@ -113,6 +113,10 @@ def test_up_serves_restarts_the_dead_and_leaves_nothing(runner: Runner) -> None:
         return {pid for pid, line in runner.children().items() if part in line}
 
     until(lambda: pids("celery -A patchflow worker"))
+    until(lambda: len(pids("--beat")) == 2)  # the scheduler, and its beat
+    ticking = pids("--beat")
+    os.kill(max(ticking), signal.SIGKILL)
+    until(lambda: len(pids("--beat")) == 2 and not ticking & pids("--beat"))
     masters = min(pids("gunicorn"))
     os.kill(masters, signal.SIGKILL)
     until(lambda: answers(runner.port) and masters not in runner.children())

@@ -37,6 +37,10 @@ PACE = (
     "--rate", "fail=0.02", "--rate", "lose=0.01",
 )  # fmt: skip
 """How the simulated hosts of the demo behave: a job takes a minute or three, and some fail."""
+QUEUES = "tick,default,scan,exec,notify"
+TICKING = ("--queues", "tick", "--pool", "solo", "--hostname", "scheduler@%h", "--without-mingle", "--without-gossip")
+"""The scheduler carries out in its own process what it rings for: however long the workers' visits and builds take, sweeps and
+ticks of rollouts go on."""
 FIRST_ROLES = (
     "administrator",
     "configuration_manager",
@@ -199,12 +203,21 @@ class Command(BaseCommand):
             "--concurrency",
             str(workers),
             "--queues",
-            "default,scan,exec,notify",
+            QUEUES,
             "--loglevel",
             "info",
         ]
-        beat = [*celery, "beat", "--loglevel", "warning", "--schedule", str(var / "beat-schedule"), "--pidfile", ""]
-        commands = {"web": [*web, "--access-logfile", "-"], "worker": worker, "scheduler": beat}
+        scheduler = [
+            *celery,
+            "worker",
+            "--beat",
+            "--schedule",
+            str(var / "beat-schedule"),
+            "--loglevel",
+            "info",
+            *TICKING,
+        ]
+        commands = {"web": [*web, "--access-logfile", "-"], "worker": worker, "scheduler": scheduler}
         return [Child(name, command, environment, var / "log" / f"{name}.log") for name, command in commands.items()]
 
     def _watch(self, children: list[Child]) -> None:
