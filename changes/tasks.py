@@ -15,7 +15,7 @@ def run_feed(*, run_id: int, **_: object) -> None:
 
 @shared_task
 def evaluate_order(*, order_id: int, **_: object) -> None:
-    applicability.carry_out(order_id=order_id, now=timezone.now())
+    applicability.carry_out_due(order_id=order_id, now=timezone.now)
 
 
 @shared_task

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.core.cache import cache
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import Q, QuerySet
 
 from changes.domain import catalogue, cycles, reported
 from changes.enums_identify import AppliesVerdict
@@ -25,6 +25,7 @@ MISSING = (AppliesVerdict.APPLICABLE, AppliesVerdict.APPLICABLE_AFTER_CHANNEL)
 _CHUNK = 5_000
 _LOCK = 7_042_001
 _LEASE = timedelta(minutes=5)
+_AT_ONCE = timedelta(seconds=5)
 _RECOUNT = "changes.reach.due"
 
 
@@ -153,6 +154,25 @@ def order(*, host_id: int, version_ids: Sequence[int], at: datetime) -> Evaluati
     return row
 
 
+def carry_out_due(*, order_id: int, now: Callable[[], datetime]) -> int:
+    """Carries out this order, and others that are due, the oldest first, for some seconds; returns how many. Hosts report by
+    the hundred, and each message has to wait for a worker."""
+    began, done = now(), 0
+    following: int | None = order_id
+    while following is not None:
+        done += carry_out(order_id=following, now=now())
+        if now() - began >= _AT_ONCE:
+            break
+        following = _waiting().first()
+    return done
+
+
+def _waiting() -> QuerySet[EvaluationOrder, int]:
+    """The keys of orders that are due and that nobody holds."""
+    due = queue.due(EvaluationOrder.objects.all(), now=queue.database_now())
+    return due.order_by("pk").values_list("pk", flat=True)
+
+
 def carry_out(*, order_id: int, now: datetime) -> bool:
     """Evaluates what an order names, makes updates of what the host reports, notifies of what is new. False: not due."""
     held = queue.claim(EvaluationOrder.objects.filter(pk=order_id), owner="evaluate", lease=_LEASE)
@@ -178,12 +198,12 @@ def carry_out(*, order_id: int, now: datetime) -> bool:
 
 @sweep("changes.evaluation")
 def sweep_orders(*, now: datetime) -> int:
-    """Finds orders whose message was lost, and rings for them again."""
-    due = queue.due(EvaluationOrder.objects.all(), now=queue.database_now())
-    ids = list(due.order_by(F("pk").asc()).values_list("pk", flat=True)[:200])
-    for pk in ids:
-        queue.enqueue("changes.tasks.evaluate_order", order_id=pk)
-    return len(ids)
+    """Rings once where orders wait: who follows takes the others, too."""
+    oldest = _waiting().first()
+    if oldest is None:
+        return 0
+    queue.enqueue("changes.tasks.evaluate_order", order_id=oldest)
+    return 1
 
 
 @sweep("changes.reach")

@@ -9,7 +9,17 @@ import pytest
 from changes.domain import applicability, feeds, polls
 from changes.enums_identify import AdvisoryStatus, FeedRunState
 from changes.feeds.base import FeedError
-from changes.models import Advisory, Feed, FeedRun, Fix, QuarantinedDocument, Revision, SoftwareUpdate, VersionFix
+from changes.models import (
+    Advisory,
+    EvaluationOrder,
+    Feed,
+    FeedRun,
+    Fix,
+    QuarantinedDocument,
+    Revision,
+    SoftwareUpdate,
+    VersionFix,
+)
 from changes.queries.applicability import hosts_concerned, hosts_missing, updates_missing_on
 from changes.queries.feeds import losing
 from patchflow.kernel.audit import history
@@ -280,3 +290,22 @@ def test_order_evaluates_versions_that_a_host_brought_later(feed: Feed, cast: Ca
     assert update.notified_at == now + timedelta(hours=1)
     assert [row.host_id for row in hosts_concerned(update.pk)] == [host.pk]
     assert not applicability.carry_out(order_id=order.pk, now=now)
+
+
+def test_one_message_carries_out_what_else_waits_and_a_sweep_rings_once(cast: Cast, now: datetime) -> None:
+    hosts = [make.make_host(f"h{n}", at=now) for n in range(3)]
+    orders = [applicability.order(host_id=host.pk, version_ids=[], at=now) for host in hosts]
+    assert applicability.sweep_orders(now=now) == 1
+
+    assert applicability.carry_out_due(order_id=orders[1].pk, now=lambda: now) == 3
+
+    assert applicability.sweep_orders(now=now) == 0
+
+
+def test_who_carries_out_orders_gives_way_after_some_seconds(cast: Cast, now: datetime) -> None:
+    orders = [applicability.order(host_id=make.make_host(f"h{n}", at=now).pk, version_ids=[], at=now) for n in range(3)]
+    moments = iter(now + timedelta(seconds=2 * n) for n in range(100))
+
+    done = applicability.carry_out_due(order_id=orders[0].pk, now=lambda: next(moments))
+
+    assert (done, EvaluationOrder.objects.count()) == (2, 1)
