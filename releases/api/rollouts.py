@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db.models import Prefetch, QuerySet
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -19,6 +20,7 @@ from patchflow.kernel.errors import Conflict, NotAllowed
 from patchflow.kernel.models import SignOffRound
 from releases.api.serializers import SimulatedField
 from releases.domain import jobs, partial, rings, rollbacks, rollouts, switches
+from releases.domain.waiting import Waiting
 from releases.models import Job, JobEvent, KillSwitch, PermissionSlip, Ring, Rollout, Staging, WindowChange
 from releases.queries.rollouts import ring_counts
 from releases.queries.window_changes import hosts_in_sight
@@ -48,14 +50,22 @@ class RingSerializer(serializers.ModelSerializer[Ring]):
         )
 
 
+def _waiting(shape: serializers.BaseSerializer[Any]) -> Waiting:
+    """The one that says what the rows of this answer wait for."""
+    context: Any = shape.context
+    found: Waiting = context.setdefault("waiting", Waiting(timezone.now()))
+    return found
+
+
 class RolloutSerializer(serializers.ModelSerializer[Rollout]):
-    """`statement`: what the whole rollout waits for."""
+    """`statement`: what the whole rollout waits for now; empty: nothing, or it does not run."""
 
     release = serializers.CharField(source="release.number")
     reverses = serializers.CharField(source="reverses.number", default=None)
     manifest = serializers.CharField(source="manifest.digest")
     started_by = serializers.CharField(source="started_by.username", default=None)
     simulated = SimulatedField(source="is_simulated")
+    statement = serializers.SerializerMethodField()
     rings = RingSerializer(many=True)
 
     class Meta:
@@ -78,6 +88,9 @@ class RolloutSerializer(serializers.ModelSerializer[Rollout]):
             "rings",
         )
 
+    def get_statement(self, rollout: Rollout) -> str:
+        return str(_waiting(self).of_rollout(rollout))
+
 
 class StagingSerializer(serializers.ModelSerializer[Staging]):
     """The files of a host before its window: laid ready, or why not. `staged` is the host's own account."""
@@ -99,10 +112,11 @@ class StagingSerializer(serializers.ModelSerializer[Staging]):
 
 
 class JobSerializer(serializers.ModelSerializer[Job]):
-    """`statement`: what will happen to this host, or what happened, and why. `staging`: its files before the window; null where
-    none were asked for."""
+    """`statement`: what will happen to this host as things stand now, or what happened, and why.
+    `staging`: its files before the window; null where none were asked for."""
 
     host_name = serializers.CharField(source="host.name")
+    statement = serializers.SerializerMethodField()
     staging = serializers.SerializerMethodField()
     simulated = SimulatedField(source="rollout.is_simulated")
 
@@ -129,6 +143,9 @@ class JobSerializer(serializers.ModelSerializer[Job]):
             "ended_at",
             "staging",
         )
+
+    def get_statement(self, job: Job) -> str:
+        return str(_waiting(self).of_job(job))
 
     @extend_schema_field(StagingSerializer(allow_null=True))
     def get_staging(self, job: Job) -> Any:
@@ -336,7 +353,7 @@ class JobViewSet(VerbViewSet):
     filterset_fields = ("state", "rollout", "ring", "host", "staging__state")
 
     def visible(self) -> QuerySet[Any]:
-        return Job.objects.all().visible_to(self.request.user).select_related("host", "rollout", "staging")  # type: ignore[arg-type]
+        return Job.objects.all().visible_to(self.request.user).select_related("host", "rollout", "ring", "staging")  # type: ignore[arg-type]
 
     @extend_schema(request=ReasonSerializer, responses=JobSerializer)
     @action(detail=True, methods=["post"])

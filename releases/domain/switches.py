@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from patchflow.kernel import audit, workflow
+from patchflow.kernel import audit, queue, workflow
 from patchflow.kernel.blockers import Blocker
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
+from releases.domain.rollouts import ADVANCE
 from releases.models import KillSwitch
+from releases.queries.rollouts import due_rollouts
 
 
 def at_hand() -> KillSwitch:
@@ -44,6 +46,8 @@ def set_kill_switch(*, on: bool, reason: str, actor: User, at: datetime) -> Kill
         raise Conflict(already)
     switch.is_on, switch.reason, switch.set_by, switch.set_at = on, reason.strip(), actor, at
     switch.save(update_fields=["is_on", "reason", "set_by", "set_at"])
+    for pk in due_rollouts().values_list("pk", flat=True):  # they say so, or go on, at once
+        queue.enqueue(ADVANCE, rollout_id=pk)
     after = "on" if on else "off"
     audit.record(switch, f"settings.kill_switch_{after}", actor=actor, at=at, after=after, detail={"reason": reason})
     return switch

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -13,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from cmdb.models import Host
 from patchflow.web import panels
 from patchflow.web.navigation import FootLine, nav
+from releases.domain.waiting import Waiting
 from releases.models import HandTask, Job, KillSwitch, Release, Rollout
 from releases.web import rollout_looks  # noqa: F401  registers how states look
 
@@ -47,7 +49,9 @@ def jobs_of_host(request: HttpRequest, host: Any) -> SafeString | None:
     )
     if not rows:
         return None
-    return mark_safe(render_to_string("releases/_jobs_of_host.html", {"jobs": rows}, request))  # noqa: S308  a template escapes
+    waiting = Waiting(timezone.now())
+    context = {"jobs": [(job, waiting.of_job(job)) for job in rows]}
+    return mark_safe(render_to_string("releases/_jobs_of_host.html", context, request))  # noqa: S308  a template escapes
 
 
 def rollouts_of_release(request: HttpRequest, release: Any) -> SafeString | None:
@@ -57,7 +61,9 @@ def rollouts_of_release(request: HttpRequest, release: Any) -> SafeString | None
     rows = Rollout.objects.filter(release=release).visible_to(actor).order_by("-pk")[:5]
     if not rows:
         return None
-    return mark_safe(render_to_string("releases/_rollouts_of_release.html", {"rollouts": rows}, request))  # noqa: S308
+    waiting = Waiting(timezone.now())
+    context = {"rollouts": [(rollout, waiting.of_rollout(rollout) or rollout.reason) for rollout in rows]}
+    return mark_safe(render_to_string("releases/_rollouts_of_release.html", context, request))  # noqa: S308
 
 
 nav.add(

@@ -253,10 +253,10 @@ def _share_lines(ring: Ring, tally: Tally, reported: int) -> list[str]:
 
 
 def next_step(
-    rollout: Rollout, tally: Tally, current: Ring | None, standing: RingView | None, unseen: Sequence[str]
+    rollout: Rollout, waits: str, tally: Tally, current: Ring | None, standing: RingView | None, unseen: Sequence[str]
 ) -> parts.Next:
-    """One sentence: what happens next, and who must act; `standing`: the ring that waits for hosts out of sight alone, of
-    which the reader may see those named `unseen`."""
+    """One sentence: what happens next, and who must act. `waits`: what the whole waits for; `standing`: the ring that
+    waits for hosts out of sight alone, of which the reader may see those named `unseen`."""
     name = current.name if current else ""
     match rollout.state:
         case RolloutState.PLANNED:
@@ -265,8 +265,8 @@ def next_step(
             )
         case RolloutState.RUNNING if standing is not None:
             return _standing(standing, unseen)
-        case RolloutState.RUNNING if rollout.statement:
-            return parts.Next(rollout.statement, _("Hosts at work go on; nobody new is let through."))
+        case RolloutState.RUNNING if waits:
+            return parts.Next(waits, _("Hosts at work go on; nobody new is let through."))
         case RolloutState.RUNNING if current is not None and current.state == RingState.SOAKING:
             return parts.Next(_("Ring “%(ring)s” is watched; the next one follows by itself.") % {"ring": name})
         case RolloutState.RUNNING:

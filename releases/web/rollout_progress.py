@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from patchflow.kernel.models import User
 from patchflow.web import parts, states, words
 from patchflow.web.tables import Column, Filter, Listing, list_page
+from releases.domain.waiting import Waiting
 from releases.enums_rollout import OPEN_ROLLOUT, JobState, RolloutState
 from releases.enums_staging import StagingState
 from releases.forecast import Forecast
@@ -122,9 +123,11 @@ def rollout_hosts(request: HttpRequest, pk: int) -> HttpResponseBase:
     back = reverse("releases:rollout-detail", args=[pk])
     rings: list[tuple[str, Any]] = [(str(ring.pk), ring.name) for ring in rollout.rings.order_by("position")]
     ahead = ["staging"] if staged.is_asked(rollout) else []
+    now = timezone.now()
+    waiting = Waiting(now)
     listing = Listing(
         request,
-        Job.objects.filter(rollout=rollout).visible_to(request.user).select_related("host", "ring", *ahead),  # type: ignore[arg-type]
+        Job.objects.filter(rollout=rollout).visible_to(request.user).select_related("host", "ring", "rollout", *ahead),  # type: ignore[arg-type]
         [
             Column(_("Host"), "host.name", url=lambda job: f"{back}?target={job.pk}#why", sort="name"),
             Column(_("State"), "state", state="releases.job"),
@@ -137,7 +140,7 @@ def rollout_hosts(request: HttpRequest, pk: int) -> HttpResponseBase:
             ),
             Column(_("Since"), "state_at", age=True, numeric=True, sort="age"),
             *([Column(_("Files"), staged.said_of, kept="mixed", name="files")] if ahead else []),
-            Column(_("Why"), lambda job: job.statement or job.reason, kept="mixed", wide=True, name="why"),
+            Column(_("Why"), lambda job: waiting.of_job(job) or job.reason, kept="mixed", wide=True, name="why"),
         ],
         sorts={"name": ("host__name", "pk"), "age": ("-state_at", "-pk")},
         default="name",
@@ -148,7 +151,7 @@ def rollout_hosts(request: HttpRequest, pk: int) -> HttpResponseBase:
             *([Filter("staging", _("Files"), "staging__state", StagingState.choices)] if ahead else []),
             Filter("host", _("Host"), "host__name__icontains"),
         ],
-        now=timezone.now(),
+        now=now,
         caption=_("Hosts"),
     )
     if listing.wants_csv:

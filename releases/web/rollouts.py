@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -22,6 +21,7 @@ from patchflow.kernel.models import User
 from patchflow.web import parts
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Verb
+from releases.domain.waiting import Waiting
 from releases.enums_rollout import OPEN_ROLLOUT, JobState, RingState, RolloutState
 from releases.models import Job, KillSwitch, Rollout
 from releases.planning import RingView
@@ -57,6 +57,8 @@ def rollout_list(request: HttpRequest) -> HttpResponseBase:
     """Rollouts, newest first; the kill switch above them."""
     switch = KillSwitch.objects.filter(name="all").first()
     standing: dict[int, RingView] = {}
+    now = timezone.now()
+    waiting = Waiting(now)
     columns = [
         Column(_("Rollout"), "number", url=lambda r: r.get_absolute_url(), mono=True),
         Column(_("State"), "state", state="releases.rollout"),
@@ -70,7 +72,7 @@ def rollout_list(request: HttpRequest) -> HttpResponseBase:
         Column(_("Since"), "state_at", age=True, numeric=True, sort="age"),
         Column(
             _("Waits for"),
-            lambda r: _stands_still(r, switch, standing.get(r.pk)) or r.statement or r.reason,
+            lambda r: _stands_still(r, switch, standing.get(r.pk)) or waiting.of_rollout(r) or r.reason,
             kept="mixed",
             wide=True,
             name="waits-for",
@@ -83,7 +85,7 @@ def rollout_list(request: HttpRequest) -> HttpResponseBase:
         sorts={"age": ("-state_at",), "new": ("-pk",)},
         default="new",
         filters=[Filter("state", _("State"), "state", RolloutState.choices)],
-        now=timezone.now(),
+        now=now,
         caption=_("Rollouts"),
     )
 
@@ -147,7 +149,7 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
     told = replace(total, by_hand=shown.not_begun(rollout, actor))
     views = shown.lanes(rollout, found, actor=actor, at=now, chosen=chosen, target=target.pk if target else None)
     current = next((v.ring for v in views if v.ring.state not in (RingState.PASSED, RingState.SKIPPED)), None)
-    switch = KillSwitch.objects.filter(name="all", is_on=True).first()
+    switch, waiting = KillSwitch.objects.filter(name="all", is_on=True).first(), Waiting(now)
     standing = standing_rings([rollout]).get(rollout.pk)
     lanes = [(view, verbs_of_ring(view.ring, view.tally, actor=actor, at=now)) for view in views]
     context = {
@@ -166,7 +168,9 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "done": total.ended,
         "legend": shown.legend(total, chosen=chosen),
         "lanes": lanes,
-        "next": shown.next_step(rollout, told, current, standing, _unseen(standing, actor) if standing else []),
+        "next": shown.next_step(
+            rollout, waiting.of_rollout(rollout), told, current, standing, _unseen(standing, actor) if standing else []
+        ),
         "verbs": [*_of_failed_ring(rollout, lanes), *verbs_of_rollout(rollout, total, actor=actor, at=now)],
         "switch": switch,
         "stands_still": _stands_still(rollout, switch, standing),
@@ -182,7 +186,7 @@ def rollout_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "links": _links(rollout, actor),
         "timeline": audit.history(rollout)[:10],
         "crumbs": [parts.Crumb(_("Rollouts"), reverse("releases:rollout-list")), parts.Crumb(rollout.number)],
-        **(_of_target(target, actor, now) if target else {}),
+        **(_of_target(target, actor, waiting) if target else {}),
     }
     return render(request, "releases/rollout_detail.html", context)
 
@@ -212,7 +216,7 @@ def _target(rollout: Rollout, actor: User, given: str) -> Job | None:
     return rows.order_by("-state_at").first()
 
 
-def _of_target(job: Job, actor: User, now: datetime) -> dict[str, Any]:
+def _of_target(job: Job, actor: User, waiting: Waiting) -> dict[str, Any]:
     files = staged.row_of(job)
     return {
         "target": job,
@@ -227,7 +231,7 @@ def _of_target(job: Job, actor: User, now: datetime) -> dict[str, Any]:
         "ahead": shown.verdicts(staged.slips_of(job)),
         "log": shown.log_of(job),
         "target_verbs": verbs_of_job(job, actor=actor),
-        "whole_waits": job.state == JobState.PENDING and job.rollout.statement,
+        "waits": waiting.of_job(job),
     }
 
 
