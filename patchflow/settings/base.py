@@ -135,7 +135,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 CELERY_TASK_IGNORE_RESULT = True  # the truth lives in rows
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
-    # What takes a moment and what all else waits for stands in no line behind what takes long (ADR 0050).
+    # What takes a moment and what all else waits for stands in no line behind what takes long (ADR 0051).
     "patchflow.kernel.tasks.*": {"queue": "tick"},
     "releases.tasks.advance_rollout": {"queue": "tick"},
     "releases.tasks.*": {"queue": "exec"},
