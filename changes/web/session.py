@@ -71,7 +71,7 @@ def meeting_item(request: HttpRequest, pk: int, item: int) -> HttpResponse:
             messages.success(request, written_down(round_, form.cleaned_data["verdict"], timezone.now()))
             return redirect(_address(request, meeting, found))
     context = {**_frame(request, meeting, found), **(evidence_of(round_, actor, form) if round_ else _topic(found))}
-    context |= _tally(request, meeting, found, round_)
+    context |= _place(request, meeting, found, round_)  # the count itself stands with the evidence
     return render(request, "changes/meeting_item.html", context, status=400 if form.errors else 200)
 
 
@@ -111,6 +111,11 @@ def _topic(item: AgendaItem) -> dict[str, Any]:
 
 def _tally(request: HttpRequest, meeting: Meeting, item: AgendaItem, round_: SignOffRound | None) -> dict[str, Any]:
     """The count, and where the board is if it is elsewhere."""
+    return {**(tally_of(round_) if round_ else {}), **_place(request, meeting, item, round_)}
+
+
+def _place(request: HttpRequest, meeting: Meeting, item: AgendaItem, round_: SignOffRound | None) -> dict[str, Any]:
+    """Where the count is asked for again, and where the board is if it is elsewhere."""
     asked = {"follow": "1"} if request.GET.get("follow") else {}
     if round_ is not None and (round_.is_open or request.GET.get("was") == "open"):
         asked["was"] = "open"
@@ -118,8 +123,7 @@ def _tally(request: HttpRequest, meeting: Meeting, item: AgendaItem, round_: Sig
     moved = None
     if meeting.current is not None and meeting.current_id != item.pk:
         moved = {"title": meeting.current.title, "url": reverse("changes:meeting-session", args=[meeting.pk])}
-    counted = tally_of(round_) if round_ else {}
-    return {**counted, "moved": moved, "tally_url": url if meeting.state in LIVE else ""}
+    return {"moved": moved, "tally_url": url if meeting.state in LIVE else ""}
 
 
 def _frame(request: HttpRequest, meeting: Meeting, item: AgendaItem) -> dict[str, Any]:
