@@ -187,7 +187,8 @@ def link(*, item_id: int, how: str, names: Collection[str], actor: User, at: dat
 
 @workflow.verb("cmdb.item.unlinked", ConfigurationItem, "item_id")
 def unlink(*, item_id: int, relation_id: int, actor: User, at: datetime) -> None:
-    """Takes one relation of an item back; the trail keeps it. Needs host.edit. Raises Conflict if it is none of its."""
+    """Takes one relation of an item back; the trail keeps it. Needs host.edit for both. Raises Conflict if it is none
+    of its."""
     ends = Relation.objects.filter(Q(source=item_id) | Q(target=item_id), pk=relation_id)
     _locked([item_id, *(pk for both in ends.values_list("source_id", "target_id") for pk in both)])
     _in_use(item_id, actor)
@@ -220,7 +221,8 @@ def _named(names: Collection[str], actor: User) -> list[ConfigurationItem]:
 
 @workflow.verb("cmdb.item.related", ConfigurationItem, "source_id")
 def relate(*, source_id: int, target_id: int, kind: str, actor: User, at: datetime, origin: str = "person") -> Relation:
-    """Says that `source` depends on, runs on, is member of or connects to `target`; once is enough. Needs host.edit."""
+    """Says that `source` depends on, runs on, is member of or connects to `target`; once is enough. Needs host.edit
+    for both."""
     source = workflow.lock(ConfigurationItem, source_id)
     target = ConfigurationItem.objects.filter(pk=target_id).first()
     if target is None or target.pk == source.pk or kind not in RelationKind.values:
@@ -238,9 +240,10 @@ def relate(*, source_id: int, target_id: int, kind: str, actor: User, at: dateti
 
 @workflow.verb("cmdb.item.unrelated", ConfigurationItem, "source_id")
 def unrelate(*, source_id: int, target_id: int, kind: str, actor: User, at: datetime) -> None:
-    """Takes a relation back; the trail keeps it. Needs host.edit."""
+    """Takes a relation back; the trail keeps it. Needs host.edit for both items, as saying it does."""
     source = workflow.lock(ConfigurationItem, source_id)
     demand("host.edit", source, actor)
+    demand("host.edit", ConfigurationItem.objects.filter(pk=target_id).first(), actor)
     gone, _ = Relation.objects.filter(source=source, target_id=target_id, kind=kind).delete()
     if gone:
         audit.record(source, "cmdb.item.unrelated", actor=actor, at=at, detail={"kind": kind, "target": target_id})
