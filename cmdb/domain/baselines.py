@@ -31,6 +31,8 @@ Item = tuple[str, str, str]
 APPROVERS = "security_officer"
 DEADLINE = timedelta(days=5)
 """After so long in silence the question goes back."""
+SUPERSEDABLE = (BaselineState.PROPOSED, BaselineState.APPROVED)
+"""Which versions of a name the next one takes out of force, now or when they are signed."""
 
 
 @workflow.verb("cmdb.baseline.drafted")
@@ -45,13 +47,16 @@ def draft(
     source_digest: str = "",
 ) -> Baseline:
     """Writes the next version of a baseline as a draft: `items` are (package, architecture, version). Needs
-    baseline.propose. A version that cannot be read is kept; its result on hosts is unknown."""
+    baseline.propose for its hosts, and for those of the versions of that name that it would supersede. A version that
+    cannot be read is kept; its result on hosts is unknown."""
     name = said("name", name, what="A name", limit=80)
     platform = Platform.objects.filter(pk=platform_id).first()
     group = HostGroup.objects.live().filter(pk=group_id).first() if group_id else None
     if platform is None or (group_id and group is None):
         raise Invalid("This platform or group does not exist.", code="invalid.platform")
     demand("baseline.propose", group, actor)
+    for old in Baseline.objects.filter(name=name, state__in=SUPERSEDABLE).select_related("group"):
+        demand("baseline.propose", old, actor)
     rows = _rows(platform, items)
     last = Baseline.objects.filter(name=name).aggregate(Max("version"))["version__max"] or 0
     baseline = Baseline.objects.create(
@@ -125,7 +130,7 @@ def propose_from(
     baseline = propose(
         name=name, platform_id=platform_id, items=merged, source_digest=source_digest, actor=actor, at=at
     )
-    may = actor.holds("baseline.adopt", over=baseline.scope_keys())
+    may = actor.holds("baseline.adopt", over=_concerned(baseline))
     if may and not workflow.find_blockers(baseline, "adopt", actor=actor, at=at):
         return adopt(baseline_id=baseline.pk, actor=actor, at=at)
     return baseline
@@ -133,6 +138,12 @@ def propose_from(
 
 def _in_force(name: str) -> models.QuerySet[Baseline]:
     return Baseline.objects.approved().filter(name=name)
+
+
+def _concerned(baseline: Baseline) -> list[frozenset[str]]:
+    """Whose standing it changes: the hosts for which it is, and those of the version that it supersedes."""
+    olds = _in_force(baseline.name).exclude(pk=baseline.pk).select_related("group")
+    return [*baseline.scope_keys(), *(keys for old in olds for keys in old.scope_keys())]
 
 
 def new_items(baseline: Baseline) -> list[Item]:
@@ -145,14 +156,15 @@ def new_items(baseline: Baseline) -> list[Item]:
 
 @workflow.verb("cmdb.baseline.approval_requested", Baseline, "baseline_id")
 def request_approval(*, baseline_id: int, actor: User, at: datetime) -> SignOffRound:
-    """Opens the sign-off round of a proposed baseline. Needs baseline.propose; raises Blocked when nobody can sign."""
+    """Opens the sign-off round of a proposed baseline, of those who answer for the version before as well. Needs
+    baseline.propose; raises Blocked when nobody can sign."""
     baseline = workflow.lock(Baseline, baseline_id)
     demand("baseline.propose", baseline, actor)
     if baseline.state != BaselineState.PROPOSED:
         raise Conflict(
             english("It is %(state)s; only a proposed baseline is put to the vote.", state=label_of(baseline))
         )
-    voters = voters_by_role(APPROVERS, over=baseline.scope_keys())
+    voters = voters_by_role(APPROVERS, over=_concerned(baseline))
     level = LevelSpec(
         "Security officers", voters, Quorum.FIRST, deadline_at=at + DEADLINE, escalate_to="configuration_manager"
     )
@@ -163,7 +175,7 @@ def request_approval(*, baseline_id: int, actor: User, at: datetime) -> SignOffR
 
 def adopt(*, baseline_id: int, actor: User, at: datetime) -> Baseline:
     """Puts a baseline taken from a signed manifest in force without a further round; the version before is superseded.
-    Needs baseline.adopt; gates: something signed contains it."""
+    Needs baseline.adopt, over that version too; gates: something signed contains it."""
     peek = Baseline.objects.filter(pk=baseline_id).first()
     if peek is None:
         raise Conflict("This baseline does not exist.", code="conflict.gone")
