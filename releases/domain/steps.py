@@ -51,20 +51,21 @@ def propose(
 ) -> HostStep:
     """Writes a step, or the next revision of the step of that name, for another person to review.
 
-    `values` are the fields of HostStep. Raises NotAllowed (step.write), Conflict (a revision waits for its review), Invalid
-    (what its kind needs, a secret in it, a limit out of bounds).
+    `values` are the fields of HostStep. Raises NotAllowed (step.write, also for the hosts of the revision before), Conflict
+    (a revision waits for its review), Invalid (what its kind needs, a secret in it, a limit out of bounds).
     """
     group = HostGroup.objects.live().filter(pk=group_id).first() if group_id else None
     given = {key: value.strip() if key in TEXTS and isinstance(value, str) else value for key, value in values.items()}
     step = HostStep(name=name.strip(), moment=moment, kind=kind, group=group, written_by=actor, written_at=at, **given)
-    if refused := failing([WRITE], step, actor):
-        raise NotAllowed(refused)
+    earlier = HostStep.objects.select_for_update().filter(name=step.name).order_by("-revision").first()
+    for one in (step, earlier or step):
+        if refused := failing([WRITE], one, actor):
+            raise NotAllowed(refused)
     problems = find_problems(step)
     if group_id and group is None:
         problems.append(Blocker("step.group_id", "There is no such group."))
     if problems:
         raise Invalid(problems)
-    earlier = HostStep.objects.select_for_update().filter(name=step.name).order_by("-revision").first()
     if waits := _waits(earlier):
         raise Conflict(waits)
     step.revision = earlier.revision + 1 if earlier else 1
