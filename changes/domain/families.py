@@ -20,7 +20,8 @@ from patchflow.kernel.rules import capability, failing
 
 @workflow.verb("change.rfc.parent_set", RFC, "rfc_id")
 def set_parent(*, rfc_id: int, parent_id: int | None, actor: User, at: datetime) -> RFC:
-    """Makes an RFC the child of another, or nobody's child. Needs rfc.revise, as its requester or a change manager.
+    """Makes an RFC the child of another, or nobody's child. Needs rfc.revise, as its requester or a change manager;
+    and for the hosts of the parent before and after: what becomes of a child keeps its parent open, and follows it.
 
     Raises NotAllowed (the parent is not visible either), Invalid (itself, or more than one level), Conflict (ended).
     """
@@ -33,6 +34,9 @@ def set_parent(*, rfc_id: int, parent_id: int | None, actor: User, at: datetime)
     if rfc.state in TERMINAL:
         raise Conflict(english("It is %(state)s.", state=label_of(rfc)), code="conflict.state")
     parent = RFC.objects.filter(pk__in=list(seen)).first()
+    for bound in (rfc.parent, parent):
+        if bound is not None and (refused := failing([capability("rfc.revise")], bound, actor)):
+            raise NotAllowed(refused)
     if parent_id is not None:
         if parent is None:
             raise Invalid("There is no such change, or you may not see it.", code="rfc.parent_id")
