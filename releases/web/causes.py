@@ -14,6 +14,7 @@ CAUSES: Final[Mapping[str, Any]] = {
     "artifact_extra": gettext_lazy("its repositories offer other files than those signed"),
     "artifact_mismatch": gettext_lazy("a file is not the one that was signed"),
     "artifact_missing": gettext_lazy("a file is missing"),
+    "back_half": gettext_lazy("a package is left half-installed on the way back"),
     "busy": gettext_lazy("another job is there"),
     "cancelled": gettext_lazy("left out"),
     "different": gettext_lazy("the host knows another order by this key"),
@@ -24,11 +25,13 @@ CAUSES: Final[Mapping[str, Any]] = {
     "impossible": gettext_lazy("no repository of the host has this version"),
     "locked": gettext_lazy("another process holds the package manager"),
     "lost": gettext_lazy("nobody found out what became of it"),
+    "no_way_back": gettext_lazy("a package does not go back"),
     "not_contained": gettext_lazy("it would change more than was signed"),
     "not_shown": gettext_lazy("the host does not show what was reported"),
     "observed": gettext_lazy("the host was looked at, and it had failed"),
     "order": gettext_lazy("it cannot be ordered"),
     "overdue": gettext_lazy("it has been at work for longer than was signed"),
+    "package_kept": gettext_lazy("a package did not come to the signed version"),
     "package_state": gettext_lazy("a package is left half-installed"),
     "removal": gettext_lazy("another package would be removed"),
     "repository_unreachable": gettext_lazy("its repository does not answer"),
@@ -50,6 +53,15 @@ CAUSES: Final[Mapping[str, Any]] = {
 }
 """Code of an executor, or of the work on a job → what it says."""
 ADVICE: Final[Mapping[str, Any]] = {
+    "back_half": gettext_lazy(
+        "Bring a repaired version, or restore it from a backup; if mended on the host (on Debian: dpkg --configure -a), retry it. The log tells more."
+    ),
+    "no_way_back": gettext_lazy(
+        "It stays at the version that it has: bring a repaired one by a release of its own, or restore it from a backup. The log tells more."
+    ),
+    "package_kept": gettext_lazy(
+        "The package is whole, at another version: roll back, or bring a repaired version. The log tells why it did not come to it."
+    ),
     "package_state": gettext_lazy(
         "Roll back, or bring a repaired version; if mended on the host (on Debian: dpkg --configure -a), retry it. The log tells more."
     ),

@@ -76,6 +76,8 @@ class Job:
         self.store = Store(ledger.root, self.manager.suffix)
         self.steps = Steps(ledger, self.order.get("steps", ()), self.manager)
         self.downgrade = self.action == "rollback"
+        self.back = self.downgrade or (self.action == "recover" and self.to_older())
+        """Whether it takes the host back, or finishes what did."""
         self.restarted = restarted_since(ledger)
         self.way = ledger.way
 
@@ -94,7 +96,7 @@ class Job:
             self.end("failed", str(failed), "step_before")
         except Exception as error:
             before = self.ledger.stage in BEFORE_INSTALLING
-            full = before and isinstance(error, OSError) and error.errno in FULL
+            full = isinstance(error, OSError) and error.errno in FULL
             words = f"{type(error).__name__}: {error}"
             self.end("refused" if before else "failed", words, "disk_full" if full else "broken")
             raise
@@ -117,7 +119,7 @@ class Job:
                 file.seek(max(0, os.path.getsize(self.log) - 4000))
                 tail = file.read().decode(errors="replace")
         self.ledger.finish(
-            outcome, advised(code, message), code, permanent, packages=self.manager.states(self.packages), boot_id=look.boot_id(),
+            outcome, advised(code, message, outcome, back=self.back), code, permanent, packages=self.manager.states(self.packages), boot_id=look.boot_id(),
             restart_needed=self.manager.restart_needed(), restarted=self.restarted, log_tail=tail,
         )  # fmt: skip
 
@@ -297,6 +299,14 @@ class Job:
 
     # --------------------------------------------------------------- afterwards
 
+    def to_older(self) -> bool:
+        """Whether the signed versions are older than those that they replace."""
+        return any(
+            package["from_version"] and package["to_version"]
+            and self.manager.newer(package["from_version"], package["to_version"])
+            for package in self.packages
+        )  # fmt: skip
+
     def after_change(self, status: int, text: str) -> None:
         """The exit status is only quoted: the package database decides (apt's 100 may be for an unrelated failure, dnf's 0
         be silent on a script)."""
@@ -305,8 +315,9 @@ class Job:
             self.ledger.append("installing", "; ".join(warnings), warnings=warnings)
         wrong = self.wrong_packages()
         if wrong:
-            quote = self.manager.meaning(text, "package_state").reason if status else ""
-            return self.end("failed", "; ".join(wrong) + (": " + quote if quote else ""), "package_state")
+            said = self.manager.meaning(text, "package_state") if status else None
+            code = "disk_full" if said and said.code == "disk_full" else self.code_of_wrong()
+            return self.end("failed", "; ".join(wrong) + (": " + said.reason if said and said.reason else ""), code)
         policy = self.order["restart"]
         if policy["mode"] == "always" or (policy["mode"] == "if_needed" and self.manager.restart_needed()):
             self.announce(policy.get("countdown", 0))
@@ -323,6 +334,15 @@ class Job:
                 wrong.append(f"{package['name']} is {has}, wanted {package['to_version'] or 'not there'}")
         unfinished = self.manager.audit()
         return wrong + (["unfinished packages: " + unfinished[-400:]] if unfinished else [])
+
+    def code_of_wrong(self) -> str:
+        """Whether packages are left half-installed or are whole, at another version than the signed one: the package database
+        says so, whatever was said on the way. On the way back either asks for something else of a person."""
+        states = [self.manager.state(package["name"], package["arch"]) for package in self.packages]
+        half = any(now["version"] and now["status"] != "installed" for now in states) or bool(self.manager.audit())
+        if self.back:
+            return "back_half" if half else "no_way_back"
+        return "package_state" if half else "package_kept"
 
     def announce(self, seconds: int) -> None:
         """Tells those who are logged in, and gives them the time that was signed."""
@@ -348,7 +368,7 @@ class Job:
         self.ledger.append("verifying", "asking packages and services", boot_id=look.boot_id())
         wrong = self.wrong_packages()
         if wrong:
-            return self.end("failed", "; ".join(wrong), "package_state")
+            return self.end("failed", "; ".join(wrong), self.code_of_wrong())
         for check in self.order["health"]:
             words = look.ill(check)
             for _ in range(check["attempts"] - 1):

@@ -524,7 +524,7 @@ def test_rollback_of_a_package_without_a_way_back_fails_in_its_words(
     done = ended(executor, start(executor, back)).result
 
     assert done is not None
-    assert (done.outcome, done.code) == (Stage.FAILED, "package_state")
+    assert (done.outcome, done.code) == (Stage.FAILED, "no_way_back")
     assert "acme-oneway is 2.0 installed, wanted 1.0" in done.reason
     assert fresh_host.state("acme-oneway") == "2.0 installed"
 

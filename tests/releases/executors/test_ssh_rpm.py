@@ -146,7 +146,8 @@ def test_failing_pre_script_keeps_the_old_version_while_the_rest_goes_in(
     done = ended(executor, start(executor, order)).result
 
     assert done is not None
-    assert (done.outcome, done.code) == (Stage.FAILED, "package_state")
+    assert (done.outcome, done.code) == (Stage.FAILED, "package_kept")
+    assert "What to do: roll back, or bring a repaired version" in done.reason
     assert "acme-brittle is 1.0-1 installed, wanted 1.1-1" in done.reason
     assert "Error in PREIN scriptlet in rpm package acme-brittle" in done.reason
     assert "cannot convert the database" in done.log_tail

@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from releases.executors.onhost.advice import advised
 from releases.models import Job
+from releases.web.causes import CAUSES
 from tests.factories.people import Cast
 from tests.factories.rollouts import at_size, make_deployment
 
@@ -76,6 +77,25 @@ def test_beside_a_half_installed_package_stands_what_to_do_about_it(
     assert "What to do" not in half, "it is said once"
     assert "dpkg" not in sick
     assert "What to do: roll back, or mend the service" in sick
+
+
+def test_what_does_not_go_back_or_finds_no_room_is_not_called_half_installed(
+    cast: Cast, now: datetime, tmp_path: Path, client: Client
+) -> None:
+    rollout = make_deployment(cast, now, tmp_path, hosts=4).start()
+    codes = ("no_way_back", "back_half", "disk_full", "package_kept")
+    for job, code in zip(Job.objects.filter(rollout=rollout).order_by("pk"), codes, strict=True):
+        Job.objects.filter(pk=job.pk).update(state="failed", code=code, reason=advised(code, "It ended.", "failed"))
+    shown = client.get(rollout.get_absolute_url()).content.decode()
+    rows = shown.partition('id="h-causes"')[2].partition("</section>")[0].split("<tr>")[2:]
+    told = {code: next(row for row in rows if str(CAUSES[code]) + "<" in row) for code in codes}
+    assert "restore it from a backup" in told["no_way_back"]
+    assert "restore it from a backup" in told["back_half"]
+    assert "What to do: free space on the host, then retry it" in told["disk_full"]
+    assert "The package is whole, at another version: roll back" in told["package_kept"]
+    assert [code for code in codes if "dpkg" in told[code]] == ["back_half"]
+    assert [code for code in codes if "half-installed" in told[code]] == ["back_half"]
+    assert [code for code in codes if "roll back" in told[code].lower()] == ["package_kept"]
 
 
 def test_what_is_tried_again_by_itself_is_not_to_be_retried(

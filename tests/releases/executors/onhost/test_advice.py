@@ -26,6 +26,11 @@ def test_advice_follows_the_managers_own_words() -> None:
     assert advice.advised("disk_full", "E: No space left.") == (
         "E: No space left. What to do: free space on the host; it is tried again by itself"
     )
+    assert advice.advised("disk_full", "E: No space left.", "failed") == (
+        "E: No space left. What to do: free space on the host, then retry it"
+    )
+    assert "roll back" in advice.advised("step_after", "it failed", "failed")
+    assert "roll back" not in advice.advised("step_after", "it failed", "failed", back=True)
     for code in advice.ADVICE:
         said = advice.without_promise(advice.advised(code, "E: no."))
         assert advice.AGAIN not in said

@@ -206,10 +206,68 @@ def test_before_packages_are_unpacked_on_a_short_disk_others_files_make_room(
     (store / "other.deb").write_bytes(b"for another release")
     made.store.spare = spare
     made.go("work")
-    assert result(made) == ("failed", "package_state")
+    assert result(made) == ("failed", "package_kept")
     assert eager.found == found
     told = [event["message"] for event in made.ledger.events()]
     assert any("lay ready for other jobs were thrown away" in message for message in told) == (not found)
+
+
+class Left(Shelf):
+    """A package manager whose installation ends so, and says so."""
+
+    def __init__(self, version: str, status: str, *, meant: str = "", audit: str = "") -> None:
+        super().__init__()
+        self.after, self.meant, self.audited, self.began = (version, status), meant, audit, False
+
+    def state(self, name: str, arch: str) -> dict[str, str]:
+        version, status = self.after if self.began else ("0", "installed")
+        return {"name": name, "arch": arch, "version": version, "status": status}
+
+    def install(self, *given: Any) -> tuple[int, str]:
+        self.began = True
+        return 100, "E: it did not go."
+
+    finish = install
+
+    def audit(self) -> str:
+        return self.audited
+
+    def meaning(self, text: str, otherwise: str = "failed") -> Refused:
+        return Refused(self.meant or otherwise, text, True)
+
+
+FORWARD, BACK = ("1.0", "1.1"), ("1.1", "1.0")
+REPAIRED = "bring a repaired version by a release of its own, or restore the host from a backup"
+
+
+@pytest.mark.parametrize(
+    ("action", "way", "left", "code", "says"),
+    [
+        ("install", FORWARD, Left("1.0", "installed"), "package_kept", "roll back, or bring a repaired version"),
+        ("install", FORWARD, Left("1.1", "half-configured"), "package_state", "roll back, or bring a repaired version"),
+        ("install", FORWARD, Left("1.0", "installed", audit="two"), "package_state", "roll back, or bring a repaired"),
+        ("rollback", BACK, Left("1.1", "installed"), "no_way_back", f"{REPAIRED}; until then the host stays at"),
+        ("rollback", BACK, Left("1.0", "half-configured"), "back_half", f"{REPAIRED}; the host cannot stay as it is"),
+        ("recover", BACK, Left("1.1", "installed"), "no_way_back", f"{REPAIRED}; until then the host stays at"),
+        ("recover", FORWARD, Left("1.1", "duplicate"), "package_state", "roll back, or bring a repaired version"),
+        ("install", FORWARD, Left("1.0", "installed", meant="disk_full"), "disk_full", "free space on the host, then retry it"),
+        ("rollback", BACK, Left("1.1", "unpacked", meant="disk_full"), "disk_full", "free space on the host, then retry it"),
+    ],
+)  # fmt: skip
+def test_what_a_failed_change_is_called_the_package_database_decides(
+    tmp_path: Path, action: str, way: tuple[str, str], left: Left, code: str, says: str
+) -> None:
+    """What is whole is not called half-installed, a full disk is called one, and nobody is told to roll back a way back."""
+    package = {"name": "one", "arch": "all", "from_version": way[0], "to_version": way[1]}
+    signed = [{**artifact(), "version": way[1]}]
+    left.simulate = lambda *given: Plan({("one", "all"): ("0", way[1])}, {}, frozenset([("one", "all")]))  # type: ignore[method-assign]
+    made = job(tmp_path, left, action=action, packages=[package], artifacts=signed, restart={"mode": "never"})
+    made.go("work")
+    assert result(made) == ("failed", code), made.ledger.result
+    reason = (made.ledger.result or {})["reason"]
+    assert f"one is {' '.join(left.after)}, wanted {way[1]}" in reason or left.audited in reason
+    assert f"E: it did not go. What to do: {says}" in reason
+    assert "by itself" not in reason
 
 
 @pytest.mark.parametrize(
