@@ -78,7 +78,7 @@ class Orders:
         self._files: dict[tuple[PackageChange, ...], tuple[ArtifactSpec, ...]] = {}
         self._steps: dict[tuple[str, ...], tuple[Step, ...]] = {}
         self._restarts: dict[str, RestartPolicy] = {}
-        self._health = () if self.back else _health(self.document.document["profile"])
+        self._health = _health(self.document.document["profile"])
 
     def packages(self, host_id: int) -> tuple[PackageChange, ...]:
         if host_id not in self._packages:

@@ -60,6 +60,8 @@ def verdict_of(
         return Verdict.FAILED, kept("not at its version: %(names)s", names=", ".join(wrong))
     if stage is Stage.RESTARTING and result is None:
         return Verdict.RUNNING, kept("installed; waits for the restart of the host")
+    if health_failures and spec.action is Action.ROLLBACK:
+        return Verdict.FAILED, kept("taken back, and still not healthy: %(what)s", what="; ".join(health_failures))
     if health_failures:
         return Verdict.FAILED, kept("not healthy: %(what)s", what="; ".join(health_failures))
     return Verdict.SUCCEEDED, result.reason if result else kept(

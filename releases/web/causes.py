@@ -15,6 +15,7 @@ CAUSES: Final[Mapping[str, Any]] = {
     "artifact_mismatch": gettext_lazy("a file is not the one that was signed"),
     "artifact_missing": gettext_lazy("a file is missing"),
     "back_half": gettext_lazy("a package is left half-installed on the way back"),
+    "back_unhealthy": gettext_lazy("it was taken back, and a check still fails"),
     "busy": gettext_lazy("another job is there"),
     "cancelled": gettext_lazy("left out"),
     "different": gettext_lazy("the host knows another order by this key"),
@@ -54,10 +55,12 @@ CAUSES: Final[Mapping[str, Any]] = {
 """Code of an executor, or of the work on a job → what it says."""
 ADVICE: Final[Mapping[str, Any]] = {
     "back_half": gettext_lazy(
-        "Bring a repaired version, or restore it from a backup; if mended on the host (on Debian: dpkg --configure -a), retry it. The log tells more."
+        "Bring a repaired version, or restore it from a backup; if mended on the host (on Debian: dpkg --configure -a), retry it. "
+        "The log tells more."
     ),
     "no_way_back": gettext_lazy(
-        "It stays at the version that it has: bring a repaired one by a release of its own, or restore it from a backup. The log tells more."
+        "It stays at the version that it has: bring a repaired one by a release of its own, or restore it from a backup. "
+        "The log tells more."
     ),
     "package_kept": gettext_lazy(
         "The package is whole, at another version: roll back, or bring a repaired version. The log tells why it did not come to it."

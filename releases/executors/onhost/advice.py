@@ -25,6 +25,7 @@ ADVICE = {
     "back_half": f"{FORWARD}; the host cannot stay as it is, and what the package's own script said stands in the log",
     "no_way_back": f"{FORWARD}; until then the host stays at the version that it has",
     "unhealthy": "roll back, or mend the service on the host and look again",
+    "back_unhealthy": "mend the service on the host and look again, or restore the host from a backup",
     "step_before": "mend what the step complains of and try again, or leave the host out",
     "step_after": "mend on the host what the step complains of and look again, or roll back",
     "slow": f"see what keeps the host busy; {AGAIN}",

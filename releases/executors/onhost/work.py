@@ -119,7 +119,8 @@ class Job:
                 file.seek(max(0, os.path.getsize(self.log) - 4000))
                 tail = file.read().decode(errors="replace")
         self.ledger.finish(
-            outcome, advised(code, message, outcome, back=self.back), code, permanent, packages=self.manager.states(self.packages), boot_id=look.boot_id(),
+            outcome, advised(code, message, outcome, back=self.back), code, permanent,
+            packages=self.manager.states(self.packages), boot_id=look.boot_id(),
             restart_needed=self.manager.restart_needed(), restarted=self.restarted, log_tail=tail,
         )  # fmt: skip
 
@@ -377,6 +378,9 @@ class Job:
                 time.sleep(check["interval"])
                 words = look.ill(check)
             if words:
+                if self.back:
+                    said = f"taken back, and {check['name']} is still not healthy: {words}"
+                    return self.end("failed", said, "back_unhealthy")
                 return self.end("failed", f"installed, but {check['name']} is not healthy: {words}", "unhealthy")
         failed = self.steps.after()
         if failed:

@@ -13,7 +13,7 @@ from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from releases.containment import consistent
 from releases.domain import manifests, plans, rollbacks, steps
 from releases.domain.checklist import find_blockers
-from releases.domain.orders import order_for, recovery_of
+from releases.domain.orders import look_of, order_for, recovery_of
 from releases.models import HostStep, Job, JobEvent, Release
 from releases.queries.manifests import draft_document
 from tests.factories import releases as stages
@@ -218,6 +218,20 @@ def test_the_way_back_takes_the_steps_that_are_meant_for_it_and_a_recovery_what_
 
     back = job_of_the_way_back(deployment)
     assert [step.name for step in order_for(back, fence=1).steps] == ["Runs"]
+
+
+def test_the_checks_that_were_signed_are_asked_after_the_way_back_too(
+    cast: Cast, now: datetime, tmp_path: Path
+) -> None:
+    """They describe the service, not the version; they come from the manifest, whatever the profile says by now."""
+    check = {"name": "web", "kind": "http", "target": "http://127.0.0.1/", "expect": "200"}
+    deployment = make_deployment(cast, now, tmp_path, hosts=1, profile={"checks": [check]})
+    deployment.start()
+    deployment.work()
+    forward = [one.name for one in order_for(deployment.job(), fence=1).health]
+    back = job_of_the_way_back(deployment)
+    assert [one.name for one in order_for(back, fence=1).health] == forward == ["web"]
+    assert [one.name for one in look_of(back).health] == ["web"]
 
 
 def job_of_the_way_back(deployment: Deployment) -> Job:

@@ -140,6 +140,23 @@ def test_unhealthy_service_says_to_roll_back_or_to_mend_it(fresh_host: FreshHost
     assert done.reason.endswith("What to do: roll back, or mend the service on the host and look again")
 
 
+def test_host_that_was_taken_back_and_is_not_healthy_says_so(fresh_host: FreshHost) -> None:
+    executor = SshExecutor()
+    fresh_host.ssh("sudo apt-get -qq -y install acme-web=2.0")
+    back = order_for(executor, fresh_host.endpoint, ("acme-web", "1.0"), action=Action.ROLLBACK)
+    elsewhere = replace(HEALTH, target="http://127.0.0.1:8081/version")
+
+    done = ended(executor, start(executor, replace(back, health=(elsewhere,)))).result
+
+    assert done is not None
+    assert (done.outcome, done.code) == (Stage.FAILED, "back_unhealthy")
+    assert done.reason.startswith("taken back, and web is still not healthy: ")
+    assert done.reason.endswith(
+        "What to do: mend the service on the host and look again, or restore the host from a backup"
+    )
+    assert fresh_host.state("acme-web") == "1.0 installed"
+
+
 def test_package_that_does_not_go_back_says_how_to_go_on(fresh_host: FreshHost) -> None:
     executor = SshExecutor()
     fresh_host.ssh("sudo apt-get -qq -y install acme-oneway=2.0")

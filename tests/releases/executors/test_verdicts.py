@@ -1,5 +1,7 @@
 """What looking at a host says, for the cases that decide between waiting, repeating and giving up."""
 
+from dataclasses import replace
+
 import pytest
 
 from cmdb.remote.connection import Endpoint
@@ -43,6 +45,20 @@ def test_without_a_last_word_the_package_database_decides(
     state: PackageState, seen: dict[str, object], expected: Verdict
 ) -> None:
     assert verdict(state, **seen) is expected
+
+
+def test_a_host_that_was_taken_back_and_is_not_healthy_is_said_to_be_so() -> None:
+    spec = ObserveSpec(
+        endpoint=Endpoint(address="h"),
+        job_key="j",
+        action=Action.ROLLBACK,
+        packages=(replace(CHANGE, from_version="2", to_version="1"),),
+    )
+    found = verdict_of(
+        spec, states=(OLD,), apt_running=(), interrupted=False, alive=False, stage=Stage.VERIFYING,
+        result=JobResult(outcome=Stage.SUCCEEDED, reason="r"), health_failures=("web: 500",),
+    )  # fmt: skip
+    assert found == (Verdict.FAILED, "taken back, and still not healthy: web: 500")
 
 
 @pytest.mark.parametrize(

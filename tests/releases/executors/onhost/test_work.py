@@ -271,6 +271,40 @@ def test_what_a_failed_change_is_called_the_package_database_decides(
 
 
 @pytest.mark.parametrize(
+    ("action", "way", "code", "says"),
+    [
+        ("install", FORWARD, "unhealthy", "installed, but web is not healthy: "),
+        ("rollback", BACK, "back_unhealthy", "taken back, and web is still not healthy: "),
+    ],
+)
+def test_a_service_is_asked_after_either_way(
+    tmp_path: Path, action: str, way: tuple[str, str], code: str, says: str
+) -> None:
+    """A host whose packages are back, and whose service is not, is not well; and there is nowhere to roll back to."""
+    package = {"name": "one", "arch": "all", "from_version": way[0], "to_version": way[1]}
+    check = {
+        "name": "web",
+        "kind": "tcp",
+        "target": "127.0.0.1:1",
+        "expect": "",
+        "timeout": 1,
+        "attempts": 2,
+        "interval": 0,
+    }
+    kept = Left(way[1], "installed")
+    kept.simulate = lambda *given: Plan({("one", "all"): ("0", way[1])}, {}, frozenset([("one", "all")]))  # type: ignore[method-assign]
+    signed = [{**artifact(), "version": way[1]}]
+    made = job(
+        tmp_path, kept, action=action, packages=[package], artifacts=signed, restart={"mode": "never"}, health=[check]
+    )
+    made.go("work")
+    assert result(made) == ("failed", code)
+    reason = (made.ledger.result or {})["reason"]
+    assert reason.startswith(says)
+    assert ("roll back" in reason) == (action == "install")
+
+
+@pytest.mark.parametrize(
     ("code", "asked"),
     [("disk_full", ["fetch"]), ("locked", ["fetch"]), ("repository_unreachable", ["fetch", "refresh", "fetch"])],
 )
