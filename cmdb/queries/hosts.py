@@ -15,6 +15,7 @@ from cmdb.enums import ItemKind, ItemState, MachineKind, RelationKind
 from cmdb.models import ConfigurationItem, Exemption, Fact, GroupMember, Host, Platform, Relation
 from cmdb.models.host import fingerprint_of
 from patchflow.kernel.models import AuditEntry
+from patchflow.kernel.values import value
 
 UPWARD = (RelationKind.DEPENDS_ON, RelationKind.RUNS_ON)
 
@@ -53,7 +54,7 @@ class TargetFacts:
     services: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class ActingFacts:
     """What decides whether a host may be acted on now; see `TargetFacts`. `kind`: server or workstation, empty where nobody
     knows."""

@@ -7,13 +7,15 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from patchflow.kernel.values import value
+
 Kind = Literal["ssh", "local"]
 SIMULATED = ".simulated.invalid"
 """Ends the address of a host that exists in the simulator only: no name server ever knows it (RFC 2606)."""
 _unusable = re.compile(r"""[\s@%\\'"]""").search
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Endpoint:
     """One way to one host.
 

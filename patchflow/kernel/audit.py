@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from patchflow.kernel.integrity import bytes_of, chain_hash, chain_hash_of, plai
 from patchflow.kernel.json_text import needs_a_look, read
 from patchflow.kernel.models.audit import Audited, AuditEntry, NamedChain
 from patchflow.kernel.registry import VERBS
+from patchflow.kernel.values import value
 
 if TYPE_CHECKING:
     from patchflow.kernel.models import User
@@ -161,7 +161,7 @@ def record(
     return entry
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Move:
     """One change of state to be recorded: the audited verb, the row, its states, and the facts."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
@@ -18,6 +18,7 @@ from patchflow.kernel import rows as many
 from patchflow.kernel.blockers import kept
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.integrity import plain
+from patchflow.kernel.values import value
 from releases.enums_rollout import SlipVerdict
 from releases.models import Job, PermissionSlip, Rollout
 
@@ -29,7 +30,7 @@ ASK_AGAIN = timedelta(minutes=5)
 """When a gate is asked again that could not be evaluated."""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Answer:
     """What one gate says. `halts`: of a rollout's gate that no waiting opens; a person must look."""
 
@@ -64,7 +65,7 @@ Gate = Callable[[T], Answer]
 NamedGate = tuple[str, Gate[T]]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Slip:
     """The answers of all gates about one target, and the verdict that follows."""
 

@@ -5,7 +5,7 @@ timed out, unreachable or silent has an unknown outcome: it is observed, never r
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, Protocol
@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from cmdb.remote.connection import Endpoint
 from cmdb.remote.errors import RemoteError
 from cmdb.remote.proxies import proxy_address
+from patchflow.kernel.values import value
 from releases.executors.onhost.packaging import DRY_RUN, LISTS
 
 
@@ -49,7 +50,7 @@ class Stage(StrEnum):
 FINAL = frozenset({Stage.SUCCEEDED, Stage.FAILED, Stage.REFUSED, Stage.NOT_NEEDED, Stage.CANCELLED, Stage.STAGED_ONLY})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class PackageChange:
     """One package from one exact version to another. Empty `from_version`: new; empty `to_version`: removed."""
 
@@ -59,7 +60,7 @@ class PackageChange:
     to_version: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ArtifactSpec:
     """One file that may be installed: `size` in bytes, `sha256` in lower-case hex, `filename` as the manager names it."""
 
@@ -72,7 +73,7 @@ class ArtifactSpec:
     uri: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class RestartPolicy:
     """Whether the host may be restarted by the job, how long it may take to be back, and how long before the restart
     those who are logged in are told (seconds)."""
@@ -82,7 +83,7 @@ class RestartPolicy:
     countdown: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class HealthCheck:
     """A question asked on the host after the change, until it passes or `attempts` are spent.
 
@@ -99,7 +100,7 @@ class HealthCheck:
     timeout: float = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Timeouts:
     """Seconds. `install` is when to worry: a running package manager is never killed."""
 
@@ -114,7 +115,7 @@ class Timeouts:
         return self.lock + LISTS + DRY_RUN + self.download
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Step:
     """Something that is done on the host before or after the installation, for `limit` seconds at most.
 
@@ -137,7 +138,7 @@ class Step:
     runs: Literal["success", "intact", "always"] = "success"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Way:
     """Through which distribution point the host downloads; `throttle_kib`: KiB in a second at most, 0: as fast as it goes.
 
@@ -153,7 +154,7 @@ class Way:
             raise ValueError(f"{self.address!r} cannot be used as a proxy")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class JobOrder:
     """One attempt on one host. `fence` grows with every claim of the job: an older one is answered "stale".
 
@@ -177,7 +178,7 @@ class JobOrder:
     way: Way | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Batch:
     """Orders that are started together, at most one per host."""
 
@@ -187,7 +188,7 @@ class Batch:
 StartWord = Literal["accepted", "already", "different", "stale", "busy", "unsupported", "unreachable"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class StartAnswer:
     """What the host said to an order. Only "accepted" and "already" mean that it has it.
 
@@ -205,7 +206,7 @@ class StartAnswer:
         return self.word in ("accepted", "already")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class StartedJob:
     job_key: str
     fence: int
@@ -213,7 +214,7 @@ class StartedJob:
     answer: StartAnswer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Handle:
     """What is needed to find the jobs again: nothing but keys and endpoints, so it can be made anew from the orders."""
 
@@ -221,7 +222,7 @@ class Handle:
     jobs: tuple[StartedJob, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class JobEvent:
     """One line of a job's journal, written on the host before the act it tells of."""
 
@@ -233,7 +234,7 @@ class JobEvent:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class PackageState:
     """What the package manager says of one package. Absent: version and status empty."""
 
@@ -243,7 +244,7 @@ class PackageState:
     status: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class JobResult:
     """How a job ended, by its own account. Nothing was installed unless `outcome` is succeeded or failed; nor where it failed
     with the code `step_before`.
@@ -262,7 +263,7 @@ class JobResult:
     log_tail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class JobProgress:
     """What is new of one job. Not `reachable`, not `known` there, or neither `alive` nor with a result: unknown."""
 
@@ -278,7 +279,7 @@ class JobProgress:
     """Seconds for which nothing is to be expected: a person is at work, not a machine. 0: ask again soon."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class ObserveSpec:
     """Which host to look at, and what the job wanted of it. `health` is asked again, once each."""
 
@@ -299,7 +300,7 @@ class Verdict(StrEnum):
     INTERRUPTED = "interrupted"  # half-done work: recover first
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Observed:
     """What is there, by the host's own package database; the ledger only adds what the job wrote about itself."""
 
@@ -323,7 +324,7 @@ class Observed:
 CancelWord = Literal["cancelled", "too_late", "ended", "stale", "not_known", "unreachable"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class CancelAnswer:
     """cancelled: nothing was or will be installed. too_late: it is at work and runs on, look later."""
 
@@ -332,7 +333,7 @@ class CancelAnswer:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class DryRun:
     """What the host would do for the wanted versions, its dependencies included, by its own signed lists.
 

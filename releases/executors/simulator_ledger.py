@@ -7,11 +7,12 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from patchflow.kernel.values import value
 from releases.executors.base import JobOrder, PackageChange, PackageState
 from releases.executors.simulator_plan import Course, Habit, Plan
 
@@ -26,7 +27,7 @@ create table if not exists hosts (address text primary key, habit text not null 
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Effect:
     """One package that a simulated host really changed: the witness against what jobs claim."""
 
@@ -38,7 +39,7 @@ class Effect:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class KnownJob:
     """A job's row. Without `said` it was cancelled before it arrived."""
 
