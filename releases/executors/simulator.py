@@ -5,6 +5,7 @@ For a demo without a fleet, a rehearsal, and tests that need a witness: its ledg
 key; time passes by the clock that is given.
 """
 
+import functools
 import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -265,7 +266,7 @@ def _observed(moment: Moment, spec: ObserveSpec) -> Observed:
         audit="simulator: unfinished packages" if interrupted else "",
         interrupted=interrupted,
         boot_id=_boot_id(moment, address),
-        machine_id=hashlib.sha256(address.encode()).hexdigest()[:32],
+        machine_id=_drawn_of(address),
         restart_needed=False,
         health_failures=(),
         ledger_stage=stage,
@@ -282,4 +283,10 @@ def _seen(moment: Moment, spec: ObserveSpec) -> Observed | RemoteError:
 
 
 def _boot_id(moment: Moment, address: str) -> str:
-    return hashlib.sha256(f"{address} {moment.starts(address)}".encode()).hexdigest()[:32]
+    return _drawn_of(f"{address} {moment.starts(address)}")
+
+
+@functools.lru_cache(maxsize=100_000)
+def _drawn_of(text: str) -> str:
+    """An id of a host that follows from what it is of."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

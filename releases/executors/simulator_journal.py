@@ -18,7 +18,6 @@ from patchflow.kernel.json_text import bytes_from, read
 from releases.executors.base import JobOrder, PackageChange, PackageState
 from releases.executors.simulator_ledger import Effect, KnownJob
 from releases.executors.simulator_plan import Course, Habit, Plan
-from releases.executors.wire import as_told as told
 
 Line = list[Any]
 
@@ -167,7 +166,7 @@ class JournalMoment:
 
     def accept(self, order: JobOrder, said: str, plan: Plan) -> None:
         key, address = order.job_key, order.endpoint.address
-        self._keep("order", key, address, order.fence, said, told(plan), self.now.isoformat())
+        self._keep("order", key, address, order.fence, said, plan, self.now.isoformat())
         self.ledger.take(key, address, order.fence, said, order.packages, plan, self.now)
 
     def raise_fence(self, key: str, fence: int) -> None:

@@ -2,12 +2,13 @@
 
 import functools
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from patchflow.kernel.blockers import kept
+from patchflow.kernel.values import value
 from releases.executors.base import Action, JobEvent, JobOrder, Stage, Step
 from releases.executors.onhost import ways
 from releases.executors.onhost.steps import begins, ended, named
@@ -64,7 +65,7 @@ class Habits:
         return "well"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Plan:
     """Seconds after acceptance at which each stage is reached; `applied` when the packages change, if they do.
 
@@ -190,7 +191,7 @@ def _told(step: Step, ill: str, *, at: float, stage: Stage) -> list[tuple[float,
 CALLED_OFF = "simulator: called off before anything was installed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value(kw_only=True)
 class Course:
     """A plan under way. A cancelled one stands still at that moment."""
 
@@ -199,10 +200,11 @@ class Course:
     accepted_at: datetime
     cancelled_at: datetime | None = None
 
-    def _reached(self, now: datetime) -> list[tuple[float, str, str]]:
-        """The stages of the plan that have been reached."""
+    def _reached(self, now: datetime) -> Sequence[tuple[float, str, str]]:
+        """The stages of the plan that have been reached: they follow each other in time."""
         span = (min(now, self.cancelled_at) if self.cancelled_at else now) - self.accepted_at
-        return [stage for stage in self.plan.stages if _span(stage[0]) <= span]
+        stages = self.plan.stages
+        return stages if _span(stages[-1][0]) <= span else [stage for stage in stages if _span(stage[0]) <= span]
 
     def _called_off(self, now: datetime) -> bool:
         return self.cancelled_at is not None and self.cancelled_at <= now

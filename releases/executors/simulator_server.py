@@ -19,6 +19,7 @@ from releases.executors.base import Batch, Handle, PackageState, StartAnswer, St
 from releases.executors.simulator import SimulatorExecutor
 from releases.executors.simulator_wire import (
     Said,
+    endpoint_at,
     order_received,
     progress_sent,
     seen_sent,
@@ -111,7 +112,7 @@ class SimulatorServer:
 
 def _handle(asked: Said) -> Handle:
     jobs = (
-        StartedJob(job_key=key, fence=fence, endpoint=Endpoint(address=address), answer=THERE)
+        StartedJob(job_key=key, fence=fence, endpoint=endpoint_at(address), answer=THERE)
         for key, fence, address, _after in asked["jobs"]
     )
     return Handle(executor="simulator", jobs=tuple(jobs))

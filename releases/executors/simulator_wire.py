@@ -40,11 +40,17 @@ def order_received(said: Mapping[str, Any]) -> JobOrder:
     return JobOrder(
         job_key=said["key"],
         fence=said["fence"],
-        endpoint=Endpoint(address=said["address"]),
+        endpoint=endpoint_at(said["address"]),
         machine_id=said["machine_id"],
         refresh=said["refresh"],
         **_made(alike),
     )
+
+
+@functools.lru_cache(maxsize=50_000)
+def endpoint_at(address: str) -> Endpoint:
+    """Where a simulated host is: asked several times for each, and looked at whether it may be used at the first."""
+    return Endpoint(address=address)
 
 
 ALIKE = ("action", "packages", "artifacts", "restart", "health", "steps", "timeouts", "way")
@@ -95,12 +101,13 @@ def spec_sent(spec: ObserveSpec) -> list[Any]:
 
 def spec_received(said: list[Any]) -> ObserveSpec:
     address, key, action, changes = said
-    return ObserveSpec(
-        endpoint=Endpoint(address=address),
-        job_key=key,
-        action=Action(action),
-        packages=tuple(PackageChange(name=n, arch=a, from_version=f, to_version=t) for n, a, f, t in changes),
-    )
+    packages = _changes(tuple(map(tuple, changes)))
+    return ObserveSpec(endpoint=endpoint_at(address), job_key=key, action=Action(action), packages=packages)
+
+
+@functools.lru_cache(maxsize=1000)
+def _changes(said: tuple[tuple[str, str, str, str], ...]) -> tuple[PackageChange, ...]:
+    return tuple(PackageChange(name=n, arch=a, from_version=f, to_version=t) for n, a, f, t in said)
 
 
 def seen_sent(seen: Observed | RemoteError) -> Said | Observed:
