@@ -8,8 +8,9 @@ from typing import Any
 
 import orjson
 import pytest
-from django.db import IntegrityError, models, transaction
+from django.db import DataError, IntegrityError, connection, models, transaction
 from django.db.models.signals import post_init
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -134,3 +135,43 @@ def test_who_listens_to_instances_hears_of_them(ann: User) -> None:
 def test_nothing_is_no_statement(ann: User, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         rows.insert(Repeatable, [], same={"actor_id": ann.pk})
+
+
+def _kept(actor: User, count: int) -> list[Repeatable]:
+    rows.insert(Repeatable, [{"key": f"{n}"} for n in range(count)], same={"actor_id": actor.pk, "at": AT})
+    return list(Repeatable.objects.filter(actor=actor).order_by("id"))
+
+
+@pytest.mark.parametrize("texts", [NASTY, ("", ""), ("",), ("a\x1eb", "c"), ("\x1d", "c"), ("a\x1db", "", "c")])
+def test_whatever_a_row_is_changed_to_arrives_as_it_is(ann: User, texts: tuple[str, ...]) -> None:
+    """Values travel as one text for each column, split by the database: no text is taken for two, or for nothing."""
+    made = _kept(ann, len(texts))
+    for number, (row, text) in enumerate(zip(made, texts, strict=True)):
+        row.digest, row.status = text, number
+        row.body, row.at = (
+            {"said": text, text: [text, None, True, 7]} if number != 1 else None,
+            AT.replace(year=2020 + number),
+        )
+    rows.update(Repeatable, made, {}, ["digest", "status", "body", "at"])
+    assert _told(ann) == [(row.key, row.digest, row.status, row.body, row.at) for row in made]
+
+
+@pytest.mark.pg
+def test_changes_of_many_rows_travel_as_lists(ann: User) -> None:
+    """A column's values as one text is what costs least; where that could say something else, they travel as JSON."""
+    made = _kept(ann, 2)
+    made[0].digest, made[1].digest = "a", "b"
+    for wanted in (1, 0):
+        with CaptureQueriesContext(connection) as asked:
+            rows.update(Repeatable, made, {}, ["digest", "body"])
+        assert sum("string_to_array" in each["sql"] for each in asked) == wanted
+        made[0].digest = "a\x1eb"
+
+
+@pytest.mark.pg
+def test_a_text_that_is_too_long_is_refused_and_not_cut_off(ann: User) -> None:
+    made = _kept(ann, 2)
+    made[0].digest, made[1].digest = "a" * 500, "b"
+    with pytest.raises(DataError), transaction.atomic():
+        rows.update(Repeatable, made, {}, ["digest"])
+    assert [row[1] for row in _told(ann)] == ["", ""]
