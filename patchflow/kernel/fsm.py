@@ -12,6 +12,7 @@ A transition without a registered verb or without rules is an error at import; o
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -169,6 +170,7 @@ def _collect(sender: type[models.Model], **_: Any) -> None:
             found += getattr(value, "_patchflow_transitions", [])
     if found:
         MACHINES[sender._meta.label_lower] = found
+        find.cache_clear()
 
 
 class_prepared.connect(_collect, dispatch_uid="patchflow.kernel.fsm")
@@ -189,6 +191,7 @@ def state_attribute(model: type[models.Model]) -> str:
     return _columns[model]
 
 
+@functools.lru_cache(maxsize=1000)
 def find(model: type[models.Model], name: str, state: str) -> Transition | None:
     """The transition `name` that leaves `state`; None if there is none."""
     return next((t for t in machine_of(model) if t.name == name and t.leaves(state)), None)

@@ -6,9 +6,10 @@ never used inside a transaction.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -254,14 +255,14 @@ def silent(visit: Visit, why: str) -> Pause:
 
 def _reach(visit: Visit, stage: Stage, result: JobResult | None) -> None:
     """Moves the job up to the stage that its journal shows, one recorded step after the other."""
-    for name in _steps(S(visit.job.state), stage, result)[0]:
+    for name in _steps(S(visit.job.state), stage, result and result.outcome)[0]:
         visit.move(name)
 
 
-def _steps(state: JobState, stage: Stage, result: JobResult | None) -> tuple[list[str], JobState]:
+def _steps(state: JobState, stage: Stage, outcome: Stage | None) -> tuple[list[str], JobState]:
     """(the transitions up to the stage that the journal shows, the state after them)."""
     target = REACHED.get(stage)
-    if target is None and result is not None and result.outcome is Stage.SUCCEEDED:
+    if target is None and outcome is Stage.SUCCEEDED:
         target = S.VERIFYING
     order, names = [S.CLAIMED, S.STAGED, S.INSTALLING, S.RESTARTING, S.VERIFYING], []
     while target is not None and order.index(state) < order.index(target):
@@ -275,14 +276,22 @@ def _steps(state: JobState, stage: Stage, result: JobResult | None) -> tuple[lis
     return names, state
 
 
-def steps_to(state: str, progress: JobProgress) -> list[str]:
-    """All transitions that the news of a job show, in order."""
-    names, at = [], S(state)
-    for stage in [*(event.stage for event in progress.events), progress.stage]:
-        if stage is not None:
-            more, at = _steps(at, stage, progress.result if stage is progress.stage else None)
+def steps_to(state: str, progress: JobProgress, *, stage: Stage | None = None) -> Sequence[str]:
+    """All transitions that the news of a job show, in order; `stage`: the stage it is taken to be at, where it is not the one that
+    its host told."""
+    told = tuple([event.stage for event in progress.events])
+    return _steps_shown(state, told, stage or progress.stage, progress.result and progress.result.outcome)
+
+
+@lru_cache(maxsize=1000)
+def _steps_shown(state: str, told: tuple[Stage, ...], stage: Stage | None, outcome: Stage | None) -> tuple[str, ...]:
+    """Worked out once for all jobs whose journals tell the same."""
+    names, at = list[str](), S(state)
+    for each in (*told, stage):
+        if each is not None:
+            more, at = _steps(at, each, outcome if each is stage else None)
             names += more
-    return names
+    return tuple(names)
 
 
 def _settle(visit: Visit, result: JobResult) -> Pause:
