@@ -232,7 +232,7 @@ def _let_through(crew: Crew, fresh: list[Job]) -> list[Job]:
     whole = ask_whole(crew.rollout, at=now)
     if whole.runs:
         batch = Batch(crew.rollout, crew.ring, fresh, now, reached=crew.orders.endpoint, kinds=crew.orders.kinds)
-        asked, crew.ways = ask_hosts(batch, limit=len(fresh)), batch.ways
+        asked, crew.ways = ask_hosts(batch, limit=len(fresh), brief=True), batch.ways
     asked = asked or [(job, whole) for job in fresh]
     denied = {job.pk: (job, slip) for job, slip in asked if not slip.runs}
     if denied:
@@ -378,7 +378,7 @@ def _record(crew: Crew, news: dict[int, JobProgress], seen: dict[int, Observed])
             reason = progress.result and progress.result.reason
             return [("skip", {"reason": reason or english("every package is there already."), "result": result})]
         changed.add(job.pk)
-        names = steps_to(job.state, replace(progress, stage=Stage.VERIFYING))
+        names = steps_to(job.state, progress, stage=Stage.VERIFYING)
         reason = shown.reason + restart_owed(job, shown, profile)
         return [*((name, NOTHING) for name in names), ("succeed", {"reason": reason, "result": result})]
 

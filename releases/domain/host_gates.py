@@ -328,25 +328,28 @@ GATES: list[NamedGate[Target]] = [
 ]
 
 
-def ask_hosts(batch: Batch, *, limit: int, gates: Sequence[NamedGate[Target]] | None = None) -> list[tuple[Job, Slip]]:
-    """Every job of the batch with its slip, by all gates or by these, until `limit` may run; the rest are not asked now."""
+def ask_hosts(
+    batch: Batch, *, limit: int, gates: Sequence[NamedGate[Target]] | None = None, brief: bool = False
+) -> list[tuple[Job, Slip]]:
+    """Every job of the batch with its slip, by all gates or by these, until `limit` may run; the rest are not asked now.
+    `brief`: the slips of those that may run are not kept, and say nothing but that."""
     gates = GATES if gates is None else gates
     try:
         with transaction.atomic():
-            return _ask_hosts(batch, limit, gates, guarded=False)
+            return _ask_hosts(batch, limit, gates, guarded=False, brief=brief)
     except DatabaseError:
         batch.forget()
-        return _ask_hosts(batch, limit, gates, guarded=True)
+        return _ask_hosts(batch, limit, gates, guarded=True, brief=brief)
 
 
 def _ask_hosts(
-    batch: Batch, limit: int, gates: Sequence[NamedGate[Target]], *, guarded: bool
+    batch: Batch, limit: int, gates: Sequence[NamedGate[Target]], *, guarded: bool, brief: bool
 ) -> list[tuple[Job, Slip]]:
     found: list[tuple[Job, Slip]] = []
     for job in batch.jobs:
         if len(batch.through) >= limit:
             break
-        slip = ask(gates, Target(batch, job), at=batch.at, guarded=guarded, told=batch.told)
+        slip = ask(gates, Target(batch, job), at=batch.at, guarded=guarded, told=batch.told, brief=brief)
         if slip.runs:
             batch.let_through(job.host_id)
         found.append((job, slip))

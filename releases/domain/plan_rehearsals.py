@@ -316,7 +316,7 @@ class OnPaper(Gates):
         """The first gate of these that denies."""
         target = host_batches.Target(self.batch, self.jobs[host_id])
         for name in names:
-            answer = answer_of(GATES[name], target, self.batch.at, True)
+            answer = answer_of(GATES[name], target, self.batch.at)
             if answer.word != "pass":
                 return _said(name, answer)
         return None

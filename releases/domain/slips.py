@@ -83,31 +83,47 @@ class Slip:
         return self.verdict == SlipVerdict.RUN
 
 
+RUNS = Slip(SlipVerdict.RUN, "", [], key="run")
+"""All that is said of a subject that was asked about briefly, and may run."""
 Told = dict[tuple[str, int], tuple[Answer, dict[str, Any]]]
 """What answers given before became in a slip: (gate, identity of the answer) → the answer, kept so that no other takes its
 identity, and its row."""
 
 
 def ask(
-    gates: Sequence[NamedGate[T]], subject: T, *, at: datetime, guarded: bool = True, told: Told | None = None
+    gates: Sequence[NamedGate[T]],
+    subject: T,
+    *,
+    at: datetime,
+    guarded: bool = True,
+    told: Told | None = None,
+    brief: bool = False,
 ) -> Slip:
-    """Asks one gate after the other until one denies. `told` is kept by who asks the same gates about many subjects.
+    """Asks one gate after the other until one denies. `told` is kept by who asks the same gates about many subjects; `brief`:
+    of a subject that all let pass nobody keeps the slip, which then says only that it runs.
 
     A gate that the database refuses denies like any other that raises; each is asked behind a savepoint of its own. Not
     `guarded`: the caller has one savepoint for many subjects, gets the database's error, and asks them all again guarded.
     """
-    rows: list[dict[str, Any]] = []
+    answers: list[tuple[str, Answer]] = []
     denied: tuple[str, Answer] | None = None
     last = ""
     for name, gate in gates:
-        if denied:
-            rows.append({"gate": name, "verdict": "not asked", "input": {}, "sentence": ""})
-            continue
-        answer = answer_of(gate, subject, at, guarded)
-        rows.append(_row_of(name, answer, told))
-        last = answer.sentence if answer.word == "pass" and answer.sentence else last
+        try:  # not by a function for both: this is asked a dozen times of each of thousands of hosts
+            answer = answer_of(gate, subject, at) if guarded else gate(subject)
+        except DatabaseError:
+            raise
+        except Exception as error:
+            answer = _shut_by(error, at)
+        answers.append((name, answer))
         if answer.word != "pass":
             denied = (name, answer)
+            break
+        last = answer.sentence or last
+    if brief and denied is None:
+        return RUNS
+    rows = [_row_of(name, answer, told) for name, answer in answers]
+    rows += [{"gate": name, "verdict": "not asked", "input": {}, "sentence": ""} for name, _gate in gates[len(rows) :]]
     return _slip(rows, denied, last, at)
 
 
@@ -120,25 +136,26 @@ def _row_of(name: str, answer: Answer, told: Told | None) -> dict[str, Any]:
     return row
 
 
-def answer_of(gate: Gate[T], subject: T, at: datetime, guarded: bool) -> Answer:
-    """What one gate says; one that raises denies (law 4)."""
+def answer_of(gate: Gate[T], subject: T, at: datetime) -> Answer:
+    """What one gate says, behind a savepoint of its own; one that raises denies (law 4)."""
     try:
-        if not guarded:
-            return gate(subject)
         with transaction.atomic():
             return gate(subject)
-    except Refusal as refusal:
-        codes = [b.code for b in refusal.blockers]
-        return wait(f"{refusal}", at + ASK_AGAIN, key=",".join(codes), reasons=codes)
     except Exception as error:
-        if not guarded and isinstance(error, DatabaseError):
-            raise
-        said = kept(
-            "this gate could not be evaluated (%(kind)s: %(error)s), so it stays shut",
-            kind=type(error).__name__,
-            error=error,
-        )
-        return wait(said, at + ASK_AGAIN, key=f"broken:{type(error).__name__}", error=type(error).__name__)
+        return _shut_by(error, at)
+
+
+def _shut_by(error: Exception, at: datetime) -> Answer:
+    """What a gate says that raises: it denies (law 4)."""
+    if isinstance(error, Refusal):
+        codes = [b.code for b in error.blockers]
+        return wait(f"{error}", at + ASK_AGAIN, key=",".join(codes), reasons=codes)
+    said = kept(
+        "this gate could not be evaluated (%(kind)s: %(error)s), so it stays shut",
+        kind=type(error).__name__,
+        error=error,
+    )
+    return wait(said, at + ASK_AGAIN, key=f"broken:{type(error).__name__}", error=type(error).__name__)
 
 
 def _slip(rows: list[dict[str, Any]], denied: tuple[str, Answer] | None, last: str, at: datetime) -> Slip:

@@ -57,6 +57,19 @@ def running(make: Make) -> Deployment:
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------
+def test_briefly_asked_only_who_is_denied_has_the_whole_slip(now: datetime) -> None:
+    """Who may run is only told so; what denies is told as ever, with every gate and what was not asked."""
+    gates_ = [
+        ("one", lambda n: passed("one")),
+        ("two", lambda n: passed("two") if n else wait("not yet", now, key="k")),
+    ]
+    whole, brief = ([ask(gates_, n, at=now, guarded=False, brief=b) for n in (1, 0)] for b in (False, True))
+    assert (brief[0].runs, brief[0].key, brief[0].gates) == (True, whole[0].key, [])
+    assert [row["gate"] for row in whole[0].gates] == ["one", "two"]
+    assert brief[1] == whole[1]
+    assert [row["verdict"] for row in brief[1].gates] == ["pass", "defer"]
+
+
 def test_gates_are_asked_in_order_and_the_later_ones_not_at_all(now: datetime) -> None:
     asked: list[str] = []
 
