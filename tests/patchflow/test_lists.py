@@ -21,12 +21,14 @@ from patchflow.kernel.roles import grantable
 from patchflow.web.tables.saving import list_titles
 from releases.models import Rollout
 from tests.factories import changes as made
+from tests.factories import identify
 from tests.factories.people import Cast, make_user
 from tests.patchflow.test_query_budgets import Filler, lists
 
 pytestmark = pytest.mark.django_db
 NO_LISTING = {"changes:board-list": "cards of what waits for a vote, by meeting; no rows with columns"}
 OF_ONE_OBJECT = {
+    "changes:feedrun-lost",
     "cmdb:host-packages",
     "cmdb:host-pending",
     "changes:rfc-targets",
@@ -166,7 +168,12 @@ def test_the_lists_of_one_object_are_had_as_csv_too(cast: Cast, now: datetime, t
     rfc = made.submitted(filler.world(2))
     filler.rollout_list(3)
     host = Host.objects.get(name="budget-1")
+    feed = identify.make_feed(cast.sam, at=now)
+    several = [identify.record(f"DSA-{n}-1", [(f"package{n}", "2")]) for n in range(4)]
+    identify.poll(feed, several, actor=cast.sam, at=now)
+    held = identify.poll(feed, several[:1], actor=cast.sam, at=now)
     addresses = {
+        "changes:feedrun-lost": [held.pk],
         "cmdb:host-packages": [Host.objects.get(name="budget-2").pk],
         "cmdb:host-pending": [host.pk],
         "changes:rfc-targets": [rfc.pk],
