@@ -15,7 +15,7 @@ from patchflow.kernel.models import User
 from patchflow.kernel.rules import capability, failing
 from releases.domain import partial, rollouts
 from releases.enums_rollout import JobState, RingState, RolloutState
-from releases.models import Job, Ring
+from releases.models import Job, Ring, Rollout
 
 
 @workflow.verb("release.ring.retried", Ring, "ring_id")
@@ -36,7 +36,7 @@ def retry_ring(*, ring_id: int, actor: User, at: datetime, host_ids: Sequence[in
     if ring.state == RingState.FAILED:
         workflow.fire(Ring, ring_id, "retry", actor=actor, at=at)
         partial.retire(ring, actor=actor, at=at, reason=english("Its failed hosts are tried again."))
-    elif standing := _stands(ring):
+    elif standing := _stands(ring, rollout):
         raise Conflict(standing)
     mine = instance_key()
     keys = {
@@ -61,7 +61,7 @@ def why_not_retry(ring: Ring, *, actor: User, at: datetime) -> list[Blocker]:
         return refused
     if none := _nothing_failed(_failed(ring)):
         return none
-    return workflow.why_not(ring, "retry", actor=actor, at=at) if ring.state == RingState.FAILED else _stands(ring)
+    return workflow.why_not(ring, "retry", actor=actor, at=at) if ring.state == RingState.FAILED else _stands(ring, ring.rollout)
 
 
 def _failed(ring: Ring) -> QuerySet[Job]:
@@ -72,7 +72,15 @@ def _nothing_failed(rows: QuerySet[Job]) -> list[Blocker]:
     return [] if rows.exists() else [Blocker("ring.nothing_failed", "No host of this ring has failed.")]
 
 
-def _stands(ring: Ring) -> list[Blocker]:
+GOING_ON = (RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.HALTED)
+"""States of a rollout in which a host can be tried again: what was stopped begins nothing any more."""
+
+
+def _stands(ring: Ring, rollout: Rollout) -> list[Blocker]:
+    """Why a ring that has not failed has nothing tried again: it is not at work, or its rollout is not."""
+    if rollout.state not in GOING_ON:
+        said = english("%(rollout)s is %(state)s", rollout=rollout.number, state=label_of(rollout))
+        return [Blocker("conflict.state", said)]
     if ring.state == RingState.RUNNING:
         return []
     return [Blocker("conflict.state", english("The ring is %(state)s.", state=label_of(ring)))]

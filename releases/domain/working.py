@@ -255,7 +255,7 @@ def silent(visit: Visit, why: str) -> Pause:
 
 def _reach(visit: Visit, stage: Stage, result: JobResult | None) -> None:
     """Moves the job up to the stage that its journal shows, one recorded step after the other."""
-    for name in _steps(S(visit.job.state), stage, result and result.outcome)[0]:
+    for name in _steps(S(visit.job.state), stage, result.outcome if result else None)[0]:
         visit.move(name)
 
 
