@@ -51,6 +51,7 @@ verbs(
         "evidence_recorded": "Evidence recorded",
         "held": "Put on hold",
         "resumed": "Resumed",
+        "hold_ended": "Hold ended",
         "superseded": "Update replaced or withdrawn",
         "moved": "Moved to the newer update",
         "slots_reserved": "Slots reserved",

@@ -1,5 +1,5 @@
 """Parent and child changes: children follow the hold, the resuming and the cancellation of their parent, which is not closed
-before them. One level deep; being a child is not part of what is signed."""
+before them; those of a rejected one are let go. One level deep; being a child is not part of what is signed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from changes.domain import holds
 from changes.enums import TERMINAL
 from changes.models import RFC
 from changes.rules import own_or_manager
@@ -21,7 +22,8 @@ from patchflow.kernel.rules import capability, failing
 @workflow.verb("change.rfc.parent_set", RFC, "rfc_id")
 def set_parent(*, rfc_id: int, parent_id: int | None, actor: User, at: datetime) -> RFC:
     """Makes an RFC the child of another, or nobody's child. Needs rfc.revise, as its requester or a change manager;
-    and for the hosts of the parent before and after: what becomes of a child keeps its parent open, and follows it.
+    and for the hosts of the parent before and after: what becomes of a child keeps its parent open, and follows it. Under a
+    parent that is on hold it stands still from then on; leaving that parent resumes nothing.
 
     Raises NotAllowed (the parent is not visible either), Invalid (itself, or more than one level), Conflict (ended).
     """
@@ -51,7 +53,26 @@ def set_parent(*, rfc_id: int, parent_id: int | None, actor: User, at: datetime)
     rfc.save(update_fields=["parent"])
     detail = {"parent": parent.number if parent else ""}
     audit.record(rfc, "change.rfc.parent_set", actor=actor, at=at, detail=detail)
-    return rfc
+    if parent is not None:
+        holds.follow(rfc, parent, actor=actor, at=at)
+    return RFC.objects.get(pk=rfc_id)
+
+
+def let_go(parent: RFC, *, actor: User, at: datetime) -> None:
+    """Takes the children that have not ended from under a change that was rejected, and ends the holds that they have with it.
+
+    They are not rejected with it: a rejection is a decision about one change, on its own content and by who decides about its
+    hosts; a child is evaluated and signed on its own, may not have been submitted yet, and stands as what it asks. Who does
+    not want it either rejects or cancels it. Called inside the rejection.
+    """
+    why = english("Its parent %(rfc)s was rejected.", rfc=parent.number)
+    holds.release_children(parent, actor=actor, at=at, reason=why)
+    for child in holds.open_children(parent):
+        rfc = workflow.lock(RFC, child.pk)
+        rfc.parent = None
+        rfc.save(update_fields=["parent"])
+        detail = {"parent": "", "reason": why}
+        audit.record(rfc, "change.rfc.parent_set", actor=actor, at=at, detail=detail)
 
 
 @gate("changes.rfc", "close")

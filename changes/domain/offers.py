@@ -50,7 +50,7 @@ def others(rfc: RFC, actor: User) -> list[Available]:
         offer("score", _("Assess risk again") if rfc.risk else _("Assess risk"), [capability("rfc.score")], held)
     if rfc.state not in TERMINAL and not rfc.clock_stopped_at:
         offer("classify", _("Change class"), [capability("rfc.evaluate")])
-    if hold:
+    if hold and rfc.state not in TERMINAL:
         offer("resume", _("Resume"), [capability("rfc.hold")])
     elif rfc.state not in TERMINAL:
         offer("hold", _("Put on hold"), [capability("rfc.hold")])
@@ -102,6 +102,8 @@ def _not_offered(rfc: RFC, name: str) -> English | None:
             return english("It is on hold already.")
         case "hold":
             return english("It is %(state)s: there is nothing to hold.", state=state)
+        case "resume" if rfc.state in TERMINAL:
+            return english("It is %(state)s: there is nothing to resume.", state=state)
         case "resume":
             return english("It is not on hold.")
         case "score":

@@ -11,7 +11,7 @@ from typing import Unpack, cast
 
 from django.db.models import Q
 
-from changes.domain import change_models, change_tasks, cycles, holds, risk, scope, task_templates
+from changes.domain import change_models, change_tasks, cycles, families, holds, risk, scope, task_templates
 from changes.domain.revisions import Changes, Content, apply
 from changes.domain.rfc_gates import PLANS, owed_documents
 from changes.enums import CloseCode, CycleEventKind, EvidenceKind, ModelState, RFCKind, RFCState, UpdateClass
@@ -179,8 +179,11 @@ def send_back(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
 
 @workflow.verb("change.rfc.rejected", RFC, "rfc_id")
 def reject(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
-    """Ends an RFC that is not wanted; an open round is withdrawn, its undone tasks are cancelled."""
-    return _leave(rfc_id, "reject", _reason(reason, english("rejected")), actor=actor, at=at)
+    """Ends an RFC that is not wanted; an open round is withdrawn, its undone tasks are cancelled, its hold ends. Its children
+    are let go, see `families.let_go`."""
+    rfc = _leave(rfc_id, "reject", _reason(reason, english("rejected")), actor=actor, at=at)
+    families.let_go(rfc, actor=actor, at=at)
+    return rfc
 
 
 @workflow.verb("change.rfc.cancelled", RFC, "rfc_id")
@@ -220,6 +223,7 @@ def _leave(rfc_id: int, transition: str, reason: str, *, actor: User, at: dateti
     rfc = workflow.fire(RFC, rfc_id, transition, actor=actor, at=at, reason=reason)
     rfc.glass.filter(broken_at__isnull=True, withdrawn_at__isnull=True).update(withdrawn_at=at)
     signoffs.withdraw(subject=rfc, actor=actor, at=at, reason=reason)
+    holds.end(rfc, actor=actor, at=at, reason=reason)
     change_tasks.cancel_undone(rfc, actor=actor, at=at)
     cycles.advance(cycle_id=cycle.pk, cause=rfc.number, actor=actor, at=at)
     return RFC.objects.get(pk=rfc_id)
@@ -250,19 +254,29 @@ def implemented(*, rfc_id: int, outcome: str, actor: User, at: datetime) -> RFC:
         reason = english("Its release ended: %(outcome)s.", outcome=outcome)
         rfc = workflow.fire(RFC, rfc_id, "stop", actor=actor, at=at, reason=reason)
         signoffs.withdraw(subject=rfc, actor=actor, at=at, reason=reason)
-        return rfc
+        _end_hold(rfc, reason, actor=actor, at=at)
+        return RFC.objects.get(pk=rfc_id)
     return workflow.fire(RFC, rfc_id, "implemented", actor=actor, at=at, outcome=outcome)
 
 
 @workflow.verb("change.rfc.stopped", RFC, "rfc_id")
 def stop(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
-    """Ends what is being carried out. Gate (from releases): no live job; queued ones are withdrawn by the same verb."""
+    """Ends what is being carried out, and with it its hold: what it waited for is decided. Gate (from releases): no live job;
+    queued ones are withdrawn by the same verb."""
     rfc = workflow.fire(RFC, rfc_id, "stop", actor=actor, at=at, reason=_reason(reason, english("stopped")))
     signoffs.withdraw(subject=rfc, actor=actor, at=at, reason=reason.strip())
+    _end_hold(rfc, reason.strip(), actor=actor, at=at)
     authorization_lost.send(
         sender=RFC, rfc_id=rfc_id, reason=english("Stopped: %(reason)s", reason=reason.strip()), at=at
     )
     return RFC.objects.get(pk=rfc_id)
+
+
+def _end_hold(rfc: RFC, reason: str, *, actor: User, at: datetime) -> None:
+    """The hold of a change that was stopped ends, and the holds that its children have with it."""
+    if holds.end(rfc, actor=actor, at=at, reason=reason) is not None:
+        why = english("With its parent %(rfc)s: %(reason)s", rfc=rfc.number, reason=reason)
+        holds.release_children(rfc, actor=actor, at=at, reason=why)
 
 
 @workflow.verb("change.rfc.evidence_recorded", RFC, "rfc_id")

@@ -307,7 +307,7 @@ class RFCMachine(ChangeMachine):
             self.m.state = "draft"
 
     def left(self, state: str) -> None:
-        self.m.state, self.m.round, self.m.glass_asked = state, None, None
+        self.m.state, self.m.round, self.m.glass_asked, self.m.held = state, None, None, False
 
     @rule(who=st.sampled_from(EVERYBODY), sure=st.integers(0, 3))
     def reject(self, who: str, sure: int) -> None:
@@ -376,7 +376,7 @@ class RFCMachine(ChangeMachine):
     def stop(self, who: str) -> None:
         may = self.m.state in ("implementing", "suspended") and who == "che"
         if self.does(may, rfcs.stop, who, rfc_id=self.pk, reason="enough"):
-            self.m.state, self.m.round = "in_review", None
+            self.m.state, self.m.round, self.m.held = "in_review", None, False
 
     @rule(kind=st.sampled_from(["review", "acceptance"]))
     def evidence_comes(self, kind: str) -> None:

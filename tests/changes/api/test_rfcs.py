@@ -142,3 +142,12 @@ def test_cycles_are_read_and_their_steps_settled(world: World) -> None:
     assert next(s for s in waived["steps"] if s["key"] == "threats")["state"] == "waived"
     assert as_(world.cast.ann).post("/api/v1/cycles/", {"kind": "emergency"}, format="json").status_code == 403
     assert Cycle.objects.count() == 1
+
+
+def test_what_has_ended_is_not_resumed(world: World) -> None:
+    rfc = made.evaluating(world)
+    che, url = as_(world.cast.che), f"{ROOT}{rfc.pk}/"
+    assert che.post(f"{url}hold/", {"reason": "wait"}, format="json").status_code == 200
+    rejected = che.post(f"{url}reject/", {"reason": "not wanted"}, format="json")
+    assert (rejected.status_code, rejected.json()["hold"]) == (200, None)
+    assert che.post(f"{url}resume/", {"reason": "on"}, format="json").status_code == 409

@@ -182,6 +182,43 @@ def test_children_are_cancelled_with_their_parent_or_nothing_is(world: World) ->
     assert RFC.objects.get(pk=parent.pk).state == "evaluating"
 
 
+def test_a_rejected_parent_lets_its_children_go(world: World) -> None:
+    """A rejection decides about one change: its children go on as their own, without the hold that they had with it."""
+    parent, child = family(world)
+    other, gone = made.evaluating(world), made.evaluating(world)
+    for rfc in (other, gone):
+        families.set_parent(rfc_id=rfc.pk, parent_id=parent.pk, actor=world.cast.che, at=world.at)
+    rfcs.cancel(rfc_id=gone.pk, reason="not needed", actor=world.cast.che, at=world.at)
+    holds.place(rfc_id=other.pk, reason="on its own", actor=world.cast.che, at=world.at)
+    holds.place(rfc_id=parent.pk, reason="wait for the vendor", actor=world.cast.che, at=world.at)
+    rfcs.reject(rfc_id=parent.pk, reason="not wanted", actor=world.cast.cal, at=world.at)
+    child.refresh_from_db()
+    assert (child.parent, child.state, open_hold_of(child)) == (None, "evaluating", None)
+    said = AuditEntry.objects.filter(object_type="changes.rfc", object_id=str(child.pk)).order_by("-id")[:2]
+    assert [e.verb for e in said] == ["change.rfc.parent_set", "change.rfc.hold_ended"]
+    assert all(f"Its parent {parent.number} was rejected." in e.detail["reason"] for e in said)
+    assert open_hold_of(other) is not None, "its own hold is its own"
+    assert RFC.objects.get(pk=other.pk).parent is None
+    assert RFC.objects.get(pk=gone.pk).parent == parent, "what has ended keeps its history"
+
+
+def test_who_comes_under_a_held_parent_is_held_with_it(world: World) -> None:
+    """Also where whoever makes it a child may hold nothing; it is resumed with its parent."""
+    parent, child = made.evaluating(world), made.draft(world)
+    holds.place(rfc_id=parent.pk, reason="wait for the vendor", actor=world.cast.che, at=world.at)
+    families.set_parent(rfc_id=child.pk, parent_id=parent.pk, actor=world.cast.ann, at=world.at)
+    held = open_hold_of(child)
+    assert held is not None
+    assert (held.cause, held.placed_by) == ("parent", world.cast.ann)
+    with pytest.raises(Blocked):
+        rfcs.submit(rfc_id=child.pk, actor=world.cast.ann, at=world.at)
+    families.set_parent(rfc_id=child.pk, parent_id=None, actor=world.cast.ann, at=world.at)
+    assert open_hold_of(child) is not None, "leaving a parent resumes nothing"
+    families.set_parent(rfc_id=child.pk, parent_id=parent.pk, actor=world.cast.ann, at=world.at)
+    holds.resume(rfc_id=parent.pk, reason="go on", actor=world.cast.che, at=world.at)
+    assert open_hold_of(child) is None
+
+
 def test_a_parent_is_closed_after_its_children(world: World) -> None:
     parent, child = made.in_review(world), made.evaluating(world)
     families.set_parent(rfc_id=child.pk, parent_id=parent.pk, actor=world.cast.che, at=world.at)

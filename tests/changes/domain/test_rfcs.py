@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 
-from changes.domain import approvals, clocks, glass, holds, revisions, rfcs
+from changes.domain import approvals, clocks, families, glass, holds, offers, revisions, rfcs
 from changes.enums import RFCState
-from changes.models import RFC
+from changes.models import RFC, Hold
 from changes.queries.authorization import authorization_for
+from changes.queries.holds import open_hold_of
 from changes.signals import authorization_lost
 from patchflow.kernel import audit, fsm, signoffs
 from patchflow.kernel.errors import Blocked, Conflict, Invalid, NotAllowed
+from patchflow.kernel.models import AuditEntry
 from tests.factories import changes as made
 from tests.factories.changes import World
 from tests.factories.people import make_user
@@ -275,6 +279,66 @@ PASSES = {
     "submitted": {"cancel"},
     "in_review": set(),
 }
+
+
+ENDS: dict[str, Recipe] = {
+    "rejected": (made.evaluating, lambda w, r: rfcs.reject(rfc_id=r.pk, reason="no", actor=w.cast.cal, at=w.at)),
+    "cancelled": (made.authorized, _cancel),
+    "stopped": (made.implementing, lambda w, r: rfcs.stop(rfc_id=r.pk, reason="x", actor=w.cast.che, at=w.at)),
+    "its release ended": (
+        made.suspended,
+        lambda w, r: rfcs.implemented(rfc_id=r.pk, outcome="partial", actor=w.cast.bot, at=w.at),
+    ),
+}
+
+
+@pytest.mark.parametrize("how", sorted(ENDS))
+def test_a_hold_ends_with_its_change(world: World, how: str) -> None:
+    """With who ended it and why, in the trail too; nobody resumes what has ended, and the reason is the page's."""
+    begun, end = ENDS[how]
+    rfc = begun(world)
+    held = holds.place(rfc_id=rfc.pk, reason="wait", actor=world.cast.che, at=world.at)
+    end(world, rfc)
+    held.refresh_from_db()
+    assert held.resumed_at == world.at
+    assert held.resume_reason
+    verbs = list(
+        AuditEntry.objects.filter(object_type="changes.rfc", object_id=str(rfc.pk)).values_list("verb", flat=True)
+    )
+    assert verbs.count("change.rfc.hold_ended") == 1
+    rfc = RFC.objects.get(pk=rfc.pk)
+    with pytest.raises(Conflict) as refused:
+        holds.resume(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)
+    said = offers.why_not(rfc, "resume", actor=world.cast.che, at=world.at)
+    assert [str(b) for b in said] == [str(b) for b in refused.value.blockers]
+
+
+def test_the_children_of_a_stopped_change_go_on(world: World) -> None:
+    parent, child = made.implementing(world), made.evaluating(world)
+    families.set_parent(rfc_id=child.pk, parent_id=parent.pk, actor=world.cast.che, at=world.at)
+    holds.place(rfc_id=parent.pk, reason="wait", actor=world.cast.che, at=world.at)
+    rfcs.stop(rfc_id=parent.pk, reason="enough", actor=world.cast.che, at=world.at)
+    assert open_hold_of(child) is None
+    assert RFC.objects.get(pk=child.pk).parent == parent
+
+
+def test_a_hold_left_open_at_a_change_that_has_ended_is_not_resumed_and_the_migration_ends_it(world: World) -> None:
+    """As rows of earlier versions stand there."""
+    ended, running = made.evaluating(world), made.evaluating(world)
+    rfcs.reject(rfc_id=ended.pk, reason="no", actor=world.cast.cal, at=world.at)
+    ended = RFC.objects.get(pk=ended.pk)
+    late = world.at + timedelta(hours=1)
+    left = Hold.objects.create(
+        subject_type="changes.rfc", subject_id=ended.pk, reason="wait", placed_by=world.cast.che, placed_at=late
+    )
+    kept = holds.place(rfc_id=running.pk, reason="wait", actor=world.cast.che, at=world.at)
+    assert "resume" not in {verb.name for verb in offers.others(ended, world.cast.che)}
+    with pytest.raises(Conflict, match="there is nothing to resume"):
+        holds.resume(rfc_id=ended.pk, actor=world.cast.che, at=late)
+    import_module("changes.migrations.0015_holds_of_ended_changes").end_them(apps, None)
+    left.refresh_from_db()
+    kept.refresh_from_db()
+    assert (left.resumed_at, left.resumed_by, kept.resumed_at) == (late, None, None)
 
 
 @pytest.mark.parametrize("state", sorted(PASSES))
