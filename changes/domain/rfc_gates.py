@@ -27,6 +27,10 @@ PLANS = {
     "test_plan": english("test plan"),
     "back_out_plan": english("back-out plan"),
 }
+MAY_OWE = ("implementation_plan", "test_plan")
+"""The plans without which an emergency may be asked about; its risk and its way back are never owed."""
+ASKED_ALREADY = (RFCState.AUTHORIZED, RFCState.IMPLEMENTING, RFCState.IN_REVIEW)
+"""Where nobody is asked before it goes on: what a broken glass let pass is owed there too."""
 Facts = Mapping[str, Any]
 
 
@@ -93,7 +97,7 @@ def is_planned(rfc: RFC, *, actor: User, at: datetime, facts: Facts) -> list[Blo
 
 def unplanned(rfc: RFC) -> list[Blocker]:
     """What is missing before anybody is asked to approve it."""
-    owes = ("implementation_plan", "test_plan") if rfc.kind == RFCKind.EMERGENCY else ()
+    owes = MAY_OWE if rfc.kind == RFCKind.EMERGENCY else ()
     found = [
         Blocker("rfc.plan_missing", english("It has no %(plan)s.", plan=what), _edit(rfc))
         for name, what in PLANS.items()
@@ -167,9 +171,13 @@ def owed(rfc: RFC) -> list[Blocker]:
 
 
 def owed_documents(rfc: RFC) -> list[str]:
-    """The plans that an emergency was authorized without and that nobody has brought since."""
+    """The plans that an emergency goes without and that nobody has brought since. Before it is asked about, a back-out plan is not
+    owed but missing (`unplanned`): it is written into the change, and signed; only a broken glass leaves it owed."""
+    if rfc.kind != RFCKind.EMERGENCY:
+        return []
+    may = PLANS if rfc.state in ASKED_ALREADY else MAY_OWE
     brought = set(rfc.evidence.filter(kind=EvidenceKind.DOCUMENT).values_list("name", flat=True))
-    return [name for name in PLANS if not getattr(rfc, name).strip() and name not in brought]
+    return [name for name in may if not getattr(rfc, name).strip() and name not in brought]
 
 
 @gate("changes.rfc", "authorize")

@@ -76,6 +76,11 @@ def _next_by_state(rfc: RFC, now: datetime) -> Next:
             return Next(
                 _("Its licence does not cover it as it stands."), f"{said(licence_blockers(rfc))} {advice}".strip()
             )
+        case RFCState.SUBMITTED if rfc.kind == RFCKind.EMERGENCY and not rfc.back_out_plan.strip():
+            return Next(
+                _("Its back-out plan is written first; then a change manager asks the ECAB."),
+                _("It may owe test and documents until closing."),
+            )
         case RFCState.SUBMITTED if rfc.kind == RFCKind.EMERGENCY:
             return Next(_("A change manager asks the ECAB at once."), _("It may owe test and documents until closing."))
         case RFCState.SUBMITTED:

@@ -387,7 +387,9 @@ class RFCMachine(ChangeMachine):
 
     @rule(who=st.sampled_from(["ann", "che", "mia"]), name=st.sampled_from(PLANS))
     def bring_what_is_owed(self, who: str, name: str) -> None:
-        may = who in AUTHORS and name not in self.m.plans | self.m.brought
+        asked = self.m.state in ("authorized", "implementing", "in_review")
+        owes = self.m.kind == "emergency" and (asked or name != "back_out_plan")
+        may = owes and who in AUTHORS and name not in self.m.plans | self.m.brought
         if self.does(may, rfcs.bring_owed, who, rfc_id=self.pk, name=name, text="here"):
             self.m.brought.add(name)
 

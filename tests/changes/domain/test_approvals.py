@@ -6,7 +6,19 @@ from datetime import timedelta
 
 import pytest
 
-from changes.domain import approvals, change_models, cycles, glass, holds, reminders, revisions, rfcs, risk, scope
+from changes.domain import (
+    approvals,
+    change_models,
+    cycles,
+    glass,
+    holds,
+    reminders,
+    revisions,
+    rfc_gates,
+    rfcs,
+    risk,
+    scope,
+)
 from changes.models import RFC, RFCRevision
 from changes.queries.authorization import authorization_for
 from changes.queries.board import why_not
@@ -303,6 +315,27 @@ def test_suspended_goes_on_with_a_new_round_on_the_rest(world: World) -> None:
 
 
 # --- emergency ------------------------------------------------------------------------------------------------------------------
+def test_an_emergency_owes_no_back_out_plan_before_it_is_asked_about(world: World) -> None:
+    """Sentence, gate and what may be brought agree: it is missing, not owed; after a broken glass it is owed."""
+    rfc = made.submitted(world, kind="emergency", test_plan="", back_out_plan="")
+    assert rfc_gates.owed_documents(rfc) == ["test_plan"]
+    assert not [b for b in rfc_gates.owed(rfc) if "back-out" in str(b)]
+    assert [b.code for b in rfc_gates.unplanned(rfc)] == ["rfc.plan_missing"]
+    owed = {"rfc_id": rfc.pk, "text": "Later.", "actor": world.cast.ann, "at": world.at}
+    with pytest.raises(Invalid):
+        rfcs.bring_owed(name="back_out_plan", **owed)
+    glass.ask(rfc_id=rfc.pk, reason="now", actor=world.cast.ann, at=world.at)
+    glass.break_glass(rfc_id=rfc.pk, reason="seen", actor=world.cast.cal, at=world.at)
+    assert rfc_gates.owed_documents(RFC.objects.get(pk=rfc.pk)) == ["test_plan", "back_out_plan"]
+    rfcs.bring_owed(name="back_out_plan", **owed)
+
+
+def test_a_normal_change_owes_nothing(world: World) -> None:
+    rfc = made.submitted(world, test_plan="")
+    with pytest.raises(Invalid):
+        rfcs.bring_owed(rfc_id=rfc.pk, name="test_plan", text="Later.", actor=world.cast.ann, at=world.at)
+
+
 def test_emergency_asks_the_ecab_at_once_and_owes_documents(world: World) -> None:
     rfc = made.submitted(world, kind="emergency", implementation_plan="", test_plan="")
     round_ = approvals.request_approval(rfc_id=rfc.pk, actor=world.cast.che, at=world.at)

@@ -77,6 +77,18 @@ def test_an_emergency_shows_what_it_owes_and_is_not_closed_before(world: World) 
     assert "still owes its test plan" in page
 
 
+def test_an_emergency_without_a_way_back_is_told_to_write_it_first(world: World) -> None:
+    """By its page and by Home alike: nobody is sent to the ECAB with it."""
+    rfc = made.submitted(world, kind="emergency", back_out_plan="")
+    che = as_(world.cast.che)
+    page = che.get(rfc.get_absolute_url()).text
+    assert "Its back-out plan is written first" in page
+    assert "still owes its back-out plan" not in page
+    home = che.get("/").text
+    assert "Complete and ask for approval" in home
+    assert "Ask the ECAB" not in home
+
+
 def admin_says(client: Client, rfc: RFC, action: str, **given: str) -> str:
     place = reverse("admin:changes_rfc_changelist")
     chosen = {"action": action, "_selected_action": [str(rfc.pk)], "confirmed": "1", **given}

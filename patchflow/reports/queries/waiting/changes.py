@@ -255,8 +255,12 @@ def _urgency(at: datetime) -> Case:
 
 
 def _due(rfc: RFC) -> tuple[Label, Label]:
-    """Act and button: what its page asks for next: an emergency goes to the ECAB at once, a standard change that waits is not covered."""
+    """Act and button: what its page asks for next: an emergency goes to the ECAB as soon as it has its way back, a standard change
+    that waits is not covered."""
     _right, *usual = RFC_DUE[rfc.state]
+    if rfc.state == R.SUBMITTED and rfc.kind == RFCKind.EMERGENCY and not rfc.back_out_plan.strip():
+        _right, act, button = RFC_DUE[R.EVALUATING]
+        return act, button
     act, button = SUBMITTED_DUE.get(rfc.kind, usual) if rfc.state == R.SUBMITTED else usual
     return act, button
 
