@@ -45,7 +45,7 @@ def follow(child: RFC, parent: RFC, *, actor: User, at: datetime) -> Hold | None
 
 
 def _with_parent(parent: RFC, hold: Hold) -> str:
-    return english("With its parent %(rfc)s: %(because)s", rfc=parent.number, because=hold.reason)
+    return english("Together with its parent %(rfc)s: %(because)s", rfc=parent.number, because=hold.reason)
 
 
 def _stands(rfc: RFC, hold: Hold, *, actor: User, at: datetime) -> None:
@@ -76,7 +76,9 @@ def resume(*, rfc_id: int, actor: User, at: datetime, reason: str = "") -> Hold:
     for child in open_children(rfc):
         held = open_hold_of(child)
         if held is not None and held.cause == HoldCause.PARENT:
-            resume(rfc_id=child.pk, reason=english("With its parent %(rfc)s.", rfc=rfc.number), actor=actor, at=at)
+            resume(
+                rfc_id=child.pk, reason=english("Together with its parent %(rfc)s.", rfc=rfc.number), actor=actor, at=at
+            )
     return hold
 
 

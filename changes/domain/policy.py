@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils.translation import gettext_noop
 
 from changes.enums import ModelState, Owners, RFCKind
 from changes.models import RFC
@@ -37,7 +38,7 @@ def default_levels(kind: str) -> list[Level]:
         return [{**ecab, "hours": hours, "escalate_to": "change_manager"}]
     return [
         {
-            "name": "Service and security",
+            "name": gettext_noop("Service and security"),
             "roles": ["service_owner", "security_officer"],
             "quorum": Quorum.FIRST,
             "amount": 1,

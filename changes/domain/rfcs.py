@@ -204,7 +204,7 @@ def cancel(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
     for child in holds.open_children(rfc):
         cancel(
             rfc_id=child.pk,
-            reason=english("With its parent %(rfc)s: %(reason)s", rfc=rfc.number, reason=reason.strip()),
+            reason=english("Together with its parent %(rfc)s: %(reason)s", rfc=rfc.number, reason=reason.strip()),
             actor=actor,
             at=at,
         )
@@ -275,7 +275,7 @@ def stop(*, rfc_id: int, reason: str, actor: User, at: datetime) -> RFC:
 def _end_hold(rfc: RFC, reason: str, *, actor: User, at: datetime) -> None:
     """The hold of a change that was stopped ends, and the holds that its children have with it."""
     if holds.end(rfc, actor=actor, at=at, reason=reason) is not None:
-        why = english("With its parent %(rfc)s: %(reason)s", rfc=rfc.number, reason=reason)
+        why = english("Together with its parent %(rfc)s: %(reason)s", rfc=rfc.number, reason=reason)
         holds.release_children(rfc, actor=actor, at=at, reason=why)
 
 

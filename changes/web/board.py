@@ -143,7 +143,7 @@ def _todo(round_: SignOffRound, now: Any, *, why: str | None, button: str | None
     due = words.at(level.deadline_at, now=now) if level.deadline_at else ""
     return Todo(
         css="st-wait" if not level.deadline_at or level.deadline_at > now else "st-bad",
-        act=_("Level %(n)d, %(name)s") % {"n": level.position, "name": level.name},
+        act=_("Level %(n)d, %(name)s") % {"n": level.position, "name": say(level.name)},
         title=_titled(round_),
         url=reverse("changes:board-item", args=[round_.pk]),
         why=why or "",

@@ -16,6 +16,7 @@ from patchflow.kernel.enums import Basis, Quorum, Verdict
 from patchflow.kernel.levels import Asked, LevelSpec, able, needed, why_not_ask
 from patchflow.kernel.models import SignOffLevel, SignOffRound, User, Voter
 from patchflow.kernel.roles import all_roles
+from patchflow.kernel.sentences import say
 from patchflow.kernel.signoffs import excluded_of
 from patchflow.web import words
 from patchflow.web.parts import Level, Signature
@@ -53,7 +54,7 @@ def levels_to_come(rfc: RFC, *, at: datetime) -> tuple[list[Level], list[Blocker
         people = able(spec, out)
         rule = _quorum(spec, needed(spec.quorum, spec.amount, len(people)), len(people))
         signs = [Signature("st-open", f"{one.user} · {_via(one)}", word=_("not asked yet")) for one in people]
-        title = _("Level %(n)d · %(name)s") % {"n": n, "name": spec.name}
+        title = _("Level %(n)d · %(name)s") % {"n": n, "name": say(spec.name)}
         levels.append(Level(title, "st-open", "", rule, "", signs, why=here(spec.reason), locked=True))
     return levels, why_not_ask(specs, out)
 
@@ -89,7 +90,7 @@ def ladder(round_: SignOffRound, *, now: datetime, seats: bool = True) -> list[L
         else:
             look, said = "st-open", "" if round_.is_open else _("not reached")
         cannot = "; ".join(_who_cannot(round_)) if open_ else ""
-        title = _("Level %(n)d · %(name)s") % {"n": rung.level.position, "name": rung.level.name}
+        title = _("Level %(n)d · %(name)s") % {"n": rung.level.position, "name": say(rung.level.name)}
         quorum = _("%(have)d of %(needed)d") % {"have": rung.tally.approved, "needed": rung.tally.needed}
         locked = not open_ and not rung.passed
         levels.append(

@@ -31,6 +31,7 @@ from patchflow.kernel import audit, workflow
 from patchflow.kernel.blockers import Blocker, english, label_of
 from patchflow.kernel.errors import Refusal
 from patchflow.kernel.rules import capability, failing
+from patchflow.kernel.sentences import say
 from patchflow.web import parts, words
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import Reach, Verb, verbs_of
@@ -122,7 +123,7 @@ def _count_of(line: Line) -> str:
     """How many have signed of how many must, and at which level: it need not be that of this board."""
     if line.tally is None or line.level is None or not line.item.is_open:
         return ""
-    return f"{line.level.name}: {line.tally.approved} / {line.tally.needed}"
+    return f"{say(line.level.name)}: {line.tally.approved} / {line.tally.needed}"
 
 
 def rows_of(meeting: Meeting, actor: Any) -> list[Row]:

@@ -201,7 +201,7 @@ def _next_signature(rfc: RFC, now: datetime) -> Next:
         "One more person must sign level %(level)s, %(name)s, by %(by)s.",
         "%(n)d more people must sign level %(level)s, %(name)s, by %(by)s.",
         more,
-    ) % {"n": more, "level": rung.level.position, "name": rung.level.name, "by": by}
+    ) % {"n": more, "level": rung.level.position, "name": say(rung.level.name), "by": by}
     signed = {s.on_behalf_of_id or s.user_id for s in rung.level.signoffs.all()}
     can = [str(v.user) for v in rung.level.voters.all() if v.user_id not in signed]
     detail = _("Asked: %(people)s. Silence is never yes: at the deadline the change goes back to evaluation.")
@@ -213,4 +213,4 @@ def _then(rungs: list[Rung], rung: Rung) -> str:
     after = next((r.level for r in rungs if r.level.position > rung.level.position), None)
     if after is None:
         return _("Then it is authorized, and a release manager takes it into a release.")
-    return _("Then level %(level)s, %(name)s, is asked.") % {"level": after.position, "name": after.name}
+    return _("Then level %(level)s, %(name)s, is asked.") % {"level": after.position, "name": say(after.name)}

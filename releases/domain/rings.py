@@ -61,7 +61,11 @@ def why_not_retry(ring: Ring, *, actor: User, at: datetime) -> list[Blocker]:
         return refused
     if none := _nothing_failed(_failed(ring)):
         return none
-    return workflow.why_not(ring, "retry", actor=actor, at=at) if ring.state == RingState.FAILED else _stands(ring, ring.rollout)
+    return (
+        workflow.why_not(ring, "retry", actor=actor, at=at)
+        if ring.state == RingState.FAILED
+        else _stands(ring, ring.rollout)
+    )
 
 
 def _failed(ring: Ring) -> QuerySet[Job]:

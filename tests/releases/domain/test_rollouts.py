@@ -145,6 +145,21 @@ def test_retry_of_nothing_says_so(make: Make) -> None:
         rings.retry_ring(ring_id=deployment.ring().pk, actor=deployment.cast.otto, at=deployment.clock.at)
 
 
+def test_nothing_is_tried_again_in_a_rollout_that_was_stopped(make: Make) -> None:
+    deployment = make(hosts=3, rings=[{"hosts": 2, "failure_limit": 2, "concurrency": 1}, {"hosts": 1}])
+    deployment.habit(0, "fail")
+    deployment.start()
+    deployment.work(until=lambda: deployment.states()[0] == "failed")
+    by = {"actor": deployment.cast.rex, "at": deployment.clock.at}
+    rollouts.stop(rollout_id=deployment.rollout.pk, reason="Enough.", **by)
+    deployment.work()
+    assert (deployment.rollout.state, deployment.ring().state) == ("stopped", "running")
+    assert [b.code for b in rings.why_not_retry(deployment.ring(), **by)] == ["conflict.state"]
+    with pytest.raises(Conflict, match=f"{deployment.rollout.number} is stopped"):
+        rings.retry_ring(ring_id=deployment.ring().pk, **by)
+    assert deployment.states() == ["failed", "cancelled", "cancelled"]
+
+
 def test_a_halted_rollout_with_a_failed_ring_does_not_simply_go_on(make: Make) -> None:
     deployment = make(hosts=2, rings=[{"hosts": 2, "concurrency": 1}])
     deployment.habit(0, "lie")
