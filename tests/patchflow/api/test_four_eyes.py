@@ -139,7 +139,7 @@ def test_the_rule_alone_is_the_answer(
         for e in fsm.MACHINES[label]
     ]
     monkeypatch.setitem(fsm.MACHINES, label, rest)
-    monkeypatch.setattr(fsm, \"find\", fsm.find.__wrapped__)  # without what was found before
+    monkeypatch.setattr(fsm, "find", fsm.find.__wrapped__)  # without what was found before
     without = client.post(path, body, format="json")
     assert without.status_code != 403, without.content
 
@@ -247,7 +247,7 @@ def test_no_vote_on(stage: Stage, name: str, monkeypatch: pytest.MonkeyPatch) ->
             for e in edges
         ]
         monkeypatch.setitem(fsm.MACHINES, label, rest)
-        monkeypatch.setattr(fsm, \"find\", fsm.find.__wrapped__)  # without what was found before
+        monkeypatch.setattr(fsm, "find", fsm.find.__wrapped__)  # without what was found before
     assert answer() == (200, [])
     vote.round.refresh_from_db()
     assert vote.round.state == "passed"
