@@ -7,7 +7,6 @@ a passed round, a licence, or a glass broken by a second person, on exactly the 
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +21,7 @@ from patchflow.kernel.models import AuditEntry, User
 from tests.factories import changes as made
 from tests.factories.changes import World
 from tests.factories.people import make_user
-from tests.machines import ChangeMachine, plays
+from tests.machines import ChangeMachine, dose, plays
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +33,7 @@ PLANS = ("implementation_plan", "test_plan", "back_out_plan")
 AUTHORS = {"ann", "che"}
 SERVICE, BOARD = {"sam", "sue"}, {"cal", "mia", "max"}
 ECAB = {"cal", "sam"}
-EXAMPLES = int(os.environ.get("PATCHFLOW_MODEL_EXAMPLES", "8"))
+EXAMPLES = dose(8)
 EVERYBODY = ("ann", "che", "cal", "mia", "max", "sam", "sue", "rex", "otto", "bot")
 
 

@@ -9,7 +9,6 @@ That it can fail, its last tests show: each gives the model one rule less than t
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -29,11 +28,11 @@ from patchflow.kernel import signoffs, substitutes
 from patchflow.kernel.models import AuditEntry, RoleGrant, SignOff, SignOffRound, Substitution, User
 from tests.factories import changes as made
 from tests.factories.people import make_user
-from tests.machines import ChangeMachine, plays
+from tests.machines import ChangeMachine, dose, plays
 
 pytestmark = pytest.mark.django_db
 
-EXAMPLES = int(os.environ.get("PATCHFLOW_MODEL_EXAMPLES", "8"))
+EXAMPLES = dose(8)
 STEPS = 14
 DECIDES = {"cab_chair", "cab_member", "security_officer", "service_owner"}
 """Roles that sign a change."""
