@@ -15,7 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from changes.domain import agendas, change_models, change_tasks, freezes, meetings, routing
 from changes.models import RFC, AgendaItem, ApprovalRoute, Cycle, Feed, FeedRun, Meeting
-from cmdb.domain import baselines, discrepancies, groups, items, points, scans, support, windows
+from cmdb.domain import baselines, discrepancies, exemptions, groups, items, points, scans, support, windows
 from cmdb.enums import DiscrepancyKind
 from cmdb.models import ConfigurationItem, PendingUpdate, SupportGroup
 from patchflow.kernel import audit, saved_filters, substitutes
@@ -119,6 +119,12 @@ class Filler:
         discrepancies.note(
             host=self.world(n).hosts[0], kind=DiscrepancyKind.CLONE, key=str(n), sentence="Two.", source="ssh", actor=self.cast.bot,
             at=self.at, other=self.world(n + 1000).hosts[0],
+        )  # fmt: skip
+
+    def exemption_list(self, n: int) -> None:
+        exemptions.request(
+            kind="package", subject=f"package{n}", reason="The vendor pins it.", compensating_control="Behind a proxy.",
+            expires_at=self.at + timedelta(days=30), host_id=self.world(n).hosts[0].pk, actor=self.cast.cora, at=self.at,
         )  # fmt: skip
 
     # --- Identify ---

@@ -81,14 +81,22 @@ NAME_ALONE = {"cmdb.SupportGroup.define"}
 """What needs a name and nothing else."""
 OPEN_TO_ALL = {"kernel.Substitution.name"}
 """What everybody makes for themselves."""
-FILLED: dict[str, dict[str, Any]] = {
+
+
+def ticked(shown: dict[str, Any]) -> dict[str, Any]:
+    """Every item of the consent block whose digest is shown."""
+    return {f"i{name[1:]}": "on" for name in shown if name[:1] == "d" and name[1:].isdigit()}
+
+
+FILLED: dict[str, dict[str, Any] | Callable[[dict[str, Any]], dict[str, Any]]] = {
     "cmdb.Connection.accept_key": {"compared": "on"},
     "cmdb.Host.revise": {"fqdn": "named.example.org"},
     "cmdb.ConfigurationItem.revise": {"name": "Renamed"},
     "cmdb.ConfigurationItem.link": {"names": "bench"},
     "changes.PhaseStep.settle": {"text": TYPED},
+    "changes.Meeting.consent": ticked,
 }
-"""What is typed into the forms of other verbs, where more is needed than they ask."""
+"""What is typed into the forms of other verbs, where more is needed than they ask; or what makes it of what they show."""
 
 
 class Pressed:
@@ -126,7 +134,8 @@ class Pressed:
         chosen = {"action": self.verb.name, "_selected_action": [str(row.pk)]}
         filled = {"reason": TYPED} if self.verb.needs_reason else {}
         if self.verb.form:
-            filled = as_shown(client.post(self.place, chosen).context_data["form"]) | FILLED.get(self.name, {})
+            shown, more = as_shown(client.post(self.place, chosen).context_data["form"]), FILLED.get(self.name, {})
+            filled = shown | (more(shown) if callable(more) else more)
         return {**filled, **chosen, "confirmed": "1"}
 
 
