@@ -210,7 +210,7 @@ def test_emergency(office: Office, people: People, yard: Yard, traveller: time_m
     releasing.tested()
     releasing.ready("gus", "cal")
     releasing.deployed()
-    reviewed(people, title, "full")
+    reviewed(people, title, "full", beside=("Bring what the emergency owes",))
 
     to_rfc(che, number)
     assert che.state() == "in review"
