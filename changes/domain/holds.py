@@ -94,12 +94,13 @@ def end(rfc: RFC, *, actor: User, at: datetime, reason: str) -> Hold | None:
 
 
 def release_children(rfc: RFC, *, actor: User, at: datetime, reason: str) -> None:
-    """Ends the holds that the children of a change have because of its own, which has ended; their own holds stay. Whoever ended
-    it needs no right to resume them: what kept them is no more."""
+    """Ends the holds that the children of a change have because of its own, which has ended; their own holds stay. A child may go on
+    by it: so it is a person with rfc.hold for it who ends them; else they stand, and are resumed on the child."""
     for one in open_children(rfc):
         child = workflow.lock(RFC, one.pk)
         held = open_hold_of(child)
-        if held is not None and held.cause == HoldCause.PARENT:
+        may = actor.is_person and not failing([capability("rfc.hold")], child, actor)
+        if held is not None and held.cause == HoldCause.PARENT and may:
             end(child, actor=actor, at=at, reason=reason)
 
 

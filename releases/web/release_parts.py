@@ -107,9 +107,9 @@ REVIEWED = {ReleaseState.DEPLOYED, ReleaseState.ROLLED_BACK}
 """States that the review ends."""
 
 
-def next_of(release: Release, *, now: datetime, yours: bool = False) -> Next:
+def next_of(release: Release, *, now: datetime, yours: bool = False, whole: bool = True) -> Next:
     """Who must act, and by when; why it came back, if it did. `yours`: the reader may do it now. Of a release that is ready
-    also when its first host could start at the earliest, and what stands against it."""
+    also when its first host could start at the earliest, and what stands against it, to who sees it `whole`."""
     if hold := open_hold_of(release):
         return rfc_next.next_of_hold(hold, now=now)
     if release.state == ReleaseState.AWAITING_READINESS:
@@ -124,7 +124,7 @@ def next_of(release: Release, *, now: datetime, yours: bool = False) -> Next:
         sentence = YOURS.get(ReleaseState(release.state), sentence)
     if release.reason:
         detail = _("Last time: %(why)s") % {"why": say(release.reason, mixed=True)}
-    if release.state == ReleaseState.READY:
+    if release.state == ReleaseState.READY and whole:
         said = [_(detail) if not release.reason else detail, ahead(release, at=now)]
         return Next(_(sentence), " ".join(one for one in said if one))
     return Next(_(sentence), _(detail) if detail and not release.reason else detail)

@@ -146,7 +146,7 @@ def page_of(release: Release, *, actor: User, now: Any) -> dict[str, Any]:
             *release_parts.simulated(release),
         ],
         "held": open_hold_of(release) is not None,
-        "next": release_parts.next_of(release, now=now, yours=yours),
+        "next": release_parts.next_of(release, now=now, yours=yours, whole=everything),
         "verbs": verbs,
         "often": "3s" if release.state in AT_WORK else "",
         "everything": everything,

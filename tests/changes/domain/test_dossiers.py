@@ -191,7 +191,7 @@ def test_a_rejected_parent_lets_its_children_go(world: World) -> None:
     rfcs.cancel(rfc_id=gone.pk, reason="not needed", actor=world.cast.che, at=world.at)
     holds.place(rfc_id=other.pk, reason="on its own", actor=world.cast.che, at=world.at)
     holds.place(rfc_id=parent.pk, reason="wait for the vendor", actor=world.cast.che, at=world.at)
-    rfcs.reject(rfc_id=parent.pk, reason="not wanted", actor=world.cast.cal, at=world.at)
+    rfcs.reject(rfc_id=parent.pk, reason="not wanted", actor=world.cast.che, at=world.at)
     child.refresh_from_db()
     assert (child.parent, child.state, open_hold_of(child)) == (None, "evaluating", None)
     said = AuditEntry.objects.filter(object_type="changes.rfc", object_id=str(child.pk)).order_by("-id")[:2]
@@ -200,6 +200,16 @@ def test_a_rejected_parent_lets_its_children_go(world: World) -> None:
     assert open_hold_of(other) is not None, "its own hold is its own"
     assert RFC.objects.get(pk=other.pk).parent is None
     assert RFC.objects.get(pk=gone.pk).parent == parent, "what has ended keeps its history"
+
+
+def test_who_may_not_resume_a_child_ends_no_hold_of_it_with_its_parent(world: World) -> None:
+    parent, child = family(world)
+    holds.place(rfc_id=parent.pk, reason="wait for the vendor", actor=world.cast.che, at=world.at)
+    rfcs.reject(rfc_id=parent.pk, reason="not wanted", actor=world.cast.cal, at=world.at)
+    child.refresh_from_db()
+    assert (child.parent, open_hold_of(child) is not None) == (None, True)
+    holds.resume(rfc_id=child.pk, actor=world.cast.che, at=world.at)
+    assert open_hold_of(child) is None
 
 
 def test_who_comes_under_a_held_parent_is_held_with_it(world: World) -> None:
