@@ -18,8 +18,11 @@ from releases.enums_rollout import JobState, RingState, RolloutState
 from releases.models import Job, KillSwitch, Rollout
 
 NEXT = english("Its gates are asked next.")
-_NAMED = re.compile(r"(Will (?:be (?:asked|tried) again|run) at )(\d\d \w{3} \d{4} \d\d:\d\d)( UTC.*)", re.DOTALL)
-_WHY = re.compile(r" UTC(?:, in its next window)?, because (.*)\.", re.DOTALL)
+_NAMED = re.compile(
+    r"(Does not start now \(is asked again at |Will (?:be (?:asked|tried) again|run) at )(\d\d \w{3} \d{4} \d\d:\d\d)( UTC.*)",
+    re.DOTALL,
+)
+_WHY = re.compile(r" UTC(?:, in its next window|\))?, because (.*)\.", re.DOTALL)
 _MINUTE = "%d %b %Y %H:%M"
 _MOVED_ON = (RingState.SOAKING, RingState.PASSED, RingState.FAILED, RingState.SKIPPED)
 

@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 from patchflow.celery import app
 from patchflow.kernel import bell, queue
-from releases.domain import rollouts, switches
+from releases.domain import rollouts, slips, switches
 from releases.domain.waiting import Waiting, still
 from releases.domain.working import others_wait
 from releases.models import Job, KillSwitch, Rollout
@@ -109,6 +109,12 @@ def test_a_host_that_was_put_off_names_the_time_that_counts(full: Deployment) ->
         "Will be asked again at 18 Nov 2026 12:00 UTC, because it is busy."
     )
     assert Waiting(NOON).of_job(job) == "Will be asked again soon, because it is busy."
+    slip = slips.ask([("gate", lambda _job: slips.wait("it is busy", NOON - timedelta(hours=1)))], job, at=NOON)
+    job.statement = slip.statement  # as it is written today
+    assert Waiting(NOON).of_job(job) == "Will be asked again soon, because it is busy."
+    assert Waiting(NOON - timedelta(minutes=9)).of_job(job) == (
+        "Does not start now (is asked again at 18 Nov 2026 12:00 UTC), because it is busy."
+    )
     job.statement = "Will run at 18 Nov 2026 12:00 UTC, because window “Night” opens then."
     assert Waiting(NOON).of_job(job) == PLACES
 
