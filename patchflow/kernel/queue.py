@@ -39,8 +39,10 @@ SHORT = ("tick", "default", "scan", "notify")
 
 
 def short_ones_wait() -> bool:
-    """Whether a message of another kind waits for a worker. One question to the broker for each queue."""
-    return current_app.conf.broker_url != "memory://" and bell.rung_in(SHORT)
+    """Whether a message of another kind waits that this worker takes: where each queue has workers of its own, giving way helps
+    nobody. One question to the broker for each queue."""
+    mine = [name for name in SHORT if name in current_app.amqp.queues.consume_from]
+    return bool(mine) and current_app.conf.broker_url != "memory://" and bell.rung_in(mine)
 
 
 def reach_broker(*, seconds: int = 3) -> None:

@@ -176,7 +176,11 @@ def test_the_switch_rings_for_what_runs(
 
 
 @pytest.mark.usefixtures("broker")
-def test_a_visit_gives_way_to_messages_of_other_kinds(full: Deployment, now: datetime) -> None:
+def test_a_visit_gives_way_to_messages_of_other_kinds(
+    full: Deployment, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = dict.fromkeys((*queue.SHORT, "exec"))
+    monkeypatch.setattr(app.amqp.queues, "_consume_from", taken)
     held = list(Job.objects.values_list("pk", flat=True))
     later = now + timedelta(seconds=2)
     bell.ring("releases.tasks.run_jobs", {"job_ids": held})
@@ -184,3 +188,5 @@ def test_a_visit_gives_way_to_messages_of_other_kinds(full: Deployment, now: dat
     bell.ring("patchflow.notices.tasks.deliver", {"delivery_id": 1})
     assert not others_wait(now, now, held)
     assert others_wait(now, later, held)
+    del taken["notify"]
+    assert not others_wait(now, later, held), "a message for other workers"
