@@ -87,10 +87,13 @@ def windows_ahead(host_names: Iterable[str], signed: Iterable[int | None], *, af
 
 
 def urgency_of(release: Release) -> dict[str, Any]:
-    """By when a release is to have started in production, and whether what it mends is exploited already. Two queries."""
+    """By when a release is still to start in production, and whether what it mends is exploited already. Two queries."""
     rfcs = RFC.objects.filter(pk__in=release.rfc_ids())
     exploited = RFCUpdate.objects.filter(rfc__in=rfcs, removed_at__isnull=True, update__exploited=True).exists()
-    return {"start_by": rfcs.aggregate(first=Min("start_by"))["first"], "exploited": exploited}
+    return {
+        "start_by": rfcs.filter(clock_stopped_at=None).aggregate(first=Min("start_by"))["first"],
+        "exploited": exploited,
+    }
 
 
 def notice_hours(profile: Mapping[str, Any]) -> int:

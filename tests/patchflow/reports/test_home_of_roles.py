@@ -133,3 +133,12 @@ def test_a_proposed_baseline_of_which_nobody_is_asked_waits_for_a_configuration_
     assert (todo.url, todo.section) == (one.get_absolute_url(), "Inventory")
     baselines.request_approval(baseline_id=one.pk, actor=cast.cora, at=later)
     assert not found(cast.cora, later, act)
+
+
+def test_who_granted_an_exemption_is_not_said_to_have_revoked_it(world: World, client: Client) -> None:
+    asked = exemption(world)
+    client.force_login(world.cast.sam, backend="django.contrib.auth.backends.ModelBackend")
+    exemptions.grant(exemption_id=asked.pk, actor=world.cast.sam, at=world.at)
+    assert "<dd>sam, <" in client.get(asked.get_absolute_url()).text
+    exemptions.revoke(exemption_id=asked.pk, reason="Gone.", actor=world.cast.sam, at=world.at + DAY)
+    assert "<dd>sam</dd>" in client.get(asked.get_absolute_url()).text

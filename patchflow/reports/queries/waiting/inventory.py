@@ -23,7 +23,11 @@ def exemptions(actor: User, at: datetime) -> list[Todo]:
         return []
     rows = Exemption.objects.all().visible_to(actor).filter(state=ExemptionState.REQUESTED, expires_at__gt=at)
     rows = rows.exclude(requested_by=actor)
-    rows = rows.select_related("host__ci", "group", "requested_by").order_by("requested_at", "pk")[:WAITING]
+    rows = (
+        rows.select_related("host__ci", "group", "requested_by")
+        .prefetch_related("host__memberships")
+        .order_by("requested_at", "pk")[:WAITING]
+    )
     can = [e for e in rows if not failing([capability("exemption.grant")], e, actor)]
     return [
         Todo(
