@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.utils.translation import gettext_noop
+
 from changes.enums import TERMINAL, HoldCause
 from changes.models import RFC, Hold
 from changes.queries.holds import open_hold_of
@@ -13,6 +15,13 @@ from patchflow.kernel.blockers import english, label_of
 from patchflow.kernel.errors import Conflict, Invalid, NotAllowed
 from patchflow.kernel.models import Audited, User
 from patchflow.kernel.rules import capability, failing
+
+EARLIER = (
+    gettext_noop("With its parent %(rfc)s: %(reason)s"),
+    gettext_noop("With its parent %(rfc)s: %(because)s"),
+    gettext_noop("With its parent %(rfc)s."),
+)
+"""As holds were explained before: trails keep them, and they are said again in the reader's language."""
 
 
 @workflow.verb("change.rfc.held", RFC, "rfc_id")

@@ -296,6 +296,8 @@ def push_outcomes(release: Release, *, at: datetime) -> None:
 
 
 NOBODY_TOUCHED = english("It was simulated: no host was touched.")
+NOBODY_TOUCHED_BEFORE = english("Simulated: no host was touched.")
+"""As evidence said it before, which keeps it."""
 
 
 def push_evidence(
