@@ -26,6 +26,8 @@ from patchflow.web import parts, words
 from patchflow.web.tables import Column, Filter, Listing, list_page
 from patchflow.web.verbs import verbs_of
 
+DECIDED = (ExemptionState.GRANTED, ExemptionState.REFUSED)
+
 
 def _visible(request: HttpRequest, pk: int) -> Exemption:
     rows = Exemption.objects.all().visible_to(who(request))
@@ -95,6 +97,7 @@ def exemption_detail(request: HttpRequest, pk: int) -> HttpResponseBase:
         "ident": [_("exemption"), str(exemption.host or exemption.group)],
         "exemption": exemption,
         "place": _place(exemption),
+        "decided_at": exemption.decided_at if exemption.state in DECIDED else None,  # later it is when that ended
         "next": _next(exemption, now),
         "verbs": verbs_of(
             workflow.available(exemption, actor=who(request), at=now),
